@@ -1,0 +1,74 @@
+"""A laboratory for attention: pure functions for every part, records that combine them, and specs that name them.
+
+The mathematics is here by name: ``attention.sparsemax(scores)``, ``attention.rope(x, positions)``,
+``attention.alibi_slopes(8)``. ``attention.attend(query, key, value, encoding="rope", normalizer="sparsemax")`` puts it
+together; ``attention.build(kind, spec)`` returns one record and ``attention.names(kind)`` lists a kind. Importing this package
+needs JAX alone; ``attention.model``, ``attention.encoders`` (Flax), ``attention.data`` and ``attention.training`` are loaded
+when they are first used.
+"""
+
+import importlib
+from typing import Any
+
+from attention import variants
+from attention.attend import attend
+from attention.dropout import dropout
+from attention.records import (
+    Call,
+    Context,
+    Dims,
+    Encoding,
+    Mask,
+    Mixer,
+    Normalizer,
+    Parts,
+    Pooled,
+    Pooling,
+    Score,
+)
+from attention.variants import build, canonical, describe, names
+
+__version__ = "0.1.0"
+
+PURE_KINDS = ("encoding", "normalizer", "score", "mask", "mixer", "pooling")
+_LAZY = ("data", "encoders", "model", "training")
+
+
+def _mathematics() -> dict[str, Any]:
+    """The public functions of every pure variant, from each file's ``__all__``."""
+    found: dict[str, Any] = {}
+    for kind in PURE_KINDS:
+        for name in names(kind):
+            module = variants.module(kind, name)
+            found.update({public: getattr(module, public) for public in module.__all__})
+    return found
+
+
+globals().update(_mathematics())
+
+
+def __getattr__(name: str) -> Any:
+    if name in _LAZY:
+        return importlib.import_module(f"attention.{name}")
+    raise AttributeError(f"module 'attention' has no attribute {name!r}{variants.nearest(name, globals())}")
+
+
+__all__ = [
+    "Call",
+    "Context",
+    "Dims",
+    "Encoding",
+    "Mask",
+    "Mixer",
+    "Normalizer",
+    "Parts",
+    "Pooled",
+    "Pooling",
+    "Score",
+    "attend",
+    "build",
+    "canonical",
+    "describe",
+    "dropout",
+    "names",
+]

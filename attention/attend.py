@@ -1,0 +1,136 @@
+"""Attention as one function: every step from queries, keys and values to the output, in its canonical order."""
+
+import dataclasses
+import math
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float
+
+from attention import compatibility, variants
+from attention.kernels import KERNELS, Problem, choose
+from attention.records import Call, Encoding, Mask, Normalizer, Parts, Score, most
+
+_NONE: Any = ({}, {})
+
+
+def parts_of(
+    encoding: str | Encoding = "none",
+    score: str | Score = "scaled_dot",
+    normalizer: str | Normalizer = "softmax",
+    mask: str | Mask = "full",
+) -> Parts:
+    """The records that specs name, checked for pairs that have no meaning.
+
+    Raises:
+      ValueError: for a spec that cannot be built, or an incompatible pair, with the reason.
+    """
+    kinds = {"encoding": encoding, "score": score, "normalizer": normalizer, "mask": mask}
+    built = {k: variants.build(k, given) if isinstance(given, str) else given for k, given in kinds.items()}
+    parts = Parts(**built)
+    compatibility.check_parts(parts, {kind: str(given) for kind, given in kinds.items() if isinstance(given, str)})
+    return parts
+
+
+def attend(
+    query: Float[Array, "*B T N H"],
+    key: Float[Array, "*B S K H"],
+    value: Float[Array, "*B S K H"],
+    *,
+    encoding: str | Encoding = "none",
+    score: str | Score = "scaled_dot",
+    normalizer: str | Normalizer = "softmax",
+    mask: str | Mask = "full",
+    params: dict[str, Any] | None = None,
+    where: Bool[Array, "..."] | None = None,
+    bias: Float[Array, "..."] | None = None,
+    x: Float[Array, "*B T D"] | None = None,
+    call: Call | None = None,
+    encoding_call: Call | None = None,
+    dropout: float | Float[Array, ""] | None = None,
+    kernel: str = "auto",
+    return_weights: bool = False,
+) -> Any:
+    """Attention, ``o_i = Σ_j a_ij v_j`` with ``a = normalizer(mask(score(q, k) + bias))``.
+
+    Order: QK-norm of the normalizer, projection of the score, rotation, score and scale, relative bias of the encoding, the
+    bias given, what modifies scores, mask, normalizer, dropout, sum of values, and what the normalizer does to the output.
+
+    Args:
+      query: ``[*B T N H]``.
+      key: ``[*B S K H]``; K divides N, and head h reads key head ``⌊h K / N⌋``.
+      value: ``[*B S K H]``.
+      encoding: spec or record of the positional encoding. What it adds to embeddings is not attention's to do.
+      score: spec or record of the score function.
+      normalizer: spec or record of the normalizer.
+      mask: spec or record of the mask.
+      params: (shared, own) of "encoding", "score" and "normalizer", as their ``init`` made them; those without need none.
+      where: bool ``[*#B #N #T #S]``, True = may attend, in addition to the mask and to the padding of the call.
+      bias: float ``[*#B #N #T #S]``, added after scaling.
+      x: the layer's input ``[*B T D]``, for encodings that read it.
+      call: positions, validity, key and mode; None for positions 0, 1, ... without padding.
+      encoding_call: the call with the positions the encoding is to use, where they differ from those of the mask.
+      dropout: rate on the weights, drawn from ``call.rng``; None for none.
+      kernel: "auto", "dense" or "chunked".
+      return_weights: whether to return the weights too, which the dense kernel alone can.
+
+    Returns:
+      The output ``[*B T N H]`` in the type of ``value``, with ``return_weights`` also the weights ``[*B N T S]`` before
+      dropout, float32. Masked keys have exactly no weight; a query that may attend to nothing gets zeros.
+
+    Raises:
+      ValueError: for shapes that do not fit, specs that cannot be built, incompatible pairs, or a kernel that cannot do it.
+
+    Example:
+      >>> attention.attend(query, key, value, encoding="rope", normalizer="sparsemax", mask="causal & local(window=64)")
+
+    Source: Vaswani et al. 2017 (arXiv 1706.03762); grouped keys Ainslie et al. 2023 (arXiv 2305.13245).
+    """
+    parts = parts_of(encoding, score, normalizer, mask)
+    _check_shapes(query, key, value)
+    call = call or Call()
+    encoding_call = encoding_call or call
+    if dropout is not None and call.rng is None:
+        raise ValueError("dropout draws from call.rng, which is None")
+    params = {"encoding": _NONE, "score": _NONE, "normalizer": _NONE, **(params or {})}
+    ordered = call.q_positions is None and call.k_positions is None
+    scale = 1.0 / math.sqrt(parts.encoding.terms * query.shape[-1]) if parts.score.scaled else 1.0
+    call, encoding_call = (_complete(each, query.shape[-3], key.shape[-3], scale) for each in (call, encoding_call))
+
+    query, key = parts.normalizer.qk(params["normalizer"], query, key, call)
+    groups = query.shape[-2] // key.shape[-2]
+    if groups > 1:
+        key, value = (jnp.repeat(each, groups, axis=-2) for each in (key, value))
+    prepared = parts.encoding.prepare(params["encoding"], x, query, key, encoding_call)
+    query, key = parts.score.project(params["score"], query, key, call)
+    query, key = parts.encoding.rotate(params["encoding"], query, key, encoding_call)
+
+    *batch, T, N, _ = query.shape
+    reads = most(parts.encoding.reads, parts.normalizer.reads)
+    chosen = choose(kernel, (*batch, N, T, key.shape[-3]), reads=reads, weights=return_weights)
+    problem = Problem(query, key, value, *prepared, where, bias, call, encoding_call, params, dropout, parts, ordered)
+    output, weights = KERNELS[chosen](problem)
+    output = parts.normalizer.finish(params["normalizer"], output, x)
+    return (output, weights) if return_weights else output
+
+
+def _complete(call: Call, T: int, S: int, scale: float) -> Call:
+    """The call with positions filled in and the scale of the score."""
+
+    def filled(positions, length):
+        here = lambda leaf: jnp.arange(length) if leaf is None else leaf
+        return jax.tree.map(here, positions, is_leaf=lambda leaf: leaf is None)
+
+    return dataclasses.replace(
+        call, q_positions=filled(call.q_positions, T), k_positions=filled(call.k_positions, S), scale=scale
+    )
+
+
+def _check_shapes(query: jax.Array, key: jax.Array, value: jax.Array) -> None:
+    if key.shape != value.shape:
+        raise ValueError(f"key and value want one shape [*B S K H], got {key.shape} and {value.shape}")
+    if query.ndim < 3 or query.shape[:-3] != key.shape[:-3] or query.shape[-1] != key.shape[-1]:
+        raise ValueError(f"query [*B T N H] and key [*B S K H] do not fit: got {query.shape} and {key.shape}")
+    if query.shape[-2] % key.shape[-2]:
+        raise ValueError(f"key heads must divide query heads, got {key.shape[-2]} and {query.shape[-2]}")

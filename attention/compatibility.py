@@ -1,0 +1,83 @@
+"""Which records go together: pairs that have no meaning are refused by name, with the reason."""
+
+from attention.records import Encoding, Mixer, Parts
+
+
+def check_parts(parts: Parts, given: dict[str, str] | None = None) -> None:
+    """Refuses encodings, scores, normalizers and masks that do not go together.
+
+    Args:
+      parts: the records.
+      given: the spec of each kind, for the message.
+
+    Raises:
+      ValueError: naming the pair and the reason.
+    """
+    name = lambda kind: f"{kind}={(given or {}).get(kind, '...')}"
+    if parts.encoding.rotates and not parts.score.dot_product:
+        raise ValueError(
+            f"{name('encoding')} with {name('score')}: a rotation has a meaning only where the score depends on query and "
+            "key through q·k; use score=dot, scaled_dot or cosine"
+        )
+    if parts.encoding.needs_causal and not parts.mask.causal:
+        raise ValueError(
+            f"{name('encoding')} with {name('mask')}: this encoding is defined for earlier keys only; use mask=causal"
+        )
+    if parts.normalizer.reads == "all" and parts.mask.causal:
+        raise ValueError(
+            f"{name('normalizer')} with {name('mask')}: this normalizer couples queries, so later ones would leak through it"
+        )
+
+
+def needs_scores(encoding: Encoding) -> bool:
+    """Whether an encoding acts on queries, keys or scores, and not on the embeddings alone."""
+    return encoding.rotates or encoding.reads != "nothing"
+
+
+def check_mixer(mixer: Mixer, parts: Parts, given: dict[str, str], defaults: dict[str, str]) -> None:
+    """Refuses parts that a mixer would ignore.
+
+    Args:
+      mixer: the mixer.
+      parts: the records it is to be made of.
+      given: the canonical spec of each kind, and of "mixer".
+      defaults: the canonical default of each kind.
+
+    Raises:
+      ValueError: naming the mixer, the part and the reason.
+    """
+    for kind in ("score", "normalizer", "mask"):
+        if kind not in mixer.uses and given[kind] != defaults[kind]:
+            raise ValueError(_ignored(f"mixer={given['mixer']}", kind, given[kind], defaults[kind]))
+    if "encoding" not in mixer.uses and needs_scores(parts.encoding):
+        raise ValueError(
+            f"mixer={given['mixer']} with encoding={given['encoding']}: this encoding acts on scores, and there are none"
+        )
+
+
+def check_encoder(uses: tuple[str, ...], parts: Parts, given: dict[str, str], defaults: dict[str, str]) -> None:
+    """Refuses parts that an encoder would ignore.
+
+    Args:
+      uses: the kinds the encoder gives a meaning to; without "mixer", an encoding may act on the embeddings alone.
+      parts: the records.
+      given: the canonical spec of each kind, and of "mixer" and "encoder".
+      defaults: the canonical default of each kind.
+
+    Raises:
+      ValueError: naming the encoder, the part and the reason.
+    """
+    if "mixer" in uses:
+        return
+    for kind in ("mixer", "score", "normalizer", "mask"):
+        if given[kind] != defaults[kind]:
+            raise ValueError(_ignored(f"encoder={given['encoder']}", kind, given[kind], defaults[kind]))
+    if needs_scores(parts.encoding):
+        raise ValueError(
+            f"encoder={given['encoder']} with encoding={given['encoding']}: this encoding acts on queries, keys or scores, and "
+            "this encoder has none"
+        )
+
+
+def _ignored(owner: str, kind: str, spec: str, default: str) -> str:
+    return f"{owner} with {kind}={spec}: it uses no {kind}, so {kind} must stay at its default {default}"

@@ -1,0 +1,1 @@
+"""Data: sources of labelled text, tokenizers, and batches bucketed by length."""

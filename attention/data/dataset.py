@@ -1,0 +1,346 @@
+"""From a source and a tokenizer to arrays of token ids: trained on the training split, measured, cached on disk."""
+
+import dataclasses
+import hashlib
+import io
+import json
+import os
+import tempfile
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal, NamedTuple, get_args
+
+import numpy as np
+
+from attention import variants
+from attention.data._files import cache_folder, read_sealed, write_sealed
+from attention.data.records import UNKNOWN, Corpus, Split, Tokenizer
+
+Truncate = Literal["head", "tail", "middle"]
+# Part of every cache key: raise it whenever a tokenizer or this file gives other arrays for the same options.
+_CACHE_VERSION = 1
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Encoded:
+    """The token ids of a split, end to end.
+
+    Attributes:
+      flat: int32 ``[total]``, the ids of all examples.
+      offsets: int64 ``[n + 1]``; example i is ``flat[offsets[i]:offsets[i + 1]]``.
+      labels: int32 ``[n]``, -1 where the split has none.
+    """
+
+    flat: np.ndarray
+    offsets: np.ndarray
+    labels: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.offsets) - 1
+
+    @property
+    def lengths(self) -> np.ndarray:
+        """Tokens of each example, int64 ``[n]``."""
+        return np.diff(self.offsets)
+
+
+class Dataset(NamedTuple):
+    """Everything training and evaluation need of the data.
+
+    Attributes:
+      splits: "train", "validation" and, where there is one, "test".
+      tokenizer: the tokenizer's record.
+      tokenizer_state: what it learned.
+      vocab_size: number of ids.
+      classes: class names, in the order of the labels.
+      baselines: accuracy, 0 to 1, of trivial rules.
+      notes: lines for the user.
+      hashes: content hash of each split, over texts and labels.
+      source: the source's spec with absolute paths.
+      statistics: for each split ``examples``, ``mean_length``, ``max_length`` (after truncation), ``unknown_rate``
+        (among the tokens kept), ``truncated_share`` (of the examples) and, beside train, ``seen_in_train`` (a count of
+        texts); for test also ``seen_in_train_or_validation``, which a carve-off from train leaves as it was.
+      texts: the texts of each split.
+    """
+
+    splits: dict[str, Encoded]
+    tokenizer: Tokenizer
+    tokenizer_state: Any
+    vocab_size: int
+    classes: tuple[str, ...]
+    baselines: dict[str, float]
+    notes: tuple[str, ...]
+    hashes: dict[str, str]
+    source: str
+    statistics: dict[str, dict[str, float]]
+    texts: dict[str, Sequence[str]]
+
+
+def load(
+    source: str,
+    tokenizer: str,
+    *,
+    max_length: int,
+    truncate: Truncate,
+    seed: int,
+    tokenizer_state: Any = None,
+    cache_dir: str | os.PathLike[str] | None = None,
+) -> Dataset:
+    """Loads a source, trains the tokenizer on its training split, and encodes every split.
+
+    Example:
+      >>> load("listops", "words(pattern=whitespace)", max_length=256, truncate="head", seed=0).vocab_size
+
+    Args:
+      source: spec of the source.
+      tokenizer: spec of the tokenizer.
+      max_length: tokens kept of each text, at least 1.
+      truncate: which tokens of a longer text are kept: the first ("head"), the last ("tail"), or the first half and the
+        last half ("middle").
+      seed: what the source generates or carves off depends on it.
+      tokenizer_state: a state trained before, used as it is.
+      cache_dir: where arrays and trained tokenizers are kept; default $ATTENTION_CACHE_DIR, else ``attention-lab`` in
+        the user's cache folder. A damaged file is named in the notes and made again.
+
+    Raises:
+      ValueError: for an unknown spec or policy, an empty split, a text without tokens (naming split and row).
+    """
+    _check_policy(max_length, truncate)
+    record: Tokenizer = variants.build("tokenizer", tokenizer)
+    corpus: Corpus = variants.build("source", source).load(seed)
+    _check_splits(corpus)
+    spec = variants.canonical("tokenizer", tokenizer)
+    hashes = {name: content_hash(split) for name, split in corpus.splits.items()}
+    notes = list(corpus.notes)
+    cache = _Cache(cache_folder(cache_dir) / "tokens", notes)
+    if tokenizer_state is None:
+        tokenizer_state = _trained(record, spec, corpus.splits["train"].texts, hashes["train"], cache)
+    state_hash = _digest(_pack(record, tokenizer_state))
+    splits: dict[str, Encoded] = {}
+    statistics: dict[str, dict[str, float]] = {}
+    for name, split in corpus.splits.items():
+        key = _digest(name, hashes, spec, state_hash, max_length, truncate)
+        arrays = cache.arrays(key)
+        if arrays is None:
+            arrays = _encode_split(record, tokenizer_state, corpus, name, max_length, truncate)
+            cache.write(key, _to_bytes(arrays))
+        flat, offsets, counts = arrays
+        splits[name] = Encoded(flat, offsets, _labels(split))
+        statistics[name] = _statistics(splits[name], name, *map(int, counts))
+    return Dataset(
+        splits=splits,
+        tokenizer=record,
+        tokenizer_state=tokenizer_state,
+        vocab_size=record.size(tokenizer_state),
+        classes=corpus.classes,
+        baselines=corpus.baselines,
+        notes=tuple(notes),
+        hashes=hashes,
+        source=corpus.resolved,
+        statistics=statistics,
+        texts={name: split.texts for name, split in corpus.splits.items()},
+    )
+
+
+def encode_texts(
+    tokenizer: Tokenizer, state: Any, texts: Sequence[str], *, max_length: int, truncate: Truncate
+) -> list[np.ndarray]:
+    """Token ids of each text, at most ``max_length`` of them.
+
+    Args:
+      tokenizer: the tokenizer's record.
+      state: what it learned.
+      texts: the texts; none may be empty.
+      max_length: tokens kept, at least 1.
+      truncate: "head", "tail" or "middle", as in ``load``.
+
+    Returns:
+      One int32 array for each text.
+
+    Raises:
+      ValueError: for a text without tokens, naming its index.
+    """
+    _check_policy(max_length, truncate)
+    encoded = _encode_all(tokenizer, state, texts, "text")
+    return [_truncated(ids, max_length, truncate) for ids in encoded]
+
+
+def content_hash(split: Split) -> str:
+    """SHA-256 over the texts and labels of a split, the same on every platform."""
+    encoded = [text.encode("utf-8", "surrogatepass") for text in split.texts]
+    digest = hashlib.sha256(np.array([len(encoded), *map(len, encoded)], "<i8").tobytes())
+    digest.update(b"".join(encoded))
+    if split.labels is not None:
+        digest.update(b"labels" + np.asarray(split.labels).astype("<i4").tobytes())
+    return digest.hexdigest()
+
+
+def verify_hashes(found: Mapping[str, str], recorded: Mapping[str, str]) -> None:
+    """Checks that the data is what a run was trained on.
+
+    Args:
+      found: ``Dataset.hashes`` of the data at hand.
+      recorded: those written into the run.
+
+    Raises:
+      ValueError: for the first recorded split that is missing or has another hash, naming both hashes.
+    """
+    for name, wanted in recorded.items():
+        given = found.get(name, "no such split")
+        if given != wanted:
+            raise ValueError(f"the {name} split is not the one recorded: recorded hash {wanted}, found {given}")
+
+
+def seen_before(texts: Iterable[str], earlier: Iterable[str]) -> np.ndarray:
+    """Which ``texts`` also occur among the ``earlier`` ones, letter case and runs of whitespace aside: bool ``[n]``."""
+    known = {_normal_form(text) for text in earlier}
+    return np.array([_normal_form(text) in known for text in texts], bool)
+
+
+def _normal_form(text: str) -> str:
+    return " ".join(text.lower().split())
+
+
+def _check_policy(max_length: int, truncate: str) -> None:
+    if max_length < 1:
+        raise ValueError(f"max_length must be at least 1, got {max_length}")
+    if truncate not in get_args(Truncate):
+        known = get_args(Truncate)
+        raise ValueError(f"unknown truncate {truncate!r}{variants.nearest(truncate, known)}; known: {', '.join(known)}")
+
+
+def _check_splits(corpus: Corpus) -> None:
+    if "train" not in corpus.splits:
+        raise ValueError(f"{corpus.resolved} has no train split; it has: {', '.join(corpus.splits) or 'none'}")
+    for name, split in corpus.splits.items():
+        if len(split.texts) == 0:
+            raise ValueError(f"{corpus.resolved}: the {name} split is empty")
+        if split.labels is not None and len(split.labels) != len(split.texts):
+            raise ValueError(f"{corpus.resolved}: the {name} split has {len(split.texts)} texts and {len(split.labels)} labels")
+
+
+def _encode_all(record: Tokenizer, state: Any, texts: Sequence[str], what: str) -> list[np.ndarray]:
+    encoded = record.encode(state, texts)
+    for row, ids in enumerate(encoded):
+        if len(ids) == 0:
+            reason = "has no tokens" if texts[row].strip() else "is empty"
+            raise ValueError(f"{what} {row} (counted from 0) {reason}: {texts[row][:40]!r}")
+    return encoded
+
+
+def _truncated(ids: np.ndarray, max_length: int, truncate: str) -> np.ndarray:
+    if len(ids) <= max_length:
+        return ids
+    if truncate == "head":
+        return ids[:max_length]
+    if truncate == "tail":
+        return ids[-max_length:]
+    last = max_length // 2
+    return np.concatenate([ids[: max_length - last], ids[len(ids) - last :]])
+
+
+def _encode_split(
+    record: Tokenizer, state: Any, corpus: Corpus, name: str, max_length: int, truncate: str
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The ids end to end, the offsets, and three counts: truncated, seen in train, seen in train or validation."""
+    texts = corpus.splits[name].texts
+    encoded = _encode_all(record, state, texts, f"{corpus.resolved}: {name} row")
+    truncated = sum(len(ids) > max_length for ids in encoded)
+    kept = [_truncated(ids, max_length, truncate) for ids in encoded]
+    offsets = np.concatenate([[0], np.cumsum([len(ids) for ids in kept])]).astype(np.int64)
+    in_train = seen_before(texts, corpus.splits["train"].texts) if name != "train" else np.zeros(0, bool)
+    in_either = in_train
+    if name == "test" and "validation" in corpus.splits:
+        in_either = in_train | seen_before(texts, corpus.splits["validation"].texts)
+    counts = np.array([truncated, in_train.sum(), in_either.sum()], np.int64)
+    return np.concatenate(kept).astype(np.int32), offsets, counts
+
+
+def _labels(split: Split) -> np.ndarray:
+    if split.labels is None:
+        return np.full(len(split.texts), -1, np.int32)
+    return np.asarray(split.labels).astype(np.int32)
+
+
+def _statistics(encoded: Encoded, name: str, truncated: int, in_train: int, in_either: int) -> dict[str, float]:
+    lengths = encoded.lengths
+    measured = {
+        "examples": len(encoded),
+        "mean_length": float(lengths.mean()),
+        "max_length": int(lengths.max()),
+        "unknown_rate": float((encoded.flat == UNKNOWN).mean()),
+        "truncated_share": truncated / len(encoded),
+    }
+    if name != "train":
+        measured["seen_in_train"] = in_train
+    if name == "test":
+        measured["seen_in_train_or_validation"] = in_either
+    return measured
+
+
+def _trained(record: Tokenizer, spec: str, texts: Sequence[str], train_hash: str, cache: "_Cache") -> Any:
+    key = _digest("tokenizer", spec, train_hash)
+    packed = cache.read(key)
+    if packed is not None:
+        return _unpack(record, packed)
+    state = record.train(texts)
+    cache.write(key, _pack(record, state))
+    return state
+
+
+def _pack(record: Tokenizer, state: Any) -> bytes:
+    """The files of a saved state as one JSON text."""
+    with tempfile.TemporaryDirectory() as folder:
+        record.save(state, Path(folder))
+        files = {path.name: path.read_text(encoding="utf-8") for path in sorted(Path(folder).iterdir())}
+    return json.dumps(files).encode("ascii")
+
+
+def _unpack(record: Tokenizer, packed: bytes) -> Any:
+    with tempfile.TemporaryDirectory() as folder:
+        for name, text in json.loads(packed).items():
+            (Path(folder) / name).write_text(text, encoding="utf-8")
+        return record.load(Path(folder))
+
+
+def _digest(*parts: object) -> str:
+    return hashlib.sha256(repr((_CACHE_VERSION, *parts)).encode()).hexdigest()
+
+
+def _to_bytes(arrays: Iterable[np.ndarray]) -> bytes:
+    buffer = io.BytesIO()
+    for array in arrays:
+        np.save(buffer, array, allow_pickle=False)
+    return buffer.getvalue()
+
+
+class _Cache:
+    """Sealed files by key. What goes wrong is said in ``notes`` and costs the time of making the content again."""
+
+    def __init__(self, folder: Path, notes: list[str]):
+        self.folder = folder
+        self.notes = notes
+
+    def read(self, key: str) -> bytes | None:
+        path = self.folder / key[:32]
+        try:
+            return read_sealed(path)
+        except FileNotFoundError:
+            return None
+        except (OSError, ValueError) as error:
+            self.notes.append(f"token cache: {error}; made again")
+            return None
+
+    def arrays(self, key: str) -> tuple[np.ndarray, np.ndarray, np.ndarray] | None:
+        content = self.read(key)
+        if content is None:
+            return None
+        buffer = io.BytesIO(content)
+        flat, offsets, counts = (np.load(buffer, allow_pickle=False) for _ in range(3))
+        return flat, offsets, counts
+
+    def write(self, key: str, content: bytes) -> None:
+        try:
+            write_sealed(self.folder / key[:32], content)
+        except OSError as error:
+            self.notes.append(f"token cache: {self.folder} cannot be written ({error.strerror}); nothing is kept there")

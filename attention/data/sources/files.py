@@ -1,0 +1,55 @@
+"""Your own labelled texts from TSV, CSV or JSON Lines files, also gzipped; validation is carved off train if not given."""
+
+from attention.data.records import Corpus, Source, Split
+from attention.data.sources import _corpus, _tables
+
+
+def build(
+    train: str,
+    validation: str | None = None,
+    test: str | None = None,
+    text: str = "text",
+    label: str = "label",
+    validation_share: float = 0.1,
+) -> Source:
+    """Texts from files.
+
+    Classes are the labels of the training file, sorted: by value where all are whole numbers, else by name.
+
+    Example:
+      >>> attention.build("source", "files(train='reviews.csv', text='review', label='stars')")
+
+    Args:
+      train: path ending in .tsv, .csv or .jsonl, or one of these and .gz; ``~`` and environment variables are replaced.
+        TSV and CSV begin with the column names; TSV is split at each TAB without quoting, CSV follows Python's csv.
+      validation: the same; without it ``validation_share`` of each training class is drawn by the seed.
+      test: the same; without it there is no test split.
+      text: column or field of the text.
+      label: column or field of the label, a name or a whole number.
+      validation_share: between 0 and 1.
+
+    Raises:
+      ValueError: for an unset variable, a share out of range, an unknown suffix; ``load`` for what is wrong with the
+        files, naming file and line.
+    """
+    _corpus.check_share(validation_share)
+    given = {"train": train, "validation": validation, "test": test}
+    paths = {name: _corpus.expand(path) for name, path in given.items() if path is not None}
+    for path in paths.values():
+        _tables.kind(path)
+    spec = _corpus.resolved("files", **paths, text=text, label=label, validation_share=validation_share)
+
+    def load(seed: int) -> Corpus:
+        tables = {name: _tables.read(path, text=text, label=label) for name, path in paths.items()}
+        classes = _corpus.class_names(tables["train"].labels)
+        splits = {name: _labelled(table, classes) for name, table in tables.items()}
+        return _corpus.corpus(splits, classes, seed=seed, validation_share=validation_share, resolved=spec)
+
+    return Source(load)
+
+
+def _labelled(table: _tables.Table, classes: tuple[str, ...]) -> Split:
+    def place(number: int) -> str:
+        return f"{table.path}, line {table.lines[number]}"
+
+    return Split(table.texts, _corpus.indices(table.labels, classes, place))

@@ -1,0 +1,60 @@
+"""Byte-pair encoding of the UTF-8 bytes (BPE as in GPT-2), learned from the training texts: nothing is unknown.
+
+Sennrich, Haddow, Birch 2016, arXiv:1508.07909, on bytes; words keep the blank before them. Tokens are shown with
+GPT-2's letters for bytes (``Ġ`` is the blank).
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+import tokenizers
+
+from attention.data.records import Tokenizer
+from attention.data.tokenizers import _subwords
+from attention.data.tokenizers._vocabulary import SPECIAL, at_least, strings
+
+_OFFSET = len(SPECIAL)
+
+
+def build(*, size: int = 8000, lowercase: bool = True) -> Tokenizer:
+    """The tokenizer ``bpe``.
+
+    Args:
+      size: ids at most, with padding and unknown; at least 258, since every byte has one.
+      lowercase: whether upper and lower case are one.
+    """
+    at_least("size", size, 256 + _OFFSET, "padding, unknown and 256 bytes")
+
+    def train(texts: Sequence[str]) -> str:
+        tokenizer = tokenizers.Tokenizer(tokenizers.models.BPE())
+        tokenizer.pre_tokenizer = tokenizers.pre_tokenizers.ByteLevel(add_prefix_space=False)
+        tokenizer.decoder = tokenizers.decoders.ByteLevel()
+        trainer = tokenizers.trainers.BpeTrainer(
+            vocab_size=size - _OFFSET,
+            initial_alphabet=sorted(tokenizers.pre_tokenizers.ByteLevel.alphabet()),
+            show_progress=False,
+        )
+        tokenizer.train_from_iterator(_subwords.prepared(texts, lowercase), trainer=trainer)
+        return tokenizer.to_str()
+
+    def encode(state: str, texts: Sequence[str]) -> list[np.ndarray]:
+        return _subwords.encode(tokenizers.Tokenizer.from_str(state), texts, lowercase=lowercase, offset=_OFFSET)
+
+    return Tokenizer(
+        train=train,
+        encode=encode,
+        decode=_decode,
+        size=lambda state: len(_vocabulary(state)),
+        save=_subwords.save,
+        load=lambda folder: _subwords.load(folder, "BPE"),
+        vocabulary=_vocabulary,
+    )
+
+
+def _vocabulary(state: str) -> list[str]:
+    return [*SPECIAL, *_subwords.pieces(tokenizers.Tokenizer.from_str(state))]
+
+
+def _decode(state: str, ids: Sequence[int]) -> str:
+    strings(_vocabulary(state), ids)
+    return tokenizers.Tokenizer.from_str(state).decode([int(i) - _OFFSET for i in ids if i >= _OFFSET])

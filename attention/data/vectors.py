@@ -1,0 +1,108 @@
+"""Pretrained word vectors in the text formats of GloVe, word2vec and fastText."""
+
+import gzip
+import io
+import zlib
+from collections.abc import Iterable, Iterator, Sequence
+from os import PathLike
+from pathlib import Path
+
+import numpy as np
+
+from attention.data.records import UNKNOWN
+
+
+def load_vectors(path: str | PathLike[str], vocabulary: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
+    """Reads the vectors of the words of a vocabulary, a line at a time.
+
+    A line is ``word v1 v2 ...`` with single blanks; a first line of two whole numbers is the header ``rows dim`` of
+    word2vec and fastText. Words are compared as they are: a lower-cased vocabulary finds no ``London``.
+
+    Example:
+      >>> matrix, found = load_vectors("glove.6B.100d.txt", dataset.tokenizer.vocabulary(dataset.tokenizer_state))
+
+    Args:
+      path: the file, gzipped or not.
+      vocabulary: the token of each id; the two special ones are not looked up.
+
+    Returns:
+      ``matrix``: float32 ``[V dim]``, zeros where there is no vector. ``found``: bool ``[V]``.
+
+    Raises:
+      ValueError: naming file and line: a missing or truncated file, a line with another number of values, a value that
+        is no finite number, a word of the vocabulary that occurs twice, no word of the vocabulary at all.
+    """
+    path = Path(path)
+    wanted = {word.encode("utf-8", "surrogatepass"): i for i, word in enumerate(vocabulary) if i > UNKNOWN}
+    matrix: np.ndarray | None = None
+    found = np.zeros(len(vocabulary), bool)
+    for place, word, values in _rows(path):
+        if matrix is None:
+            matrix = np.zeros((len(vocabulary), len(values.split(b" "))), np.float32)
+        identity = wanted.get(word)
+        if identity is None:
+            continue
+        if found[identity]:
+            raise ValueError(f"{place}: the word {vocabulary[identity]!r} occurs twice")
+        matrix[identity] = _numbers(values, place)
+        found[identity] = True
+    if matrix is None or not found.any():
+        raise ValueError(f"{path} holds a vector for none of the {len(wanted)} words of the vocabulary")
+    return matrix, found
+
+
+def _rows(path: Path) -> Iterator[tuple[str, bytes, bytes]]:
+    """Place, word and values of each line; every line has the same number of values."""
+    rows, dim, number = None, None, 0
+    with _open(path) as file:
+        for number, raw in enumerate(_lines(file, path), start=1):
+            line = raw.rstrip(b" \r\n")  # fastText ends its lines with a blank
+            fields = line.split(b" ") if dim is None else []
+            if number == 1 and len(fields) == 2 and all(field.isdigit() for field in fields):
+                rows, dim = int(fields[0]), int(fields[1])
+                continue
+            place = f"{path}, line {number}"
+            dim = len(fields) - 1 if dim is None else dim
+            if dim < 1:
+                raise ValueError(f"{place}: want 'word v1 v2 ...', got {line[:60]!r}")
+            # From the right, since some words of GloVe hold blanks (". . .").
+            word, *values = line.rsplit(b" ", dim)
+            _, blank, rest = word.rpartition(b" ")
+            if len(values) != dim or (blank and (not rest or _is_number(rest))):
+                raise ValueError(f"{place}: want {dim} values after the word, got {line.count(b' ')}")
+            yield place, word, line[len(word) + 1 :]
+    if rows is not None and number - 1 != rows:
+        raise ValueError(f"{path}: the header says {rows} vectors, the file holds {number - 1}")
+
+
+def _open(path: Path) -> gzip.GzipFile | io.BufferedReader:
+    if not path.is_file():
+        raise ValueError(f"no file of word vectors at {path}")
+    with path.open("rb") as file:
+        zipped = file.read(2) == b"\x1f\x8b"
+    return gzip.open(path) if zipped else path.open("rb")
+
+
+def _lines(file: Iterable[bytes], path: Path) -> Iterator[bytes]:
+    try:
+        yield from file
+    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
+        raise ValueError(f"{path} is damaged: {error}") from None
+
+
+def _numbers(values: bytes, place: str) -> np.ndarray:
+    try:
+        vector = np.array(values.split(b" "), dtype=np.float64)
+    except ValueError:
+        raise ValueError(f"{place}: a value is not a number in {values[:60]!r}") from None
+    if not (np.abs(vector) <= np.finfo(np.float32).max).all():  # not so for NaN either
+        raise ValueError(f"{place}: a value is not finite in float32")
+    return vector.astype(np.float32)
+
+
+def _is_number(field: bytes) -> bool:
+    try:
+        float(field)
+    except ValueError:
+        return False
+    return True

@@ -1,0 +1,3 @@
+"""How positions enter: one file per encoding; encodings compose with ``+``."""
+
+from attention.encodings._sum import combine as combine

@@ -1,0 +1,60 @@
+"""A learned vector per position, added to the embeddings."""
+
+import jax
+import jax.numpy as jnp
+from jax.core import Tracer
+from jaxtyping import Array, Float, Int
+
+from attention.encodings._positions import q_positions
+from attention.records import Encoding
+
+__all__ = ["look_up_positions"]
+
+
+def look_up_positions(table: Float[Array, "L D"], positions: Int[Array, "*B T"]) -> Float[Array, "*B T D"]:
+    """Rows of a table of positions, ``PE[i] = table[i]``.
+
+    Args:
+      table: ``[L D]``.
+      positions: ``[*B T]``.
+
+    Returns:
+      ``[*B T D]``; under a trace, NaN for positions outside ``[0, L)``, which are not defined.
+
+    Raises:
+      ValueError: for a position outside ``[0, L)``, where positions are concrete.
+
+    Example:
+      >>> attention.look_up_positions(jnp.eye(2), jnp.array([1]))
+      [[0.0, 1.0]]
+
+    Source: Gehring et al. 2017 (arXiv 1705.03122), Devlin et al. 2018 (arXiv 1810.04805).
+    """
+    inside = (positions >= 0) & (positions < table.shape[0])
+    if not isinstance(inside, Tracer) and not inside.all():
+        outside = positions[~inside].ravel()[0]
+        raise ValueError(f"the table has {table.shape[0]} positions, got position {outside}")
+    rows = table[jnp.where(inside, positions, 0)]
+    return jnp.where(inside[..., None], rows, jnp.nan)
+
+
+def build(max_length: int | None = None) -> Encoding:
+    """A table of ``max_length`` positions (None for the longest text of the data), N(0, 0.02) at the start."""
+    if max_length is not None and max_length < 1:
+        raise ValueError(f"max_length must be None or >= 1, got {max_length}")
+
+    def init(rng, dims):
+        if dims.layer is not None:
+            return {}
+        length = max_length or dims.max_length
+        if length is None:
+            raise ValueError("learned needs its max_length, or Dims.max_length")
+        return {"table": 0.02 * jax.random.normal(rng, (length, dims.model_dim))}
+
+    def embed(params, x, tokens, call):
+        table = params[0]["table"]
+        if call.q_positions is None and x.shape[-2] > table.shape[0]:
+            raise ValueError(f"learned has {table.shape[0]} positions, got a sequence of {x.shape[-2]}")
+        return x + look_up_positions(table, q_positions(call, x.shape[-2])).astype(x.dtype)
+
+    return Encoding(init=init, embed=embed, max_length=max_length or "dims")

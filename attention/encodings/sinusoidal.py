@@ -1,0 +1,83 @@
+"""Sines and cosines of geometric frequencies, added to the embeddings."""
+
+from typing import Literal
+
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, Num
+
+from attention.encodings._angles import angles
+from attention.encodings._positions import q_positions
+from attention.records import Encoding, no_params
+
+__all__ = ["sinusoidal"]
+
+Layout = Literal["interleaved", "concat"]
+Denominator = Literal["dim", "half_minus_one"]
+
+
+def sinusoidal(
+    positions: Num[Array, "*B T"],
+    dim: int,
+    *,
+    base: float = 10000.0,
+    layout: Layout = "interleaved",
+    denominator: Denominator = "dim",
+) -> Float[Array, "*B T D"]:
+    """Sinusoidal positions, ``PE[i, 2t] = sin(i / base^(2t/D))``, ``PE[i, 2t+1] = cos(i / base^(2t/D))``.
+
+    Args:
+      positions: ``[*B T]``, integers of any size, or floats.
+      dim: D >= 1; an odd D drops the last cosine.
+      base: > 0, the ratio of the longest to the shortest wavelength.
+      layout: ``'interleaved'`` as above, or ``'concat'``, all sines and then all cosines.
+      denominator: exponent ``2t/D`` (``'dim'``, the paper) or ``t/(D/2-1)`` (``'half_minus_one'``, tensor2tensor, fairseq).
+
+    Returns:
+      ``[*B T D]`` float32, exact to 1e-6 for every int32 position.
+
+    Raises:
+      ValueError: for a dimension below 1, or a base that is not positive.
+
+    Example:
+      >>> attention.sinusoidal(jnp.array([3]), 6)
+      [[0.14112, -0.98999, 0.13879, 0.99032, 0.00646, 0.99997]]
+
+    Source: Vaswani et al. 2017 (arXiv 1706.03762), section 3.5.
+    """
+    if dim < 1:
+        raise ValueError(f"dim must be >= 1, got {dim}")
+    _check(base)
+    half = (dim + 1) // 2
+    t = np.arange(half, dtype=np.float64)
+    exponent = 2 * t / dim if denominator == "dim" else t / max(half - 1, 1)
+    angle = angles(positions, base**-exponent)
+    parts = [jnp.sin(angle), jnp.cos(angle)]
+    if layout == "interleaved":
+        return jnp.stack(parts, axis=-1).reshape(*angle.shape[:-1], 2 * half)[..., :dim]
+    return jnp.concatenate(parts, axis=-1)[..., :dim]
+
+
+def _check(base: float) -> None:
+    if not base > 0:
+        raise ValueError(f"base must be > 0, got {base}")
+
+
+def build(
+    base: float = 10000.0,
+    layout: Layout = "interleaved",
+    denominator: Denominator = "dim",
+    learned_scale: bool = False,
+) -> Encoding:
+    """Sinusoidal positions; ``learned_scale`` multiplies them by one learned number, D^-½ at the start."""
+    _check(base)
+
+    def init(rng, dims):
+        return {"scale": jnp.asarray(dims.model_dim**-0.5)} if dims.layer is None else {}
+
+    def embed(params, x, tokens, call):
+        T, D = x.shape[-2:]
+        code = sinusoidal(q_positions(call, T), D, base=base, layout=layout, denominator=denominator)
+        return x + (code * params[0]["scale"] if learned_scale else code).astype(x.dtype)
+
+    return Encoding(init=init if learned_scale else no_params, embed=embed)

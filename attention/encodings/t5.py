@@ -1,0 +1,85 @@
+"""A learned bias per head and bucket of distances, shared by all layers."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Int
+
+from attention.encodings._positions import relative
+from attention.records import Encoding
+
+__all__ = ["t5_buckets"]
+
+
+def t5_buckets(
+    relative: Int[Array, "*A"], *, buckets: int = 32, max_distance: int = 128, bidirectional: bool = True
+) -> Int[Array, "*A"]:
+    """T5's bucket of a relative position ``r = j - i``: exact up to E, logarithmic up to ``max_distance``, one beyond.
+
+    With N buckets for a direction and ``E = N/2``: ``n`` for n < E, else ``min(E + ⌊log(n/E) / log(max_distance/E) · (N-E)⌋,
+    N-1)``, where n = |r| and later keys (r > 0) have the upper half of the buckets; causal: n = max(-r, 0) and all buckets.
+
+    Args:
+      relative: key position minus query position, any integers.
+      buckets: total number, even and >= 4 (bidirectional) or >= 2.
+      max_distance: distance from which all share the last bucket, more than ``E``.
+      bidirectional: whether later keys have buckets of their own; otherwise they share bucket 0.
+
+    Returns:
+      Bucket of each, in [0, buckets). The borders are found in exact integer arithmetic, not with a device's logarithm.
+
+    Raises:
+      ValueError: for too few buckets, or a ``max_distance`` not above the exact ones.
+
+    Example:
+      >>> attention.t5_buckets(jnp.array([-8, 0, 8, 200]))
+      [8, 0, 24, 31]
+
+    Source: Raffel et al. 2019 (arXiv 1910.10683), section 2.1 and the official code.
+    """
+    _check(buckets, max_distance, bidirectional)
+    borders = jnp.asarray(_borders(buckets // 2 if bidirectional else buckets, max_distance))
+    distance = jnp.abs(relative) if bidirectional else jnp.maximum(-relative, 0)
+    bucket = jnp.searchsorted(borders, distance, side="right", method="compare_all")
+    return bucket + jnp.where(relative > 0, buckets // 2, 0) if bidirectional else bucket
+
+
+def _borders(count: int, max_distance: int) -> np.ndarray:
+    """The smallest distance of bucket 1, 2, ... ``count`` - 1."""
+    exact = count // 2
+    borders = list(range(1, exact + 1))
+    for step in range(1, count - exact):
+        # log(n/E)/log(M/E)·(N-E) >= step  <=>  n^(N-E) >= E^(N-E-step) · M^step, in whole numbers.
+        wanted = exact ** (count - exact - step) * max_distance**step
+        n = borders[-1]
+        while n ** (count - exact) < wanted:
+            n += 1
+        borders.append(n)
+    return np.asarray(borders[: count - 1], np.int32)
+
+
+def _check(buckets: int, max_distance: int, bidirectional: bool) -> None:
+    least = 4 if bidirectional else 2
+    if buckets < least or buckets % 2:
+        raise ValueError(f"buckets must be an even number >= {least}, got {buckets}")
+    exact = buckets // 4 if bidirectional else buckets // 2
+    if max_distance <= exact:
+        raise ValueError(f"max_distance must be above the {exact} distances with a bucket each, got {max_distance}")
+
+
+def build(buckets: int = 32, max_distance: int = 128, bidirectional: bool = True) -> Encoding:
+    """T5's bias; one table ``[buckets N]`` for all layers, N(0, D^-½) at the start."""
+    _check(buckets, max_distance, bidirectional)
+
+    def init(rng, dims):
+        if dims.layer is not None:
+            return {}
+        return {"table": jax.random.normal(rng, (buckets, dims.num_heads)) * dims.model_dim**-0.5}
+
+    def bias(params, q_features, k_features, rest, call):
+        T, S = call.q_positions.shape[-1], call.k_positions.shape[-1]
+        options = {"buckets": buckets, "max_distance": max_distance, "bidirectional": bidirectional}
+        rows = params[0]["table"][t5_buckets(relative(call, T, S), **options)]
+        return jnp.moveaxis(rows, -1, -3)
+
+    return Encoding(init=init, bias=bias, reads="block", extrapolates=True)

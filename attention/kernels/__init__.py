@@ -1,0 +1,41 @@
+"""Ways to compute the same attention: one file per kernel, all made of the block in ``_block.py``.
+
+``dense`` computes all scores at once and can return the weights. ``chunked`` computes the rows of a block of queries at a
+time and recomputes them in the backward pass. ``choose`` picks one.
+"""
+
+import math
+
+from attention.kernels._block import Problem
+from attention.kernels.chunked import chunked
+from attention.kernels.dense import dense
+from attention.variants import nearest
+
+__all__ = ["KERNELS", "Problem", "choose", "chunked", "dense"]
+
+KERNELS = {"dense": dense, "chunked": chunked}
+# Scores held at once above which rows are computed in blocks; 16 MiB of float32.
+AUTO_ELEMENTS = 2**22
+
+
+def choose(kernel: str, scores_shape: tuple[int, ...], *, reads: str, weights: bool = False) -> str:
+    """The kernel that runs.
+
+    Args:
+      kernel: "auto", or one of ``KERNELS``.
+      scores_shape: ``(*B, N, T, S)``.
+      reads: what the normalizer and the encoding need of the scores; "all" needs the dense kernel.
+      weights: whether the weights are to be returned, which needs the dense kernel.
+
+    Raises:
+      ValueError: for an unknown kernel, or one that cannot do what is asked.
+    """
+    if kernel == "auto":
+        return "chunked" if math.prod(scores_shape) > AUTO_ELEMENTS and reads != "all" and not weights else "dense"
+    if kernel not in KERNELS:
+        raise ValueError(f"unknown kernel {kernel!r}{nearest(kernel, KERNELS)}; known: auto, {', '.join(KERNELS)}")
+    if kernel == "chunked" and reads == "all":
+        raise ValueError("the chunked kernel holds some rows of the scores at a time; one of the parts reads them all")
+    if kernel == "chunked" and weights:
+        raise ValueError("the chunked kernel never holds all weights; ask for them with kernel='dense' or 'auto'")
+    return kernel

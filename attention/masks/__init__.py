@@ -1,0 +1,3 @@
+"""Who may attend to whom, beside padding: one file per mask; masks compose with ``&``."""
+
+from attention.masks._intersection import combine as combine

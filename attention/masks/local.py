@@ -1,0 +1,47 @@
+"""A query attends to a window around its position, |i - j| ≤ w/2."""
+
+from jaxtyping import Array, Bool, Int
+
+from attention.masks._distance import blocks_within, positions
+from attention.records import Mask
+
+__all__ = ["local_mask"]
+
+
+def local_mask(q_positions: Int[Array, "*#B T"], k_positions: Int[Array, "*#B S"], *, window: int) -> Bool[Array, "*#B T S"]:
+    """True where key and query are at most half a window apart, ``|i - j| <= window / 2``.
+
+    Args:
+      q_positions: positions of the queries, ``[*#B T]``.
+      k_positions: positions of the keys, ``[*#B S]``.
+      window: even width >= 0; a query sees ``window + 1`` keys, itself among them.
+
+    Returns:
+      bool ``[*#B T S]``.
+
+    Raises:
+      ValueError: for an odd or negative window.
+
+    Example:
+      >>> attention.local_mask(jnp.arange(3), jnp.arange(3), window=2)
+      [[True, True, False], [True, True, True], [False, True, True]]
+
+    Source: Beltagy et al. 2020 (arXiv 2004.05150), section 3.1 "sliding window".
+    """
+    _check(window)
+    return abs(q_positions[..., :, None] - k_positions[..., None, :]) <= window // 2
+
+
+def _check(window: int) -> None:
+    if window < 0 or window % 2:
+        raise ValueError(f"window must be an even number >= 0, got {window}")
+
+
+def build(window: int = 64) -> Mask:
+    """The symmetric window; ``causal & local(window=2w)`` sees the query and w earlier keys."""
+    _check(window)
+    half = window // 2
+    return Mask(
+        apply=lambda call, lengths: local_mask(*positions(call, lengths), window=window)[..., None, :, :],
+        blocks=lambda T, S, bq, bk: blocks_within(-half, half, T, S, bq, bk),
+    )

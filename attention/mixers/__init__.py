@@ -1,0 +1,1 @@
+"""How a layer moves information between positions: one file per mixer."""

@@ -1,0 +1,230 @@
+"""The text classifier: embeddings, an encoder, a pooling and a linear layer, every part named by a spec."""
+
+import dataclasses
+import math
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from flax import linen as nn
+
+from attention import compatibility, kernels, variants
+from attention.attend import parts_of
+from attention.dropout import dropout as drop
+from attention.records import Call, Context, Dims, Mixer, Parts, Pooling, most
+
+DTYPES = {"float32": jnp.float32, "bfloat16": jnp.bfloat16}
+DEFAULTS = {
+    "encoder": "transformer",
+    "mixer": "attention",
+    "encoding": "sinusoidal",
+    "score": "scaled_dot",
+    "normalizer": "softmax",
+    "mask": "full",
+    "pooling": "mean",
+}
+
+
+class TextClassifier(nn.Module):
+    """Tokens to logits. Make one with ``classifier``, which checks that the parts go together.
+
+    Attributes:
+      encoder: a Flax module called as ``encoder(x, context, call, dims)``.
+      parts: encoding, score, normalizer and mask.
+      pooling: how states become one vector.
+      dims: the sizes.
+      num_classes: C.
+      kernel: "auto", "dense" or "chunked".
+      compute_dtype: "float32" or "bfloat16"; parameters are float32 always, and so are weights of attention and logits.
+      frozen_embeddings: whether the embedding table is kept as it is.
+    """
+
+    encoder: Any
+    parts: Parts
+    pooling: Pooling
+    dims: Dims
+    num_classes: int
+    kernel: str = "auto"
+    compute_dtype: str = "float32"
+    frozen_embeddings: bool = False
+
+    @nn.compact
+    def __call__(
+        self,
+        tokens: jax.Array,
+        valid: jax.Array,
+        *,
+        positions: jax.Array | None = None,
+        rng: jax.Array | None = None,
+        train: bool = False,
+        dropout: Any = None,
+        capture: bool = False,
+    ) -> tuple[jax.Array, dict[str, Any]]:
+        """Classifies token ids.
+
+        Args:
+          tokens: int32 ``[B T]``.
+          valid: bool ``[B T]``, False at padding, which changes nothing.
+          positions: int32 ``[B T]``; None for 0, 1, ... from the first token (or the extra tokens of the pooling) on.
+          rng: key of whatever is random; needed in training with dropout.
+          train: whether this is a training step.
+          dropout: rate, a number or a traced scalar; None leaves dropout out of the program.
+          capture: whether to return intermediate results, attention weights among them.
+
+        Returns:
+          logits float32 ``[B C]``, and a dict: "loss", a penalty to add to the loss; with ``capture`` also "embeddings",
+          "layer_0/weights" ``[B N T S]``, "layer_0/output", ..., "states", "pooling" (weights over positions) and "pooled".
+        """
+        if dropout is not None and train and rng is None:
+            raise ValueError("dropout in training needs rng")
+        dropout = dropout if train else None
+        rngs: tuple[Any, ...] = (None, None) if rng is None else tuple(jax.random.split(rng))
+        captured: dict[str, Any] = {}
+        D, dtype = self.dims.model_dim, DTYPES[self.compute_dtype]
+
+        table = _Table(self.dims.vocab_size or 0, D, name="embedding")()
+        table = jax.lax.stop_gradient(table) if self.frozen_embeddings else table
+        x = (table[tokens] * math.sqrt(D)).astype(dtype)
+        if self.pooling.extra_tokens:
+            x, tokens, valid, positions = self._prepend(x, tokens, valid, positions)
+        _check_length(x.shape[-2], self.parts, self.dims)
+        if positions is not None:
+            positions = jnp.where(valid, positions, 0)  # the position of padding must not matter
+        call = Call(positions, positions, valid, valid, rngs[0], train)
+        context = Context(
+            parts=self.parts,
+            params={},
+            tokens=tokens,
+            kernel=self.kernel,
+            dropout=dropout,
+            record=captured.__setitem__ if capture else None,
+        )
+        states = self.encoder(x, context, call, self.dims)
+        pooled = self.pooling.apply(self.param("pooling", self.pooling.init, self.dims), states, call)
+        vector = pooled.x if dropout is None else drop(pooled.x, dropout, rngs[1])
+        logits = nn.Dense(self.num_classes, name="head")(vector.astype(jnp.float32))
+        if capture:
+            captured |= {"embeddings": x, "states": states, "pooling": pooled.weights, "pooled": pooled.x}
+        return logits, {"loss": jnp.mean(jnp.asarray(pooled.loss, jnp.float32)), **captured}
+
+    def _prepend(self, x, tokens, valid, positions):
+        """The learned tokens of the pooling, before the text; token id 0 stands for them."""
+        E, batch = self.pooling.extra_tokens, tokens.shape[:-1]
+        extra = self.param("extra_tokens", nn.initializers.normal(1.0), (E, x.shape[-1]))
+        x = jnp.concatenate([jnp.broadcast_to(extra.astype(x.dtype), (*batch, *extra.shape)), x], axis=-2)
+        tokens = jnp.concatenate([jnp.zeros((*batch, E), tokens.dtype), tokens], axis=-1)
+        valid = jnp.concatenate([jnp.ones((*batch, E), jnp.bool_), valid], axis=-1)
+        if positions is not None:
+            first = jnp.broadcast_to(jnp.arange(E, dtype=positions.dtype), (*batch, E))
+            positions = jnp.concatenate([first, positions + E], axis=-1)
+        return x, tokens, valid, positions
+
+
+class _Table(nn.Module):
+    """The embedding table ``[V D]``, N(0, 1/D) at the start: times √D, embeddings have unit variance."""
+
+    vocab_size: int
+    model_dim: int
+
+    @nn.compact
+    def __call__(self) -> jax.Array:
+        shape = (self.vocab_size, self.model_dim)
+        return self.param("table", nn.initializers.normal(1.0 / math.sqrt(self.model_dim)), shape)
+
+
+def embedding_table(vectors: jax.Array) -> jax.Array:
+    """The table that makes the model see pretrained ``vectors`` ``[V D]`` as they are: the model multiplies by √D."""
+    return vectors / math.sqrt(vectors.shape[-1])
+
+
+def _check_length(length: int, parts: Parts, dims: Dims) -> None:
+    limit = parts.encoding.max_length
+    limit = dims.max_length if limit == "dims" else limit
+    if isinstance(limit, int) and length > limit:
+        raise ValueError(f"the encoding has {limit} positions, got a sequence of {length}")
+
+
+def classifier(
+    *,
+    encoder: str = DEFAULTS["encoder"],
+    mixer: str = DEFAULTS["mixer"],
+    encoding: str = DEFAULTS["encoding"],
+    score: str = DEFAULTS["score"],
+    normalizer: str = DEFAULTS["normalizer"],
+    mask: str = DEFAULTS["mask"],
+    pooling: str = DEFAULTS["pooling"],
+    dim: int = 64,
+    kernel: str = "auto",
+    compute_dtype: str = "float32",
+    frozen_embeddings: bool = False,
+    vocab_size: int,
+    num_classes: int,
+    max_length: int,
+) -> TextClassifier:
+    """The classifier that specs describe.
+
+    Args:
+      encoder: how embeddings become states.
+      mixer: how the encoder's layers move information between positions.
+      encoding: how positions enter.
+      score: how a query and a key are compared.
+      normalizer: how scores become weights.
+      mask: who may attend to whom.
+      pooling: how states become one vector.
+      dim: D, width of the model.
+      kernel: "auto", "dense" or "chunked".
+      compute_dtype: "float32" or "bfloat16".
+      frozen_embeddings: whether the embedding table is kept as it is.
+      vocab_size: V, number of token ids.
+      num_classes: C.
+      max_length: the longest text, in tokens.
+
+    Returns:
+      A Flax module: ``model.init(rng, tokens, valid)["params"]``, ``model.apply({"params": params}, tokens, valid)``.
+
+    Raises:
+      ValueError: for a spec that cannot be built, sizes that do not fit, or parts that do not go together, with the reason.
+    """
+    given = {"encoder": encoder, "mixer": mixer, "encoding": encoding, "score": score}
+    given |= {"normalizer": normalizer, "mask": mask, "pooling": pooling}
+    given = {kind: variants.canonical(kind, spec) for kind, spec in given.items()}
+    parts = parts_of(**{kind: given[kind] for kind in Parts._fields})
+    built_encoder, built_mixer = variants.build("encoder", given["encoder"]), variants.build("mixer", given["mixer"])
+    built_pooling = variants.build("pooling", given["pooling"])
+    compatibility.check_encoder(built_encoder.uses, parts, given, DEFAULTS)
+    compatibility.check_mixer(built_mixer, parts, given, DEFAULTS)
+    for name, size in (
+        ("dim", dim),
+        ("vocab_size", vocab_size),
+        ("num_classes", num_classes),
+        ("max_length", max_length),
+    ):
+        if size < 1:
+            raise ValueError(f"{name} must be >= 1, got {size}")
+    if compute_dtype not in DTYPES:
+        hint = variants.nearest(compute_dtype, DTYPES)
+        raise ValueError(f"compute_dtype must be one of {', '.join(DTYPES)}{hint}, got {compute_dtype!r}")
+    dims = _dims(built_mixer, given["mixer"], dim)._replace(
+        max_length=max_length + built_pooling.extra_tokens, vocab_size=vocab_size, causal=parts.mask.causal
+    )
+    _check_length(dims.max_length or 0, parts, dims)
+    reads = most(parts.encoding.reads, parts.normalizer.reads)
+    kernels.choose(kernel, (1, dims.num_heads, 1, 1), reads=reads)
+    if "mixer" in built_encoder.uses:
+        built_encoder = dataclasses.replace(built_encoder, mixer=built_mixer)
+    return TextClassifier(built_encoder, parts, built_pooling, dims, num_classes, kernel, compute_dtype, frozen_embeddings)
+
+
+def _dims(mixer: Mixer, spec: str, dim: int) -> Dims:
+    if mixer.head_dim is None and dim % mixer.num_heads:
+        raise ValueError(f"mixer={spec}: dim {dim} is not a multiple of its {mixer.num_heads} heads")
+    return Dims(mixer.num_heads, mixer.kv_heads, mixer.head_dim or dim // mixer.num_heads, dim)
+
+
+def kernel_choice(model: TextClassifier, batch_size: int, length: int) -> str:
+    """The kernel that runs for batches ``[batch_size, length]``; "none" where the encoder has no attention."""
+    if "mixer" not in model.encoder.uses:
+        return "none"
+    parts, T = model.parts, length + model.pooling.extra_tokens
+    reads = most(parts.encoding.reads, parts.normalizer.reads)
+    return kernels.choose(model.kernel, (batch_size, model.dims.num_heads, T, T), reads=reads)

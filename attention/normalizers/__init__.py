@@ -1,0 +1,1 @@
+"""How scores become weights: one file per normalizer."""

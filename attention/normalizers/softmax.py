@@ -1,0 +1,61 @@
+"""softmax(s/τ): positive weights that sum to one, at a fixed or learned temperature τ."""
+
+from typing import Literal
+
+import jax
+from jaxtyping import Array, Bool, Float
+
+from attention.normalizers._common import (
+    check_temperature,
+    check_where,
+    temperature_of,
+    widen,
+)
+from attention.records import Normalizer
+
+__all__ = ["softmax"]
+
+
+def softmax(
+    scores: Float[Array, "*A"],
+    where: Bool[Array, "..."] | None = None,
+    *,
+    axis: int = -1,
+    temperature: float | Float[Array, "..."] = 1.0,
+) -> Float[Array, "*A"]:
+    """Softmax over the allowed keys, ``a_j = exp(s_j/τ) / Σ_k exp(s_k/τ)``.
+
+    Args:
+      scores: ``[..., S]``, any float type; computed in float32 or wider and cast back.
+      where: bool, broadcast to ``scores``, True = may attend; None allows all.
+      axis: the axis of the keys.
+      temperature: τ > 0, a number or an array that broadcasts to ``scores``.
+
+    Returns:
+      Weights of the shape and type of ``scores``. Masked entries are exactly 0 and so are their gradients; a row without
+      an allowed key is all zeros. A NaN among the allowed scores of a row makes the row NaN.
+
+    Raises:
+      ValueError: for a temperature that is not positive, or a mask that is not boolean or does not broadcast.
+
+    Example:
+      >>> attention.softmax(jnp.array([1.0, 2.0, 3.0]))
+      [0.09003057, 0.24472848, 0.66524094]
+
+    Source: Bridle 1990; in attention Bahdanau et al. 2014 (arXiv 1409.0473), Vaswani et al. 2017 (arXiv 1706.03762).
+    """
+    if isinstance(temperature, (int, float)):
+        check_temperature(temperature)
+    check_where(scores, where)
+    weights = jax.nn.softmax(widen(scores) / temperature, axis=axis, where=where)
+    return weights.astype(scores.dtype)
+
+
+def build(temperature: float | Literal["learned"] = 1.0) -> Normalizer:
+    """Softmax at a fixed temperature, or at one learned per head and layer (``'learned'``, starting at 1)."""
+    tau = temperature_of(temperature)
+
+    def apply(params, scores, mask, call):
+        return softmax(scores, mask, temperature=tau.of(params))
+
+    return Normalizer(apply=apply, init=tau.init)

@@ -1,0 +1,302 @@
+"""The records of the kinds: named tuples of pure functions with harmless defaults, plus facts about the method.
+
+Axes: ``B`` batch (any number of leading axes), ``T`` query length, ``S`` key length, ``N`` heads, ``K`` key/value heads,
+``H`` head dim, ``D`` model dim, ``V`` vocabulary. Queries, keys and values are ``[*B T N H]``; scores and weights
+``[*B N T S]``; masks and biases ``[*#B #N #T #S]``. Hooks may be asked for any block ``[t s]`` of the scores.
+
+Hooks of encodings, scores and normalizers take ``params = (shared, own)``: what ``init`` returned for ``dims.layer=None``,
+which all layers share, and what it returned for this layer; both are ``{}`` where there is nothing. Mixers and poolings have
+parameters of their own alone.
+"""
+
+import dataclasses
+import functools
+from collections.abc import Callable
+from typing import Any, Literal, NamedTuple
+
+import jax
+import numpy as np
+
+Params = Any
+Reads = Literal["nothing", "block", "rows", "all"]
+
+
+def most(*reads: Reads) -> Reads:
+    """The largest of several claims on the scores."""
+    order: tuple[Reads, ...] = ("nothing", "block", "rows", "all")
+    return max(reads, key=order.index)
+
+
+@functools.partial(
+    jax.tree_util.register_dataclass,
+    data_fields=["q_positions", "k_positions", "q_valid", "k_valid", "rng"],
+    meta_fields=["train", "scale"],
+)
+@dataclasses.dataclass(frozen=True)
+class Call:
+    """What every hook is told beside its arrays.
+
+    Attributes:
+      q_positions: int32 ``[*#B T]`` (float32 only where an encoding made them so), a tuple with one leaf per term once a
+        composed encoding has transformed them; None means 0, 1, ..., T-1, and only then may blocks be skipped statically.
+      k_positions: the same for the keys, ``[*#B S]``.
+      q_valid: bool ``[*#B T]``, False at padding; None means all valid.
+      k_valid: bool ``[*#B S]``.
+      rng: key for whatever is random in this call; None where nothing may be.
+      train: whether this is a training step (static).
+      scale: what the score multiplies q·k by (static); terms that belong inside the same scaling multiply by it too.
+    """
+
+    q_positions: Any = None
+    k_positions: Any = None
+    q_valid: jax.Array | None = None
+    k_valid: jax.Array | None = None
+    rng: Any = None
+    train: bool = False
+    scale: float = 1.0
+
+
+class Dims(NamedTuple):
+    """The static sizes ``init`` is told. ``layer`` is None for what the layers share, else the 0-based layer."""
+
+    num_heads: int
+    kv_heads: int
+    head_dim: int
+    model_dim: int
+    num_layers: int = 1
+    layer: int | None = None
+    max_length: int | None = None
+    vocab_size: int | None = None
+    causal: bool = False
+
+
+def no_params(rng: jax.Array, dims: Dims) -> Params:
+    """An ``init`` for variants without parameters."""
+    return {}
+
+
+def _positions(params: Params, call: Call) -> Call:
+    return call
+
+
+def _embed(params: Params, x: jax.Array, tokens: jax.Array, call: Call) -> jax.Array:
+    return x
+
+
+def _prepare(params: Params, x: Any, query: jax.Array, key: jax.Array, call: Call) -> tuple[Any, Any, Any]:
+    return (), (), ()
+
+
+def _pair(params: Params, query: jax.Array, key: jax.Array, call: Call) -> tuple[jax.Array, jax.Array]:
+    return query, key
+
+
+def _no_bias(params: Params, q_features: Any, k_features: Any, rest: Any, call: Call) -> jax.Array | None:
+    return None
+
+
+def _modify(params: Params, scores: jax.Array, q_features: Any, k_features: Any, rest: Any, call: Call) -> jax.Array:
+    return scores
+
+
+def _no_values(params: Params, weights: jax.Array, call: Call) -> jax.Array | None:
+    return None
+
+
+class Encoding(NamedTuple):
+    """How positions enter.
+
+    Hooks, in the order they are applied:
+      init(rng, dims) -> params
+      positions(params, call) -> call: transforms of the positions, per example (randomised, shifted).
+      embed(params, x, tokens, call) -> x: acts on the embeddings ``[*B T D]``, after block ``depth`` - 1.
+      prepare(params, x, query, key, call) -> (q_features, k_features, rest): once per layer, on the whole sequence and
+        before rotation. Leaves of the features have their length axis where query and key have it (``[*B T ...]``), and
+        kernels slice them with their blocks; ``rest`` is handed on whole.
+      rotate(params, query, key, call) -> (query, key)
+      bias(params, q_features, k_features, rest, call) -> ``[*#B #N #t #s]`` float32 or None: added after scaling.
+      modify(params, scores, q_features, k_features, rest, call) -> scores: after all biases.
+      values(params, weights, call) -> ``[*B t N H]`` or None: added to the output.
+    Facts:
+      reads: what ``bias``, ``modify`` and ``values`` need of the scores: "nothing" (there is none of them), any "block",
+        whole "rows" of keys, or "all".
+      rotates: whether ``rotate`` acts, so that the score must be a function of q·k.
+      terms: how many dot products are summed; the scale is 1/sqrt(terms·H).
+      needs_causal: only defined under a causal mask.
+      max_length: positions the method has a table for; None where unlimited, "dims" where it is ``Dims.max_length``.
+      extrapolates: whether its paper claims use beyond the training length.
+      depth: the block before which ``embed`` acts.
+    """
+
+    init: Callable[[jax.Array, Dims], Params] = no_params
+    positions: Callable[[Params, Call], Call] = _positions
+    embed: Callable[[Params, jax.Array, jax.Array, Call], jax.Array] = _embed
+    prepare: Callable[[Params, Any, jax.Array, jax.Array, Call], tuple[Any, Any, Any]] = _prepare
+    rotate: Callable[[Params, jax.Array, jax.Array, Call], tuple[jax.Array, jax.Array]] = _pair
+    bias: Callable[[Params, Any, Any, Any, Call], jax.Array | None] = _no_bias
+    modify: Callable[[Params, jax.Array, Any, Any, Any, Call], jax.Array] = _modify
+    values: Callable[[Params, jax.Array, Call], jax.Array | None] = _no_values
+    reads: Reads = "nothing"
+    rotates: bool = False
+    terms: int = 1
+    needs_causal: bool = False
+    max_length: int | Literal["dims"] | None = None
+    extrapolates: bool = False
+    depth: int = 0
+
+    kind = "encoding"
+
+
+class Score(NamedTuple):
+    """How a query and a key are compared.
+
+    Hooks:
+      init(rng, dims) -> params
+      project(params, query, key, call) -> (query, key): once, before rotation.
+      apply(params, query, key, call) -> ``[*B N t s]`` float32, for any block; multiplies q·k by ``call.scale``.
+    Facts:
+      scaled: whether q·k is multiplied by 1/sqrt(terms·H).
+      dot_product: whether the score depends on query and key through q·k alone, as rotations require.
+    """
+
+    apply: Callable[[Params, jax.Array, jax.Array, Call], jax.Array]
+    init: Callable[[jax.Array, Dims], Params] = no_params
+    project: Callable[[Params, jax.Array, jax.Array, Call], tuple[jax.Array, jax.Array]] = _pair
+    scaled: bool = False
+    dot_product: bool = False
+
+    kind = "score"
+
+
+def _finish(params: Params, output: jax.Array, x: Any) -> jax.Array:
+    return output
+
+
+class Normalizer(NamedTuple):
+    """How scores become weights.
+
+    Hooks:
+      init(rng, dims) -> params
+      qk(params, query, key, call) -> (query, key): ``[*B T N H]`` and ``[*B S K H]`` as projected, before anything else.
+      apply(params, scores, mask, call) -> weights: float32 ``[*B N t S]``; exactly 0 where the bool mask is False, and a
+        row without an allowed key is all zeros.
+      finish(params, output, x) -> output: ``[*B T N H]`` after the weighted sum.
+    Facts:
+      reads: "block" where each weight depends on its own score, "rows" where it needs its row, "all" where rows couple.
+      row_sum: "one", "at most one" or "any".
+      exact_zeros, signed, shift_invariant: what the weights can be and do.
+    """
+
+    apply: Callable[[Params, jax.Array, Any, Call], jax.Array]
+    init: Callable[[jax.Array, Dims], Params] = no_params
+    qk: Callable[[Params, jax.Array, jax.Array, Call], tuple[jax.Array, jax.Array]] = _pair
+    finish: Callable[[Params, jax.Array, Any], jax.Array] = _finish
+    reads: Reads = "rows"
+    row_sum: Literal["one", "at most one", "any"] = "one"
+    exact_zeros: bool = False
+    signed: bool = False
+    shift_invariant: bool = True
+
+    kind = "normalizer"
+
+
+class Mask(NamedTuple):
+    """Who may attend to whom, beside padding.
+
+    Hooks:
+      apply(call, lengths) -> bool ``[*#B 1 #t #s]``, True = may attend, for the block whose positions ``call`` holds and
+        whose sizes are ``lengths = (t, s)``; None where everything may.
+      blocks(T, S, bq, bk) -> bool ``[ceil(T/bq) ceil(S/bk)]`` NumPy array, False for blocks without an allowed pair when
+        positions are 0, 1, ...; None where none can be skipped.
+    Facts:
+      causal: no query attends to a later position.
+    """
+
+    apply: Callable[[Call, tuple[int, int]], jax.Array | None]
+    blocks: Callable[[int, int, int, int], np.ndarray | None] = lambda T, S, bq, bk: None
+    causal: bool = False
+
+    kind = "mask"
+
+
+class Parts(NamedTuple):
+    """The records a mixer is made of."""
+
+    encoding: Encoding
+    score: Score
+    normalizer: Normalizer
+    mask: Mask
+
+
+class Context(NamedTuple):
+    """What an encoder and its mixers are told beside their input.
+
+    Attributes:
+      parts: the records of the other kinds.
+      params: (shared, own) of "encoding", "score" and "normalizer", for the layer that is running.
+      encoding_call: the call as the encoding's ``positions`` left it; masks see the positions as they came.
+      tokens: ``[*B T]`` token ids.
+      kernel: the kernel asked for: "auto" or a file of ``attention/kernels``.
+      dropout: rate on the weights and on what a block adds, a float or a traced scalar; None where there is none.
+      memory: ``[*B S D]`` keys and values of cross-attention; None for self-attention.
+      record: called with a name and a value to keep an intermediate result; None keeps nothing.
+    """
+
+    parts: Parts
+    params: dict[str, tuple[Params, Params]]
+    encoding_call: Call | None = None
+    tokens: Any = None
+    kernel: str = "auto"
+    dropout: Any = None
+    memory: jax.Array | None = None
+    record: Callable[[str, Any], None] | None = None
+
+
+class Mixer(NamedTuple):
+    """How a layer moves information between positions.
+
+    Hooks:
+      init(rng, dims) -> params of one layer (the parts' own parameters are in the context).
+      apply(params, x, context, call) -> x: ``[*B T D]``.
+    Facts:
+      num_heads, kv_heads: heads of queries and of keys and values.
+      head_dim: None for model_dim / num_heads.
+      uses: the parts the mixer gives a meaning to; the others must stay at their defaults.
+    """
+
+    apply: Callable[[Params, jax.Array, Context, Call], jax.Array]
+    init: Callable[[jax.Array, Dims], Params]
+    num_heads: int = 1
+    kv_heads: int = 1
+    head_dim: int | None = None
+    uses: tuple[str, ...] = ("encoding", "score", "normalizer", "mask")
+
+    kind = "mixer"
+
+
+class Pooled(NamedTuple):
+    """What a pooling returns: the vector ``[*B P]``, the weights over positions, and a penalty to add to the loss."""
+
+    x: jax.Array
+    weights: jax.Array | None = None
+    loss: Any = 0.0
+
+
+class Pooling(NamedTuple):
+    """How a sequence becomes one vector.
+
+    Hooks:
+      init(rng, dims) -> params
+      apply(params, x, call) -> Pooled: ``[*B T D]`` to ``[*B width]``; padding (``call.q_valid``) changes nothing and an
+        empty sequence gives zeros.
+    Facts:
+      width(D): size of the vector.
+      extra_tokens: learned tokens put before the text.
+    """
+
+    apply: Callable[[Params, jax.Array, Call], Pooled]
+    init: Callable[[jax.Array, Dims], Params] = no_params
+    width: Callable[[int], int] = lambda model_dim: model_dim
+    extra_tokens: int = 0
+
+    kind = "pooling"

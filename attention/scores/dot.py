@@ -1,0 +1,36 @@
+"""q·k: the plain dot product."""
+
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from attention.records import Score
+
+__all__ = ["dot_scores"]
+
+
+def dot_scores(
+    query: Float[Array, "*B T N H"], key: Float[Array, "*B S N H"], *, scale: float = 1.0
+) -> Float[Array, "*B N T S"]:
+    """Dot products, ``s_ij = scale · q_i·k_j``.
+
+    Args:
+      query: ``[*B T N H]``.
+      key: ``[*B S N H]``.
+      scale: what every product is multiplied by.
+
+    Returns:
+      Scores ``[*B N T S]``, float32 (float64 for float64 inputs).
+
+    Example:
+      >>> attention.dot_scores(jnp.eye(2)[:, None], jnp.array([[[0.0, 1.0]], [[1.0, 0.0]]]))
+      [[[0.0, 1.0], [1.0, 0.0]]]
+
+    Source: Luong et al. 2015 (arXiv 1508.04025), eq. 8 "dot".
+    """
+    wide = jnp.promote_types(query.dtype, jnp.float32)
+    return jnp.einsum("...tnh,...snh->...nts", query * scale, key, preferred_element_type=wide)
+
+
+def build() -> Score:
+    """The dot product, not scaled."""
+    return Score(apply=lambda params, query, key, call: dot_scores(query, key, scale=call.scale), dot_product=True)

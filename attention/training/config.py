@@ -1,0 +1,248 @@
+"""What a run is asked for: frozen dataclasses, checked once.
+
+A config file returns an ``ml_collections.ConfigDict``; ``from_dict`` crosses it once into ``Config``, which is what the
+trainer reads. Every field says its meaning and its range in its metadata. Fields marked per-member may differ between
+the members of a cohort: they enter the compiled program as arrays ``[M]``, whatever their value.
+"""
+
+import dataclasses
+import math
+import typing
+from collections.abc import Mapping, Sequence
+from typing import Any, TypeVar
+
+import numpy as np
+
+from attention import variants
+from attention.training import optimizers
+
+T = TypeVar("T")
+
+
+def _field(
+    default: Any,
+    meaning: str,
+    *,
+    within: str = "",
+    choices: tuple[str, ...] = (),
+    kind: str = "",
+    per_member: bool = False,
+) -> Any:
+    """A field with its meaning, its range (``"[0, 1)"``), its choices, or the kind of variant whose spec it holds."""
+    facts = {"meaning": meaning, "within": within, "choices": choices, "kind": kind, "per_member": per_member}
+    return dataclasses.field(default=default, metadata=facts)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class DataConfig:
+    """Where the text comes from and how it is cut into batches."""
+
+    source: str = _field("listops", "spec of the data set", kind="source")
+    tokenizer: str = _field(
+        "words(pattern='whitespace')", "spec of the tokenizer, trained on the training split", kind="tokenizer"
+    )
+    max_length: int = _field(256, "tokens kept of a text", within="[1, inf)")
+    truncate: str = _field("head", "part of a longer text that is kept", choices=("head", "tail", "middle"))
+    seed: int = _field(0, "seed of all that the members share: generated data, carve-off, buckets", within="[0, 2**32)")
+    buckets: int = _field(4, "padded lengths at most; each is compiled once", within="[1, 64]")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ModelConfig:
+    """The classifier: the arguments of ``attention.model.classifier``, and pretrained vectors."""
+
+    encoder: str = _field("transformer", "spec of the stack of layers", kind="encoder")
+    mixer: str = _field("attention", "spec of what moves information between positions", kind="mixer")
+    encoding: str = _field("sinusoidal", "spec of how positions enter", kind="encoding")
+    score: str = _field("scaled_dot", "spec of how a query and a key are compared", kind="score")
+    normalizer: str = _field("softmax", "spec of how scores become weights", kind="normalizer")
+    mask: str = _field("full", "spec of who may attend to whom", kind="mask")
+    pooling: str = _field("mean", "spec of how a sequence becomes one vector", kind="pooling")
+    dim: int = _field(64, "width of the model", within="[1, inf)")
+    kernel: str = _field("auto", "how attention is computed: auto, or a file of attention/kernels")
+    compute_dtype: str = _field("float32", "dtype of the matrix products", choices=("float32", "bfloat16"))
+    vectors: str = _field("", "text file of pretrained word vectors; empty for none")
+    frozen_embeddings: bool = _field(False, "whether token embeddings stay as they are initialised")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class TrainingConfig:
+    """How the weights are found."""
+
+    steps: int = _field(2000, "updates; 0 where epochs are given", within="[0, inf)")
+    epochs: float = _field(0.0, "passes over the training split; 0 where steps are given", within="[0, inf)")
+    batch_size: int = _field(64, "examples of one update", within="[1, inf)")
+    accumulation: int = _field(1, "parts a batch is computed in, to save memory; divides batch_size", within="[1, inf)")
+    optimizer: str = _field("adamw", "adamw, sgd, lion or adafactor, with options: sgd(momentum=0.9)")
+    learning_rate: float = _field(1e-3, "peak learning rate", within="(0, inf)", per_member=True)
+    warmup: int = _field(100, "updates over which the learning rate rises from 0", within="[0, inf)")
+    schedule: str = _field("cosine", "learning rate after warmup", choices=("constant", "cosine", "linear"))
+    weight_decay: float = _field(0.01, "decoupled, of the matrices only", within="[0, inf)", per_member=True)
+    clip_norm: float = _field(1.0, "largest global norm of a gradient; 0 for off", within="[0, inf)", per_member=True)
+    ema_decay: float = _field(0.0, "of the average of weights to evaluate; 0 for off", within="[0, 1)", per_member=True)
+    label_smoothing: float = _field(0.0, "mass spread over all classes", within="[0, 1)", per_member=True)
+    dropout: float = _field(0.1, "rate of dropout in the model", within="[0, 1)", per_member=True)
+    word_dropout: float = _field(0.0, "share of tokens made unknown in training", within="[0, 1)", per_member=True)
+    class_weights: str = _field("none", "none, balanced, or one number per class: '1,2.5'")
+    eval_every: int = _field(200, "updates between validations; 0 for once per epoch", within="[0, inf)")
+    patience: int = _field(0, "validations without a better one before a member stops; 0 for off", within="[0, inf)")
+    log_every: int = _field(50, "updates between lines of metrics", within="[1, inf)")
+    checkpoint_every: int = _field(0, "updates between checkpoints; 0 for with each validation", within="[0, inf)")
+    checkpoint_seconds: float = _field(60.0, "seconds after which one more is due; 0 for off", within="[0, inf)")
+    init_from: str = _field("", "finished run whose tokenizer and best weights are the start; empty for none")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class CohortConfig:
+    """How the members of a cohort share a program."""
+
+    axis: str = _field("auto", "vmap, map (one after another), or auto by device", choices=("auto", "map", "vmap"))
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Config:
+    """A run. ``seeds`` has one seed per member of the cohort."""
+
+    data: DataConfig = dataclasses.field(default_factory=DataConfig)
+    model: ModelConfig = dataclasses.field(default_factory=ModelConfig)
+    training: TrainingConfig = dataclasses.field(default_factory=TrainingConfig)
+    cohort: CohortConfig = dataclasses.field(default_factory=CohortConfig)
+    seeds: tuple[int, ...] = _field((0,), "one member per seed: init, order of examples, dropout")
+
+
+PER_MEMBER = tuple(field.name for field in dataclasses.fields(TrainingConfig) if field.metadata["per_member"])
+
+
+def from_dict(values: Mapping[str, Any]) -> Config:
+    """Crosses a config file's values into a checked ``Config``.
+
+    Example:
+      >>> from_dict({"training": {"steps": 10}, "seeds": (0, 1)}).training.steps
+      10
+
+    Args:
+      values: nested mapping of the fields of ``Config``; fields left out keep their defaults.
+
+    Returns:
+      The config, its spec strings written canonically.
+
+    Raises:
+      ValueError: for an unknown field, a value of the wrong type or out of range, an unknown variant or option, or
+        fields that exclude each other.
+    """
+    sections = {
+        "data": DataConfig,
+        "model": ModelConfig,
+        "training": TrainingConfig,
+        "cohort": CohortConfig,
+    }
+    _known(values, (*sections, "seeds"), "config")
+    made = {name: _section(section, values.get(name, {}), f"config.{name}") for name, section in sections.items()}
+    config = Config(**made, seeds=_seeds(values.get("seeds", (0,))))
+    _check_training(config.training)
+    if config.model.vectors and config.training.init_from:
+        raise ValueError("config.model.vectors and config.training.init_from both give the embedding; give one")
+    return config
+
+
+def to_dict(config: Config) -> dict[str, Any]:
+    """The config as nested plain values, for ``config.json``; ``from_dict`` takes it back."""
+    return dataclasses.asdict(config)
+
+
+def member_values(config: Config) -> dict[str, np.ndarray]:
+    """What may differ between members, as arrays ``[M]``: the seed and every field marked per-member."""
+    count = len(config.seeds)
+    floats = {name: np.full(count, getattr(config.training, name), np.float32) for name in PER_MEMBER}
+    return {"seed": np.asarray(config.seeds, np.uint32), **floats}
+
+
+def suggest(word: str, words: Sequence[str]) -> str:
+    """`` (nearest: 'x'); fields: ...`` for an unknown field."""
+    return f"{variants.nearest(word, words)}; fields: {', '.join(words)}"
+
+
+def _known(values: Any, names: Sequence[str], where: str) -> None:
+    if not isinstance(values, Mapping):
+        raise ValueError(f"{where} holds fields ({', '.join(names)}), got {values!r}")
+    for name in values:
+        if name not in names:
+            raise ValueError(f"unknown field {where}.{name}{suggest(str(name), names)}")
+
+
+def _section(section: type[T], values: Any, where: str) -> T:
+    fields = {field.name: field for field in dataclasses.fields(section)}  # pyright: ignore[reportArgumentType]
+    _known(values, tuple(fields), where)
+    hints = typing.get_type_hints(section)
+    given = {name: _checked(fields[name], hints[name], value, f"{where}.{name}") for name, value in values.items()}
+    for name, field in fields.items():
+        if field.metadata["kind"] and name not in given:
+            given[name] = _checked(field, hints[name], field.default, f"{where}.{name}")
+    return section(**given)
+
+
+def _checked(field: dataclasses.Field, hint: type, value: Any, where: str) -> Any:
+    """The value of one field, of its type and in its range."""
+    value = _typed(hint, value, where)
+    choices, within, kind = (field.metadata[key] for key in ("choices", "within", "kind"))
+    if choices and value not in choices:
+        wanted = ", ".join(choices)
+        raise ValueError(f"{where} wants one of {wanted}, got {value!r}{variants.nearest(value, choices)}")
+    if within and not _inside(value, within):
+        raise ValueError(f"{where} wants a number in {within}, got {value!r}")
+    if kind:
+        try:
+            return variants.canonical(kind, value)
+        except ValueError as error:
+            raise ValueError(f"{where}: {error}") from None
+    return value
+
+
+def _typed(hint: type, value: Any, where: str) -> Any:
+    if hint is float and isinstance(value, int) and not isinstance(value, bool):
+        value = float(value)
+    if not isinstance(value, hint) or (hint is int and isinstance(value, bool)):
+        words = {int: "a whole number", float: "a number", bool: "True or False", str: "a string"}
+        raise ValueError(f"{where} wants {words[hint]}, got {value!r}")
+    return value
+
+
+def _inside(value: float, within: str) -> bool:
+    low, high = (_bound(text) for text in within[1:-1].split(","))
+    above = value >= low if within[0] == "[" else value > low
+    return math.isfinite(value) and above and (value <= high if within[-1] == "]" else value < high)
+
+
+def _bound(text: str) -> float:
+    base, _, exponent = text.strip().partition("**")
+    return float(base) ** float(exponent or 1)
+
+
+def _seeds(value: Any) -> tuple[int, ...]:
+    seeds = (value,) if isinstance(value, int) else value
+    whole = isinstance(seeds, (tuple, list)) and all(isinstance(s, int) and not isinstance(s, bool) for s in seeds)
+    if not whole or not seeds:
+        raise ValueError(f"config.seeds wants whole numbers such as 0,1,2, got {value!r}")
+    for seed in seeds:
+        if not 0 <= seed < 2**32:
+            raise ValueError(f"config.seeds wants numbers in [0, 2**32), got {seed}")
+    if len(set(seeds)) < len(seeds):
+        raise ValueError(f"config.seeds wants each seed once, got {tuple(seeds)}")
+    return tuple(seeds)
+
+
+def _check_training(training: TrainingConfig) -> None:
+    where = "config.training"
+    try:
+        optimizers.direction(training.optimizer)
+    except ValueError as error:
+        raise ValueError(f"{where}.optimizer: {error}") from None
+    if bool(training.steps) == bool(training.epochs):
+        have = f"steps={training.steps} and epochs={training.epochs:g}"
+        raise ValueError(f"{where} wants one of steps and epochs, the other 0; got {have}")
+    if training.batch_size % training.accumulation:
+        have = f"batch_size={training.batch_size} and accumulation={training.accumulation}"
+        raise ValueError(f"{where}.accumulation wants a divisor of batch_size, got {have}")
+    if training.steps and training.warmup >= training.steps:
+        have = f"warmup={training.warmup} and steps={training.steps}"
+        raise ValueError(f"{where}.warmup wants fewer updates than steps, got {have}")

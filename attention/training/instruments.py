@@ -1,0 +1,76 @@
+"""What surrounds the updates of a run: a clock, signals, and the profiler."""
+
+import contextlib
+import signal
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import jax
+
+PROFILED = (3, 8)  # updates of this process that --profile records: the first ones compile
+
+
+class Clock:
+    """A stopwatch."""
+
+    def __init__(self):
+        self._before = time.monotonic()
+
+    def spent(self) -> float:
+        """Seconds since it was last asked, or made."""
+        now = time.monotonic()
+        seconds, self._before = now - self._before, now
+        return seconds
+
+
+class Trace:
+    """Records the updates ``PROFILED`` with JAX's profiler, into a folder; nothing where that is None."""
+
+    def __init__(self, folder: Path | None):
+        self._folder, self._updates = folder, 0
+
+    def before(self) -> None:
+        """An update is about to be dispatched."""
+        if self._folder is not None and self._updates == PROFILED[0]:
+            jax.profiler.start_trace(self._folder)
+
+    def after(self, tick: jax.Array) -> None:
+        """It has been dispatched; ``tick`` is ready when it is done."""
+        self._updates += 1
+        if self._folder is not None and self._updates == PROFILED[1]:
+            tick.block_until_ready()
+            self.close()
+
+    def close(self) -> None:
+        """Writes what was recorded."""
+        if self._folder is not None and self._updates > PROFILED[0]:
+            jax.profiler.stop_trace()
+            print(f"profile of {self._updates - PROFILED[0]} updates in {self._folder}")
+        self._folder = None
+
+
+@contextlib.contextmanager
+def signals() -> Iterator[list[int]]:
+    """The list that SIGINT and SIGTERM are noted in; the second one acts as without us."""
+    caught: list[int] = []
+    if threading.current_thread() is not threading.main_thread():
+        yield caught  # only the main thread may listen
+        return
+    before: dict[int, Any] = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+
+    def note(number: int, _: Any) -> None:
+        caught.append(number)
+        signal.signal(number, before[number])
+        print("\nstopping after this update ...", file=sys.stderr, flush=True)
+
+    for number in before:
+        signal.signal(number, note)
+    try:
+        yield caught
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -1,0 +1,206 @@
+"""A training run from data to result."""
+
+import contextlib
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from attention.model import kernel_choice
+from attention.training import course as courses
+from attention.training import finetune, prepare, result
+from attention.training.config import Config, member_values, to_dict
+from attention.training.course import Batches, Course, Setting
+from attention.training.evaluate import build_model, run_logits
+from attention.training.instruments import Clock, Trace, signals
+from attention.training.metrics import evaluate_logits
+from attention.training.progress import Progress
+from attention.training.run import config_hash, open_run, read_json, write_json_atomic
+from attention.training.state import resolve_axis, take_sums
+from attention.training.step import cohort_step, program
+
+
+def train(config: Config, workdir: str | os.PathLike[str], *, profile: bool = False) -> dict[str, Any]:
+    """Trains a cohort, or goes on with a run that was cut off, and writes ``result.json``.
+
+    Args:
+      config: what to train.
+      workdir: the run directory; made where missing. A finished run of this config is left as it is.
+      profile: whether to write a trace of a few updates into the run directory.
+
+    Returns:
+      The result, as ``result.json`` holds it.
+
+    Raises:
+      ValueError: for bad input of any kind, before anything is trained.
+      SystemExit: after SIGINT (130) or SIGTERM (143), once a checkpoint is written.
+    """
+    with contextlib.ExitStack() as stack:
+        # ---- run directory: one that exists answers at once, a new one is made once all input has been checked
+        folder = Path(workdir)
+        opened = stack.enter_context(open_run(folder, to_dict(config))) if _holds_run(folder) else None
+        if opened is not None and opened.status == "finished":
+            print(f"{folder} is finished; its result:")
+            finished = read_json(opened.run.result)
+            print(result.table(finished))
+            return finished
+
+        # ---- data
+        origin = finetune.read(config.training.init_from)
+        data = prepare.load_data(config, opened.run if opened else None, origin)
+        plan = prepare.train_plan(config, data)
+        prepare.report_data(data, plan)
+
+        # ---- model
+        model = build_model(config, vocab_size=data.vocab_size, num_classes=len(data.classes))
+        steps = prepare.total_steps(config.training, plan.steps_per_epoch)
+        weights = prepare.class_weights(config.training, data)
+        compiled = program(config, model, steps=steps, class_weights=weights)
+        start, notes = finetune.start(origin, config, model, data.classes)
+        vectors = prepare.vectors(config, data)
+
+        # ---- state
+        opened = opened or stack.enter_context(open_run(folder, to_dict(config)))
+        for note in (*opened.notes, *notes):
+            print(f"note: {note}")
+        setting = Setting(config, data, plan, steps, model, compiled, resolve_axis(config.cohort.axis), opened.run)
+        _write_data(setting)
+        course = courses.start(setting, start, vectors)
+
+        # ---- training, with validations and checkpoints
+        with signals() as caught:
+            _train(setting, course, caught, profile=profile)
+
+        # ---- final test and result
+        finished = _finish(setting, course)
+        print(result.table(finished))
+        return finished
+
+
+def _holds_run(folder: Path) -> bool:
+    return (folder / "config.json").exists()
+
+
+def _write_data(setting: Setting) -> None:
+    """The tokenizer and the kernel, and last ``data.json``, which says that they are whole."""
+    run, data = setting.run, setting.data
+    if run.data.exists():
+        return
+    run.tokenizer.mkdir(exist_ok=True)
+    data.tokenizer.save(data.tokenizer_state, run.tokenizer)
+    run.record_kernel(_kernel(setting))
+    run.write_data(setting.record)
+
+
+def _kernel(setting: Setting) -> str:
+    training, longest = setting.config.training, setting.plan.bucket_lengths[-1]
+    return kernel_choice(setting.model, training.batch_size // training.accumulation, longest)
+
+
+def _train(setting: Setting, course: Course, caught: Sequence[int], *, profile: bool) -> None:
+    """Updates until the last one, until every member has stopped, or until a signal is caught."""
+    update = cohort_step(setting.program, setting.axis)
+    take = jax.jit(take_sums, donate_argnums=0)
+    count = jnp.int32(len(course.records))
+    values = {name: jnp.asarray(value) for name, value in member_values(setting.config).items()}
+    batch_of = Batches(setting.data.splits["train"], setting.plan, setting.config.seeds)
+    batch = batch_of(course.step) if course.step < setting.steps else {}
+    trace = Trace(setting.run.path / "profile" if profile else None)
+    clock, before = Clock(), None
+    with contextlib.closing(Progress(setting.steps, course.step)) as progress:
+        while course.step < setting.steps and any(course.active):
+            # ---- one update: the next batch is gathered while the device computes, two updates are under way at most
+            interrupted = list(caught)
+            trace.before()
+            course.members, done = update(count, course.members, batch, values)
+            course.step += 1
+            course.examples += int(batch["weight"][0].sum())
+            if course.step < setting.steps:
+                batch = batch_of(course.step)
+            if before is not None:
+                before.block_until_ready()
+            before = done
+            trace.after(done)
+            course.stepped(clock.spent())
+            progress.advance(course.step)
+
+            # ---- metrics: fetched once the next update is under way
+            logging, validating, saving = _due(setting, course, interrupted=bool(interrupted))
+            courses.write_metrics(setting, course, progress)
+            if logging:
+                course.members, sums = take(course.members)
+                course.pending = (course.step, sums)
+            if not (validating or saving):
+                continue
+
+            # ---- validation and checkpoint
+            done.block_until_ready()
+            course.stepped(clock.spent())
+            courses.write_metrics(setting, course, progress)
+            if validating:
+                courses.validate(setting, course, progress)
+            course.train_seconds += clock.spent()
+            if saving:
+                courses.save(setting, course)
+            clock.spent()
+            if interrupted:
+                progress.say(f"saved after update {course.step} of {setting.steps}; the same command goes on")
+                raise SystemExit(128 + interrupted[0])
+        trace.close()
+        if course.saved_step != course.step:  # every member has stopped
+            courses.save(setting, course)
+
+
+def _due(setting: Setting, course: Course, *, interrupted: bool) -> tuple[bool, bool, bool]:
+    """Whether a line of metrics, a validation and a checkpoint are due after an update."""
+    training = setting.config.training
+    last = course.step == setting.steps
+    eval_every = training.eval_every or setting.plan.steps_per_epoch
+    every = training.checkpoint_every or eval_every
+    late = 0 < training.checkpoint_seconds <= course.train_seconds - course.saved_at
+    logging = course.step % training.log_every == 0 or last
+    return logging, course.step % eval_every == 0 or last, course.step % every == 0 or last or late or interrupted
+
+
+def _finish(setting: Setting, course: Course) -> dict[str, Any]:
+    """Evaluates the best weights of each member on test and writes the result."""
+    data, config = setting.data, setting.config
+    test = data.splits.get("test")
+    labelled = test is not None and bool((test.labels >= 0).all())
+    tested: list[dict[str, float] | None] = [None] * len(course.records)
+    if test is not None and labelled:
+        logits = run_logits(setting.model, course.best, test, config, setting.record)
+        tested = [
+            evaluate_logits(member, test.labels) if record.best is not None else None
+            for record, member in zip(course.records, logits)
+        ]
+    members = [
+        {
+            "seed": record.seed,
+            "best_step": record.best_step,
+            "stopped": record.stopped,
+            "validation": record.best,
+            "test": scores,
+        }
+        for record, scores in zip(course.records, tested)
+    ]
+    device = jax.devices()[0]
+    split = "test" if labelled else "validation"
+    finished = {
+        "config_hash": config_hash(to_dict(config)),
+        "baselines": data.baselines,
+        "members": members,
+        "summary_split": split,
+        "summary": result.summary([member[split] for member in members]),
+        "parameters": sum(leaf.size for leaf in jax.tree.leaves(course.best)) // len(members),
+        "steps": course.step,
+        "train_seconds": course.train_seconds,
+        "examples_per_second": len(members) * course.examples / max(course.step_seconds, 1e-9),
+        "device": f"{device.device_kind} ({os.cpu_count()} cores)" if device.platform == "cpu" else device.device_kind,
+        "kernel": _kernel(setting),
+    }
+    write_json_atomic(setting.run.result, finished)
+    return read_json(setting.run.result)

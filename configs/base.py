@@ -1,0 +1,65 @@
+"""Every knob, with its default. Other configs start from this one: ``config = base.get_config()``.
+
+python train.py --config=configs/base.py
+"""
+
+from typing import Any
+
+from ml_collections.config_dict import ConfigDict
+
+
+def get_config() -> Any:  # a ConfigDict, whose fields a type checker cannot know
+    config: Any = ConfigDict()
+
+    # One member of the cohort per seed: initialisation, order of the examples, dropout. 0,1,2 trains three at once.
+    config.seeds = (0,)
+
+    data = config.data = ConfigDict()
+    data.source = "listops"  # spec of the data set; see --list=source
+    data.tokenizer = "words(pattern='whitespace')"  # spec of the tokenizer, trained on the training split; --list=tokenizer
+    data.max_length = 256  # tokens kept of a text
+    data.truncate = "head"  # part of a longer text that is kept: head, tail or middle
+    data.seed = 0  # of all that the members share: generated data, carved-off validation, order of the shapes
+    data.buckets = 4  # padded lengths at most: more means less padding and one more compilation each
+
+    model = config.model = ConfigDict()
+    model.encoder = "transformer"  # spec of the stack of layers; --list=encoder
+    model.mixer = "attention"  # spec of what moves information between positions; --list=mixer
+    model.encoding = "sinusoidal"  # spec of how positions enter, terms joined by +; --list=encoding
+    model.score = "scaled_dot"  # spec of how a query and a key are compared; --list=score
+    model.normalizer = "softmax"  # spec of how scores become weights; --list=normalizer
+    model.mask = "full"  # spec of who may attend to whom, terms joined by &; --list=mask
+    model.pooling = "mean"  # spec of how a sequence becomes one vector; --list=pooling
+    model.dim = 64  # width of the model
+    model.kernel = "auto"  # how attention is computed: auto (by size and device), dense or chunked
+    model.compute_dtype = "float32"  # of the matrix products: float32 or bfloat16; weights are float32 always
+    model.vectors = ""  # text file of pretrained word vectors (GloVe, word2vec, fastText), also gzipped
+    model.frozen_embeddings = False  # whether token embeddings stay as they are initialised
+
+    training = config.training = ConfigDict()
+    training.steps = 2000  # updates; 0 where epochs are given
+    training.epochs = 0.0  # passes over the training split; 0 where steps are given
+    training.batch_size = 64  # examples of one update
+    training.accumulation = 1  # parts a batch is computed in, to save memory; divides batch_size
+    training.optimizer = "adamw"  # adamw, sgd, lion or adafactor, with options: adamw(b1=0.9, b2=0.98)
+    training.learning_rate = 1e-3  # peak learning rate, in (0, inf)
+    training.warmup = 100  # updates over which the learning rate rises from 0
+    training.schedule = "cosine"  # learning rate after warmup: constant, cosine or linear, the latter two towards 0
+    training.weight_decay = 0.01  # decoupled, times the learning rate, of matrices only: leaves of two axes or more
+    training.clip_norm = 1.0  # largest global norm of a gradient; 0 for off
+    training.ema_decay = 0.0  # of the moving average of weights that is evaluated, in [0, 1); 0 for off
+    training.label_smoothing = 0.0  # mass spread over all classes, in [0, 1)
+    training.dropout = 0.1  # rate of dropout in the model, in [0, 1)
+    training.word_dropout = 0.0  # share of tokens made unknown in training, in [0, 1)
+    training.class_weights = "none"  # none, balanced (n / (C n_c)), or one number per class: 1,2.5
+    training.eval_every = 200  # updates between validations; 0 for once per epoch
+    training.patience = 0  # validations without a better one before a member stops; 0 for off
+    training.log_every = 50  # updates between lines of metrics
+    training.checkpoint_every = 0  # updates between checkpoints; 0 for with each validation
+    training.checkpoint_seconds = 60.0  # seconds after which one more is due; 0 for off
+    training.init_from = ""  # finished run to fine-tune: its tokenizer and best weights; also --init_from
+
+    cohort = config.cohort = ConfigDict()
+    cohort.axis = "auto"  # members under vmap, or map: one after another, bitwise as single runs; auto is map on a CPU
+
+    return config

@@ -1,0 +1,26 @@
+"""The whole way in a minute: tiny ListOps, a tiny model, two members.
+
+Command:  python train.py --config=configs/smoke.py
+Hardware: 2 CPU cores
+Time:     under a minute
+Score:    better than chance; it shows that things work, not how well
+"""
+
+from typing import Any
+
+from configs import base
+
+
+def get_config() -> Any:
+    config = base.get_config()
+    config.data.source = "listops(train=4000, validation=500, test=500, max_length=24, max_args=3)"
+    config.data.max_length = 24
+    config.data.buckets = 2
+    config.model.encoder = "transformer(layers=1)"
+    config.model.dim = 32
+    config.training.steps = 200
+    config.training.warmup = 20
+    config.training.learning_rate = 3e-3
+    config.training.eval_every = 100
+    config.seeds = (0, 1)
+    return config

@@ -1,0 +1,40 @@
+"""Evaluates a trained run, in a new process, from its run directory.
+
+python eval.py --workdir=runs/NAME                                 scores on test
+python eval.py --workdir=runs/NAME --split=validation              on another split
+python eval.py --workdir=runs/NAME --data=new.tsv --out=pred.tsv   on a file, with a prediction for each line
+python eval.py --workdir=runs/NAME --text="Who wrote Hamlet?"      what it says of a text
+"""
+
+import sys
+
+from absl import flags
+
+from attention.training import cli, reports
+
+
+def define_flags() -> flags.FlagValues:
+    """The flags, made anew for each call."""
+    values = flags.FlagValues()
+    flags.DEFINE_string("workdir", None, "The run directory.", flag_values=values)
+    flags.DEFINE_string("split", None, "The split to score: test (default), validation or train.", flag_values=values)
+    flags.DEFINE_string(
+        "data", None, "A source's spec or a .tsv, .csv or .jsonl[.gz] file to score instead.", flag_values=values
+    )
+    flags.DEFINE_multi_string("text", [], "A text to classify; may be given again.", flag_values=values)
+    flags.DEFINE_string("out", None, "TSV file to write the predictions to.", flag_values=values)
+    return values
+
+
+def main(argv: list[str]) -> None:
+    """Parses the flags and prints the report."""
+    values = define_flags()
+    cli.parse_flags(argv, values, usage=__doc__ or "")
+    if not values.workdir:
+        raise ValueError("--workdir is missing: --workdir=runs/NAME")
+    cli.enable_compilation_cache()
+    print(reports.report(values.workdir, split=values.split, data=values.data, texts=values.text, out=values.out))
+
+
+if __name__ == "__main__":
+    sys.exit(cli.run_main(main))

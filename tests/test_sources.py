@@ -1,0 +1,634 @@
+import csv
+import functools
+import gzip
+import hashlib
+import http.server
+import io
+import json
+import os
+import subprocess
+import sys
+import tarfile
+import threading
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import attention.variants as variants
+from attention.data.sources import _archives, _corpus, _named, _tables, ag_news, imdb, sst2, trec6
+
+ROOT = Path(__file__).resolve().parent.parent
+REAL = os.environ.get("ATTENTION_DATA_DIR")
+real_data = pytest.mark.skipif(not REAL, reason="ATTENTION_DATA_DIR is not set")
+
+
+def build(name, /, **options):
+    values = {key: str(value) if isinstance(value, Path) else value for key, value in options.items()}
+    return variants.build("source", variants.Spec(name, tuple(values.items())))
+
+
+def error_of(action):
+    with pytest.raises(ValueError) as caught:  # noqa: PT011 (every caller looks at the message)
+        action()
+    message = str(caught.value)
+    assert "\n" not in message
+    return message
+
+
+def contents(corpus):
+    return {name: (list(split.texts), split.labels.tolist()) for name, split in corpus.splits.items()}
+
+
+def write(path, text):
+    path.write_text(text, encoding="utf-8", newline="")
+    return path
+
+
+ROWS = [(f"text number {number}", "good" if number % 3 else "bad") for number in range(30)]
+TSV = "text\tlabel\n" + "".join(f"{text}\t{label}\n" for text, label in ROWS)
+
+
+# ---------------------------------------------------------------------------------------------- names and listing
+
+
+def test_every_source_is_listed_with_one_line():
+    assert set(variants.names("source")) >= {"listops", "files", "tfds", "sst2", "trec6", "ag_news", "imdb"}
+    for name in variants.names("source"):
+        assert len(variants.describe("source", name).summary) > 20
+
+
+def test_sources_import_neither_tfds_nor_jax():
+    program = (
+        "import sys; from attention import variants;"
+        "[variants.module('source', name) for name in variants.names('source')];"
+        "print([name for name in ('tensorflow_datasets', 'flax', 'tensorflow') if name in sys.modules])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], env={**os.environ, "PYTHONPATH": str(ROOT)}, capture_output=True, text=True
+    )
+    assert done.stdout.strip() == "[]", done.stderr
+
+
+# ---------------------------------------------------------------------------------------------- carving and baselines
+
+
+def test_carving_takes_the_share_of_every_class():
+    labels = np.array([0] * 100 + [1] * 50 + [2] * 7 + [3])
+    kept, carved = _corpus.carve(labels, 0.2, seed=3)
+    assert sorted([*kept, *carved]) == list(range(len(labels)))
+    assert np.bincount(labels[carved], minlength=4).tolist() == [20, 10, 1, 0]
+    assert (np.diff(kept) > 0).all()
+    assert (np.diff(carved) > 0).all()
+    again = _corpus.carve(labels, 0.2, seed=3)[1]
+    other = _corpus.carve(labels, 0.2, seed=4)[1]
+    assert carved.tolist() == again.tolist() != other.tolist()
+
+
+def test_carving_does_not_change_with_numpy_versions_or_platforms():
+    assert _corpus.carve(np.arange(40) % 2, 0.2, seed=0)[1].tolist() == CARVED
+
+
+CARVED = [13, 14, 15, 22, 23, 26, 33, 34]
+
+
+def test_carving_draws_every_row_as_often():
+    counts = np.zeros(20)
+    for seed in range(400):
+        counts[_corpus.carve(np.arange(20) % 2, 0.5, seed)[1]] += 1
+    assert counts.min() > 160
+    assert counts.max() < 240
+
+
+def test_nothing_to_carve_is_an_error():
+    assert "less than one row" in error_of(lambda: _corpus.carve(np.array([0, 1, 0]), 0.1, 0))
+
+
+# ---------------------------------------------------------------------------------------------- files
+
+
+def test_formats_and_gzip_give_the_same(tmp_path):
+    stream = io.StringIO(newline="")
+    csv.writer(stream).writerows([("label", "text"), *((label, text) for text, label in ROWS)])
+    lines = [json.dumps({"id": 1, "label": label, "text": text}) for text, label in ROWS]
+    written = {"a.tsv": TSV, "a.csv": stream.getvalue(), "a.jsonl": "\n".join(lines)}
+    corpora = []
+    for name, text in written.items():
+        path = write(tmp_path / name, text)
+        (tmp_path / f"{name}.gz").write_bytes(gzip.compress(text.encode()))
+        corpora += [build("files", train=path).load(0), build("files", train=f"{path}.gz").load(0)]
+    for corpus in corpora:
+        assert contents(corpus) == contents(corpora[0])
+    assert corpora[0].classes == ("bad", "good")
+    assert list(corpora[0].splits) == ["train", "validation"]
+    assert len(corpora[0].splits["validation"].texts) == 3
+    assert sorted(text for split in corpora[0].splits.values() for text in split.texts) == sorted(t for t, _ in ROWS)
+    [note] = corpora[0].notes
+    assert "no validation split: 3 of 30 training examples (10 % of each class, seed 0)" in note
+    assert corpora[0].resolved == f"files(train='{tmp_path / 'a.tsv'}')"
+
+
+def test_all_three_splits_columns_and_share(tmp_path):
+    write(tmp_path / "train.tsv", TSV.replace("text\tlabel", "review\tstars"))
+    write(tmp_path / "test.tsv", "stars\tnote\treview\nbad\t-\tnew one\ngood\t-\tnew two\n")
+    columns = dict(text="review", label="stars")
+    corpus = build("files", train=tmp_path / "train.tsv", test=tmp_path / "test.tsv", validation_share=0.5, **columns)
+    loaded = corpus.load(1)
+    assert contents(loaded)["test"] == (["new one", "new two"], [0, 1])
+    assert len(loaded.splits["validation"].texts) == 15
+    assert loaded.baselines == {"majority": 0.5}
+    given = build(
+        "files", train=tmp_path / "train.tsv", validation=tmp_path / "test.tsv", test=tmp_path / "test.tsv", **columns
+    ).load(1)
+    assert contents(given)["validation"] == contents(given)["test"]
+    assert given.notes == ()
+    assert contents(variants.build("source", loaded.resolved).load(1)) == contents(loaded)
+
+
+def test_majority_is_measured_on_validation_without_test(tmp_path):
+    validation = write(tmp_path / "validation.tsv", "text\tlabel\na\tgood\nb\tbad\nc\tbad\nd\tbad\n")
+    corpus = build("files", train=write(tmp_path / "train.tsv", TSV), validation=validation).load(0)
+    assert corpus.baselines == {"majority": 0.25}
+
+
+def test_whole_numbers_sort_by_value(tmp_path):
+    rows = "".join(f"text {n}\t{n % 12}\n" for n in range(60))
+    corpus = build("files", train=write(tmp_path / "a.tsv", "text\tlabel\n" + rows)).load(0)
+    assert corpus.classes == tuple(str(n) for n in range(12))
+    named = build("files", train=write(tmp_path / "b.tsv", "text\tlabel\n" + rows.replace("\t11\n", "\tx\n"))).load(0)
+    assert named.classes == ("0", "1", "10", "2", "3", "4", "5", "6", "7", "8", "9", "x")
+
+
+def test_quotes_line_ends_and_separators_in_texts(tmp_path):
+    text = 'text\tlabel\r\n"a "b\tx\r\nline\u2028sep\x85nel\ty\r\n"a "b\tx\r\nline\ty\r\n'
+    table = _tables.read(write(tmp_path / "a.tsv", "\ufeff" + text), text="text", label="label")
+    assert table.texts == ['"a "b', "line\u2028sep\x85nel", '"a "b', "line"]
+    assert table.labels == ["x", "y", "x", "y"]
+    quoted = 'text,label\n"two\nlines, ""so""",x\n' + "long " * 40_000 + ",y\n"
+    table = _tables.read(write(tmp_path / "a.csv", quoted), text="text", label="label")
+    assert table.texts[0] == 'two\nlines, "so"'
+    assert len(table.texts[1]) == 200_000
+    assert table.lines == [3, 4]
+
+
+BAD_FILES = [
+    ("a.tsv", "text\tlable\nx\t1\n", "the column 'label' is missing (nearest: 'lable'); columns: text, lable"),
+    ("a.tsv", "txt\tlabel\nx\t1\n", "the column 'text' is missing (nearest: 'txt'); columns: txt, label"),
+    ("a.tsv", "text\ttext\tlabel\nx\ty\t1\n", "the column 'text' is there more than once"),
+    ("a.tsv", "", "the column 'text' is missing"),
+    ("a.tsv", "text\tlabel\n", "the split is empty"),
+    ("a.tsv", "text\tlabel\nx\t1\n  \t2\n", "line 3: the text is empty"),
+    ("a.tsv", "text\tlabel\nx\t1\ny\t\n", "line 3: the label is empty"),
+    ("a.tsv", "text\tlabel\nx\t1\ny\n", "line 3: 1 fields where the header has 2"),
+    ("a.tsv", "text\tlabel\nx\ty\t1\n", "line 2: 3 fields where the header has 2"),
+    ("a.csv", "text,label\nx,1\ny,2,3\n", "line 3: 3 fields where the header has 2"),
+    ("a.csv", 'text,label\nx,1\n"y,2\n', "line 3: not CSV: unexpected end of data"),
+    ("a.csv", 'text,label\n"",1\n', "line 2: the text is empty"),
+    ("a.jsonl", '{"text": "x", "label": 1}\n{"text": \n', "line 2: not JSON"),
+    ("a.jsonl", '{"text": "x", "label": 1}\n\n{"text": "x", "label": 1}\n', "line 2: not JSON"),
+    ("a.jsonl", "[1, 2]\n", "line 1: wanted a JSON object, got [1, 2]"),
+    ("a.jsonl", '{"text": "x", "lable": 1}\n', "line 1: the field 'label' is missing (nearest: 'lable')"),
+    ("a.jsonl", '{"text": 3, "label": 1}\n', "line 1: the text is a string, got 3"),
+    ("a.jsonl", '{"text": "x", "label": 1.5}\n', "line 1: the label is a string or whole number, got 1.5"),
+    ("a.jsonl", '{"text": "x", "label": true}\n', "line 1: the label is a string or whole number, got true"),
+    ("a.jsonl", "[" * 100_000 + "\n", "line 1: not JSON"),
+    ("a.tsv", "text\tlabel\nx\t1\ny\t1\n", "one class only, '1'"),
+    ("a.tsv", "text\tlabel\nx\t1\ny\t2\n", "less than one row"),
+]
+
+
+@pytest.mark.parametrize(("name", "text", "wanted"), BAD_FILES)
+def test_bad_files_are_named_with_the_line(tmp_path, name, text, wanted):
+    path = write(tmp_path / name, text)
+    message = error_of(lambda: build("files", train=path).load(0))
+    assert wanted in message
+    if "line" in wanted or "column" in wanted:
+        assert str(path) in message
+
+
+def test_bad_bytes_are_named_with_the_line(tmp_path):
+    path = tmp_path / "a.tsv"
+    path.write_bytes(b"text\tlabel\nfine\tx\ncaf\xe9\ty\n")
+    assert f"{path}, line 3: byte 0xe9 is not UTF-8" in error_of(lambda: build("files", train=path).load(0))
+    packed = tmp_path / "b.tsv.gz"
+    packed.write_bytes(gzip.compress(TSV.encode())[:60])
+    assert "is not a whole gzip file" in error_of(lambda: build("files", train=packed).load(0))
+    packed.write_bytes(TSV.encode())
+    assert "is not a whole gzip file" in error_of(lambda: build("files", train=packed).load(0))
+
+
+@pytest.mark.parametrize("split", ["validation", "test"])
+def test_a_label_unseen_in_training(tmp_path, split):
+    train = write(tmp_path / "train.tsv", TSV)
+    other = write(tmp_path / "other.tsv", "text\tlabel\nx\tgood\ny\tgod\n")
+    message = error_of(lambda: build("files", train=train, **{split: other}).load(0))
+    assert f"{other}, line 3: the label 'god' does not occur in training (nearest: 'good')" in message
+    assert message.endswith("labels there: bad, good")
+
+
+def test_missing_files_and_variables(tmp_path, monkeypatch):
+    write(tmp_path / "train.tsv", TSV)
+    message = error_of(lambda: build("files", train=tmp_path / "trian.tsv").load(0))
+    assert message == f"there is no file {tmp_path / 'trian.tsv'} (nearest: 'train.tsv')"
+    assert "there is no file" in error_of(lambda: build("files", train=tmp_path / "no" / "such.tsv").load(0))
+    assert "cannot tell the format" in error_of(lambda: build("files", train=tmp_path / "a.txt"))
+    assert "cannot tell the format" in error_of(lambda: build("files", train=tmp_path / "a.gz"))
+    monkeypatch.delenv("NOT_SET_HERE", raising=False)
+    assert "the environment variable 'NOT_SET_HERE' is not set" in error_of(
+        lambda: build("files", train="$NOT_SET_HERE/train.tsv")
+    )
+    monkeypatch.setenv("SET_HERE", str(tmp_path))
+    for path in ("$SET_HERE/train.tsv", "${SET_HERE}/train.tsv"):
+        assert build("files", train=path).load(0).resolved == f"files(train='{tmp_path / 'train.tsv'}')"
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    for path in ("~/train.tsv", "train.tsv"):
+        assert build("files", train=path).load(0).resolved == f"files(train='{tmp_path / 'train.tsv'}')"
+
+
+@pytest.mark.parametrize("name", ["files", "tfds", "trec6", "ag_news", "imdb"])
+@pytest.mark.parametrize("share", [0.0, 1.0, -0.5])
+def test_shares_out_of_range(name, share):
+    needed = {"files": {"train": "a.tsv"}, "tfds": {"name": "x"}}.get(name, {})
+    assert "between 0 and 1" in error_of(lambda: build(name, validation_share=share, **needed))
+
+
+# ---------------------------------------------------------------------------------------------- published sets, local folder
+
+
+@real_data
+@pytest.mark.parametrize(
+    ("name", "folder", "counts", "majority"),
+    [
+        ("sst2", "sst2", {"train": [3310, 3610], "validation": [428, 444], "test": [912, 909]}, 909 / 1821),
+        ("trec6", "trec6", {"train": [86, 1162, 1250, 1223, 835, 896], "test": [9, 138, 94, 65, 81, 113]}, 94 / 500),
+        ("ag_news", "ag_news_subset", {"train": [10504, 10448, 10483, 11803], "test": [1900] * 4}, 0.25),
+        ("imdb", "imdb", {"train": [12500, 12500], "test": [12500, 12500]}, 0.5),
+    ],
+)
+def test_published_counts(name, folder, counts, majority):
+    corpus = build(name, path=f"$ATTENTION_DATA_DIR/{folder}").load(0)
+    found = {split: np.bincount(rows.labels) for split, rows in corpus.splits.items()}
+    if "validation" not in counts:
+        assert any("no validation split" in note for note in corpus.notes)
+        found["train"] = found["train"] + found.pop("validation")
+    assert {split: count.tolist() for split, count in found.items()} == counts
+    assert corpus.baselines == {"majority": pytest.approx(majority)}
+    assert corpus.resolved == f"{name}(path='{Path(REAL or '') / folder}')"
+    assert any("43238 rows, the published one 120000" in note for note in corpus.notes) == (name == "ag_news")
+
+
+@real_data
+def test_files_reads_a_set_without_test():
+    corpus = build(
+        "files",
+        train="$ATTENTION_DATA_DIR/tnews/train.tsv.gz",
+        validation="$ATTENTION_DATA_DIR/tnews/validation.tsv",
+    ).load(0)
+    assert corpus.classes == tuple(str(number) for number in range(15))
+    assert {name: len(split.texts) for name, split in corpus.splits.items()} == {"train": 53360, "validation": 10000}
+    assert corpus.baselines == {"majority": pytest.approx(0.1089, abs=5e-5)}
+
+
+def trec_folder(folder, **files):
+    folder.mkdir()
+    rows = "".join(f"question {number}\t{number % 6}\n" for number in range(120))
+    for name, text in {"train.tsv": "text\tlabel\n" + rows, "labels.txt": "\n".join(trec6.CLASSES), **files}.items():
+        if text is not None:
+            write(folder / name, text)
+    return folder
+
+
+def test_a_local_folder(tmp_path):
+    corpus = build("trec6", path=trec_folder(tmp_path / "a"), validation_share=0.25).load(0)
+    assert corpus.classes == trec6.CLASSES
+    assert np.bincount(corpus.splits["validation"].labels).tolist() == [5] * 6
+    assert "test" not in corpus.splits
+    assert corpus.resolved == f"trec6(path='{tmp_path / 'a'}', validation_share=0.25)"
+    assert "the train split of the folder has 120 rows, the published one 5452" in corpus.notes
+
+
+def folder_error(name, folder):
+    return error_of(lambda: build(name, path=folder).load(0))
+
+
+def test_a_wrong_folder_says_what_is_missing(tmp_path):
+    files = {"train.tsv": None, "train2.tsv": "x"}
+    wanted = "wanted: train.tsv[.gz] [validation.tsv[.gz]] [test.tsv[.gz]] labels.txt"
+    assert f"lacks train.tsv[.gz]; {wanted}" in folder_error("trec6", trec_folder(tmp_path / "a", **files))
+    assert f"lacks labels.txt; {wanted}" in folder_error("trec6", trec_folder(tmp_path / "b", **{"labels.txt": None}))
+    assert "there is no folder" in folder_error("trec6", tmp_path / "trec")
+    message = folder_error("sst2", trec_folder(tmp_path / "c"))
+    assert "has the classes ABBR, DESC" in message
+    assert "those of sst2 are negative, positive" in message
+    files = {"test.tsv": "text\tlabel\nx\t5\ny\t6\n"}
+    assert "test.tsv, line 3: the label '6' is no index into labels.txt, 0 to 5" in folder_error(
+        "trec6", trec_folder(tmp_path / "d", **files)
+    )
+    files = {"train.tsv": "text\tlabel\n" + "x\t0\ny\t1\n" * 20, "labels.txt": "negative\npositive\n"}
+    assert "there is no validation split" in folder_error("sst2", trec_folder(tmp_path / "e", **files))
+    assert "downloads nothing" in error_of(lambda: build("trec6", path=tmp_path, mirror="http://localhost"))
+    assert "leave out path=" in error_of(lambda: build("sst2", path=tmp_path, phrases=True))
+
+
+# ---------------------------------------------------------------------------------------------- published sets, download
+
+
+class Quiet(http.server.SimpleHTTPRequestHandler):
+    def log_message(self, format, *args):
+        self.server.seen.append(self.path)
+
+
+@pytest.fixture
+def server(tmp_path, monkeypatch):
+    """A folder and the URL that serves it over the loopback."""
+    monkeypatch.setenv("NO_PROXY", "*")
+    folder = tmp_path / "served"
+    folder.mkdir()
+    running = http.server.HTTPServer(("127.0.0.1", 0), functools.partial(Quiet, directory=str(folder)))
+    running.seen = []
+    thread = threading.Thread(target=running.serve_forever, args=(0.01,))
+    thread.start()
+    yield folder, f"http://127.0.0.1:{running.server_port}", running.seen
+    running.shutdown()
+    running.server_close()
+    thread.join()
+
+
+def tar_gz(files):
+    stream = io.BytesIO()
+    with tarfile.open(fileobj=stream, mode="w:gz") as archive:
+        for name, text in files.items():
+            member = tarfile.TarInfo(name)
+            member.size = len(text.encode())
+            archive.addfile(member, io.BytesIO(text.encode()))
+    return stream.getvalue()
+
+
+def zipped(files):
+    stream = io.BytesIO()
+    with zipfile.ZipFile(stream, "w") as archive:
+        for name, text in files.items():
+            archive.writestr(name, text)
+    return stream.getvalue()
+
+
+def small(recipe, files, counts):
+    """The recipe with the checksums and counts of small files."""
+    return recipe._replace(files={name: hashlib.sha256(data).hexdigest() for name, data in files.items()}, counts=counts)
+
+
+def load(recipe, url, data_dir, share: float | None = 0.25, seed=0):
+    options = dict(path=None, mirror=url, data_dir=str(data_dir), validation_share=share)
+    return _named.source(recipe, **options).load(seed)
+
+
+TREES = {
+    "trees/train.txt": "(3 (2 It) (4 (2 's) (4 (3 Very) (4 good))))\n(1 (2 A) (0 bad))\n(2 (2 No) (2 view))\n",
+    "trees/dev.txt": "(4 (4 Good) (2 -LRB-))\n(0 Bad)\n",
+    "trees/test.txt": "(3 (2 Caf\u00e9) (3 \\/))\n(1 worse)\n",
+}
+TREC_TRAIN = "".join(f"{c}:fine Question\xe9 {n} {c} ?\n" for n in range(4) for c in trec6.CLASSES)
+
+
+def test_trec_download(tmp_path, server, capfd):
+    folder, url, seen = server
+    files = {"train_5500.label": TREC_TRAIN.encode("iso-8859-1"), "TREC_10.label": b"HUM:ind Who  is\tit ?\nNUM:date When ?\n"}
+    for name, data in files.items():
+        (folder / name).write_bytes(data)
+    recipe = small(trec6.RECIPE, files, {"train": (4,) * 6, "test": (0, 0, 0, 1, 0, 1)})
+    corpus = load(recipe, url, tmp_path / "data")
+    assert contents(corpus)["test"] == (["Who  is it ?", "When ?"], [3, 5])
+    assert corpus.splits["train"].texts[0] in {f"Question\xe9 {n} ABBR ?" for n in range(2)}
+    assert np.bincount(corpus.splits["validation"].labels).tolist() == [1] * 6
+    assert corpus.resolved == f"trec6(mirror='{url}', data_dir='{tmp_path / 'data'}', validation_share=0.25)"
+    printed = capfd.readouterr()
+    assert printed.out == ""
+    assert printed.err == f"downloading {url}/train_5500.label\ndownloading {url}/TREC_10.label\n"
+    assert seen == ["/train_5500.label", "/TREC_10.label"]
+    # Prepared: nothing is downloaded again, the content is the same, another seed carves otherwise.
+    assert contents(load(recipe, "http://127.0.0.1:1", tmp_path / "data")) == contents(corpus)
+    other = load(recipe, "http://127.0.0.1:1", tmp_path / "data", seed=1)
+    assert contents(other)["validation"] != contents(corpus)["validation"]
+    assert not list((tmp_path / "data").rglob("*incomplete*"))
+
+
+def test_sst_download_sentences_and_phrases(tmp_path, server):
+    folder, url, _ = server
+    files = {"trainDevTestTrees_PTB.zip": zipped(TREES)}
+    (folder / "trainDevTestTrees_PTB.zip").write_bytes(files["trainDevTestTrees_PTB.zip"])
+    counts = {"train": (1, 1), "validation": (1, 1), "test": (1, 1)}
+    corpus = load(small(sst2.RECIPE, files, counts), url, tmp_path / "data", share=None)
+    assert contents(corpus) == {
+        "train": (["it 's very good", "a bad"], [1, 0]),
+        "validation": (["good -lrb-", "bad"], [1, 0]),
+        "test": (["caf\u00e9 \\/", "worse"], [1, 0]),
+    }
+    recipe = small(sst2.RECIPE, files, {**counts, "train": None})._replace(parse=sst2.parse_phrases, config="phrases")
+    phrases = contents(load(recipe, url, tmp_path / "data", share=None))
+    train = dict(zip(*phrases["train"]))
+    assert train == {"it 's very good": 1, "'s very good": 1, "very good": 1, "very": 1, "good": 1, "a bad": 0, "bad": 0}
+    assert phrases["test"] == contents(corpus)["test"]
+
+
+@pytest.mark.parametrize("line", ["(3 (2 It) (4 good)", "(5 It)", "(3)", "(3 a) (2 b)", "word", "(3 a))", "(x y)"])
+def test_bad_trees(line):
+    assert error_of(lambda: list(sst2.subtrees(line)))
+
+
+def test_ag_news_and_imdb_parse_their_archives(tmp_path):
+    rows = '"3","Oil","Prices rise\n again"\n"1","A ""war""","ends"\n"2","b","c"\n"4","d","e"\n'
+    archive = tmp_path / "ag.tgz"
+    archive.write_bytes(tar_gz({"ag_news_csv/train.csv": rows, "ag_news_csv/test.csv": rows, "ag_news_csv/readme.txt": "x"}))
+    expected = ["Oil Prices rise  again", 'A "war" ends', "b c", "d e"], [2, 0, 1, 3]
+    assert ag_news.parse(archive) == {"train": expected, "test": expected}
+    archive.write_bytes(tar_gz({"ag_news_csv/train.csv": rows}))
+    assert "has no member 'test.csv'" in error_of(lambda: ag_news.parse(archive))
+    archive.write_bytes(tar_gz({"train.csv": '"5","a","b"\n', "test.csv": rows}))
+    assert "row 1 is not" in error_of(lambda: ag_news.parse(archive))
+    reviews = {
+        "aclImdb/train/pos/1_9.txt": "fine <br /> film",
+        "aclImdb/train/neg/1_2.txt": "dull",
+        "aclImdb/train/neg/0_2.txt": "bad",
+        "aclImdb/train/unsup/0_0.txt": "unlabelled",
+        "aclImdb/test/pos/10_7.txt": "good",
+        "aclImdb/train/urls_neg.txt": "no review",
+        "../../evil.txt": "never unpacked",
+    }
+    archive.write_bytes(tar_gz(reviews))
+    assert imdb.parse(archive) == {"train": (["bad", "dull", "fine <br /> film"], [0, 0, 1]), "test": (["good"], [1])}
+    archive.write_bytes(tar_gz(reviews)[:-30])
+    assert "is not a whole tar archive" in error_of(lambda: imdb.parse(archive))
+
+
+def test_a_wrong_checksum_is_refused(tmp_path, server):
+    folder, url, _ = server
+    (folder / "train_5500.label").write_bytes(b"HUM:ind Who ?\n")
+    message = error_of(lambda: build("trec6", mirror=url, data_dir=tmp_path / "data").load(0))
+    assert f"{url}/train_5500.label is not the file it was: sha256 " in message
+    assert trec6.RECIPE.files["train_5500.label"] in message
+    assert not [path for path in (tmp_path / "data").rglob("*") if path.is_file()]
+
+
+def test_an_unknown_checksum_is_kept_from_the_first_download(tmp_path, server):
+    folder, url, _ = server
+    (folder / "a.tgz").write_bytes(b"first")
+    path = _archives.fetch(f"{url}/a.tgz", tmp_path / "data", None)
+    assert path.read_bytes() == b"first"
+    assert (tmp_path / "data" / "a.tgz.sha256").read_text().strip() == hashlib.sha256(b"first").hexdigest()
+    (folder / "a.tgz").write_bytes(b"second")
+    assert _archives.fetch(f"{url}/a.tgz", tmp_path / "data", None) == path
+    path.write_bytes(b"damaged")
+    assert "is damaged (delete it" in error_of(lambda: _archives.fetch(f"{url}/a.tgz", tmp_path / "data", None))
+    path.unlink()
+    assert "is not the file it was" in error_of(lambda: _archives.fetch(f"{url}/a.tgz", tmp_path / "data", None))
+
+
+def test_a_failing_network_is_one_line(tmp_path, server):
+    _, url, _ = server
+    for address, reason in ((url, "HTTP 404 File not found"), ("http://127.0.0.1:1", "refused"), ("nonsense", "unknown url")):
+        message = error_of(lambda address=address: build("imdb", mirror=address, data_dir=tmp_path / "data").load(0))
+        assert message.startswith(f"cannot download {address}/aclImdb_v1.tar.gz: ")
+        assert reason in message
+        assert "path=FOLDER" in message
+
+
+def test_a_download_cut_short_is_refused(tmp_path, server, monkeypatch):
+    folder, url, _ = server
+    (folder / "a.tgz").write_bytes(b"x" * 1000)
+    monkeypatch.setattr(Quiet, "copyfile", lambda self, source, output: output.write(source.read(400)))
+    message = error_of(lambda: _archives.fetch(f"{url}/a.tgz", tmp_path / "data", None))
+    assert "cannot download" in message
+    assert not list((tmp_path / "data").iterdir())
+
+
+def test_wrong_counts_and_damaged_archives_are_refused(tmp_path, server):
+    folder, url, _ = server
+    files = {"trainDevTestTrees_PTB.zip": zipped(TREES)}
+    (folder / "trainDevTestTrees_PTB.zip").write_bytes(files["trainDevTestTrees_PTB.zip"])
+    recipe = small(sst2.RECIPE, files, {"train": (2, 1), "validation": (1, 1), "test": (1, 1)})
+    message = error_of(lambda: load(recipe, url, tmp_path / "data", share=None))
+    assert "the train split of the download has 2 rows (negative 1, positive 1), published are 3 rows" in message
+    for data, wanted in ((b"no zip", "not a whole zip"), (zipped({"trees/train.tx": "x"}), "nearest: 'trees/train.tx'")):
+        (folder / "trainDevTestTrees_PTB.zip").write_bytes(data)
+        recipe = small(sst2.RECIPE, {"trainDevTestTrees_PTB.zip": data}, recipe.counts)
+        assert wanted in error_of(lambda recipe=recipe, name=wanted[:6]: load(recipe, url, tmp_path / name, share=None))
+
+
+# ---------------------------------------------------------------------------------------------- tfds
+
+
+@pytest.fixture(scope="module")
+def tfds_dir(tmp_path_factory):
+    """Small TFDS data sets: ClassLabel and an unlabelled test in parquet, string and integer labels in array_record."""
+    import tensorflow_datasets as tfds
+
+    from attention.data.sources import _builder
+
+    class Base(tfds.core.GeneratorBasedBuilder, skip_registration=True):
+        VERSION = tfds.core.Version("1.0.0")
+
+        def __init__(self, name, features, rows, folder, file_format):
+            self.name, self.wanted, self.rows = name, features, rows
+            super().__init__(data_dir=str(folder), file_format=file_format)
+
+        def _info(self):
+            features = tfds.features.FeaturesDict(self.wanted)
+            return tfds.core.DatasetInfo(builder=self, features=features, disable_shuffling=True)
+
+        def _split_generators(self, dl_manager):
+            return {split: self._generate_examples(rows) for split, rows in self.rows.items()}
+
+        def _generate_examples(self, rows):
+            yield from enumerate(rows)
+
+    folder = tmp_path_factory.mktemp("tfds")
+    text, label = tfds.features.Text(), tfds.features.ClassLabel(names=["no", "yes"])
+    rows = {
+        "train": [{"sentence": f"caf\u00e9 {n}", "label": n % 2} for n in range(20)],
+        "test": [{"sentence": f"new {n}", "label": -1} for n in range(5)],
+    }
+    named = {
+        "train": [{"nested": {"text": f"a {n}"}, "label": "xyz"[n % 3], "other": n} for n in range(30)],
+        "validation": [{"nested": {"text": f"b {n}"}, "label": "x", "other": 29 - n} for n in range(4)],
+    }
+    features = {"nested": {"text": text}, "label": tfds.features.Text(), "other": tfds.features.Scalar(dtype=np.int64)}
+    with _builder.quiet():
+        Base("glued", {"sentence": text, "label": label}, rows, folder, "parquet").download_and_prepare()
+        Base("named", features, named, folder, "array_record").download_and_prepare()
+    return folder
+
+
+def test_tfds_parquet_with_an_unlabelled_test(tfds_dir):
+    corpus = build("tfds", name="glued", text="sentence", data_dir=tfds_dir).load(0)
+    assert corpus.classes == ("no", "yes")
+    assert corpus.splits["test"].labels is None
+    assert list(corpus.splits["test"].texts) == [f"new {n}" for n in range(5)]
+    assert sorted(corpus.splits["train"].texts + corpus.splits["validation"].texts) == sorted(
+        f"caf\u00e9 {n}" for n in range(20)
+    )
+    assert corpus.baselines == {"majority": 0.5}  # on validation
+    assert corpus.resolved == f"tfds(name='glued', text='sentence', data_dir='{tfds_dir}')"
+    assert "tensorflow" not in sys.modules
+
+
+def test_tfds_nested_features_string_labels_and_slices(tfds_dir):
+    source = build("tfds", name="named", text="nested/text", data_dir=tfds_dir, train="train[:50%]", test="train[50%:]")
+    corpus = source.load(0)
+    assert corpus.classes == ("x", "y", "z")
+    assert contents(corpus)["train"] == ([f"a {n}" for n in range(15)], [n % 3 for n in range(15)])
+    assert contents(corpus)["test"][0] == [f"a {n}" for n in range(15, 30)]
+    assert contents(corpus)["validation"] == ([f"b {n}" for n in range(4)], [0] * 4)
+    assert corpus.notes == ()
+    numbered = build("tfds", name="named", text="nested/text", label="other", data_dir=tfds_dir).load(0)
+    assert numbered.classes == tuple(str(n) for n in range(30))
+
+
+@pytest.mark.parametrize(
+    ("options", "wanted"),
+    [
+        (dict(name="glued"), "glued: there is no feature 'text'"),
+        (dict(name="glued", text="sentnce"), "(nearest: 'sentence'); features: "),
+        (dict(name="glued", text="label"), "the feature 'label' is not one text per example"),
+        (dict(name="glued", text="sentence", label="lable"), "no feature 'lable' (nearest: 'label')"),
+        (dict(name="glued", text="sentence", test="tset"), "there is no split 'tset' (nearest: 'test'); splits: "),
+        (dict(name="glued", text="sentence", validation="test"), "the validation split has no labels"),
+        (dict(name="named", text="nested/text", train="validation", validation="train"), "'y' does not occur in training"),
+        (dict(name="glude"), "glude: not prepared in "),
+        (dict(name="glude"), "(nearest: 'glued'); if the name is right, run `pip install tensorflow`"),
+        (dict(name="glue/sst2"), "pip install tensorflow"),
+    ],
+)
+def test_tfds_errors_are_one_line(tfds_dir, options, wanted):
+    assert wanted in error_of(lambda: build("tfds", data_dir=tfds_dir, **options).load(0))
+
+
+def test_tfds_says_where_tensorflow_is_needed(tfds_dir, tmp_path, monkeypatch):
+    import tensorflow_datasets as tfds
+
+    def needs_tensorflow(self, **options):
+        raise ImportError("No module named 'tensorflow'", name="tensorflow")
+
+    def offline(self, **options):
+        raise ConnectionError("no route to host")
+
+    for failure, wanted in ((needs_tensorflow, "pip install tensorflow"), (offline, "no route to host")):
+        monkeypatch.setattr(tfds.core.DatasetBuilder, "download_and_prepare", failure)
+        assert wanted in error_of(lambda: build("tfds", name="imdb_reviews", data_dir=tmp_path).load(0))
+    path = tfds_dir / "glued" / "1.0.0" / "dataset_info.json"
+    copy = tmp_path / "glued" / "1.0.0"
+    copy.mkdir(parents=True)
+    write(copy / "dataset_info.json", path.read_text().replace('"parquet"', '"tfrecord"'))
+    write(copy / "features.json", (path.parent / "features.json").read_text())
+    message = error_of(lambda: build("tfds", name="glued", text="sentence", data_dir=tmp_path).load(0))
+    assert "as tfrecord, which cannot be read without TensorFlow" in message
+
+
+def test_data_dir_follows_the_environment(tmp_path, monkeypatch):
+    monkeypatch.setenv("TFDS_DATA_DIR", str(tmp_path / "there"))
+    assert _corpus.data_folder(None) == tmp_path / "there"
+    assert _corpus.data_folder(tmp_path) == tmp_path
+    monkeypatch.delenv("TFDS_DATA_DIR")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert _corpus.data_folder(None) == tmp_path / "tensorflow_datasets"

@@ -1,0 +1,65 @@
+"""Trains a text classifier, or goes on with a run that was cut off.
+
+python train.py                                           ListOps, into runs/listops-<hash>
+python train.py --config=configs/smoke.py                 another config
+python train.py --config.model.encoding=rope              another encoding
+python train.py --config.seeds=0,1,2                      three members in one program
+python train.py --config=... --init_from=runs/NAME        from the weights of a finished run
+python train.py --list=encoding                           what there is
+python train.py --describe                                what would be trained, and what it costs
+"""
+
+import sys
+from pathlib import Path
+
+from absl import flags
+
+from attention.training import cli
+
+DEFAULT = Path(__file__).parent / "configs" / "listops.py"
+
+
+def define_flags() -> flags.FlagValues:
+    """The flags beside --config and its fields, made anew for each call."""
+    values = flags.FlagValues()
+    flags.DEFINE_string("workdir", None, "The run directory; default runs/<config>-<hash>.", flag_values=values)
+    flags.DEFINE_string("init_from", None, "A finished run whose weights are the start.", flag_values=values)
+    flags.DEFINE_boolean("profile", False, "Write a trace of a few updates into the run.", flag_values=values)
+    flags.DEFINE_boolean("describe", False, "Print config, parameters, cost; train nothing.", flag_values=values)
+    flags.DEFINE_string("list", None, "Print the variants of a kind, or of all: --list[=kind].", flag_values=values)
+    return values
+
+
+def main(argv: list[str]) -> None:
+    """Parses the flags and trains."""
+    argv = ["--list=all" if argument.lstrip("-") == "list" else argument for argument in argv]
+    given = cli.parse_config(argv, default=DEFAULT)
+    values = define_flags()
+    cli.parse_flags(given.argv, values, usage=__doc__ or "")
+    if values.list is not None:
+        from attention.training import describe
+
+        print(describe.variants_of(values.list))
+        return
+    from attention.training import config as configs
+
+    fields = given.fields.to_dict()
+    if values.init_from is not None:
+        fields.setdefault("training", {})["init_from"] = values.init_from
+    config = configs.from_dict(fields)
+    cli.enable_compilation_cache()
+    if values.describe:
+        from attention.training import describe
+
+        print(describe.describe(config))
+        return
+    from attention.training import loop, run
+
+    name = run.default_name(given.name, configs.to_dict(config))
+    result = loop.train(config, values.workdir or Path("runs") / name, profile=values.profile)
+    if result["summary"] is None:
+        raise SystemExit("error: every member stopped before its first validation")
+
+
+if __name__ == "__main__":
+    sys.exit(cli.run_main(main))
