@@ -89,6 +89,7 @@ def attend(
     """
     parts = parts_of(encoding, score, normalizer, mask)
     _check_shapes(query, key, value)
+    _check_broadcast((*query.shape[:-3], query.shape[-2], query.shape[-3], key.shape[-3]), where=where, bias=bias)
     call = call or Call()
     encoding_call = encoding_call or call
     if dropout is not None and call.rng is None:
@@ -134,3 +135,11 @@ def _check_shapes(query: jax.Array, key: jax.Array, value: jax.Array) -> None:
         raise ValueError(f"query [*B T N H] and key [*B S K H] do not fit: got {query.shape} and {key.shape}")
     if query.shape[-2] % key.shape[-2]:
         raise ValueError(f"key heads must divide query heads, got {key.shape[-2]} and {query.shape[-2]}")
+
+
+def _check_broadcast(scores: tuple[int, ...], **arrays: jax.Array | None) -> None:
+    for name, array in arrays.items():
+        if array is not None and not (
+            array.ndim == len(scores) and all(size in (1, full) for size, full in zip(array.shape, scores))
+        ):
+            raise ValueError(f"{name} of shape {array.shape} does not broadcast to scores [*B N T S] of shape {scores}")

@@ -18,8 +18,16 @@ def dropout(x: Float[Array, "*A"], rate: float | Float[Array, ""], rng: jax.Arra
     Returns:
       An array like ``x``, with the same mean.
 
+    Raises:
+      ValueError: for a number outside [0, 1).
+
+    Example:
+      >>> attention.dropout(x, 0.1, jax.random.key(0))
+
     Source: Srivastava et al. 2014 (JMLR 15).
     """
+    if isinstance(rate, (int, float)) and not 0 <= rate < 1:
+        raise ValueError(f"rate must be in [0, 1), got {rate}")
     threshold = jnp.round(jnp.asarray(rate, jnp.float32) * 65536).astype(jnp.uint32)
     words = jax.random.bits(rng, ((math.prod(x.shape) + 1) // 2,), jnp.uint32)
     halves = jnp.stack([words & 0xFFFF, words >> 16]).reshape(-1)[: math.prod(x.shape)].reshape(x.shape)

@@ -36,6 +36,7 @@ class TextClassifier(nn.Module):
       num_classes: C.
       kernel: "auto", "dense" or "chunked".
       compute_dtype: "float32" or "bfloat16"; parameters are float32 always, and so are weights of attention and logits.
+      embedding_init: standard deviation of the embeddings at the start.
       frozen_embeddings: whether the embedding table is kept as it is.
     """
 
@@ -46,6 +47,7 @@ class TextClassifier(nn.Module):
     num_classes: int
     kernel: str = "auto"
     compute_dtype: str = "float32"
+    embedding_init: float = 1.0
     frozen_embeddings: bool = False
 
     @nn.compact
@@ -82,7 +84,7 @@ class TextClassifier(nn.Module):
         captured: dict[str, Any] = {}
         D, dtype = self.dims.model_dim, DTYPES[self.compute_dtype]
 
-        table = _Table(self.dims.vocab_size or 0, D, name="embedding")()
+        table = _Table(self.dims.vocab_size or 0, D, self.embedding_init, name="embedding")()
         table = jax.lax.stop_gradient(table) if self.frozen_embeddings else table
         x = (table[tokens] * math.sqrt(D)).astype(dtype)
         if self.pooling.extra_tokens:
@@ -121,15 +123,16 @@ class TextClassifier(nn.Module):
 
 
 class _Table(nn.Module):
-    """The embedding table ``[V D]``, N(0, 1/D) at the start: times √D, embeddings have unit variance."""
+    """The embedding table ``[V D]``; the model multiplies it by √D, so that Adam moves embeddings faster than other weights."""
 
     vocab_size: int
     model_dim: int
+    std: float
 
     @nn.compact
     def __call__(self) -> jax.Array:
         shape = (self.vocab_size, self.model_dim)
-        return self.param("table", nn.initializers.normal(1.0 / math.sqrt(self.model_dim)), shape)
+        return self.param("table", nn.initializers.normal(self.std / math.sqrt(self.model_dim)), shape)
 
 
 def embedding_table(vectors: jax.Array) -> jax.Array:
@@ -156,6 +159,7 @@ def classifier(
     dim: int = 64,
     kernel: str = "auto",
     compute_dtype: str = "float32",
+    embedding_init: float = 1.0,
     frozen_embeddings: bool = False,
     vocab_size: int,
     num_classes: int,
@@ -174,6 +178,7 @@ def classifier(
       dim: D, width of the model.
       kernel: "auto", "dense" or "chunked".
       compute_dtype: "float32" or "bfloat16".
+      embedding_init: standard deviation of the embeddings at the start, > 0; small data want less than 1.
       frozen_embeddings: whether the embedding table is kept as it is.
       vocab_size: V, number of token ids.
       num_classes: C.
@@ -201,6 +206,8 @@ def classifier(
     ):
         if size < 1:
             raise ValueError(f"{name} must be >= 1, got {size}")
+    if not embedding_init > 0:
+        raise ValueError(f"embedding_init must be > 0, got {embedding_init}")
     if compute_dtype not in DTYPES:
         hint = variants.nearest(compute_dtype, DTYPES)
         raise ValueError(f"compute_dtype must be one of {', '.join(DTYPES)}{hint}, got {compute_dtype!r}")
@@ -212,7 +219,9 @@ def classifier(
     kernels.choose(kernel, (1, dims.num_heads, 1, 1), reads=reads)
     if "mixer" in built_encoder.uses:
         built_encoder = dataclasses.replace(built_encoder, mixer=built_mixer)
-    return TextClassifier(built_encoder, parts, built_pooling, dims, num_classes, kernel, compute_dtype, frozen_embeddings)
+    return TextClassifier(
+        built_encoder, parts, built_pooling, dims, num_classes, kernel, compute_dtype, embedding_init, frozen_embeddings
+    )
 
 
 def _dims(mixer: Mixer, spec: str, dim: int) -> Dims:

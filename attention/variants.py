@@ -12,8 +12,10 @@ import functools
 import importlib
 import inspect
 import pkgutil
+import sys
 import types
 import typing
+from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 KINDS = {
@@ -115,7 +117,7 @@ def _show(value: Any) -> str:
     return repr(value)
 
 
-def nearest(word: str, words: typing.Iterable[str]) -> str:
+def nearest(word: str, words: Iterable[str]) -> str:
     """`` (nearest: 'x')`` for the closest of ``words``, or an empty string."""
     close = difflib.get_close_matches(word, list(words), n=1, cutoff=0.5)
     return f" (nearest: '{close[0]}')" if close else ""
@@ -243,7 +245,7 @@ def check(kind: str, spec: str | Spec) -> Spec:
     if parsed.terms:
         if OPERATORS.get(kind) != parsed.name:
             allowed = ", ".join(f"{key}s with '{sign}'" for key, sign in OPERATORS.items())
-            raise ValueError(f"{kind} '{parsed}': '{parsed.name}' does not compose a {kind}; composed are {allowed}")
+            raise ValueError(f"{kind} '{parsed}': '{parsed.name}' does not compose {kind}s; composed are {allowed}")
         return Spec(parsed.name, terms=tuple(check(kind, term) for term in parsed.terms))
     known = {option.name: option for option in options(kind, parsed.name)}
     listed = ", ".join(map(str, known.values())) or "none"
@@ -309,7 +311,7 @@ def _coerce(hint: Any, value: Any) -> Any:
     elif hint is Any:
         return value
     elif hint is float:
-        if isinstance(value, (int, float)) and not isinstance(value, bool):
+        if isinstance(value, (int, float)) and not isinstance(value, bool) and abs(value) <= sys.float_info.max:
             return float(value)
     elif hint is int:
         if isinstance(value, int) and not isinstance(value, bool):

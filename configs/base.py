@@ -34,6 +34,7 @@ def get_config() -> Any:  # a ConfigDict, whose fields a type checker cannot kno
     model.kernel = "auto"  # how attention is computed: auto (by size and device), dense or chunked
     model.compute_dtype = "float32"  # of the matrix products: float32 or bfloat16; weights are float32 always
     model.vectors = ""  # text file of pretrained word vectors (GloVe, word2vec, fastText), also gzipped
+    model.embedding_init = 1.0  # standard deviation of the token embeddings at the start; small data want less
     model.frozen_embeddings = False  # whether token embeddings stay as they are initialised
 
     training = config.training = ConfigDict()

@@ -310,6 +310,30 @@ def test_another_seed_or_option_has_data_of_its_own(prepared):
     assert list(larger.splits["train"].texts)[:300] == list(corpus.splits["train"].texts)
 
 
+def test_no_two_sets_share_a_folder():
+    sizes = {"train": 3, "validation": 2, "test": 1}
+    base = listops._config(sizes, options(), 0)
+    others = [
+        listops._config({**sizes, "train": 4}, options(), 0),
+        listops._config({**sizes, "validation": 4}, options(), 0),
+        listops._config({**sizes, "test": 4}, options(), 0),
+        listops._config(sizes, options(), 1),
+        *(
+            listops._config(sizes, options(**change), 0)
+            for change in (
+                dict(min_length=9),
+                dict(max_length=41),
+                dict(max_depth=7),
+                dict(max_args=5),
+                dict(operator_share=0.3000001),
+                dict(operators=("MIN", "MAX", "MED")),
+                dict(operators=("MAX", "MIN", "MED", "SM")),
+            )
+        ),
+    ]
+    assert len({base, *others}) == 1 + len(others)
+
+
 def test_it_is_a_tfds_data_set(prepared):
     import tensorflow_datasets as tfds
 

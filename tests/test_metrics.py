@@ -79,6 +79,12 @@ def test_huge_logits_neither_overflow_nor_lose_the_label():
     assert scores["ece"] == pytest.approx(0.5)
 
 
+def test_bins_are_closed_above():
+    # Confidence 1 shares (14/15, 1] with 0.95; were bins closed below, the error would be (0.05 + 1) / 2.
+    scores = metrics.evaluate_logits(np.array([[1e4, 0.0], [math.log(0.95), math.log(0.05)]]), np.array([1, 0]))
+    assert scores["ece"] == pytest.approx(abs(0.05 - 1) / 2)
+
+
 def test_a_row_that_is_not_finite_is_wrong_and_shows():
     logits = np.array([[2.0, 1.0], [np.nan, 0.0], [np.inf, 0.0]])
     scores = metrics.evaluate_logits(logits, np.array([0, 0, 0]))

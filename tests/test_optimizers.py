@@ -63,7 +63,7 @@ def test_updates_are_those_of_numpy(spec, reference):
     rng = np.random.default_rng(0)
     gradients, start = rng.normal(size=(6, 3, 4)), rng.normal(size=(3, 4))
     found = _run(spec, gradients, start)[-1]
-    np.testing.assert_allclose(found, reference(gradients, start), rtol=2e-5, atol=1e-6)
+    np.testing.assert_allclose(found, reference(gradients, start), rtol=2e-4)  # 1 - 0.999^t in float32
 
 
 def test_first_step_of_adamw_by_hand():
@@ -121,12 +121,12 @@ def test_schedules_by_hand():
 
 def test_clipping_scales_to_the_limit_and_not_below():
     gradients = {"a": jnp.array([3.0]), "b": jnp.array([[4.0]])}
-    norm = optax.global_norm(gradients)
+    norm = optax.tree.norm(gradients)
     assert float(norm) == 5.0
     np.testing.assert_allclose(optimizers.clip(gradients, norm, 2.5)["b"], [[2.0]], rtol=1e-6)
     assert float(optimizers.clip(gradients, norm, 6.0)["b"][0, 0]) == 4.0
     zero = {"a": jnp.zeros(1)}
-    assert float(optimizers.clip(zero, optax.global_norm(zero), 1.0)["a"][0]) == 0.0
+    assert float(optimizers.clip(zero, optax.tree.norm(zero), 1.0)["a"][0]) == 0.0
 
 
 def test_moving_average_by_hand():

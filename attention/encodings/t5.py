@@ -1,5 +1,7 @@
 """A learned bias per head and bucket of distances, shared by all layers."""
 
+import bisect
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -51,10 +53,8 @@ def _borders(count: int, max_distance: int) -> np.ndarray:
     for step in range(1, count - exact):
         # log(n/E)/log(M/E)·(N-E) >= step  <=>  n^(N-E) >= E^(N-E-step) · M^step, in whole numbers.
         wanted = exact ** (count - exact - step) * max_distance**step
-        n = borders[-1]
-        while n ** (count - exact) < wanted:
-            n += 1
-        borders.append(n)
+        power = lambda n: n ** (count - exact)
+        borders.append(bisect.bisect_left(range(max_distance), wanted, lo=borders[-1], key=power))
     return np.asarray(borders[: count - 1], np.int32)
 
 

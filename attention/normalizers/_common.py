@@ -26,12 +26,13 @@ def check_where(scores: jax.Array, where: jax.Array | None) -> None:
 
 
 def allowed_keys(scores: jax.Array, where: jax.Array | None, axis: int) -> jax.Array:
-    """The number of allowed keys of each row, n_i, as float; at least 1, so that an empty row can be divided by it."""
+    """The number of allowed keys of each row, n_i, in the type of ``widen``; at least 1, so that it can be divided by."""
+    wide = jnp.promote_types(scores.dtype, jnp.float32)
     if where is None:
-        return jnp.asarray(scores.shape[axis], jnp.float32)
+        return jnp.asarray(scores.shape[axis], wide)
     shape = list(where.shape) if where.ndim == scores.ndim else [1] * (scores.ndim - where.ndim) + list(where.shape)
     where = where.reshape(shape)
-    count = jnp.sum(where, axis=axis, keepdims=True, dtype=jnp.float32)
+    count = jnp.sum(where, axis=axis, keepdims=True, dtype=wide)
     if where.shape[axis] == 1:
         count = count * scores.shape[axis]
     return jnp.maximum(count, 1.0)

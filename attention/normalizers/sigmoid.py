@@ -53,7 +53,7 @@ def sigmoid(
         check_temperature(temperature)
     check_where(scores, where)
     z = widen(scores) / temperature
-    z = z + (-jnp.log(allowed_keys(scores, where, axis)).astype(z.dtype) if bias is None else bias)
+    z = z + (-jnp.log(allowed_keys(scores, where, axis)) if bias is None else bias)
     weights = jax.nn.sigmoid(z if where is None else jnp.where(where, z, 0.0))
     if where is not None:
         weights = jnp.where(where, weights, 0.0)

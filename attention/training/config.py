@@ -62,6 +62,7 @@ class ModelConfig:
     kernel: str = _field("auto", "how attention is computed: auto, or a file of attention/kernels")
     compute_dtype: str = _field("float32", "dtype of the matrix products", choices=("float32", "bfloat16"))
     vectors: str = _field("", "text file of pretrained word vectors; empty for none")
+    embedding_init: float = _field(1.0, "standard deviation of the embeddings at the start", within="(0, inf)")
     frozen_embeddings: bool = _field(False, "whether token embeddings stay as they are initialised")
 
 
@@ -207,7 +208,7 @@ def _typed(hint: type, value: Any, where: str) -> Any:
     return value
 
 
-def _inside(value: float, within: str) -> bool:
+def _inside(value: float | int, within: str) -> bool:
     low, high = (_bound(text) for text in within[1:-1].split(","))
     above = value >= low if within[0] == "[" else value > low
     return math.isfinite(value) and above and (value <= high if within[-1] == "]" else value < high)

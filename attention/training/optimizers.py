@@ -89,7 +89,7 @@ def direction(spec: str) -> optax.GradientTransformation:
         raise ValueError(f"optimizer '{parsed}': {error}") from None
 
 
-def schedule(name: str, *, steps: int, warmup: int) -> Callable[[jax.Array], jax.Array]:
+def schedule(name: str, *, steps: int, warmup: int) -> Callable[[Any], jax.Array]:
     """The factor of the learning rate at update ``t`` = 0, 1, ..., ``steps`` - 1.
 
     ``(t + 1) / warmup`` while ``t < warmup``; then, with ``p = (t - warmup) / (steps - warmup)``, constant 1, linear
@@ -106,7 +106,7 @@ def schedule(name: str, *, steps: int, warmup: int) -> Callable[[jax.Array], jax
         "cosine": lambda p: 0.5 * (1.0 + jnp.cos(math.pi * p)),
     }[name]
 
-    def factor(t: jax.Array) -> jax.Array:
+    def factor(t: Any) -> jax.Array:
         t = jnp.asarray(t, jnp.float32)
         rise = (t + 1.0) / max(warmup, 1)
         return jnp.where(t < warmup, rise, decay(jnp.clip((t - warmup) / (steps - warmup), 0.0, 1.0)))
@@ -154,13 +154,13 @@ def moving_average(average: Any, params: Any, decay: Any, step: jax.Array) -> An
     return jax.tree.map(lambda e, w: d * e + (1.0 - d) * w, average, params)
 
 
-def _fraction(**values: float) -> None:
+def _fraction(**values: float | int) -> None:
     for name, value in values.items():
         if not 0 <= value < 1:
             raise ValueError(f"{name} wants a number in [0, 1), got {value:g}")
 
 
-def _positive(**values: float) -> None:
+def _positive(**values: float | int) -> None:
     for name, value in values.items():
         if not (value > 0 and math.isfinite(value)):
             raise ValueError(f"{name} wants a number above 0, got {value:g}")

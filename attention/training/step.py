@@ -100,7 +100,7 @@ def train_step(program: Program, member: Members, batch: Batch, values: Values) 
     """
     key = jax.random.fold_in(member_key(values["seed"], "update"), member.step)
     gradients, sums = _gradients(program, member.params, batch, values, key)
-    norm = optax.global_norm(gradients)
+    norm = optax.tree.norm(gradients)
     finite = jnp.isfinite(sums["loss"]) & jnp.isfinite(sums["penalty"]) & jnp.isfinite(norm)
     if program.clip:
         gradients = optimizers.clip(gradients, norm, values["clip_norm"])
@@ -115,7 +115,7 @@ def train_step(program: Program, member: Members, batch: Batch, values: Values) 
     average = member.average
     if program.average:
         average = optimizers.moving_average(average, params, values["ema_decay"], member.step)
-    sums = {**sums, "gradient_norm": norm, "weight_norm": optax.global_norm(params), "updates": jnp.float32(1)}
+    sums = {**sums, "gradient_norm": norm, "weight_norm": optax.tree.norm(params), "updates": jnp.float32(1)}
     totals = {name: total + sums[name] for name, total in member.sums.items()}
     updated = member._replace(params=params, optimizer=optimizer, average=average, step=member.step + 1, sums=totals)
     kept = jax.tree.map(lambda new, old: jnp.where(member.active & finite, new, old), updated, member)

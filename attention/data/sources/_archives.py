@@ -12,6 +12,7 @@ import zipfile
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
+from typing import IO
 
 from attention.variants import nearest
 
@@ -72,7 +73,7 @@ def _write(path: Path, text: str) -> None:
     os.replace(aside, path)
 
 
-def _download(url: str, file) -> str:
+def _download(url: str, file: IO[bytes]) -> str:
     """Writes what is at ``url`` into the file and returns its sha256."""
     state, size = hashlib.sha256(), 0
     print(f"downloading {url}", file=sys.stderr)

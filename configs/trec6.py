@@ -1,0 +1,32 @@
+"""TREC-6: which of six kinds of thing a question asks for.
+
+Words and pairs of words, embedded and averaged: 5,000 questions are too few for a deeper encoder to do better.
+
+Command:  python train.py --config=configs/trec6.py
+Offline:  --config.data.source="trec6(path='$ATTENTION_DATA_DIR/trec6')" reads a local copy
+Hardware: 2 CPU cores
+Time:     TIME
+Score:    SCORE
+"""
+
+from typing import Any
+
+from configs import base
+
+
+def get_config() -> Any:
+    config = base.get_config()
+    config.seeds = (0, 1, 2)
+    config.data.source = "trec6"
+    config.data.tokenizer = "words(ngrams=2)"
+    config.data.max_length = 80  # words and pairs
+    config.data.buckets = 2
+    config.model.encoder = "embeddings"
+    config.model.encoding = "none"
+    config.model.embedding_init = 0.1
+    config.model.dim = 128
+    config.training.steps = 600
+    config.training.eval_every = 50
+    config.training.learning_rate = 3e-3
+    config.training.dropout = 0.3
+    return config

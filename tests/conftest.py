@@ -1,0 +1,26 @@
+"""What every test shares: strict settings, and compiled programs kept between runs."""
+
+import os
+from pathlib import Path
+
+_CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "attention-lab" / "test-compilation"
+# Set in the environment, so that the processes that tests start have them too.
+os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(_CACHE))
+os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
+os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES", "-1")
+os.environ.setdefault("JAX_PLATFORMS", "cpu")
+
+import hypothesis  # noqa: E402
+import jax  # noqa: E402
+
+jax.config.update("jax_default_matmul_precision", "highest")
+
+hypothesis.settings.register_profile(
+    "suite", deadline=None, derandomize=True, database=None, max_examples=40, print_blob=False
+)
+hypothesis.settings.load_profile("suite")
+
+
+def pytest_configure(config):
+    # JAX writes its cache in place: a worker that reads what another is writing compiles anew, and says so.
+    config.addinivalue_line("filterwarnings", "ignore:Error reading persistent compilation cache entry")

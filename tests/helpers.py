@@ -1,0 +1,55 @@
+"""Small tools of the tests of the pure library."""
+
+import functools
+import inspect
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+import attention
+from attention.records import Dims
+
+# LLVM's optimiser takes most of the time of tiny programs and changes no result that these tests could see.
+jit = functools.partial(jax.jit, compiler_options={"xla_backend_optimization_level": 0})
+
+DIMS = Dims(num_heads=4, kv_heads=2, head_dim=8, model_dim=32, num_layers=2, max_length=48, vocab_size=11)
+
+
+def normal(seed, *shape, scale=1.0):
+    """Standard normal float32 array."""
+    return jnp.asarray(np.random.default_rng(seed).normal(0.0, scale, shape), jnp.float32)
+
+
+def unchecked(function):
+    """The function without the checks of the jaxtyping hook, as users call it."""
+    return inspect.unwrap(function)
+
+
+def init(record, dims=DIMS, seed=0, spread=0.3):
+    """(shared, own) of a record for layer 0, moved off their special starting values."""
+    rngs = jax.random.split(jax.random.key(seed), 2)
+    pair = (record.init(rngs[0], dims._replace(layer=None)), record.init(rngs[1], dims._replace(layer=0)))
+    return spread_out(pair, seed, spread)
+
+
+def spread_out(tree, seed=0, spread=0.3):
+    """Adds normal noise to every leaf, so that zeros and ties at the start prove nothing by themselves."""
+    leaves, structure = jax.tree.flatten(tree)
+    noisy = [leaf + normal([seed, i], *leaf.shape, scale=spread) for i, leaf in enumerate(leaves)]
+    return jax.tree.unflatten(structure, noisy)
+
+
+def params_of(seed=0, dims=DIMS, **specs):
+    """The parameters `attend` wants, of the encoding, score and normalizer given as specs."""
+    return {kind: init(attention.build(kind, spec), dims, seed + i) for i, (kind, spec) in enumerate(specs.items())}
+
+
+def size(tree):
+    """Number of parameters."""
+    return sum(leaf.size for leaf in jax.tree.leaves(tree))
+
+
+def float64(tree):
+    """The tree as NumPy float64 arrays."""
+    return jax.tree.map(lambda leaf: np.asarray(leaf, np.float64), tree)
