@@ -53,8 +53,9 @@ def main(argv: list[str]) -> None:
 
         print(describe.describe(config))
         return
-    from attention.training import loop, run
+    from attention.training import instruments, loop, run
 
+    instruments.keep_freed_memory()
     name = run.default_name(given.name, configs.to_dict(config))
     result = loop.train(config, values.workdir or Path("runs") / name, profile=values.profile)
     if result["summary"] is None:

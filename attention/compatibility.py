@@ -1,6 +1,8 @@
 """Which records go together: pairs that have no meaning are refused by name, with the reason."""
 
-from attention.records import Encoding, Mixer, Parts
+from typing import Any
+
+from attention.records import Encoding, Mixer, Parts, Pooling
 
 
 def check_parts(parts: Parts, given: dict[str, str] | None = None) -> None:
@@ -55,19 +57,26 @@ def check_mixer(mixer: Mixer, parts: Parts, given: dict[str, str], defaults: dic
         )
 
 
-def check_encoder(uses: tuple[str, ...], parts: Parts, given: dict[str, str], defaults: dict[str, str]) -> None:
+def check_encoder(encoder: Any, parts: Parts, pooling: Pooling, given: dict[str, str], defaults: dict[str, str]) -> None:
     """Refuses parts that an encoder would ignore.
 
     Args:
-      uses: the kinds the encoder gives a meaning to; without "mixer", an encoding may act on the embeddings alone.
+      encoder: the Flax module; ``uses`` names the kinds it gives a meaning to (without "mixer", an encoding may act on the
+        embeddings alone), ``mixes`` says whether anything moves between positions.
       parts: the records.
+      pooling: the pooling.
       given: the canonical spec of each kind, and of "mixer" and "encoder".
       defaults: the canonical default of each kind.
 
     Raises:
       ValueError: naming the encoder, the part and the reason.
     """
-    if "mixer" in uses:
+    if pooling.extra_tokens and not encoder.mixes:
+        raise ValueError(
+            f"encoder={given['encoder']} with pooling={given['pooling']}: nothing moves between positions, so the added token "
+            "never sees the text"
+        )
+    if "mixer" in encoder.uses:
         return
     for kind in ("mixer", "score", "normalizer", "mask"):
         if given[kind] != defaults[kind]:

@@ -196,7 +196,7 @@ def classifier(
     parts = parts_of(**{kind: given[kind] for kind in Parts._fields})
     built_encoder, built_mixer = variants.build("encoder", given["encoder"]), variants.build("mixer", given["mixer"])
     built_pooling = variants.build("pooling", given["pooling"])
-    compatibility.check_encoder(built_encoder.uses, parts, given, DEFAULTS)
+    compatibility.check_encoder(built_encoder, parts, built_pooling, given, DEFAULTS)
     compatibility.check_mixer(built_mixer, parts, given, DEFAULTS)
     for name, size in (
         ("dim", dim),

@@ -1,5 +1,6 @@
 """What every test shares: strict settings, and compiled programs kept between runs."""
 
+import importlib
 import os
 from pathlib import Path
 
@@ -12,15 +13,30 @@ os.environ.setdefault("JAX_PLATFORMS", "cpu")
 
 import hypothesis  # noqa: E402
 import jax  # noqa: E402
+import pytest  # noqa: E402
 
 jax.config.update("jax_default_matmul_precision", "highest")
 
-hypothesis.settings.register_profile(
-    "suite", deadline=None, derandomize=True, database=None, max_examples=40, print_blob=False
-)
+hypothesis.settings.register_profile("suite", deadline=None, derandomize=True, database=None, max_examples=40, print_blob=False)
 hypothesis.settings.load_profile("suite")
 
 
 def pytest_configure(config):
     # JAX writes its cache in place: a worker that reads what another is writing compiles anew, and says so.
     config.addinivalue_line("filterwarnings", "ignore:Error reading persistent compilation cache entry")
+
+
+@pytest.fixture
+def small_blocks(monkeypatch):
+    """Blocks of 16 queries and 8 keys; returns the shapes (queries, keys) that blocks were computed with."""
+    module = importlib.import_module("attention.kernels.chunked")  # the name in the package is the function
+    seen, compute = [], module.attend_block
+
+    def spy(problem):
+        seen.append((problem.query.shape[-3], problem.key.shape[-3]))
+        return compute(problem)
+
+    monkeypatch.setattr(module, "attend_block", spy)
+    monkeypatch.setattr(module, "BLOCK_ELEMENTS", 0)
+    monkeypatch.setattr(module, "KEY_BLOCK", 8)
+    return seen

@@ -53,3 +53,15 @@ def size(tree):
 def float64(tree):
     """The tree as NumPy float64 arrays."""
     return jax.tree.map(lambda leaf: np.asarray(leaf, np.float64), tree)
+
+
+def inputs(B=2, T=40, S=40, N=4, K=2, H=8, seed=0):
+    """Random query [B T N H], key and value [B S K H]."""
+    return normal([seed, 0], B, T, N, H), normal([seed, 1], B, S, K, H), normal([seed, 2], B, S, K, H)
+
+
+def assert_close(tree, wanted, tolerance=2e-5):
+    """Leaf by leaf, relative to the largest value of a leaf."""
+    for path, (a, b) in zip(jax.tree.leaves_with_path(tree), zip(jax.tree.leaves(tree), jax.tree.leaves(wanted)), strict=True):
+        scale = max(1.0, float(np.max(np.abs(b), initial=0.0)))
+        np.testing.assert_allclose(a, b, atol=tolerance * scale, err_msg=str(path[0]))

@@ -79,10 +79,7 @@ def cosine(q, k, gain=1.0):
 
 def additive(q, k, w, u, v, b):
     """vᵀ tanh(q W + k U + b) with W, U of shape [H A]."""
-    return sum(
-        v[a] * math.tanh(dot(q, w[:, a]) + dot(k, u[:, a]) + b[a])
-        for a in range(len(v))
-    )
+    return sum(v[a] * math.tanh(dot(q, w[:, a]) + dot(k, u[:, a]) + b[a]) for a in range(len(v)))
 
 
 # Encodings.

@@ -198,9 +198,7 @@ T5_BOTH = (
     "-200:15 -128:15 -91:15 -64:14 -32:12 -16:10 -15:9 -8:8 -7:7 -1:1 0:0 1:17 7:23 8:24 11:24 12:25 16:26 22:26 23:27 31:27 "
     "32:28 45:28 46:29 63:29 64:30 90:30 91:31 128:31"
 )
-T5_CAUSAL = (
-    "-128:31 -113:31 -112:30 -64:26 -32:21 -21:18 -20:17 -19:17 -18:16 -16:16 -15:15 -1:1 0:0 1:0 5:0 400:0"
-)
+T5_CAUSAL = "-128:31 -113:31 -112:30 -64:26 -32:21 -21:18 -20:17 -19:17 -18:16 -16:16 -15:15 -1:1 0:0 1:0 5:0 400:0"
 
 
 @pytest.mark.parametrize(("table", "bidirectional"), [(T5_BOTH, True), (T5_CAUSAL, False)])
@@ -356,7 +354,11 @@ def test_facts(name):
     """What a record claims to read and to rotate is what its hooks do."""
     record = attention.build("encoding", ROWS[name][0])
     default = Encoding()
-    acts = {hook for hook in Encoding._fields if callable(getattr(default, hook)) and getattr(record, hook) is not getattr(default, hook)}
+    acts = {
+        hook
+        for hook in Encoding._fields
+        if callable(getattr(default, hook)) and getattr(record, hook) is not getattr(default, hook)
+    }
     assert record.rotates == ("rotate" in acts)
     assert (record.reads == "nothing") == (not acts & {"bias", "modify", "values"})
     assert (record.reads != "block") or "values" not in acts

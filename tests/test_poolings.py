@@ -128,6 +128,11 @@ def test_additive_is_a_mean_where_it_starts_blind():
 
 
 def test_options_and_facts():
-    assert {name: attention.build("pooling", name).extra_tokens for name in ROWS} == {"mean": 0, "max": 0, "cls": 1, "additive": 0}
+    assert {name: attention.build("pooling", name).extra_tokens for name in ROWS} == {
+        "mean": 0,
+        "max": 0,
+        "cls": 1,
+        "additive": 0,
+    }
     with pytest.raises(ValueError, match="hidden must be >= 1, got 0"):
         attention.build("pooling", "additive(hidden=0)")

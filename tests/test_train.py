@@ -98,10 +98,10 @@ def test_last_checkpoints_and_the_best_are_kept(folder):
 
 
 def test_it_learns(source, tmp_path, capsys):
-    result = trained(source, tmp_path / "run", steps=150, eval_every=50, log_every=50, learning_rate=0.01, dropout=0.0)
+    result = trained(source, tmp_path / "run", steps=300, eval_every=100, log_every=100, learning_rate=0.03, dropout=0.0)
     assert result["members"][0]["test"]["accuracy"] > result["baselines"]["majority"] + 0.2
     printed = capsys.readouterr().out
-    assert "step 150/150" in printed
+    assert "step 300/300" in printed
     assert "baseline majority" in printed
     assert "parameters, trained in" in printed
 

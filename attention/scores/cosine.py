@@ -13,7 +13,20 @@ __all__ = ["cosine_scores", "unit"]
 
 
 def unit(x: Float[Array, "*A"]) -> Float[Array, "*A"]:
-    """``x / √(Σx² + 1e-12)`` over the last axis, in float32; zero stays zero with a finite gradient."""
+    """Vectors of length one, ``x / √(Σx² + 1e-12)``; zero stays zero, with a finite gradient.
+
+    Args:
+      x: ``[..., H]``; the last axis holds the vectors.
+
+    Returns:
+      An array like ``x``, computed in float32 or wider.
+
+    Example:
+      >>> attention.unit(jnp.array([3.0, 4.0]))
+      [0.6, 0.8]
+
+    Source: Henry et al. 2020 (arXiv 2010.04245), section 3.
+    """
     wide = x.astype(jnp.promote_types(x.dtype, jnp.float32))
     return (wide * jax.lax.rsqrt(jnp.sum(wide * wide, axis=-1, keepdims=True) + 1e-12)).astype(x.dtype)
 

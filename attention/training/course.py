@@ -72,7 +72,7 @@ class Course:
     step_seconds: float = 0.0  # in updates alone
     examples: int = 0
     logged: tuple[float, int] = (0.0, 0)  # step_seconds and examples at the last line of metrics
-    pending: Any = None  # sums on the device whose line is still to be written
+    pending: Any = None  # of the line still to be written: step, sums on the device, step_seconds, examples
     saved_at: float = 0.0  # train_seconds at the last checkpoint
     saved_step: int | None = None
     improved: bool = False  # whether the best weights have changed since they were last saved
@@ -116,13 +116,13 @@ def write_metrics(setting: Setting, course: Course, progress: Progress) -> None:
     """Writes the line of metrics that is waiting for its update, and notes the members that failed."""
     if course.pending is None:
         return
-    step, sums = course.pending[0], jax.device_get(course.pending[1])
-    course.pending = None
+    step, sums, *spent = course.pending
+    sums, course.pending = jax.device_get(sums), None
     factor = float(setting.program.factor(jnp.float32(step - 1)))
     rates = member_values(setting.config)["learning_rate"] * factor
     columns = [_means({name: column[m] for name, column in sums.items()}) for m in range(len(course.records))]
-    seconds, examples = (now - then for now, then in zip((course.step_seconds, course.examples), course.logged))
-    course.logged = (course.step_seconds, course.examples)
+    seconds, examples = (now - before for now, before in zip(spent, course.logged))
+    course.logged = (spent[0], spent[1])
     rate = len(course.records) * examples / seconds if seconds > 0 else math.nan
     line = {
         "split": "train",

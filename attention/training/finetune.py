@@ -9,13 +9,23 @@ from attention.training.config import Config
 from attention.training.evaluate import Trained, abstract_params, load
 
 
-def read(path: str) -> Trained | None:
-    """The finished run at ``path``; None for an empty path."""
+def read(config: Config) -> Trained | None:
+    """The run that ``config.training.init_from`` names, None where it names none.
+
+    Raises:
+      ValueError: where there is no run, it is not finished, or it has another tokenizer.
+    """
+    path = config.training.init_from
     if not path:
         return None
     trained = load(path)
     if not trained.run.finished:
         raise ValueError(f"config.training.init_from={path}: the run is not finished")
+    given, wanted = trained.settings.data.tokenizer, config.data.tokenizer
+    if given != wanted:
+        raise ValueError(
+            f"config.training.init_from={path} has the tokenizer {given}; config.data.tokenizer={wanted} wants to be the same"
+        )
     return trained
 
 
@@ -30,14 +40,11 @@ def start(origin: Trained | None, config: Config, model: Any, classes: tuple[str
       A nested dict of weights ``[M ...]``, empty without an ``origin``, and notes.
 
     Raises:
-      ValueError: where a leaf has another shape, naming it, or one side lacks it; where the tokenizers differ.
+      ValueError: where a leaf has another shape, naming it, or one side lacks it.
     """
     if origin is None:
         return {}, []
     where = f"config.training.init_from={config.training.init_from}"
-    given, wanted = origin.settings.data.tokenizer, config.data.tokenizer
-    if given != wanted:
-        raise ValueError(f"{where} has the tokenizer {given!r}, config.data.tokenizer is {wanted!r}")
     params, notes = dict(origin.params), []
     if classes != origin.data.classes:
         params.pop("head")

@@ -49,7 +49,7 @@ def train(config: Config, workdir: str | os.PathLike[str], *, profile: bool = Fa
             return finished
 
         # ---- data
-        origin = finetune.read(config.training.init_from)
+        origin = finetune.read(config)
         data = prepare.load_data(config, opened.run if opened else None, origin)
         plan = prepare.train_plan(config, data)
         prepare.report_data(data, plan)
@@ -132,7 +132,7 @@ def _train(setting: Setting, course: Course, caught: Sequence[int], *, profile: 
             courses.write_metrics(setting, course, progress)
             if logging:
                 course.members, sums = take(course.members)
-                course.pending = (course.step, sums)
+                course.pending = (course.step, sums, course.step_seconds, course.examples)
             if not (validating or saving):
                 continue
 

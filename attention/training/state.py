@@ -71,16 +71,16 @@ def over_members(function: Callable[..., Any], axis: Axis) -> Callable[..., Any]
     """Applies ``function(member, *rest)`` to each member.
 
     With ``map`` one member follows the other, each computed as if alone: the result is bitwise that of a cohort of one.
-    Two things see to that. The number of rounds is an argument, not a constant, so that XLA compiles one loop for every
-    M and cannot dissolve the loop for M = 1; and barriers keep its body from being fused with what is around it. The
-    members are updated in place.
+    XLA would compile another program for another M: with M = 1 it dissolves a loop of one round, and drops the slices,
+    and what it then fuses rounds differently. So the number of rounds is an argument, and each round is a branch, whose
+    body sees one member and is compiled the same for every M. The members are updated in place.
 
     Args:
       function: takes trees without the leading axis, returns the first one changed.
       axis: how.
 
     Returns:
-      ``mapped(count, members, *rest) -> members``; ``count`` is M as an int32 array.
+      ``mapped(count, members, *rest) -> members``; ``count`` is M as an int32 array, and must not be a constant.
     """
     if axis == "vmap":
         return lambda count, members, *rest: jax.vmap(function)(members, *rest)
@@ -88,9 +88,10 @@ def over_members(function: Callable[..., Any], axis: Axis) -> Callable[..., Any]
     def mapped(count: jax.Array, members: Any, *rest: Any) -> Any:
         def one(index: jax.Array, members: Any) -> Any:
             take = lambda x: jax.lax.dynamic_index_in_dim(x, index, keepdims=False)
-            arguments = jax.lax.optimization_barrier(jax.tree.map(take, (members, *rest)))
-            changed = jax.lax.optimization_barrier(function(*arguments))
             put = lambda x, y: jax.lax.dynamic_update_index_in_dim(x, y, index, 0)
+            member, *others = jax.tree.map(take, (members, *rest))
+            # Always true, which XLA cannot know.
+            changed = jax.lax.cond(index < count, function, lambda member, *_: member, member, *others)
             return jax.tree.map(put, members, changed)
 
         return jax.lax.fori_loop(0, count, one, members)

@@ -1,0 +1,45 @@
+"""Small classifiers, shared by the tests of the model."""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from helpers import jit
+
+from attention import model
+
+V, C, L, D, N = 13, 3, 24, 8, 2
+# One row per variant of the kinds that no other table tests; `test_model` checks that none is missing.
+ENCODERS = {"transformer": "transformer(layers=1, mlp=2)", "embeddings": "embeddings"}
+MIXERS = {"attention": "attention(heads=2)"}
+ENCODINGS = {
+    "none": "none", "sinusoidal": "sinusoidal", "learned": "learned", "rope": "rope", "alibi": "alibi(form=asymmetric)",
+    "t5": "t5(buckets=8, max_distance=12)", "shaw": "shaw(max_distance=3)",
+}  # fmt: skip
+
+
+def classifier(**specs):
+    """A classifier of 13 tokens, 3 classes and 8 channels; specs as in `attention.model.classifier`."""
+    options = {"encoder": ENCODERS["transformer"], "mixer": MIXERS["attention"], "dim": D, **specs}
+    if options["encoder"] == "embeddings":
+        del options["mixer"]
+    return model.classifier(vocab_size=V, num_classes=C, max_length=L, **options)
+
+
+@functools.cache
+def made(**specs):
+    """The model, random parameters of the shapes of `init` (drawn with NumPy: nothing to compile), and the forward pass."""
+    made = classifier(**specs)
+    tokens = jnp.zeros((1, 2), jnp.int32)
+    shapes = jax.eval_shape(made.init, jax.random.key(0), tokens, tokens == 0)["params"]
+    rng = np.random.default_rng(0)
+    params = jax.tree.map(lambda leaf: jnp.asarray(rng.normal(0, 0.4, leaf.shape), leaf.dtype), shapes)
+    forward = jit(lambda params, tokens, valid, **rest: made.apply({"params": params}, tokens, valid, **rest))
+    return made, params, forward
+
+
+def batch(lengths=(6, 3), length=6, seed=0):
+    """Tokens and which of them are valid."""
+    tokens = jnp.asarray(np.random.default_rng(seed).integers(1, V, (len(lengths), length)), jnp.int32)
+    return tokens, jnp.arange(length) < jnp.asarray(lengths)[:, None]

@@ -1,0 +1,228 @@
+import ast
+import importlib
+import inspect
+import os
+import subprocess
+import sys
+import sysconfig
+import zipfile
+from importlib import metadata
+from pathlib import Path
+
+import jax.numpy as jnp
+import pytest
+from helpers import unchecked
+
+import attention
+from attention import PURE_KINDS, variants
+
+ROOT = Path(attention.__file__).parent.parent
+FILES = [(kind, name) for kind in PURE_KINDS for name in attention.names(kind)]
+PUBLIC = [(kind, name, public) for kind, name in FILES for public in variants.module(kind, name).__all__]
+
+
+def test_the_type_checker_is_on():
+    """The canary of the hook that checks shapes in every other test: see `addopts` in pyproject.toml."""
+    with pytest.raises(Exception, match="Type-check error"):
+        attention.alibi_bias(jnp.arange(3), jnp.arange(3), jnp.ones((2, 2)))
+    with pytest.raises(Exception, match="Type-check error"):
+        attention.attend(jnp.ones((2, 1, 4)), jnp.ones((3, 1, 4)), jnp.ones((3, 1, 5)))
+
+
+def _run(code, **environment):
+    return subprocess.run(
+        [sys.executable, "-W", "error", "-c", code], capture_output=True, text=True, env={**os.environ, **environment}
+    )
+
+
+def test_import_loads_jax_alone():
+    unwanted = ["flax", "tensorflow_datasets", "optax", "absl", "ml_collections", "scipy", "tokenizers", "pyarrow"]
+    unwanted += [f"attention.{part}" for part in ("training", "model", "data", "encoders")]
+    code = f"import sys, attention; attention.build('mask', 'full'); print([m for m in {unwanted!r} if m in sys.modules])"
+    done = _run(code)
+    assert (done.stdout, done.returncode) == ("[]\n", 0), done.stderr
+
+
+def test_parts_are_loaded_when_used():
+    done = _run("import sys, attention; attention.model.classifier; print('flax' in sys.modules, 'optax' in sys.modules)")
+    assert done.stdout == "True False\n", done.stderr
+    with pytest.raises(AttributeError, match=r"no attribute 'sparse_max' \(nearest: 'sparsemax'\)"):
+        attention.sparse_max
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "attention").rglob("*.py")), ids=lambda p: str(p.relative_to(ROOT)))
+def test_imports_run_downwards(path):
+    """training → model → encoders → mixers → attend → kernels → kinds → records; data knows no model; flax in two places."""
+    order = [
+        ["records", "variants"],
+        ["dropout"],
+        ["encodings", "normalizers", "scores", "masks", "compatibility"],
+        ["poolings"],
+    ]
+    order += [["kernels"], ["attend"], ["mixers"], ["encoders"], ["model"], ["training"], ["lab"]]
+    layer = {part: i for i, parts in enumerate(order) for part in parts}
+    here = path.relative_to(ROOT / "attention").with_suffix("").parts[0]
+    tree = ast.parse(path.read_text())
+    found = {alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom):
+            found |= {f"{node.module}.{alias.name}" for alias in node.names} if node.module == "attention" else {node.module}
+    if here not in ("model", "encoders", "training", "lab"):
+        assert not any(name.split(".")[0] in ("flax", "optax", "ml_collections") for name in found)
+    if here == "__init__":
+        return
+    for name in found:
+        parts = name.split(".")
+        if parts[0] != "attention" or len(parts) < 2:
+            continue
+        if here == "data":
+            assert parts[1] in ("data", "variants"), name
+        elif parts[1] != "data":
+            assert layer[parts[1]] <= layer[here], name
+        else:
+            assert here in ("training", "lab"), name
+
+
+def test_names_are_unique():
+    """Two files do not export one name, nor one of the package's own, and the package offers all of them."""
+    names = [public for _, _, public in PUBLIC]
+    assert len(names) == len(set(names))
+    assert not set(names) & set(attention.__all__)
+    for kind, name, public in PUBLIC:
+        assert unchecked(getattr(attention, public)) is unchecked(getattr(variants.module(kind, name), public))
+        assert inspect.unwrap(getattr(attention, public)).__module__ == f"{variants.KINDS[kind]}.{name}"
+
+
+@pytest.mark.parametrize(("kind", "name", "public"), PUBLIC, ids=lambda x: x)
+def test_public_functions_are_documented(kind, name, public):
+    text = inspect.getdoc(unchecked(getattr(attention, public))) or ""
+    for section in ("Args:", "Returns:", "Example:", "Source:"):
+        assert section in text, section
+    assert "``" in text.split("\n")[0], "the first line has no formula"
+    assert text.split("\n")[0].rstrip().endswith((".", ":")), "the first line is no sentence"
+    function = unchecked(getattr(attention, public))
+    listed = text.split("Args:")[1].split("Returns:")[0]
+    for parameter in inspect.signature(function).parameters.values():
+        assert f"{parameter.name}:" in listed or f"{parameter.name}," in listed, f"{parameter.name} is not described"
+    raises = any(
+        isinstance(node, ast.Raise) for node in ast.walk(ast.parse(inspect.cleandoc("\n" + inspect.getsource(function))))
+    )
+    assert not raises or "Raises:" in text
+
+
+@pytest.mark.parametrize(("kind", "name"), [(k, n) for k in variants.KINDS for n in attention.names(k)])
+def test_variants_are_documented(kind, name):
+    module = variants.module(kind, name)
+    assert (inspect.getdoc(module) or "").split("\n")[0].endswith(".")
+    assert inspect.getdoc(module.build)
+    assert isinstance(getattr(module, "__all__", None), list) or kind in ("source", "tokenizer")
+
+
+def _examples():
+    """The examples of the documentation that show a result, as (name, call, result)."""
+    for _, _, public in PUBLIC:
+        lines = inspect.getdoc(unchecked(getattr(attention, public))).partition("Example:\n")[2].split("\n\n")[0].splitlines()
+        if len(lines) == 2:
+            yield public, lines[0].strip().removeprefix(">>> "), lines[1].split("  #")[0].strip()
+
+
+@pytest.mark.parametrize(
+    ("public", "call", "result"), list(_examples()), ids=lambda x: x if "(" not in x and "[" not in x else ""
+)
+def test_examples_are_true(public, call, result):
+    found = eval(call, {"attention": attention, "jnp": jnp})
+    assert jnp.allclose(jnp.asarray(found), jnp.asarray(eval(result)), atol=1e-4)
+
+
+def test_package_is_typed():
+    assert (ROOT / "attention" / "py.typed").is_file()
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory):
+    """A wheel of a copy of the sources, built with what the project asks for and no network."""
+    if int(metadata.version("setuptools").split(".")[0]) < 77:
+        pytest.skip("building the wheel needs setuptools >= 77")
+    folder = tmp_path_factory.mktemp("wheel")
+    source = folder / "source"
+    keep = [p for p in (ROOT / "attention").rglob("*") if p.is_file() and p.suffix in (".py", ".typed")]
+    for path in [*keep, *(ROOT / name for name in ("pyproject.toml", "README.md", "LICENSE") if (ROOT / name).exists())]:
+        (source / path.relative_to(ROOT)).parent.mkdir(parents=True, exist_ok=True)
+        (source / path.relative_to(ROOT)).write_bytes(path.read_bytes())
+    for name in ("README.md", "LICENSE"):
+        (source / name).touch()
+    done = subprocess.run(
+        [sys.executable, "-m", "pip", "wheel", "--no-deps", "--no-build-isolation", "--no-index", "-q", "-w", folder, source],
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    return next(folder.glob("*.whl")), {str(path.relative_to(ROOT)) for path in keep}
+
+
+def test_wheel_holds_the_package(wheel):
+    path, sources = wheel
+    inside = set(zipfile.ZipFile(path).namelist())
+    assert sources <= inside
+    assert {name for name in inside if not name.startswith("attention/") and ".dist-info/" not in name} == set()
+
+
+def test_wheel_imports_with_jax_alone(wheel, tmp_path):
+    """From an unpacked wheel, with nothing to be found beside what jax and jaxtyping need."""
+    zipfile.ZipFile(wheel[0]).extractall(tmp_path / "package")
+    (tmp_path / "path").mkdir()
+    site = Path(sysconfig.get_path("purelib"))
+    needed = [
+        "jax",
+        "jaxlib",
+        "jaxtyping",
+        "numpy",
+        "numpy.libs",
+        "scipy",
+        "scipy.libs",
+        "ml_dtypes",
+        "opt_einsum",
+        "wadler_lindig",
+    ]
+    needed += [p.name for p in site.glob("*.dist-info") if p.name.split("-")[0] in ("jax", "jaxlib", "jaxtyping", "numpy")]
+    for name in needed:
+        if (site / name).exists():
+            (tmp_path / "path" / name).symlink_to(site / name)
+    code = (
+        "import sys; sys.path[:0] = sys.argv[1:]; import attention, jax.numpy as jnp;"
+        "weights = attention.sparsemax(jnp.array([1.0, 2.0, 0.5, -1.0, 1.8]));"
+        "print(attention.__file__, float(weights[1]), *attention.names('encoding'))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-I", "-S", "-c", code, tmp_path / "package", tmp_path / "path"], capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    where, value, *names = done.stdout.split()
+    assert where.startswith(str(tmp_path))
+    assert abs(float(value) - 0.6) < 1e-6
+    assert names == list(attention.names("encoding"))
+
+
+def test_version_is_one():
+    import tomllib
+
+    assert tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"] == attention.__version__
+
+
+@pytest.mark.parametrize("kind", variants.KINDS)
+def test_no_name_is_tested_for_elsewhere(kind):
+    """Outside of its own file no variant's name stands in a comparison."""
+    names = set(attention.names(kind)) - {"none", "learned"}  # these are words of options too
+    for path in (ROOT / "attention").rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Compare):
+                compared = {
+                    leaf.value for leaf in ast.walk(node) if isinstance(leaf, ast.Constant) and isinstance(leaf.value, str)
+                }
+                assert not compared & names or path.stem in names, f"{path.relative_to(ROOT)}:{node.lineno}"
+
+
+def test_modules_import_by_themselves():
+    """No hidden order of imports."""
+    for kind in ("normalizers", "poolings", "kernels"):
+        assert importlib.import_module(f"attention.{kind}").__doc__
