@@ -12,7 +12,12 @@ import attention
 from attention import model as attention_model
 from attention.attend import parts_of
 from attention.model import kernel_choice
-from attention.records import Call, Context, Dims, Encoding, Pooled, Pooling
+from attention.records import Call, Context, Dims, Encoding, Normalizer, Pooled, Pooling
+
+
+def _with(model, **parts):
+    return model.clone(parts=model.parts._replace(**parts))
+
 
 # Randomness.
 
@@ -50,6 +55,24 @@ def test_dropout_reaches_every_layer():
         assert not np.allclose(noisy[name][0], noisy[name][1], atol=1e-3)
 
 
+def test_each_layer_has_its_own_key():
+    """Of the normalizer's noise, of the positions and of dropout: none is used twice."""
+    seen = []
+    note = lambda rng: seen.append(tuple(np.asarray(jax.random.key_data(rng)).tolist()))
+
+    def apply(params, scores, mask, call):
+        note(call.rng)
+        return attention.softmax(scores, mask)
+
+    encoding = Encoding(positions=lambda params, call: (note(call.rng), call)[1])
+    model = _with(classifier(encoder="transformer(layers=3, mlp=1)"), normalizer=Normalizer(apply), encoding=encoding)
+    tokens, valid = batch()
+    params = model.init(jax.random.key(0), tokens, valid, rng=jax.random.key(5))["params"]
+    for seed in (1, 2):
+        model.apply({"params": params}, tokens, valid, rng=jax.random.key(seed), train=True)
+    assert len(seen) == len(set(seen)) == 12
+
+
 # Kernels.
 
 
@@ -74,10 +97,6 @@ def test_kernel_choice():
 
 
 # Hooks no shipped variant uses yet.
-
-
-def _with(model, **parts):
-    return model.clone(parts=model.parts._replace(**parts))
 
 
 def test_loss_of_a_pooling():
@@ -175,6 +194,17 @@ def test_cross_attention():
     empty_rows = ~where.any(-1)[:, 0]
     wanted = jnp.einsum("btnh,nhd->btd", jnp.where(empty_rows[..., None, None], 0, output), own["output"]["kernel"])
     np.testing.assert_allclose(found, wanted + own["output"]["bias"], atol=1e-5)
+
+
+def test_added_token():
+    """It stands before the text, is seen by all of it, and is what cls returns."""
+    model, params, _ = made(pooling="cls", encoding="none")
+    tokens, valid = batch()
+    captured = model.apply({"params": params}, tokens, valid, capture=True)[1]
+    np.testing.assert_array_equal(captured["embeddings"][:, 0], np.tile(params["extra_tokens"], (2, 1)))
+    assert captured["layer_0/weights"].shape == (2, 2, 7, 7)
+    assert (captured["layer_0/weights"][..., 0] > 0).all()
+    np.testing.assert_array_equal(captured["pooled"], captured["states"][:, 0])
 
 
 # Options and errors.

@@ -57,7 +57,7 @@ def folder(tmp_path_factory):
     folder = tmp_path_factory.mktemp("resume")
     patch = pytest.MonkeyPatch()
     patch.setenv("ATTENTION_CACHE_DIR", str(folder / "cache"))
-    fields = toy.fields(toy.write_data(folder), steps=800, eval_every=10, log_every=7, checkpoint_every=4, patience=75)
+    fields = toy.fields(toy.write_data(folder), steps=600, eval_every=20, log_every=7, checkpoint_every=4, patience=28)
     fields = {**fields, "seeds": (0, 1)}
     fields["training"] |= {"ema_decay": 0.9, "dropout": 0.2, "checkpoint_seconds": 0.2}
     (folder / "config.json").write_text(json.dumps(fields))
@@ -152,7 +152,7 @@ def test_a_damaged_checkpoint_is_named_and_passed_over(folder, tmp_path, capsys)
     loop.train(settings, tmp_path / "run")
     printed = capsys.readouterr().out
     assert f"skipped a damaged checkpoint, {newest}" in printed
-    assert f"going on after update {int(earlier.name.split('-')[1])} of 800" in printed
+    assert f"going on after update {int(earlier.name.split('-')[1])} of 600" in printed
     assert_same(tmp_path / "run", folder / "unbroken")
 
 

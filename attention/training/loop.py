@@ -103,7 +103,6 @@ def _kernel(setting: Setting) -> str:
 def _train(setting: Setting, course: Course, caught: Sequence[int], *, profile: bool) -> None:
     """Updates until the last one, until every member has stopped, or until a signal is caught."""
     update = cohort_step(setting.program, setting.axis)
-    take = jax.jit(take_sums, donate_argnums=0)
     count = jnp.int32(len(course.records))
     values = {name: jnp.asarray(value) for name, value in member_values(setting.config).items()}
     batch_of = Batches(setting.data.splits["train"], setting.plan, setting.config.seeds)
@@ -131,7 +130,7 @@ def _train(setting: Setting, course: Course, caught: Sequence[int], *, profile: 
             logging, validating, saving = _due(setting, course, interrupted=bool(interrupted))
             courses.write_metrics(setting, course, progress)
             if logging:
-                course.members, sums = take(course.members)
+                course.members, sums = _take_sums(course.members)
                 course.pending = (course.step, sums, course.step_seconds, course.examples)
             if not (validating or saving):
                 continue
@@ -152,6 +151,9 @@ def _train(setting: Setting, course: Course, caught: Sequence[int], *, profile: 
         trace.close()
         if course.saved_step != course.step:  # every member has stopped
             courses.save(setting, course)
+
+
+_take_sums = jax.jit(take_sums, donate_argnums=0)
 
 
 def _due(setting: Setting, course: Course, *, interrupted: bool) -> tuple[bool, bool, bool]:

@@ -80,7 +80,7 @@ class TextBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
             yield index, {"text": text, "label": label}
 
 
-def digest(texts: Iterable[str], labels: Iterable[int]) -> str:
+def digest(texts: Iterable[str], labels: Iterable[Any]) -> str:
     """sha256 of the texts and labels in their order."""
     state = hashlib.sha256()
     for text, label in zip(texts, labels):
