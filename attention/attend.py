@@ -10,9 +10,7 @@ from jaxtyping import Array, Bool, Float
 
 from attention import compatibility, variants
 from attention.kernels import KERNELS, Problem, choose
-from attention.records import Call, Encoding, Mask, Normalizer, Parts, Score, most
-
-_NONE: Any = ({}, {})
+from attention.records import Call, Dims, Encoding, Mask, Normalizer, Parts, Score, most
 
 
 def parts_of(
@@ -94,7 +92,7 @@ def attend(
     encoding_call = encoding_call or call
     if dropout is not None and call.rng is None:
         raise ValueError("dropout draws from call.rng, which is None")
-    params = {"encoding": _NONE, "score": _NONE, "normalizer": _NONE, **(params or {})}
+    params = _with_defaults(params or {}, parts, query, key)
     ordered = call.q_positions is None and call.k_positions is None
     scale = 1.0 / math.sqrt(parts.encoding.terms * query.shape[-1]) if parts.score.scaled else 1.0
     call, encoding_call = (_complete(each, query.shape[-3], key.shape[-3], scale) for each in (call, encoding_call))
@@ -114,6 +112,23 @@ def attend(
     output, weights = KERNELS[chosen](problem)
     output = parts.normalizer.finish(params["normalizer"], output, x)
     return (output, weights) if return_weights else output
+
+
+def _with_defaults(params: dict[str, Any], parts: Parts, query: jax.Array, key: jax.Array) -> dict[str, Any]:
+    """The parameters, with ``({}, {})`` for parts that have none. Raises ValueError for a part that has some and got none."""
+    dims = Dims(query.shape[-2], key.shape[-2], query.shape[-1], query.shape[-2] * query.shape[-1], max_length=1)
+    complete = dict(params)
+    for kind in ("encoding", "score", "normalizer"):
+        if kind not in params:
+            init = getattr(parts, kind).init
+            made = tuple(
+                jax.eval_shape(lambda rng, layer=layer: init(rng, dims._replace(layer=layer)), jax.random.key(0))
+                for layer in (None, 0)
+            )
+            if jax.tree.leaves(made):
+                raise ValueError(f"this {kind} has parameters: pass params={{'{kind}': (shared, own)}}, as its init makes them")
+            complete[kind] = made
+    return complete
 
 
 def _complete(call: Call, T: int, S: int, scale: float) -> Call:

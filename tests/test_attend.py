@@ -348,3 +348,11 @@ def test_dropout_wants_a_key():
     query, key, value = inputs(T=2, S=2)
     with pytest.raises(ValueError, match=r"call\.rng"):
         attention.attend(query, key, value, dropout=0.1)
+
+
+@pytest.mark.parametrize("parts", [{"encoding": "shaw"}, {"score": "additive"}, {"normalizer": "softmax(temperature=learned)"}])
+def test_parts_with_parameters_want_them(parts):
+    x = jnp.ones((1, 3, 2, 4))
+    (kind,) = parts
+    with pytest.raises(ValueError, match=f"this {kind} has parameters"):
+        attention.attend(x, x, x, **parts)

@@ -315,6 +315,17 @@ def test_nan_scores(name):
     assert np.isfinite(weights[1]).all()
 
 
+@pytest.mark.parametrize("name", SUMS_TO_ONE)
+def test_infinite_scores(name):
+    """-inf is a key that gets nothing; where no row could sum to one, it is NaN and not silently something else."""
+    run, inf = _function(name), np.inf
+    np.testing.assert_allclose(run(jnp.array([0.0, -inf, 0.0])), [0.5, 0, 0.5])
+    for row in ([0.0, inf, 1.0], [-inf, -inf, -inf], [inf, inf, -inf]):
+        assert np.isnan(run(jnp.array(row))).any()
+        assert not np.allclose(np.nan_to_num(run(jnp.array(row))).sum(), 1)
+    np.testing.assert_allclose(run(jnp.array([0.0, inf, -inf]), jnp.array([True, False, True])), [1, 0, 0])
+
+
 # Temperature and options.
 
 

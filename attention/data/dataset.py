@@ -72,7 +72,7 @@ class Dataset(NamedTuple):
     notes: tuple[str, ...]
     hashes: dict[str, str]
     source: str
-    statistics: dict[str, dict[str, float]]
+    statistics: dict[str, dict[str, float | int]]
     texts: dict[str, Sequence[str]]
 
 
@@ -117,7 +117,7 @@ def load(
         tokenizer_state = _trained(record, spec, corpus.splits["train"].texts, hashes["train"], cache)
     state_hash = _digest(_pack(record, tokenizer_state))
     splits: dict[str, Encoded] = {}
-    statistics: dict[str, dict[str, float]] = {}
+    statistics: dict[str, dict[str, float | int]] = {}
     for name, split in corpus.splits.items():
         key = _digest(name, hashes, spec, state_hash, max_length, truncate)
         arrays = cache.arrays(key)
@@ -262,7 +262,7 @@ def _labels(split: Split) -> np.ndarray:
     return np.asarray(split.labels).astype(np.int32)
 
 
-def _statistics(encoded: Encoded, name: str, truncated: int, in_train: int, in_either: int) -> dict[str, float]:
+def _statistics(encoded: Encoded, name: str, truncated: int, in_train: int, in_either: int) -> dict[str, float | int]:
     lengths = encoded.lengths
     measured = {
         "examples": len(encoded),

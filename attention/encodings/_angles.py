@@ -6,7 +6,7 @@ import numpy as np
 
 
 def angles(positions: jax.Array, frequencies: np.ndarray) -> jax.Array:
-    """``positions · frequencies`` modulo 2π in [-π, π], float32.
+    """``positions · frequencies`` modulo 2π, float32.
 
     Integer positions are multiplied in 32-bit fixed point, where a full turn is 2³² and the product wraps as angles do. So the
     error stays below 1e-6 for every int32 position, where the float32 product is off by 1.6e-2 at position 1e6. Float

@@ -31,7 +31,7 @@ def rope(
       x: queries or keys ``[*B T N H]``.
       positions: ``[*#B T]``, integers of any size, or floats.
       base: > 0.
-      fraction: share of the channels that is rotated, in (0, 1]; the first R = fraction · H, which must be even.
+      fraction: share of the channels that is rotated, in (0, 1]; the first R = fraction · H, rounded, which must be even.
       layout: pairs are (2t, 2t+1) for ``'interleaved'`` (RoFormer, GPT-J), (t, t+R/2) for ``'half'`` (GPT-NeoX, Llama in HF).
 
     Returns:

@@ -31,7 +31,7 @@ def sinusoidal(
       dim: D >= 1; an odd D drops the last cosine.
       base: > 0, the ratio of the longest to the shortest wavelength.
       layout: ``'interleaved'`` as above, or ``'concat'``, all sines and then all cosines.
-      denominator: exponent ``2t/D`` (``'dim'``, the paper) or ``t/(D/2-1)`` (``'half_minus_one'``, tensor2tensor, fairseq).
+      denominator: exponent ``2t/D`` (``'dim'``, the paper) or ``t/(⌈D/2⌉-1)`` (``'half_minus_one'``, tensor2tensor, fairseq).
 
     Returns:
       ``[*B T D]`` float32, exact to 1e-6 for every int32 position.

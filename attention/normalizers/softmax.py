@@ -33,7 +33,7 @@ def softmax(
 
     Returns:
       Weights of the shape and type of ``scores``. Masked entries are exactly 0 and so are their gradients; a row without
-      an allowed key is all zeros. A NaN among the allowed scores of a row makes the row NaN.
+      an allowed key is all zeros. A NaN or +inf among the allowed scores of a row, or nothing but -inf, makes the row NaN.
 
     Raises:
       ValueError: for a temperature that is not positive, or a mask that is not boolean or does not broadcast.

@@ -38,7 +38,8 @@ def sparsemax(
 
     Returns:
       Weights of the shape and type of ``scores``; rows sum to 1, masked entries are exactly 0 with gradient exactly 0, and a
-      row without an allowed key is all zeros. A NaN among the allowed scores of a row makes the row NaN.
+      row without an allowed key is all zeros. A NaN or +inf among the allowed scores of a row, or nothing but -inf,
+      makes the row NaN.
 
     Raises:
       ValueError: for a temperature that is not positive, or a mask that is not boolean or does not broadcast.
@@ -81,7 +82,7 @@ def _sparsemax(z: jax.Array, mask: jax.Array) -> jax.Array:
     _, count, total = jax.lax.while_loop(lambda state: jnp.any(state[0]), step, start)
     theta = (total - 1.0) / jnp.maximum(count, 1)
     weights = jnp.where(z > theta, z - theta, 0.0)
-    broken = jnp.isnan(top) & mask.any(-1, keepdims=True)
+    broken = ~jnp.isfinite(top) & mask.any(-1, keepdims=True)  # NaN, +inf, or nothing but -inf
     return jnp.where(broken & mask, jnp.nan, weights)
 
 

@@ -94,7 +94,9 @@ def vectors(config: Config, data: dataset.Dataset) -> tuple[np.ndarray, np.ndarr
 def report_data(data: dataset.Dataset, plan: batches.Plan) -> None:
     """Prints sizes, lengths, unknown and truncated shares, padding, baselines and notes."""
     for name, facts in data.statistics.items():
-        seen = f", {facts['seen_in_train']:.0f} also in train" if facts.get("seen_in_train") else ""
+        repeated = facts.get("seen_in_train_or_validation", facts.get("seen_in_train", 0))
+        where = "train or validation" if name == "test" else "train"
+        seen = f", {repeated:.0f} also in {where}" if repeated else ""
         print(
             f"{name}: {facts['examples']:.0f} examples of {facts['mean_length']:.1f} tokens on average, "
             f"{facts['max_length']:.0f} at most; {100 * facts['unknown_rate']:.2f} % unknown, "
