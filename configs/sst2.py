@@ -24,8 +24,9 @@ def get_config() -> Any:
     config.model.encoding = "none"
     config.model.embedding_init = 0.1
     config.model.dim = 64
-    config.training.steps = 600
+    config.training.steps = 1200
     config.training.eval_every = 50
-    config.training.learning_rate = 3e-3
+    config.training.learning_rate = 1e-3
+    config.training.ema_decay = 0.98
     config.training.dropout = 0.5
     return config

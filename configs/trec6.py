@@ -1,6 +1,6 @@
 """TREC-6: which of six kinds of thing a question asks for.
 
-Words and pairs of words, embedded and averaged: 5,000 questions are too few for a deeper encoder to do better.
+Words and pairs of words, embedded, and of each feature the largest: 5,000 questions are too few for a deeper encoder to do better.
 
 Command:  python train.py --config=configs/trec6.py
 Offline:  --config.data.source="trec6(path='$ATTENTION_DATA_DIR/trec6')" reads a local copy
@@ -24,9 +24,11 @@ def get_config() -> Any:
     config.model.encoder = "embeddings"
     config.model.encoding = "none"
     config.model.embedding_init = 0.1
+    config.model.pooling = "max"
     config.model.dim = 128
     config.training.steps = 600
     config.training.eval_every = 50
     config.training.learning_rate = 3e-3
+    config.training.ema_decay = 0.98
     config.training.dropout = 0.3
     return config
