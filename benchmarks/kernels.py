@@ -1,9 +1,10 @@
 """Forward and backward pass of the kernels beside ``jax.nn.dot_product_attention``: time and temporary memory.
 
-python -m benchmarks.kernels [--length=2048] [--repetitions=20]
+python -m benchmarks.kernels [--length=2048] [--repetitions=20] [--keep_freed_memory]
 
 The functions are timed in turn, so that a change of the machine's speed meets all of them; the median and the quartiles are
-printed, and the ratio of the medians.
+printed, and the ratio of the medians. On Linux much of the time of whatever needs much memory goes into having its pages
+mapped anew in each call; ``--keep_freed_memory`` measures without that, as train.py runs.
 """
 
 import argparse
@@ -15,6 +16,7 @@ import jax
 import jax.numpy as jnp
 
 import attention
+from attention.training.instruments import keep_freed_memory
 
 CASES = {
     "jax.nn": lambda q, k, v: jax.nn.dot_product_attention(q, k, v),
@@ -32,7 +34,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--length", type=int, default=2048, help="T and S")
     parser.add_argument("--repetitions", type=int, default=20)
+    parser.add_argument("--keep_freed_memory", action="store_true", help="have the allocator keep what is freed")
     options = parser.parse_args()
+    if options.keep_freed_memory:
+        keep_freed_memory()
     shape = (4, options.length, 4, 64)
     query, key, value = (jax.random.normal(rng, shape) for rng in jax.random.split(jax.random.key(0), 3))
 
