@@ -121,14 +121,15 @@ def _with_defaults(params: dict[str, Any], parts: Parts, query: jax.Array, key: 
     for kind in ("encoding", "score", "normalizer"):
         if kind not in params:
             init = getattr(parts, kind).init
-            made = tuple(
-                jax.eval_shape(lambda rng, layer=layer: init(rng, dims._replace(layer=layer)), jax.random.key(0))
-                for layer in (None, 0)
-            )
+            made = tuple(_shapes(init, dims._replace(layer=layer)) for layer in (None, 0))
             if jax.tree.leaves(made):
                 raise ValueError(f"this {kind} has parameters: pass params={{'{kind}': (shared, own)}}, as its init makes them")
             complete[kind] = made
     return complete
+
+
+def _shapes(init: Any, dims: Dims) -> Any:
+    return jax.eval_shape(lambda rng: init(rng, dims), jax.random.key(0))
 
 
 def _complete(call: Call, T: int, S: int, scale: float) -> Call:

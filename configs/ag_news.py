@@ -5,8 +5,8 @@ Words and pairs of words, embedded and averaged.
 Command:  python train.py --config=configs/ag_news.py
 Offline:  --config.data.source="ag_news(path='$ATTENTION_DATA_DIR/ag_news_subset')" reads a local copy
 Hardware: 2 CPU cores
-Time:     TIME
-Score:    SCORE
+Time:     97 seconds of training for the three seeds, on 43,238 of the 120,000 training rows
+Score:    91.3 ± 0.7 on the full test split, trained on these rows (95 % Student-t interval)
 """
 
 from typing import Any

@@ -5,8 +5,8 @@ Words and pairs of words, embedded and averaged.
 Command:  python train.py --config=configs/imdb.py
 Offline:  --config.data.source="imdb(path='$ATTENTION_DATA_DIR/imdb')" reads a local copy
 Hardware: 2 CPU cores
-Time:     TIME
-Score:    SCORE
+Time:     60 seconds of training for the three seeds
+Score:    90.6 ± 0.1 on test (95 % Student-t interval)
 """
 
 from typing import Any

@@ -3,7 +3,7 @@
 Command:  python train.py --config=configs/smoke.py
 Hardware: 2 CPU cores
 Time:     under a minute
-Score:    better than chance; it shows that things work, not how well
+Score:    no better than the root operator in so few updates; it shows that things work, not how well
 """
 
 from typing import Any

@@ -5,8 +5,8 @@ Words and pairs of words, embedded and averaged, trained on the 6,920 sentences 
 Command:  python train.py --config=configs/sst2.py
 Offline:  --config.data.source="sst2(path='$ATTENTION_DATA_DIR/sst2')" reads a local copy
 Hardware: 2 CPU cores
-Time:     TIME
-Score:    SCORE
+Time:     42 seconds of training for the three seeds
+Score:    81.9 ± 1.9 on test (95 % Student-t interval)
 """
 
 from typing import Any

@@ -1,12 +1,13 @@
 """TREC-6: which of six kinds of thing a question asks for.
 
-Words and pairs of words, embedded, and of each feature the largest: 5,000 questions are too few for a deeper encoder to do better.
+Words and pairs of words, embedded, and of each feature the largest. On 5,000 questions, no transformer that was
+tried did better.
 
 Command:  python train.py --config=configs/trec6.py
 Offline:  --config.data.source="trec6(path='$ATTENTION_DATA_DIR/trec6')" reads a local copy
 Hardware: 2 CPU cores
-Time:     TIME
-Score:    SCORE
+Time:     21 seconds of training for the three seeds
+Score:    89.3 ± 1.0 on test (95 % Student-t interval)
 """
 
 from typing import Any
