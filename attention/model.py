@@ -144,7 +144,7 @@ def _check_length(length: int, parts: Parts, dims: Dims) -> None:
     limit = parts.encoding.max_length
     limit = dims.max_length if limit == "dims" else limit
     if isinstance(limit, int) and length > limit:
-        raise ValueError(f"the encoding has {limit} positions, got a sequence of {length}")
+        raise ValueError(f"the encoding has {limit} positions, got a sequence of {length}, padding included")
 
 
 def classifier(

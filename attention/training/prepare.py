@@ -10,11 +10,13 @@ from attention import variants
 from attention.data import batches, dataset
 from attention.data.vectors import load_vectors
 from attention.training.config import Config, TrainingConfig
+from attention.training.evaluate import build_model
 from attention.training.run import RunDirectory
 
 
 def load_data(config: Config, run: RunDirectory | None, origin: Any) -> dataset.Dataset:
     """The data of a config: with the tokenizer of the run that goes on, or of the one to start from, if any."""
+    build_model(config, vocab_size=1, num_classes=1)  # what is wrong with the model is said before anything is loaded
     known = run if run is not None and run.data.exists() else None
     state = None
     if known is not None or origin is not None:
