@@ -75,7 +75,8 @@ def attend(
 
     Returns:
       The output ``[*B T N H]`` in the type of ``value``, with ``return_weights`` also the weights ``[*B N T S]`` before
-      dropout, float32. Masked keys have exactly no weight; a query that may attend to nothing gets zeros.
+      dropout, float32 (``[*B N/maps T S]`` of a normalizer with several score maps per head). Masked keys have exactly no
+      weight; a query that may attend to nothing gets zeros.
 
     Raises:
       ValueError: for shapes that do not fit, specs that cannot be built, incompatible pairs, or a kernel that cannot do it.
@@ -98,7 +99,9 @@ def attend(
     call, encoding_call = (_complete(each, query.shape[-3], key.shape[-3], scale) for each in (call, encoding_call))
 
     query, key = parts.normalizer.qk(params["normalizer"], query, key, call)
-    groups = query.shape[-2] // key.shape[-2]
+    groups, maps = query.shape[-2] // key.shape[-2], parts.normalizer.maps
+    if maps > 1:
+        value = _side_by_side(value, maps)
     if groups > 1:
         key, value = (jnp.repeat(each, groups, axis=-2) for each in (key, value))
     prepared = parts.encoding.prepare(params["encoding"], x, query, key, encoding_call)
@@ -110,13 +113,13 @@ def attend(
     chosen = choose(kernel, (*batch, N, T, key.shape[-3]), reads=reads, weights=return_weights)
     problem = Problem(query, key, value, *prepared, where, bias, call, encoding_call, params, dropout, parts, ordered)
     output, weights = KERNELS[chosen](problem)
-    output = parts.normalizer.finish(params["normalizer"], output, x)
+    output = parts.normalizer.finish(params["normalizer"], output, x, call).reshape(*batch, T, N, -1)
     return (output, weights) if return_weights else output
 
 
 def _with_defaults(params: dict[str, Any], parts: Parts, query: jax.Array, key: jax.Array) -> dict[str, Any]:
     """The parameters, with ``({}, {})`` for parts that have none. Raises ValueError for a part that has some and got none."""
-    dims = Dims(query.shape[-2], key.shape[-2], query.shape[-1], query.shape[-2] * query.shape[-1], max_length=1)
+    dims = Dims(query.shape[-2], key.shape[-2], query.shape[-1], query.shape[-2] * query.shape[-1], max_length=2)
     complete = dict(params)
     for kind in ("encoding", "score", "normalizer"):
         if kind not in params:
@@ -142,6 +145,14 @@ def _complete(call: Call, T: int, S: int, scale: float) -> Call:
     return dataclasses.replace(
         call, q_positions=filled(call.q_positions, T), k_positions=filled(call.k_positions, S), scale=scale
     )
+
+
+def _side_by_side(value: jax.Array, maps: int) -> jax.Array:
+    """The values ``[*B S K/maps maps·H]`` of heads with several score maps each."""
+    *rest, K, H = value.shape
+    if K % maps:
+        raise ValueError(f"a normalizer with {maps} score maps per head wants a multiple of {maps} key heads, got {K}")
+    return value.reshape(*rest, K // maps, maps * H)
 
 
 def _check_shapes(query: jax.Array, key: jax.Array, value: jax.Array) -> None:

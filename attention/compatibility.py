@@ -25,7 +25,15 @@ def check_parts(parts: Parts, given: dict[str, str] | None = None) -> None:
         raise ValueError(
             f"{name('encoding')} with {name('mask')}: this encoding is defined for earlier keys only; use mask=causal"
         )
-    if parts.normalizer.reads == "all" and parts.mask.causal:
+    if parts.normalizer.needs_causal and not parts.mask.causal:
+        raise ValueError(
+            f"{name('normalizer')} with {name('mask')}: this normalizer is defined for earlier keys only; use mask=causal"
+        )
+    if parts.normalizer.maps > 1 and parts.encoding.values is not Encoding().values:
+        raise ValueError(
+            f"{name('encoding')} with {name('normalizer')}: this encoding adds values per head, and this normalizer joins heads"
+        )
+    if parts.normalizer.reads == "all" and parts.mask.causal and not parts.normalizer.needs_causal:
         raise ValueError(
             f"{name('normalizer')} with {name('mask')}: this normalizer couples queries, so later ones would leak through it"
         )

@@ -92,7 +92,7 @@ class TextClassifier(nn.Module):
         _check_length(x.shape[-2], self.parts, self.dims)
         if positions is not None:
             positions = jnp.where(valid, positions, 0)  # the position of padding must not matter
-        call = Call(positions, positions, valid, valid, rngs[0], train)
+        call = Call(positions, positions, valid, valid, rngs[0], train, max_length=self.dims.max_length)
         context = Context(
             parts=self.parts,
             params={},
@@ -141,10 +141,10 @@ def embedding_table(vectors: jax.Array) -> jax.Array:
 
 
 def _check_length(length: int, parts: Parts, dims: Dims) -> None:
-    limit = parts.encoding.max_length
-    limit = dims.max_length if limit == "dims" else limit
-    if isinstance(limit, int) and length > limit:
-        raise ValueError(f"the encoding has {limit} positions, got a sequence of {length}, padding included")
+    for kind, record in (("encoding", parts.encoding), ("score", parts.score)):
+        limit = dims.max_length if record.max_length == "dims" else record.max_length
+        if isinstance(limit, int) and length > limit:
+            raise ValueError(f"the {kind} has {limit} positions, got a sequence of {length}, padding included")
 
 
 def classifier(

@@ -30,7 +30,7 @@ def most(*reads: Reads) -> Reads:
 @functools.partial(
     jax.tree_util.register_dataclass,
     data_fields=["q_positions", "k_positions", "q_valid", "k_valid", "rng"],
-    meta_fields=["train", "scale"],
+    meta_fields=["train", "scale", "layer", "max_length"],
 )
 @dataclasses.dataclass(frozen=True)
 class Call:
@@ -45,6 +45,8 @@ class Call:
       rng: key for whatever is random in this call; None where nothing may be.
       train: whether this is a training step (static).
       scale: what the score multiplies q·k by (static); terms that belong inside the same scaling multiply by it too.
+      layer: the 0-based layer (static).
+      max_length: the longest sequence of training (static); None where nobody said.
     """
 
     q_positions: Any = None
@@ -54,6 +56,8 @@ class Call:
     rng: Any = None
     train: bool = False
     scale: float = 1.0
+    layer: int = 0
+    max_length: int | None = None
 
 
 class Dims(NamedTuple):
@@ -156,7 +160,10 @@ class Score(NamedTuple):
       apply(params, query, key, call) -> ``[*B N t s]`` float32, for any block; multiplies q·k by ``call.scale``.
     Facts:
       scaled: whether q·k is multiplied by 1/sqrt(terms·H).
-      dot_product: whether the score depends on query and key through q·k alone, as rotations require.
+      dot_product: whether, after ``project``, the score depends on query and key through their lengths and q·k alone, as
+        rotations require.
+      uses: what the score reads; a score by position ignores the key, and a fixed one both.
+      max_length: positions the score has weights for; None where unlimited, "dims" where it is ``Dims.max_length``.
     """
 
     apply: Callable[[Params, jax.Array, jax.Array, Call], jax.Array]
@@ -164,11 +171,29 @@ class Score(NamedTuple):
     project: Callable[[Params, jax.Array, jax.Array, Call], tuple[jax.Array, jax.Array]] = _pair
     scaled: bool = False
     dot_product: bool = False
+    uses: tuple[str, ...] = ("query", "key")
+    max_length: int | Literal["dims"] | None = None
 
     kind = "score"
 
 
-def _finish(params: Params, output: jax.Array, x: Any) -> jax.Array:
+class Streaming(NamedTuple):
+    """Weights of a row found in one pass over blocks of its keys.
+
+    Every block gives numerators u_j, a denominator d and a shift m, so that with the sum over all blocks and the start
+    ``a_j = u_j e^m / Σ d e^m``, or 0 where that sum is 0. The shifts keep the exponentials in range.
+
+    Hooks:
+      start(params, call) -> (d, m): what is in the denominator before any key; numbers or ``[N 1 1]``.
+      block(params, scores, mask, count, call) -> (u ``[*B N t s]``, d ``[*B N t 1]``, m ``[*B N t 1]``), with ``count`` the
+        allowed keys of the whole row ``[*#B #N #t 1]``, at least 1.
+    """
+
+    block: Callable[[Params, jax.Array, Any, jax.Array, Call], tuple[jax.Array, jax.Array, jax.Array]]
+    start: Callable[[Params, Call], tuple[Any, Any]] = lambda params, call: (0.0, -np.inf)
+
+
+def _finish(params: Params, output: jax.Array, x: Any, call: Call) -> jax.Array:
     return output
 
 
@@ -180,22 +205,31 @@ class Normalizer(NamedTuple):
       qk(params, query, key, call) -> (query, key): ``[*B T N H]`` and ``[*B S K H]`` as projected, before anything else.
       apply(params, scores, mask, call) -> weights: float32 ``[*B N t S]``; exactly 0 where the bool mask is False, and a
         row without an allowed key is all zeros.
-      finish(params, output, x) -> output: ``[*B T N H]`` after the weighted sum.
+      finish(params, output, x, call) -> output: ``[*B T N H]`` after the weighted sum.
     Facts:
       reads: "block" where each weight depends on its own score, "rows" where it needs its row, "all" where rows couple.
+      streaming: how rows are built up from blocks of keys; None where a row is needed whole.
       row_sum: "one", "at most one" or "any".
       exact_zeros, signed, shift_invariant: what the weights can be and do.
+      maps: score maps per head; ``apply`` makes ``[*B N/maps t S]`` of ``[*B N t S]``, and a head's values are those of its
+        maps side by side.
+      needs_causal: only defined under a causal mask.
+      random: whether weights are drawn in training, from ``call.rng``.
     """
 
     apply: Callable[[Params, jax.Array, Any, Call], jax.Array]
     init: Callable[[jax.Array, Dims], Params] = no_params
     qk: Callable[[Params, jax.Array, jax.Array, Call], tuple[jax.Array, jax.Array]] = _pair
-    finish: Callable[[Params, jax.Array, Any], jax.Array] = _finish
+    finish: Callable[[Params, jax.Array, Any, Call], jax.Array] = _finish
     reads: Reads = "rows"
+    streaming: Streaming | None = None
     row_sum: Literal["one", "at most one", "any"] = "one"
     exact_zeros: bool = False
     signed: bool = False
     shift_invariant: bool = True
+    maps: int = 1
+    needs_causal: bool = False
+    random: bool = False
 
     kind = "normalizer"
 

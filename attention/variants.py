@@ -152,7 +152,10 @@ class Option(NamedTuple):
     default: Any  # inspect.Parameter.empty where the option must be given
 
     def __str__(self) -> str:
-        return self.name if self.default is inspect.Parameter.empty else f"{self.name}={_show(self.default)}"
+        if self.default is inspect.Parameter.empty:
+            return self.name
+        is_spec = _nested_kind(self.type) and isinstance(self.default, str)
+        return f"{self.name}={self.default if is_spec else _show(self.default)}"
 
 
 def options(kind: str, name: str) -> tuple[Option, ...]:
@@ -207,6 +210,10 @@ def build(kind: str, spec: str | Spec) -> Any:
         key: build(_nested_kind(known[key].type) or kind, value) if isinstance(value, Spec) else value
         for key, value in checked.options
     }
+    for option in known.values():  # a default that is a spec, as in softcap(inner=softmax)
+        nested = _nested_kind(option.type)
+        if nested and option.name not in values and isinstance(option.default, str):
+            values[option.name] = build(nested, option.default)
     try:
         return module(kind, checked.name).build(**values)
     except ValueError as error:
@@ -229,10 +236,14 @@ def _without_defaults(kind: str, spec: Spec) -> Spec:
     kept = []
     given = dict(spec.options)
     for option in options(kind, spec.name):
-        if option.name in given and given[option.name] != option.default:
-            value = given[option.name]
-            if isinstance(value, Spec):
-                value = _without_defaults(_nested_kind(option.type) or kind, value)
+        if option.name not in given:
+            continue
+        value, default = given[option.name], option.default
+        if isinstance(value, Spec):
+            nested = _nested_kind(option.type) or kind
+            value = _without_defaults(nested, value)
+            default = check(nested, default) if isinstance(default, str) else default
+        if value != default:
             kept.append((option.name, value))
     return Spec(spec.name, tuple(kept))
 

@@ -275,7 +275,9 @@ def test_hooks_are_called_in_order():
         return jnp.where(mask, scores, 0.0)
 
     normalizer = Normalizer(
-        apply, qk=step("qk", lambda x: x * 5.0), finish=lambda params, output, x: (order.append("finish"), output + 100.0)[1]
+        apply,
+        qk=step("qk", lambda x: x * 5.0),
+        finish=lambda params, output, x, call: (order.append("finish"), output + 100.0)[1],
     )
     query = key = value = jnp.ones((2, 1, 4))
     output = attention.attend(

@@ -91,7 +91,7 @@ class Transformer(nn.Module):
                 params=params, encoding_call=encoding_call, record=_prefixed(context.record, f"layer_{layer}")
             )
             block = Block(self.mixer, round(self.mlp * dims.model_dim), self.activation, self.norm, name=f"block_{layer}")
-            x = block(x, inner, dataclasses.replace(call, rng=rngs[layer]), here)
+            x = block(x, inner, dataclasses.replace(call, rng=rngs[layer], layer=layer), here)
             if inner.record is not None:
                 inner.record("output", x)
         if encoding.depth == self.layers:
