@@ -13,6 +13,7 @@ from typing import Any
 from attention import variants
 from attention.attend import attend
 from attention.dropout import dropout
+from attention.gates import input_gate, mult_gate, output_gate, residual_gate
 from attention.records import (
     Call,
     Context,
@@ -70,5 +71,9 @@ __all__ = [
     "canonical",
     "describe",
     "dropout",
+    "input_gate",
+    "mult_gate",
     "names",
+    "output_gate",
+    "residual_gate",
 ]

@@ -117,6 +117,12 @@ def attend(
     return (output, weights) if return_weights else output
 
 
+def reads(parts: Parts) -> tuple[str, ...]:
+    """Which of "query" and "key" the parts read: what the score does, or both where encoding or normalizer may."""
+    hooks = (parts.encoding.prepare is not Encoding().prepare, parts.normalizer.qk is not Normalizer._field_defaults["qk"])
+    return ("query", "key") if any(hooks) else parts.score.uses
+
+
 def _with_defaults(params: dict[str, Any], parts: Parts, query: jax.Array, key: jax.Array) -> dict[str, Any]:
     """The parameters, with ``({}, {})`` for parts that have none. Raises ValueError for a part that has some and got none."""
     dims = Dims(query.shape[-2], key.shape[-2], query.shape[-1], query.shape[-2] * query.shape[-1], max_length=2)

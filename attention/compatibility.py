@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from attention import variants
 from attention.records import Encoding, Mixer, Parts, Pooling
 
 
@@ -19,7 +20,7 @@ def check_parts(parts: Parts, given: dict[str, str] | None = None) -> None:
     if parts.encoding.rotates and not parts.score.dot_product:
         raise ValueError(
             f"{name('encoding')} with {name('score')}: a rotation has a meaning only where the score depends on query and "
-            "key through q·k; use score=dot, scaled_dot or cosine"
+            f"key through their lengths and q·k; use score={_or(_dot_products())}"
         )
     if parts.encoding.needs_causal and not parts.mask.causal:
         raise ValueError(
@@ -37,6 +38,15 @@ def check_parts(parts: Parts, given: dict[str, str] | None = None) -> None:
         raise ValueError(
             f"{name('normalizer')} with {name('mask')}: this normalizer couples queries, so later ones would leak through it"
         )
+
+
+def _dot_products() -> list[str]:
+    """The scores that rotations go with."""
+    return [name for name in variants.names("score") if variants.build("score", name).dot_product]
+
+
+def _or(names: list[str]) -> str:
+    return f"{', '.join(names[:-1])} or {names[-1]}"
 
 
 def needs_scores(encoding: Encoding) -> bool:

@@ -11,6 +11,7 @@ from flax import linen as nn
 from attention import compatibility, kernels, variants
 from attention.attend import parts_of
 from attention.dropout import dropout as drop
+from attention.gates import GATES, build_gate
 from attention.records import Call, Context, Dims, Mixer, Parts, Pooling, most
 
 DTYPES = {"float32": jnp.float32, "bfloat16": jnp.bfloat16}
@@ -38,6 +39,7 @@ class TextClassifier(nn.Module):
       compute_dtype: "float32" or "bfloat16"; parameters are float32 always, and so are weights of attention and logits.
       embedding_init: standard deviation of the embeddings at the start.
       frozen_embeddings: whether the embedding table is kept as it is.
+      head_gate: the gate on the pooled vector before the linear layer, "none", "residual", "mult" or "input".
     """
 
     encoder: Any
@@ -49,6 +51,7 @@ class TextClassifier(nn.Module):
     compute_dtype: str = "float32"
     embedding_init: float = 1.0
     frozen_embeddings: bool = False
+    head_gate: str = "none"
 
     @nn.compact
     def __call__(
@@ -103,7 +106,10 @@ class TextClassifier(nn.Module):
         )
         states = self.encoder(x, context, call, self.dims)
         pooled = self.pooling.apply(self.param("pooling", self.pooling.init, self.dims), states, call)
-        vector = pooled.x if dropout is None else drop(pooled.x, dropout, rngs[1])
+        gate, vector = build_gate(self.head_gate), pooled.x
+        if gate is not None:
+            vector = gate.apply(self.param("head_gate", gate.init, vector.shape[-1]), vector)
+        vector = vector if dropout is None else drop(vector, dropout, rngs[1])
         logits = nn.Dense(self.num_classes, name="head")(vector.astype(jnp.float32))
         if capture:
             captured |= {"embeddings": x, "states": states, "pooling": pooled.weights, "pooled": pooled.x}
@@ -161,6 +167,7 @@ def classifier(
     compute_dtype: str = "float32",
     embedding_init: float = 1.0,
     frozen_embeddings: bool = False,
+    head_gate: str = "none",
     vocab_size: int,
     num_classes: int,
     max_length: int,
@@ -180,6 +187,8 @@ def classifier(
       compute_dtype: "float32" or "bfloat16".
       embedding_init: standard deviation of the embeddings at the start, > 0; small data want less than 1.
       frozen_embeddings: whether the embedding table is kept as it is.
+      head_gate: gate on the pooled vector, which the linear layer reads: "none", "residual" for ``(1 + w)⊙x``, "mult" for
+        ``w⊙x``, or "input" for ``x⊙σ(xW + b)`` with b starting at 2.
       vocab_size: V, number of token ids.
       num_classes: C.
       max_length: the longest text, in tokens.
@@ -211,6 +220,9 @@ def classifier(
     if compute_dtype not in DTYPES:
         hint = variants.nearest(compute_dtype, DTYPES)
         raise ValueError(f"compute_dtype must be one of {', '.join(DTYPES)}{hint}, got {compute_dtype!r}")
+    if head_gate not in GATES:
+        hint = variants.nearest(head_gate, GATES)
+        raise ValueError(f"head_gate must be one of {', '.join(GATES)}{hint}, got {head_gate!r}")
     dims = _dims(built_mixer, given["mixer"], dim)._replace(
         max_length=max_length + built_pooling.extra_tokens, vocab_size=vocab_size, causal=parts.mask.causal
     )
@@ -220,7 +232,16 @@ def classifier(
     if "mixer" in built_encoder.uses:
         built_encoder = dataclasses.replace(built_encoder, mixer=built_mixer)
     return TextClassifier(
-        built_encoder, parts, built_pooling, dims, num_classes, kernel, compute_dtype, embedding_init, frozen_embeddings
+        built_encoder,
+        parts,
+        built_pooling,
+        dims,
+        num_classes,
+        kernel,
+        compute_dtype,
+        embedding_init,
+        frozen_embeddings,
+        head_gate,
     )
 
 

@@ -61,7 +61,11 @@ class Call:
 
 
 class Dims(NamedTuple):
-    """The static sizes ``init`` is told. ``layer`` is None for what the layers share, else the 0-based layer."""
+    """The static sizes ``init`` is told.
+
+    ``layer`` is None for what the layers share, else the 0-based layer. ``reads`` names what a mixer's projections are read as:
+    what nothing reads needs no weights.
+    """
 
     num_heads: int
     kv_heads: int
@@ -72,6 +76,7 @@ class Dims(NamedTuple):
     max_length: int | None = None
     vocab_size: int | None = None
     causal: bool = False
+    reads: tuple[str, ...] = ("query", "key")
 
 
 def no_params(rng: jax.Array, dims: Dims) -> Params:

@@ -36,6 +36,7 @@ def get_config() -> Any:  # a ConfigDict, whose fields a type checker cannot kno
     model.vectors = ""  # text file of pretrained word vectors (GloVe, word2vec, fastText), also gzipped
     model.embedding_init = 1.0  # standard deviation of the token embeddings at the start; small data want less
     model.frozen_embeddings = False  # whether token embeddings stay as they are initialised
+    model.head_gate = "none"  # gate on the pooled vector before the linear layer: none, residual, mult or input
 
     training = config.training = ConfigDict()
     training.steps = 2000  # updates; 0 where epochs are given

@@ -8,58 +8,7 @@ import math
 from fractions import Fraction
 
 import numpy as np
-
-# Normalizers: a row of scores and a row of booleans.
-
-
-def softmax(row, mask, temperature=1.0):
-    weights = np.zeros(len(row))
-    if any(mask):
-        top = max(s for s, m in zip(row, mask) if m)
-        total = sum(math.exp((s - top) / temperature) for s, m in zip(row, mask) if m)
-        for j, (s, m) in enumerate(zip(row, mask)):
-            weights[j] = math.exp((s - top) / temperature) / total if m else 0.0
-    return weights
-
-
-def sparsemax(row, mask, temperature=1.0):
-    """The simplex projection by sorting: the largest k with 1 + k z_(k) > Σ_{r<=k} z_(r)."""
-    weights = np.zeros(len(row))
-    z = {j: s / temperature for j, (s, m) in enumerate(zip(row, mask)) if m}
-    if not z:
-        return weights
-    top = max(z.values())
-    ordered, threshold, total = sorted((s - top for s in z.values()), reverse=True), 0.0, 0.0
-    for k, s in enumerate(ordered, 1):
-        total += s
-        if 1 + k * s > total:
-            threshold = (total - 1) / k
-    for j, s in z.items():
-        weights[j] = max(s - top - threshold, 0.0)
-    return weights
-
-
-def sigmoid(row, mask, temperature=1.0, bias=None):
-    b = -math.log(max(sum(mask), 1)) if bias is None else bias
-    logistic = lambda s: 1 / (1 + math.exp(-s)) if s > -700 else 0.0
-    return np.array([logistic(s / temperature + b) if m else 0.0 for s, m in zip(row, mask)])
-
-
-def softmax_vjp(row, mask, upstream, temperature=1.0):
-    a = softmax(row, mask, temperature)
-    return a * (upstream - np.dot(a, upstream)) / temperature
-
-
-def sparsemax_vjp(row, mask, upstream, temperature=1.0):
-    support = sparsemax(row, mask, temperature) > 0
-    mean = upstream[support].mean() if support.any() else 0.0
-    return np.where(support, upstream - mean, 0.0) / temperature
-
-
-def sigmoid_vjp(row, mask, upstream, temperature=1.0, bias=None):
-    a = sigmoid(row, mask, temperature, bias)
-    return a * (1 - a) * upstream / temperature
-
+from reference_normalizers import softmax
 
 # Scores: one query vector and one key vector.
 
@@ -80,6 +29,52 @@ def cosine(q, k, gain=1.0):
 def additive(q, k, w, u, v, b):
     """vᵀ tanh(q W + k U + b) with W, U of shape [H A]."""
     return sum(v[a] * math.tanh(dot(q, w[:, a]) + dot(k, u[:, a]) + b[a]) for a in range(len(v)))
+
+
+def additive_norm(q, k, w, u, v, b, gain):
+    return gain * additive(q, k, w, u, v, b) / math.sqrt(dot(v, v))
+
+
+def concat(q, k, w, v):
+    """vᵀ tanh(W [q; k]) with W of shape [2H A], the pair put side by side."""
+    pair = np.concatenate([q, k])
+    return sum(v[a] * math.tanh(dot(pair, w[:, a])) for a in range(len(v)))
+
+
+def bilinear(q, k, w):
+    return sum(q[h] * w[h, g] * k[g] for h in range(len(q)) for g in range(len(k)))
+
+
+def low_rank(q, k, u, v):
+    """(Uq)·(Vk) with U, V of shape [H R]."""
+    return sum(dot(q, u[:, r]) * dot(k, v[:, r]) for r in range(u.shape[1]))
+
+
+def linear(q, k, w, b):
+    return dot(np.concatenate([q, k]), w) + b
+
+
+def trilinear(q, k, w):
+    return dot(np.concatenate([q, k, q * k]), w)
+
+
+def activated(q, k, w, u, b, activation):
+    x = bilinear(q, k, w) + linear(q, k, u, b)
+    return {"sigmoid": 1 / (1 + math.exp(-x)), "tanh": math.tanh(x), "relu": max(x, 0.0)}[activation]
+
+
+def l2(q, k, terms=1):
+    return -sum((a - b) ** 2 for a, b in zip(q, k)) / math.sqrt(terms * len(q))
+
+
+def location(q, j, w):
+    """(W q)_j with W of shape [L H]."""
+    return (w @ q)[j]
+
+
+def dense_synthesizer(h, j, w, b):
+    """(W relu(h) + b)_j with W of shape [L A]."""
+    return (w @ np.maximum(h, 0.0) + b)[j]
 
 
 # Encodings.

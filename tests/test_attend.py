@@ -5,6 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 import reference
+import reference_normalizers
 from helpers import DIMS, assert_close, float64, inputs, jit, normal, params_of, unchecked
 
 import attention
@@ -73,12 +74,12 @@ def _reference(specs, params, query, key, value, where, bias, positions, k_valid
 
     def normalize(n, row, allowed):
         if "learned" in normalizer:
-            return reference.softmax(row, allowed, np.exp(params["normalizer"][1]["log_temperature"][n]))
+            return reference_normalizers.softmax(row, allowed, np.exp(params["normalizer"][1]["log_temperature"][n]))
         if normalizer.startswith("sigmoid"):
-            return reference.sigmoid(row, allowed, bias=-0.5 if "bias" in normalizer else None)
+            return reference_normalizers.sigmoid(row, allowed, bias=-0.5 if "bias" in normalizer else None)
         if normalizer.startswith("sparsemax"):
-            return reference.sparsemax(row, allowed, 0.5 if "temperature" in normalizer else 1.0)
-        return reference.softmax(row, allowed)
+            return reference_normalizers.sparsemax(row, allowed, 0.5 if "temperature" in normalizer else 1.0)
+        return reference_normalizers.softmax(row, allowed)
 
     def allowed(b, t, s):
         i, j = positions[b, t], positions[b, s]

@@ -1,3 +1,5 @@
+import itertools
+
 import jax.numpy as jnp
 import pytest
 
@@ -12,25 +14,32 @@ SIZES = {"vocab_size": 5, "num_classes": 2, "max_length": 9, "dim": 8, "mixer": 
 
 @pytest.mark.parametrize("encoding", ["rope", "rope(fraction=0.5)", "sinusoidal + rope"])
 def test_rotation_wants_a_dot_product(encoding):
-    for score in ("dot", "scaled_dot", "cosine"):
+    """The scores that are functions of q·k after their projection, which the message names; the others are refused."""
+    allowed = ("cosine", "dot", "general", "l2", "low_rank", "scaled_dot")
+    advice = "use score=cosine, dot, general, l2, low_rank or scaled_dot$"
+    for score in allowed:
         classifier(encoding=encoding, score=score, **SIZES)
-    message = r"encoding=.*rope.* with score=additive: a rotation .* use score=dot, scaled_dot or cosine"
-    with pytest.raises(ValueError, match=message):
-        classifier(encoding=encoding, score="additive", **SIZES)
-    with pytest.raises(ValueError, match=message):
-        parts_of(encoding, "additive")
+    for score in set(attention.names("score")) - set(allowed):
+        with pytest.raises(ValueError, match=rf"encoding=.*rope.* with score={score}: a rotation .* {advice}"):
+            classifier(encoding=encoding, score=score, **SIZES)
+    with pytest.raises(ValueError, match=r"score=synthesizer\(form='random'\): a rotation"):
+        parts_of(encoding, "synthesizer(form='random')")
     x = jnp.zeros((2, 1, 4))
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises(ValueError, match="with score=additive: a rotation"):
         attention.attend(x, x, x, encoding=encoding, score="additive")
 
 
 def test_every_other_pair_is_allowed():
     """The rules refuse what they name, and nothing else of what ships."""
-    for encoding in attention.names("encoding"):
-        for score in attention.names("score"):
-            for normalizer in attention.names("normalizer"):
-                if (encoding, score) != ("rope", "additive"):
-                    assert isinstance(parts_of(encoding, score, normalizer, "causal & local"), Parts)
+    kinds = ("encoding", "score", "normalizer")
+    records = [[attention.build(kind, name) for name in attention.names(kind)] for kind in kinds]
+    for encoding, score, normalizer in itertools.product(*records):
+        turned = encoding.rotates and not score.dot_product
+        joined = normalizer.maps > 1 and encoding.values is not Encoding().values
+        if not (turned or joined):
+            couples = normalizer.reads == "all" and not normalizer.needs_causal
+            mask = "local" if couples else "causal & local"
+            assert isinstance(parts_of(encoding, score, normalizer, mask), Parts)
 
 
 def test_needs_causal():

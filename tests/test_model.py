@@ -101,7 +101,7 @@ def test_bfloat16(encoding):
     assert captured["layer_0/weights"].dtype == jnp.float32
 
 
-@pytest.mark.parametrize("normalizer", attention.names("normalizer"))
+@pytest.mark.parametrize("normalizer", ["softmax", "sparsemax", "sigmoid"])
 def test_capture(normalizer):
     """Intermediate results in a plain dict, the same logits, and weights that sum to one where the normalizer says so."""
     specs = {"encoder": "transformer(layers=2, mlp=1)", "normalizer": normalizer, "pooling": "additive(hidden=3)"}
@@ -140,6 +140,12 @@ def test_capture(normalizer):
         ({"mixer": "attention(heads=4, kv_heads=1)"}, "-2*(D*D+D)*3//4"),
         ({"mixer": "attention(heads=2, bias=False)"}, "-4*D"),
         ({"mixer": "attention(heads=2, head_dim=6)"}, "+4*D*(12-D)+3*(12-D)"),
+        ({"mixer": "attention(heads=2, gate=element)"}, "+D*D"),
+        ({"mixer": "attention(heads=2, gate=head)"}, "+D*N"),
+        ({"encoder": "transformer(layers=1, mlp=2, gate=residual)"}, "+D"),
+        ({"encoder": "transformer(layers=1, mlp=2, gate=input)"}, "+D*D+D"),
+        ({"head_gate": "mult"}, "+D"),
+        ({"head_gate": "input"}, "+D*D+D"),
         ({"pooling": "cls"}, "+D"),
         ({"pooling": "additive(hidden=5)"}, "+5*D+10"),
         ({"encoding": "learned"}, "+L*D"),
@@ -151,6 +157,14 @@ def test_capture(normalizer):
          "+4*(D*D+D)+4*D*D+3*D+4*D+L*D+32*N+2*2*33*D//N"),
         ({"score": "cosine"}, "+N"),
         ({"score": "additive(hidden=3)"}, "+2*D*3+2*3*N"),
+        ({"score": "general(bias=True)"}, "+D*D//N+N"),
+        # no projection of what the score does not read, but where the encoding reads it
+        ({"score": "location"}, "+L*D-(D*D+D)"),
+        ({"score": "location", "pooling": "cls"}, "+D+(L+1)*D-(D*D+D)"),
+        ({"score": "synthesizer"}, "+L*D+L*N-(D*D+D)"),
+        ({"score": "synthesizer(form=random)"}, "+L*L*N-2*(D*D+D)"),
+        ({"score": "synthesizer(form=random, trainable=False)", "encoding": "t5"}, "+32*N+L*L*N-2*(D*D+D)"),
+        ({"score": "location", "encoding": "shaw"}, "+L*D+2*33*D//N"),
         ({"normalizer": "sparsemax(temperature=learned)"}, "+N"),
         ({"encoding": "sinusoidal(learned_scale=True)"}, "+1"),
     ],

@@ -215,9 +215,10 @@ def test_added_token():
     [
         ("encoder", "transformer(layers=1)", ["transformer(layers=2)", "transformer(layers=1, mlp=2)",
          "transformer(layers=1, activation=relu)", "transformer(layers=1, activation=swiglu)",
-         "transformer(layers=1, norm=post)"]),
+         "transformer(layers=1, norm=post)", "transformer(layers=1, gate=input)",
+         "transformer(layers=1, gate=input, gate_bias=0)"]),
         ("mixer", "attention(heads=2)", ["attention(heads=4)", "attention(heads=2, kv_heads=1)",
-         "attention(heads=2, head_dim=3)", "attention(heads=2, bias=False)"]),
+         "attention(heads=2, head_dim=3)", "attention(heads=2, bias=False)", "attention(heads=2, gate=head)"]),
     ],
 )  # fmt: skip
 def test_no_dead_knobs(kind, base, changes):

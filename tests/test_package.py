@@ -9,6 +9,7 @@ import zipfile
 from importlib import metadata
 from pathlib import Path
 
+import jax
 import jax.numpy as jnp
 import pytest
 from helpers import unchecked
@@ -55,7 +56,7 @@ def test_imports_run_downwards(path):
     """training → model → encoders → mixers → attend → kernels → kinds → records; data knows no model; flax in two places."""
     order = [
         ["records", "variants"],
-        ["dropout"],
+        ["dropout", "gates"],
         ["encodings", "normalizers", "scores", "masks", "compatibility"],
         ["poolings"],
     ]
@@ -130,7 +131,7 @@ def _examples():
     ("public", "call", "result"), list(_examples()), ids=lambda x: x if "(" not in x and "[" not in x else ""
 )
 def test_examples_are_true(public, call, result):
-    found = eval(call, {"attention": attention, "jnp": jnp})
+    found = eval(call, {"attention": attention, "jax": jax, "jnp": jnp})
     assert jnp.allclose(jnp.asarray(found), jnp.asarray(eval(result)), atol=1e-4)
 
 

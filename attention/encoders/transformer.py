@@ -1,13 +1,16 @@
 """Blocks of a mixer and an MLP, each added to its input, with layer norm before (pre) or after (post)."""
 
 import dataclasses
+import math
 from collections.abc import Callable
 from typing import Any, Literal
 
 import jax
 from flax import linen as nn
 
+from attention.attend import reads
 from attention.dropout import dropout
+from attention.gates import Gate, GateName, build_gate
 from attention.records import Call, Context, Dims, Mixer
 
 __all__: list[str] = []
@@ -35,19 +38,23 @@ class MLP(nn.Module):
 
 
 class Block(nn.Module):
-    """A mixer and an MLP with their residual connections."""
+    """A mixer and an MLP with their residual connections; a gate may stand before the mixer, after a norm that is there."""
 
     mixer: Mixer
     width: int
     activation: Activation
     norm: Literal["pre", "post"]
+    gate: Gate | None = None
 
     @nn.compact
     def __call__(self, x: jax.Array, context: Context, call: Call, dims: Dims) -> jax.Array:
         """``[B T D]`` to ``[B T D]``."""
         rng_mixer, *rngs = _split(call.rng, 3)
         own = self.param("mixer", self.mixer.init, dims)
-        mix = lambda x: self.mixer.apply(own, x, context, dataclasses.replace(call, rng=rng_mixer))
+        gate = self.gate
+        weights = self.param("gate", gate.init, x.shape[-1]) if gate is not None else {}
+        passed = lambda x: x if gate is None else gate.apply(weights, x)
+        mix = lambda x: self.mixer.apply(own, passed(x), context, dataclasses.replace(call, rng=rng_mixer))
         mlp = MLP(self.width, self.activation, name="mlp")
         for name, step, rng in (("mixer_norm", mix, rngs[0]), ("mlp_norm", mlp, rngs[1])):
             norm = nn.LayerNorm(dtype=x.dtype, name=name)
@@ -64,6 +71,7 @@ class Transformer(nn.Module):
     mlp: float
     activation: Activation
     norm: Literal["pre", "post"]
+    gate: Gate | None = None
     mixer: Any = None  # set by `attention.model.classifier`
 
     uses = ("encoding", "mixer")
@@ -76,7 +84,7 @@ class Transformer(nn.Module):
         if encoding.depth > self.layers:
             raise ValueError(f"the encoding acts before block {encoding.depth}, the encoder has {self.layers}")
         records = {kind: getattr(context.parts, kind) for kind in KINDS}
-        dims = dims._replace(num_layers=self.layers, layer=None)
+        dims = dims._replace(num_layers=self.layers, layer=None, reads=reads(context.parts))
         shared = {kind: self.param(kind, record.init, dims) for kind, record in records.items()}
         rng_positions, rng_dropout, *rngs = _split(call.rng, self.layers + 2)
         encoding_call = encoding.positions((shared["encoding"], {}), dataclasses.replace(call, rng=rng_positions))
@@ -90,7 +98,8 @@ class Transformer(nn.Module):
             inner = context._replace(
                 params=params, encoding_call=encoding_call, record=_prefixed(context.record, f"layer_{layer}")
             )
-            block = Block(self.mixer, round(self.mlp * dims.model_dim), self.activation, self.norm, name=f"block_{layer}")
+            width = round(self.mlp * dims.model_dim)
+            block = Block(self.mixer, width, self.activation, self.norm, self.gate, name=f"block_{layer}")
             x = block(x, inner, dataclasses.replace(call, rng=rngs[layer], layer=layer), here)
             if inner.record is not None:
                 inner.record("output", x)
@@ -108,14 +117,26 @@ def _prefixed(record: Callable[[str, Any], None] | None, prefix: str) -> Callabl
 
 
 def build(
-    layers: int = 2, mlp: float = 4.0, activation: Activation = "gelu", norm: Literal["pre", "post"] = "pre"
+    layers: int = 2,
+    mlp: float = 4.0,
+    activation: Activation = "gelu",
+    norm: Literal["pre", "post"] = "pre",
+    gate: GateName = "none",
+    gate_bias: float = 2.0,
 ) -> Transformer:
     """A transformer encoder of ``layers`` blocks with an MLP ``mlp`` times as wide as the model.
 
+    ``gate`` acts on what the mixer of each block reads, which with ``norm='pre'`` is the normed input; the residual
+    connection passes by it. ``'residual'`` is ``(1 + w)⊙x`` and ``'mult'`` ``w⊙x``, which after a norm is what its own scale
+    does; ``'input'`` is ``x⊙σ(xW + b)``, b at ``gate_bias`` at the start.
     Vaswani et al. 2017 (arXiv 1706.03762); pre-norm after Xiong et al. 2020 (arXiv 2002.04745).
     """
     if layers < 1:
         raise ValueError(f"layers must be >= 1, got {layers}")
     if not mlp > 0:
         raise ValueError(f"mlp must be > 0, got {mlp}")
-    return Transformer(layers, mlp, activation, norm)
+    if not math.isfinite(gate_bias):
+        raise ValueError(f"gate_bias must be a finite number, got {gate_bias}")
+    if gate_bias != 2.0 and gate != "input":
+        raise ValueError(f"gate_bias is for gate='input', got gate={gate!r}")
+    return Transformer(layers, mlp, activation, norm, build_gate(gate, gate_bias))

@@ -1,5 +1,6 @@
 """Attention on one block of queries: the order of operations, in one place."""
 
+import dataclasses
 from typing import Any, NamedTuple
 
 import jax
@@ -46,21 +47,30 @@ def attend_block(problem: Problem) -> tuple[jax.Array, jax.Array]:
 
     Order: score and scale, the encoding's bias, the bias given, what modifies scores, mask, normalizer, dropout, sum of values.
     """
-    encoding, score, normalizer, _ = problem.parts
+    scores, mask = block_scores(problem)
+    weights = problem.parts.normalizer.apply(problem.params["normalizer"], scores, mask, problem.call)
+    return block_output(problem, weights, 0), weights
+
+
+def block_scores(problem: Problem) -> tuple[jax.Array, jax.Array | None]:
+    """The scores ``[*B N t s]`` as the normalizer sees them, and who may attend to whom."""
+    encoding, score, *_ = problem.parts
     params, prepared = problem.params, (problem.q_features, problem.k_features, problem.rest)
     scores = score.apply(params["score"], problem.query, problem.key, problem.call)
     for bias in (encoding.bias(params["encoding"], *prepared, problem.encoding_call), problem.bias):
         if bias is not None:
             scores = scores + bias
     scores = encoding.modify(params["encoding"], scores, *prepared, problem.encoding_call)
-    weights = normalizer.apply(params["normalizer"], scores, allowed(problem), problem.call)
-    used = weights
+    return scores, allowed(problem)
+
+
+def block_output(problem: Problem, weights: jax.Array, block: Any) -> jax.Array:
+    """The sum of values ``[*B t N H]`` of a block's weights, with the encoding's own; ``block`` numbers the dropout's key."""
     if problem.dropout is not None:
-        used = dropout(weights, problem.dropout, jax.random.fold_in(problem.call.rng, 0))
-    value = problem.value
-    output = jnp.einsum("...nts,...snh->...tnh", used.astype(value.dtype), value)
-    extra = encoding.values(params["encoding"], used, problem.encoding_call)
-    return output if extra is None else output + extra.astype(output.dtype), weights
+        weights = dropout(weights, problem.dropout, jax.random.fold_in(problem.call.rng, block))
+    output = jnp.einsum("...nts,...snh->...tnh", weights.astype(problem.value.dtype), problem.value)
+    extra = problem.parts.encoding.values(problem.params["encoding"], weights, problem.encoding_call)
+    return output if extra is None else output + extra.astype(output.dtype)
 
 
 def allowed(problem: Problem) -> jax.Array | None:
@@ -77,3 +87,28 @@ def allowed(problem: Problem) -> jax.Array | None:
     for mask in present:
         combined = mask if combined is None else combined & mask
     return combined
+
+
+def keys_from(problem: Problem, batch: int, S: int, start: jax.Array, span: int) -> Problem:
+    """The problem on ``span`` keys from ``start`` on."""
+
+    def cut(leaf, axis):
+        if leaf is None or leaf.shape[axis] != S:
+            return leaf
+        return jax.lax.dynamic_slice_in_dim(leaf, start, span, axis)
+
+    def cut_call(call):
+        last = lambda leaf: cut(leaf, leaf.ndim - 1)
+        return dataclasses.replace(
+            call, k_positions=jax.tree.map(last, call.k_positions), k_valid=jax.tree.map(last, call.k_valid)
+        )
+
+    return problem._replace(
+        key=cut(problem.key, problem.key.ndim - 3),
+        value=cut(problem.value, problem.value.ndim - 3),
+        k_features=jax.tree.map(lambda leaf: cut(leaf, batch), problem.k_features),
+        where=problem.where if problem.where is None else cut(problem.where, problem.where.ndim - 1),
+        bias=problem.bias if problem.bias is None else cut(problem.bias, problem.bias.ndim - 1),
+        call=cut_call(problem.call),
+        encoding_call=cut_call(problem.encoding_call),
+    )

@@ -2,6 +2,7 @@
 
 A block's scores are recomputed in the backward pass. Every normalizer that reads blocks or rows is served, and every bias,
 which is asked for block by block. Where the mask names blocks without an allowed pair, only the keys it leaves are read.
+Where even few rows of scores are too many, a normalizer that can be streamed takes its rows in blocks of keys too, in one pass.
 """
 
 import dataclasses
@@ -13,17 +14,22 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from attention.kernels._block import Problem, attend_block
+from attention.kernels._block import Problem, attend_block, keys_from
+from attention.kernels._streamed import attend_streamed
 
 BLOCK_ELEMENTS = 2**22  # scores held at once, 16 MiB of float32: fastest of 2^20 to 2^23 on a 2-core CPU (benchmarks.kernels)
 KEY_BLOCK = 64
+STREAM_ELEMENTS = 2**22  # scores of the fewest rows above which they are streamed, where they can be
+MIN_ROWS, STREAM_ROWS = 16, 128
 
 
 def chunked(problem: Problem) -> tuple[jax.Array, None]:
     """Output ``[*B T N H]``; the weights are never held, so None stands in their place."""
     *batch, T, N, _ = problem.query.shape
     S = problem.key.shape[-3]
-    rows = block_rows(T, S, math.prod(batch) * N)
+    maps = math.prod(batch) * N
+    streamed = can_stream(problem) and MIN_ROWS * S * maps > STREAM_ELEMENTS
+    rows = min(STREAM_ROWS, T) if streamed else block_rows(T, S, maps)
     count = -(-T // rows)
     starts, span = _key_spans(problem, rows, T, S)
 
@@ -35,19 +41,26 @@ def chunked(problem: Problem) -> tuple[jax.Array, None]:
         index, start, *leaves = block
         here = over_queries(leaves)
         if span < S:
-            here = _keys_from(here, len(batch), S, start, span)
+            here = keys_from(here, len(batch), S, start, span)
         if here.call.rng is not None:
             here = here._replace(call=dataclasses.replace(here.call, rng=jax.random.fold_in(here.call.rng, index)))
+        if streamed:
+            return attend_streamed(here, min(span, max(KEY_BLOCK, BLOCK_ELEMENTS // (rows * maps))))
         return attend_block(here)[0]
 
     output = jax.lax.map(run, (jnp.arange(count), starts, *blocks))
     return _join(output, len(batch), T), None
 
 
+def can_stream(problem: Problem) -> bool:
+    """Whether the normalizer and the encoding can do with blocks of keys."""
+    return problem.parts.normalizer.streaming is not None and problem.parts.encoding.reads in ("nothing", "block")
+
+
 def block_rows(T: int, S: int, maps: int) -> int:
     """Queries per block: a power of two from 16 to 1024 whose scores fit ``BLOCK_ELEMENTS``, no more than T needs."""
-    fitting = max(16, BLOCK_ELEMENTS // max(S * maps, 1))
-    return min(2 ** int(math.log2(fitting)), 1024, max(16, 2 ** math.ceil(math.log2(max(T, 1)))))
+    fitting = max(MIN_ROWS, BLOCK_ELEMENTS // max(S * maps, 1))
+    return min(2 ** int(math.log2(fitting)), 1024, max(MIN_ROWS, 2 ** math.ceil(math.log2(max(T, 1)))))
 
 
 def _key_spans(problem: Problem, rows: int, T: int, S: int) -> tuple[jax.Array, int]:
@@ -85,31 +98,6 @@ def _over_queries(problem: Problem, batch: int, T: int, new: list[Any] | None = 
         call=dataclasses.replace(call, q_positions=q_positions, q_valid=q_valid),
         encoding_call=dataclasses.replace(encoding_call, q_positions=encoding_positions, q_valid=q_valid),
         **dict(zip(split, rest)),
-    )
-
-
-def _keys_from(problem: Problem, batch: int, S: int, start: jax.Array, span: int) -> Problem:
-    """The problem on ``span`` keys from ``start`` on."""
-
-    def cut(leaf, axis):
-        if leaf is None or leaf.shape[axis] != S:
-            return leaf
-        return jax.lax.dynamic_slice_in_dim(leaf, start, span, axis)
-
-    def cut_call(call):
-        last = lambda leaf: cut(leaf, leaf.ndim - 1)
-        return dataclasses.replace(
-            call, k_positions=jax.tree.map(last, call.k_positions), k_valid=jax.tree.map(last, call.k_valid)
-        )
-
-    return problem._replace(
-        key=cut(problem.key, problem.key.ndim - 3),
-        value=cut(problem.value, problem.value.ndim - 3),
-        k_features=jax.tree.map(lambda leaf: cut(leaf, batch), problem.k_features),
-        where=problem.where if problem.where is None else cut(problem.where, problem.where.ndim - 1),
-        bias=problem.bias if problem.bias is None else cut(problem.bias, problem.bias.ndim - 1),
-        call=cut_call(problem.call),
-        encoding_call=cut_call(problem.encoding_call),
     )
 
 

@@ -1,12 +1,13 @@
-"""What normalizers share: the arithmetic type, the number of allowed keys, and temperature."""
+"""What normalizers share: the arithmetic type, masks, the number of allowed keys, temperature, and wrapping."""
 
 import math
-from typing import Literal, NamedTuple
+from collections.abc import Callable
+from typing import Any, Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
 
-from attention.records import Dims, Params
+from attention.records import Call, Dims, Normalizer, Params, Streaming
 
 
 def widen(scores: jax.Array) -> jax.Array:
@@ -25,25 +26,71 @@ def check_where(scores: jax.Array, where: jax.Array | None) -> None:
         raise ValueError(f"where of shape {where.shape} does not broadcast to scores of shape {scores.shape}")
 
 
+def open_scores(scores: jax.Array, where: jax.Array | None, *, fill: float = 0.0) -> jax.Array:
+    """Checked, widened scores with ``fill`` where masked: whatever stood there, NaN included, is gone with its gradient."""
+    check_where(scores, where)
+    wide = widen(scores)
+    return wide if where is None else jnp.where(where, wide, fill)
+
+
+def close_weights(weights: jax.Array, scores: jax.Array, where: jax.Array | None) -> jax.Array:
+    """The weights with exact zeros where masked, in the type of the scores."""
+    weights = weights if where is None else jnp.where(where, weights, 0.0)
+    return weights.astype(scores.dtype)
+
+
 def allowed_keys(scores: jax.Array, where: jax.Array | None, axis: int) -> jax.Array:
     """The number of allowed keys of each row, n_i, in the type of ``widen``; at least 1, so that it can be divided by."""
     wide = jnp.promote_types(scores.dtype, jnp.float32)
     if where is None:
         return jnp.asarray(scores.shape[axis], wide)
-    shape = list(where.shape) if where.ndim == scores.ndim else [1] * (scores.ndim - where.ndim) + list(where.shape)
-    where = where.reshape(shape)
+    where = same_rank(where, scores)
     count = jnp.sum(where, axis=axis, keepdims=True, dtype=wide)
     if where.shape[axis] == 1:
         count = count * scores.shape[axis]
     return jnp.maximum(count, 1.0)
 
 
-def check_temperature(temperature: float | str) -> None:
+def same_rank(where: jax.Array, scores: jax.Array) -> jax.Array:
+    """The mask with as many axes as the scores."""
+    return where.reshape((1,) * (scores.ndim - where.ndim) + where.shape)
+
+
+def exponentials(z: jax.Array, axis: int, floor: Any = None) -> tuple[jax.Array, jax.Array]:
+    """``e^(z - m)`` and m, the largest of a row and of ``floor``; z is -inf where masked, and an empty row gives zeros."""
+    top = jnp.max(z, axis=axis, keepdims=True, initial=-jnp.inf)
+    top = top if floor is None else jnp.maximum(top, floor)
+    top = jax.lax.stop_gradient(jnp.where(top == -jnp.inf, 0.0, top))
+    return jnp.exp(z - top), top
+
+
+def divide(numerator: jax.Array, denominator: jax.Array) -> jax.Array:
+    """The quotient, and 0 with gradient 0 where the denominator is 0."""
+    empty = denominator == 0.0
+    return jnp.where(empty, 0.0, numerator / jnp.where(empty, 1.0, denominator))
+
+
+def check_positive(name: str, value: Any) -> None:
+    """Refuses a number that is not finite and > 0; arrays and words pass."""
+    if isinstance(value, (int, float)) and not (math.isfinite(value) and value > 0):
+        raise ValueError(f"{name} must be a finite number > 0, got {value}")
+
+
+def check_temperature(temperature: Any) -> None:
     """Refuses a fixed temperature that is not a positive finite number."""
-    if isinstance(temperature, str):
-        return
-    if not (math.isfinite(temperature) and temperature > 0):
-        raise ValueError(f"temperature must be a finite number > 0, got {temperature}")
+    check_positive("temperature", temperature)
+
+
+def per_head(value: float, name: str) -> Callable[[jax.Array, Dims], Params]:
+    """An ``init`` of one parameter per head and layer, all ``value`` at the start."""
+    return lambda rng, dims: {} if dims.layer is None else {name: jnp.full(dims.num_heads, value)}
+
+
+def train_length(dims_or_call: Any, method: str) -> int:
+    """The longest sequence of training, which a method needs to know. Raises ValueError where nobody said."""
+    if dims_or_call.max_length is None:
+        raise ValueError(f"{method} needs the training length: give it as an option, or max_length in Dims and Call")
+    return dims_or_call.max_length
 
 
 class Temperature(NamedTuple):
@@ -53,10 +100,9 @@ class Temperature(NamedTuple):
 
     def init(self, rng: jax.Array, dims: Dims) -> Params:
         """The parameters, none for a fixed temperature."""
-        learned = self.given == "learned" and dims.layer is not None
-        return {"log_temperature": jnp.zeros(dims.num_heads)} if learned else {}
+        return per_head(0.0, "log_temperature")(rng, dims) if self.given == "learned" else {}
 
-    def of(self, params: Params) -> float | jax.Array:
+    def of(self, params: Params) -> Any:
         """τ, shaped to divide scores ``[*B N T S]``."""
         if isinstance(self.given, str):
             return jnp.exp(params[1]["log_temperature"])[:, None, None]
@@ -71,3 +117,74 @@ def temperature_of(given: float | Literal["learned"]) -> Temperature:
     """
     check_temperature(given)
     return Temperature(given)
+
+
+def exponential_block(z: jax.Array, mask: Any) -> tuple[jax.Array, jax.Array, jax.Array]:
+    """A block of a streamed softmax: numerators, denominator and shift of the scores ``z``."""
+    u, top = exponentials(z if mask is None else jnp.where(mask, z, -jnp.inf), -1)
+    total = jnp.sum(u, axis=-1, keepdims=True)
+    return u, total, jnp.where(total == 0.0, -jnp.inf, top)  # an empty block must not raise the shift of the others
+
+
+def ratio_block(u: jax.Array, mask: Any) -> tuple[jax.Array, jax.Array, jax.Array]:
+    """A block of streamed weights ``u_j / Σ u``, without exponentials."""
+    u = u if mask is None else jnp.where(mask, u, 0.0)
+    total = jnp.sum(u, axis=-1, keepdims=True)
+    return u, total, jnp.zeros_like(total)
+
+
+def pointwise_streaming(weights: Callable[[Params, jax.Array, jax.Array, Call], jax.Array]) -> Streaming:
+    """The streaming form of ``weights(params, scores, count, call)`` that depend on their own score and the row's length."""
+
+    def block(params, scores, mask, count, call):
+        u = weights(params, open_scores(scores, mask), count, call)
+        nothing = jnp.zeros_like(u[..., :1])
+        return u if mask is None else jnp.where(mask, u, 0.0), nothing, nothing
+
+    return Streaming(block=block, start=lambda params, call: (1.0, 0.0))
+
+
+def inner_params(params: Params) -> Params:
+    """(shared, own) of the normalizer inside a wrapper."""
+    return tuple(each.get("inner", {}) for each in params)
+
+
+def wrap(
+    inner: Normalizer,
+    *,
+    init: Callable[[jax.Array, Dims], Params] = lambda rng, dims: {},
+    qk: Callable[[Params, jax.Array, jax.Array, Call], tuple[jax.Array, jax.Array]] | None = None,
+    transform: Callable[[jax.Array], jax.Array] = lambda scores: scores,
+    **facts: Any,
+) -> Normalizer:
+    """``inner`` on transformed scores, or on transformed queries and keys. Its parameters go under ``"inner"``."""
+    streaming = inner.streaming
+
+    def init_both(rng, dims):
+        rng_outer, rng_inner = jax.random.split(rng)
+        nested = inner.init(rng_inner, dims)
+        return {**init(rng_outer, dims), **({"inner": nested} if nested else {})}
+
+    def both_qk(params, query, key, call):
+        if qk is not None:
+            query, key = qk(params, query, key, call)
+        return inner.qk(inner_params(params), query, key, call)
+
+    def block(params, scores, mask, count, call):
+        assert streaming is not None
+        return streaming.block(inner_params(params), transform(open_scores(scores, mask)), mask, count, call)
+
+    def start(params, call):
+        assert streaming is not None
+        return streaming.start(inner_params(params), call)
+
+    return inner._replace(
+        apply=lambda params, scores, mask, call: inner.apply(
+            inner_params(params), transform(open_scores(scores, mask)), mask, call
+        ),
+        init=init_both,
+        qk=both_qk,
+        finish=lambda params, output, x, call: inner.finish(inner_params(params), output, x, call),
+        streaming=None if streaming is None else Streaming(block, start),
+        **facts,
+    )

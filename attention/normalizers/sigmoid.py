@@ -10,11 +10,14 @@ from jaxtyping import Array, Bool, Float
 from attention.normalizers._common import (
     allowed_keys,
     check_temperature,
-    check_where,
+    close_weights,
+    open_scores,
+    per_head,
+    pointwise_streaming,
     temperature_of,
-    widen,
+    train_length,
 )
-from attention.records import Normalizer
+from attention.records import Dims, Normalizer, Params
 
 __all__ = ["sigmoid"]
 
@@ -25,16 +28,17 @@ def sigmoid(
     *,
     axis: int = -1,
     temperature: float | Float[Array, "..."] = 1.0,
-    bias: float | None = None,
+    bias: float | Float[Array, "..."] | None = None,
 ) -> Float[Array, "*A"]:
-    """Sigmoid attention weights, ``a_j = σ(s_j/τ + b)``.
+    """Sigmoid attention weights, ``a_j = σ(s_j/τ + b)``. Derivatives of second order are supported.
 
     Args:
       scores: ``[..., S]``, any float type; computed in float32 or wider and cast back.
       where: bool, broadcast to ``scores``, True = may attend; None allows all.
       axis: the axis of the keys.
       temperature: τ > 0, a number or an array that broadcasts to ``scores``.
-      bias: b; None for ``-log n_i`` with n_i the number of allowed keys of row i, so that padding changes nothing.
+      bias: b, a number or an array that broadcasts to ``scores``; None for ``-log n_i`` with n_i the number of allowed keys of
+        row i, so that padding changes nothing.
 
     Returns:
       Weights in [0, 1] of the shape and type of ``scores``; rows sum to anything. Masked entries are exactly 0 with gradient
@@ -49,30 +53,41 @@ def sigmoid(
 
     Source: Ramapuram et al. 2024 (arXiv 2409.04431), eq. 3. The paper's n is one constant, the training length; n_i here.
     """
-    if isinstance(temperature, (int, float)):
-        check_temperature(temperature)
-    check_where(scores, where)
-    z = widen(scores) / temperature
-    z = z + (-jnp.log(allowed_keys(scores, where, axis)) if bias is None else bias)
-    weights = jax.nn.sigmoid(z if where is None else jnp.where(where, z, 0.0))
-    if where is not None:
-        weights = jnp.where(where, weights, 0.0)
-    return weights.astype(scores.dtype)
+    check_temperature(temperature)
+    z = open_scores(scores, where) / temperature
+    weights = jax.nn.sigmoid(z + (-jnp.log(allowed_keys(scores, where, axis)) if bias is None else bias))
+    return close_weights(weights, scores, where)
 
 
-def build(bias: float | Literal["row"] = "row", temperature: float | Literal["learned"] = 1.0) -> Normalizer:
-    """Sigmoid with ``-log n_i`` as bias (``'row'``) or a constant, at a fixed or learned temperature."""
+def build(bias: float | Literal["row", "learned"] = "row", temperature: float | Literal["learned"] = 1.0) -> Normalizer:
+    """Sigmoid at a fixed or learned temperature, with ``-log n_i`` as bias (``'row'``), a constant, or one learned per head.
+
+    A learned bias starts at -log(training length).
+    """
     tau = temperature_of(temperature)
-    if bias != "row" and not math.isfinite(bias):
-        raise ValueError(f"bias must be 'row' or a finite number, got {bias}")
+    if isinstance(bias, float) and not math.isfinite(bias):
+        raise ValueError(f"bias must be 'row', 'learned' or a finite number, got {bias}")
 
-    def apply(params, scores, mask, call):
-        return sigmoid(scores, mask, temperature=tau.of(params), bias=None if isinstance(bias, str) else bias)
+    def init(rng, dims: Dims) -> Params:
+        params = tau.init(rng, dims)
+        if bias == "learned" and dims.layer is not None:
+            params |= per_head(-math.log(train_length(dims, "sigmoid(bias=learned)")), "bias")(rng, dims)
+        return params
+
+    def of(params):
+        if bias == "learned":
+            return params[1]["bias"][:, None, None]
+        return None if bias == "row" else bias
+
+    def streamed(params, z, count, call):
+        shift = -jnp.log(count) if bias == "row" else of(params)
+        return jax.nn.sigmoid(z / tau.of(params) + shift)
 
     return Normalizer(
-        apply=apply,
-        init=tau.init,
+        apply=lambda params, scores, mask, call: sigmoid(scores, mask, temperature=tau.of(params), bias=of(params)),
+        init=init,
         reads="rows" if bias == "row" else "block",
+        streaming=pointwise_streaming(streamed),
         row_sum="any",
         shift_invariant=False,
     )

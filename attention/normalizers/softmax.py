@@ -7,11 +7,11 @@ from jaxtyping import Array, Bool, Float
 
 from attention.normalizers._common import (
     check_temperature,
-    check_where,
+    exponential_block,
+    open_scores,
     temperature_of,
-    widen,
 )
-from attention.records import Normalizer
+from attention.records import Normalizer, Streaming
 
 __all__ = ["softmax"]
 
@@ -23,7 +23,7 @@ def softmax(
     axis: int = -1,
     temperature: float | Float[Array, "..."] = 1.0,
 ) -> Float[Array, "*A"]:
-    """Softmax over the allowed keys, ``a_j = exp(s_j/τ) / Σ_k exp(s_k/τ)``.
+    """Softmax over the allowed keys, ``a_j = exp(s_j/τ) / Σ_k exp(s_k/τ)``. Derivatives of second order are supported.
 
     Args:
       scores: ``[..., S]``, any float type; computed in float32 or wider and cast back.
@@ -44,11 +44,9 @@ def softmax(
 
     Source: Bridle 1990; in attention Bahdanau et al. 2014 (arXiv 1409.0473), Vaswani et al. 2017 (arXiv 1706.03762).
     """
-    if isinstance(temperature, (int, float)):
-        check_temperature(temperature)
-    check_where(scores, where)
-    weights = jax.nn.softmax(widen(scores) / temperature, axis=axis, where=where)
-    return weights.astype(scores.dtype)
+    check_temperature(temperature)
+    z = open_scores(scores, where) / temperature
+    return jax.nn.softmax(z, axis=axis, where=where).astype(scores.dtype)
 
 
 def build(temperature: float | Literal["learned"] = 1.0) -> Normalizer:
@@ -58,4 +56,7 @@ def build(temperature: float | Literal["learned"] = 1.0) -> Normalizer:
     def apply(params, scores, mask, call):
         return softmax(scores, mask, temperature=tau.of(params))
 
-    return Normalizer(apply=apply, init=tau.init)
+    def block(params, scores, mask, count, call):
+        return exponential_block(open_scores(scores, mask) / tau.of(params), mask)
+
+    return Normalizer(apply=apply, init=tau.init, streaming=Streaming(block))

@@ -4,7 +4,9 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from attention.records import Dims, Params, Score
+from attention.records import Score
+from attention.scores._additive import sum_of_tanh
+from attention.scores._common import check_hidden, of_each_layer, times, units_of, xavier, xavier_vector
 
 __all__ = ["additive_scores"]
 
@@ -29,43 +31,27 @@ def additive_scores(
 
     Source: Bahdanau et al. 2014 (arXiv 1409.0473), appendix A.1.2.
     """
-    wide = jnp.promote_types(query.dtype, jnp.float32)
-
-    def add_unit(total, unit):
-        q, k, v = unit  # [*B T N], [*B S N], [N]
-        q, k = jnp.swapaxes(q, -1, -2)[..., :, None], jnp.swapaxes(k, -1, -2)[..., None, :]
-        return total + v[:, None, None] * jnp.tanh(q + k), None
-
-    units = tuple(jnp.moveaxis(x.astype(wide), -1, 0) for x in (query, key, vector))
-    *batch, T, N, _ = query.shape
-    start = jnp.zeros((*batch, N, T, key.shape[-3]), wide)
-    return jax.lax.scan(jax.checkpoint(add_unit), start, units)[0]
+    return sum_of_tanh(query, key, vector)
 
 
 def build(hidden: int | None = None, bias: bool = True) -> Score:
     """Additive scores with ``hidden`` units per head (None for the head dimension)."""
-    if hidden is not None and hidden < 1:
-        raise ValueError(f"hidden must be None or >= 1, got {hidden}")
+    check_hidden(hidden)
 
-    def init(rng: jax.Array, dims: Dims) -> Params:
-        if dims.layer is None:
-            return {}
-        units = hidden or dims.head_dim
+    @of_each_layer
+    def init(rng, dims):
+        N, H, A = dims.num_heads, dims.head_dim, units_of(hidden, dims)
         rng_q, rng_k, rng_v = jax.random.split(rng, 3)
-        xavier = jax.nn.initializers.glorot_uniform(in_axis=-2, out_axis=-1, batch_axis=0)
         params = {
-            "query": xavier(rng_q, (dims.num_heads, dims.head_dim, units)),
-            "key": xavier(rng_k, (dims.num_heads, dims.head_dim, units)),
-            "vector": xavier(rng_v, (dims.num_heads, units, 1))[..., 0],
+            "query": xavier(rng_q, (N, H, A)),
+            "key": xavier(rng_k, (N, H, A)),
+            "vector": xavier_vector(rng_v, N, A),
         }
-        if bias:
-            params["bias"] = jnp.zeros((dims.num_heads, units))
-        return params
+        return params | {"bias": jnp.zeros((N, A))} if bias else params
 
     def project(params, query, key, call):
         own = params[1]
-        query = jnp.einsum("...tnh,nha->...tna", query, own["query"].astype(query.dtype))
-        key = jnp.einsum("...snh,nha->...sna", key, own["key"].astype(key.dtype))
+        query, key = times(query, own["query"]), times(key, own["key"])
         return (query + own["bias"].astype(query.dtype) if bias else query), key
 
     def apply(params, query, key, call):

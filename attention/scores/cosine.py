@@ -6,7 +6,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from attention.records import Dims, Params, Score
+from attention.records import Score
+from attention.scores._common import of_each_layer, per_head
 from attention.scores.dot import dot_scores
 
 __all__ = ["cosine_scores", "unit"]
@@ -50,7 +51,7 @@ def cosine_scores(
 
     Source: Graves et al. 2014 (arXiv 1410.5401), eq. 6; learned gain as in Henry et al. 2020 (arXiv 2010.04245).
     """
-    return dot_scores(unit(query), unit(key)) * jnp.reshape(jnp.asarray(gain), (-1, 1, 1))
+    return dot_scores(unit(query), unit(key)) * per_head(gain)
 
 
 def build(gain: float = 10.0) -> Score:
@@ -58,13 +59,14 @@ def build(gain: float = 10.0) -> Score:
     if not (math.isfinite(gain) and gain > 0):
         raise ValueError(f"gain must be a finite number > 0, got {gain}")
 
-    def init(rng: jax.Array, dims: Dims) -> Params:
-        return {} if dims.layer is None else {"gain": jnp.full(dims.num_heads, gain)}
+    @of_each_layer
+    def init(rng, dims):
+        return {"gain": jnp.full(dims.num_heads, gain)}
 
     def project(params, query, key, call):
         return unit(query), unit(key)  # before rotations, which keep the norm
 
     def apply(params, query, key, call):
-        return dot_scores(query, key) * params[1]["gain"][:, None, None]
+        return dot_scores(query, key) * per_head(params[1]["gain"])
 
     return Score(apply=apply, init=init, project=project, dot_product=True)

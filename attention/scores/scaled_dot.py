@@ -2,22 +2,29 @@
 
 import math
 
+import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from attention.records import Score
+from attention.scores._common import of_each_layer, per_head
 from attention.scores.dot import dot_scores
 
 __all__ = ["scaled_dot_scores"]
 
 
 def scaled_dot_scores(
-    query: Float[Array, "*B T N H"], key: Float[Array, "*B S N H"], *, terms: int = 1
+    query: Float[Array, "*B T N H"],
+    key: Float[Array, "*B S N H"],
+    gain: float | Float[Array, " N"] = 1.0,
+    *,
+    terms: int = 1,
 ) -> Float[Array, "*B N T S"]:
-    """Scaled dot products, ``s_ij = q_i·k_j / √(terms·H)``.
+    """Scaled dot products, ``s_ij = g · q_i·k_j / √(terms·H)``.
 
     Args:
       query: ``[*B T N H]``.
       key: ``[*B S N H]``.
+      gain: g, a number or one per head.
       terms: how many dot products of this size are summed in all (disentangled encodings add some).
 
     Returns:
@@ -29,14 +36,22 @@ def scaled_dot_scores(
 
     Source: Vaswani et al. 2017 (arXiv 1706.03762), eq. 1.
     """
-    return dot_scores(query, key, scale=1.0 / math.sqrt(terms * query.shape[-1]))
+    return dot_scores(query, key, scale=1.0 / math.sqrt(terms * query.shape[-1])) * per_head(gain)
 
 
-def build() -> Score:
-    """The scaled dot product."""
-    return Score(
-        # The scale is in the call, where encodings with terms of their own find it too.
-        apply=lambda params, query, key, call: dot_scores(query, key, scale=call.scale),
-        scaled=True,
-        dot_product=True,
-    )
+def build(learned_scale: bool = False) -> Score:
+    """The scaled dot product; with ``learned_scale`` times a gain per head and layer, 1 at the start.
+
+    The scale learned is ``g/√(terms·H)`` of q·k alone: what an encoding adds keeps the fixed scale.
+    """
+
+    @of_each_layer
+    def init(rng, dims):
+        return {"gain": jnp.ones(dims.num_heads)} if learned_scale else {}
+
+    # The scale is in the call, where encodings with terms of their own find it too.
+    def apply(params, query, key, call):
+        scores = dot_scores(query, key, scale=call.scale)
+        return scores * per_head(params[1]["gain"]) if learned_scale else scores
+
+    return Score(apply=apply, init=init, scaled=True, dot_product=True)

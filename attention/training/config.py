@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from attention import variants
+from attention.gates import GATES
 from attention.training import optimizers
 
 T = TypeVar("T")
@@ -64,6 +65,7 @@ class ModelConfig:
     vectors: str = _field("", "text file of pretrained word vectors; empty for none")
     embedding_init: float = _field(1.0, "standard deviation of the embeddings at the start", within="(0, inf)")
     frozen_embeddings: bool = _field(False, "whether token embeddings stay as they are initialised")
+    head_gate: str = _field("none", "gate on the pooled vector before the linear layer", choices=GATES)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

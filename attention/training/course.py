@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from attention.data import batches, dataset
-from attention.training import checkpoints
+from attention.training import checkpoints, telemetry
 from attention.training.config import Config, member_values
 from attention.training.evaluate import BEST, run_logits
 from attention.training.metrics import evaluate_logits
@@ -150,9 +150,15 @@ def _means(sums: dict[str, Any]) -> dict[str, float | None]:
 
 
 def validate(setting: Setting, course: Course, progress: Progress) -> None:
-    """Scores every member, keeps the best weights, and stops members that have not improved for too long."""
-    encoded, patience = setting.data.splits["validation"], setting.config.training.patience
-    logits = run_logits(setting.model, evaluated(course.members), encoded, setting.config, setting.record)
+    """Scores every member, keeps the best weights, and stops members that have not improved for too long.
+
+    The line of metrics says of each member the scores and, where the model has attention, what its weights look like
+    (``telemetry``); None for a member that had stopped before.
+    """
+    config, encoded = setting.config, setting.data.splits["validation"]
+    weights, patience = evaluated(course.members), config.training.patience
+    logits = run_logits(setting.model, weights, encoded, config, setting.record)
+    measured = telemetry.measure(setting.model, weights, encoded, axis=config.cohort.axis, seed=config.data.seed)
     better, scores = [], []
     for record, member in zip(course.records, logits):
         score = evaluate_logits(member, encoded.labels) if record.stopped is None else None
@@ -169,8 +175,13 @@ def validate(setting: Setting, course: Course, progress: Progress) -> None:
     course.members, course.best = _keep_best(cohort, jnp.asarray(better), jnp.asarray(course.active))
     course.improved |= any(better)
     names = ("accuracy", "macro_f1", "nll", "ece")
-    columns = {name: [None if score is None else score[name] for score in scores] for name in names}
-    setting.run.append_metrics({"split": "validation", "step": course.step, **columns})
+    columns: dict[str, Any] = {name: [None if score is None else score[name] for score in scores] for name in names}
+    attention = {
+        name: [None if score is None else member for score, member in zip(scores, members)]
+        for name, members in measured.items()
+    }
+    line = {"split": "validation", "step": course.step, **columns}
+    setting.run.append_metrics({**line, "attention": attention} if attention else line)
     progress.validated(course.step, columns["accuracy"])
 
 

@@ -7,7 +7,7 @@
               data.json         resolved source, content hash per split, classes, baselines
               tokenizer/        the tokenizer as trained
               checkpoints/      step-*: the last ones; best-*: the best weights of each member
-              metrics.jsonl     one JSON object per line
+              metrics.jsonl     one JSON object per line, of training or of a validation
               result.json       written last: a run that has it is finished
 
 JSON files are written aside, fsynced and renamed. Numbers that are not finite become null, which is what JSON has.

@@ -1,0 +1,86 @@
+"""The threshold of sparse maps without a sort: Newton's method inside a bracket, started from a part of the keys.
+
+With its largest score at 0, a row ``z <= 0`` has the threshold ``-t``, 0 < t <= 1, where ``Σ_j [z_j + t]_+^e = 1``.
+The e-norm of ``[z + t]_+`` is convex in t for e >= 1 and nearly linear, so Newton's method from t = 1 falls to the root without
+passing it; for e < 1, where the slope is infinite wherever a key enters, the bracket is halved. XLA sorts 50 times slower
+than it sums on a CPU, and a step here costs two sums.
+"""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+GROUPS = 64  # keys of the first stage: the largest of each of this many groups
+MAX_STEPS = 60
+
+
+def total(x: jax.Array) -> jax.Array:
+    """Sum over the last axis, kept."""
+    return jnp.sum(x, axis=-1, keepdims=True)
+
+
+def power(x: jax.Array, exponent: Any) -> jax.Array:
+    """``x^exponent`` for x >= 0, and 0 at 0 for every exponent, with finite derivatives of any order there."""
+    inside = ~(x <= 0)  # a NaN stays one
+    return jnp.where(inside, jnp.exp(exponent * jnp.log(jnp.where(inside, x, 1.0))), 0.0)
+
+
+def largest_of_groups(z: jax.Array) -> jax.Array:
+    """The largest of every group of keys, a few times fewer values than ``z`` has, and the keys that fill no group."""
+    size = z.shape[-1] // GROUPS
+    if size < 2:
+        return z
+    grouped = z[..., : size * GROUPS].reshape(*z.shape[:-1], size, GROUPS)  # neighbours fall into different groups
+    return jnp.concatenate([jnp.max(grouped, axis=-2), z[..., size * GROUPS :]], axis=-1)
+
+
+def threshold(z: jax.Array, top: jax.Array, scale: Any, exponent: Any) -> jax.Array:
+    """t of each row, ``[..., 1]``, where ``Σ_j [scale·(z_j - top) + t]_+^exponent = 1``.
+
+    Args:
+      z: ``[..., S]``, -inf where masked.
+      top: the largest of each row ``[..., 1]``; 0 for an empty one, which gives t = 1.
+      scale: > 0, a number or an array ``[..., 1]``.
+      exponent: > 0, a number or an array ``[..., 1]``.
+    """
+    part = largest_of_groups(z)
+    t = jnp.ones_like(top)
+    if part.shape[-1] < z.shape[-1]:
+        # Fewer keys have a smaller sum, so their root is the larger: a start on the right side, and close.
+        t = _newton(part, top, scale, exponent, t, tolerance=1e-3)
+    return _newton(z, top, scale, exponent, t, tolerance=_tolerance(exponent, z.dtype))
+
+
+def _tolerance(exponent: Any, dtype: Any) -> float:
+    """The step after which the next one is below rounding: Newton's error shrinks to the power min(exponent, 2), at least 1."""
+    eps = float(jnp.finfo(dtype).eps)
+    if not isinstance(exponent, (int, float)) or exponent == 1:
+        return 4 * eps
+    if exponent < 1:  # halving: until it cannot be told apart
+        return eps / 64
+    return max(0.25 * eps ** (1 / min(exponent, 2.0)), 4 * eps)
+
+
+def _sums(z: jax.Array, top: jax.Array, scale: Any, exponent: Any, t: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """``Σ r^e`` and ``Σ r^(e-1)`` of ``r = [scale (z - top) + t]_+``; each is one pass over the scores."""
+    r = jnp.maximum((z - top) * scale + t, 0.0)
+    if isinstance(exponent, (int, float)) and exponent in (1, 2):
+        return (total(r), total(jnp.sign(r))) if exponent == 1 else (total(r * r), total(r))
+    lower = power(r, exponent - 1.0)
+    return total(lower * r), total(lower)
+
+
+def _newton(z: jax.Array, top: jax.Array, scale: Any, exponent: Any, t: jax.Array, *, tolerance: float) -> jax.Array:
+    def step(state):
+        t, low, high, _, count = state
+        value, slope = _sums(z, top, scale, exponent, t)
+        norm = value ** (1.0 / exponent)
+        move = (norm - 1.0) * norm ** (exponent - 1.0) / jnp.where(slope > 0, slope, 1.0)
+        low, high = jnp.where(value < 1.0, t, low), jnp.where(value > 1.0, t, high)
+        after = t - move
+        after = jnp.where((after >= low) & (after <= high) & (exponent >= 1.0), after, 0.5 * (low + high))
+        return after, low, high, jnp.any(jnp.abs(after - t) > tolerance), count + 1
+
+    start = (t, jnp.zeros_like(t), jnp.ones_like(t), jnp.bool_(True), 0)
+    return jax.lax.while_loop(lambda state: state[3] & (state[4] < MAX_STEPS), step, start)[0]

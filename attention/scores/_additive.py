@@ -1,0 +1,22 @@
+"""Σ_a v_a tanh(q_a + k_a), which additive, additive_norm and concat share: one hidden unit at a time."""
+
+import jax
+import jax.numpy as jnp
+
+
+def sum_of_tanh(query: jax.Array, key: jax.Array, vector: jax.Array) -> jax.Array:
+    """``s_ij = Σ_a v_a tanh(q_ia + k_ja)`` of queries ``[*B T N A]``, keys ``[*B S N A]`` and v ``[N A]``.
+
+    One hidden unit is computed at a time and recomputed in the backward pass: memory is T·S per head and never T·S·A.
+    """
+    wide = jnp.promote_types(query.dtype, jnp.float32)
+
+    def add_unit(total, unit):
+        q, k, v = unit  # [*B T N], [*B S N], [N]
+        q, k = jnp.swapaxes(q, -1, -2)[..., :, None], jnp.swapaxes(k, -1, -2)[..., None, :]
+        return total + v[:, None, None] * jnp.tanh(q + k), None
+
+    units = tuple(jnp.moveaxis(x.astype(wide), -1, 0) for x in (query, key, vector))
+    *batch, T, N, _ = query.shape
+    start = jnp.zeros((*batch, N, T, key.shape[-3]), wide)
+    return jax.lax.scan(jax.checkpoint(add_unit), start, units)[0]

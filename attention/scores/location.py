@@ -1,0 +1,66 @@
+"""(Wq)_j: the query says which positions it wants, whatever is there."""
+
+import jax.numpy as jnp
+from jaxtyping import Array, Float, Int
+
+from attention.records import Score
+from attention.scores._common import of_each_layer, xavier
+from attention.scores._tables import check_length, inside, or_nan, positions_of, rows, table_length
+from attention.scores.dot import dot_scores
+
+__all__ = ["location_scores"]
+
+
+def location_scores(
+    query: Float[Array, "*B T N H"], table: Float[Array, "N L H"], positions: Int[Array, "*#B S"]
+) -> Float[Array, "*B N T S"]:
+    """Scores by the key's position alone, ``s_ij = (W q_i)_{p_j}``.
+
+    Args:
+      query: ``[*B T N H]``.
+      table: W, ``[N L H]``: a row per position.
+      positions: p, of the keys ``[*#B S]``.
+
+    Returns:
+      Scores ``[*B N T S]``, float32 (float64 for float64 inputs); under a trace, NaN for keys at positions outside ``[0, L)``.
+
+    Raises:
+      ValueError: for a position outside ``[0, L)``, where positions are concrete.
+
+    Example:
+      >>> attention.location_scores(jnp.ones((1, 1, 2)), jnp.array([[[1.0, 2.0], [3.0, 4.0]]]), jnp.array([1, 0]))
+      [[[7.0, 3.0]]]
+
+    Source: Luong et al. 2015 (arXiv 1508.04025), section 3.1 "location".
+    """
+    key = _keys(table, positions, (*query.shape[:-3], positions.shape[-1]))
+    return or_nan(dot_scores(query, key), inside(positions, table.shape[1])[..., None, None, :])
+
+
+def _keys(table, positions, shape):
+    """The rows that stand for keys, ``[*B S N H]``."""
+    return jnp.broadcast_to(rows(table, positions), (*shape, table.shape[0], table.shape[-1]))
+
+
+def build() -> Score:
+    """A table ``W [L H]`` per head and layer, L the longest sequence of the model, Xavier at the start.
+
+    The keys are not read, and the model has no projection for them where nothing else reads it.
+    """
+
+    @of_each_layer
+    def init(rng, dims):
+        return {"table": xavier(rng, (dims.num_heads, table_length(dims.max_length), dims.head_dim))}
+
+    # The rows are looked up once for the whole sequence and cut into blocks as keys are.
+    def project(params, query, key, call):
+        table = params[1]["table"]
+        check_length(key.shape[-3], table.shape[1])
+        keys = _keys(table, positions_of(call.k_positions, key.shape[-3]), key.shape[:-2])
+        return query, keys.astype(query.dtype)
+
+    def apply(params, query, key, call):
+        known = inside(positions_of(call.k_positions, key.shape[-3]), params[1]["table"].shape[1])
+        return or_nan(dot_scores(query, key, scale=call.scale), known[..., None, None, :])
+
+    return Score(apply=apply, init=init, project=project, uses=("query",), max_length="dims")
