@@ -148,8 +148,16 @@ def _complete(call: Call, T: int, S: int, scale: float) -> Call:
         here = lambda leaf: jnp.arange(length) if leaf is None else leaf
         return jax.tree.map(here, positions, is_leaf=lambda leaf: leaf is None)
 
+    counted = lambda leaf: leaf is None
+    consecutive = call.q_positions is None and call.k_positions is None
+    if isinstance(call.q_positions, tuple) and isinstance(call.k_positions, tuple):
+        consecutive = tuple(counted(q) and counted(k) for q, k in zip(call.q_positions, call.k_positions))
     return dataclasses.replace(
-        call, q_positions=filled(call.q_positions, T), k_positions=filled(call.k_positions, S), scale=scale
+        call,
+        q_positions=filled(call.q_positions, T),
+        k_positions=filled(call.k_positions, S),
+        scale=scale,
+        consecutive=consecutive,
     )
 
 

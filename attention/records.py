@@ -30,7 +30,7 @@ def most(*reads: Reads) -> Reads:
 @functools.partial(
     jax.tree_util.register_dataclass,
     data_fields=["q_positions", "k_positions", "q_valid", "k_valid", "rng"],
-    meta_fields=["train", "scale", "layer", "max_length"],
+    meta_fields=["train", "scale", "layer", "max_length", "consecutive"],
 )
 @dataclasses.dataclass(frozen=True)
 class Call:
@@ -47,6 +47,8 @@ class Call:
       scale: what the score multiplies q·k by (static); terms that belong inside the same scaling multiply by it too.
       layer: the 0-based layer (static).
       max_length: the longest sequence of training (static); None where nobody said.
+      consecutive: whether the positions of both sides count up by ones, alike for all examples (static), so that what depends
+        on the distance alone has few values; a tuple with one entry per term where positions are one.
     """
 
     q_positions: Any = None
@@ -58,6 +60,7 @@ class Call:
     scale: float = 1.0
     layer: int = 0
     max_length: int | None = None
+    consecutive: bool | tuple[bool, ...] = False
 
 
 class Dims(NamedTuple):

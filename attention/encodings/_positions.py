@@ -1,5 +1,7 @@
 """The positions of a call, as arrays."""
 
+from collections.abc import Callable
+
 import jax
 import jax.numpy as jnp
 
@@ -19,3 +21,30 @@ def k_positions(call: Call, length: int) -> jax.Array:
 def relative(call: Call, T: int, S: int) -> jax.Array:
     """``j - i``, key minus query, of every pair ``[*#B T S]``."""
     return k_positions(call, S)[..., None, :] - q_positions(call, T)[..., :, None]
+
+
+def by_distance(call: Call, bias: Callable[[jax.Array], jax.Array]) -> jax.Array:
+    """A bias ``[*#B N T S]`` that depends on the distance alone.
+
+    Where positions count up by ones it is computed for the T + S - 1 distances there are, and not for every pair.
+
+    Args:
+      call: with positions.
+      bias: of distances ``i - j``, query minus key, ``[*A]`` integers (floats where an encoding made them so), ``[*A N]``.
+    """
+    T, S = call.q_positions.shape[-1], call.k_positions.shape[-1]
+    if call.consecutive is True:
+        first = call.q_positions[..., 0] - call.k_positions[..., 0]
+        return along_diagonals(jnp.moveaxis(bias(first[..., None] + jnp.arange(1 - S, T)), -1, -2), T, S)
+    return jnp.moveaxis(bias(-relative(call, T, S)), -1, -3)
+
+
+def along_diagonals(values: jax.Array, T: int, S: int) -> jax.Array:
+    """``[... T S]`` with entry (i, j) from ``values [... T+S-1]`` at ``i - j + S - 1``, without a gather.
+
+    Rows of one column less than the period of a repeated vector begin one entry earlier each time.
+    """
+    period = T + S
+    once = jnp.pad(values[..., ::-1], [(0, 0)] * (values.ndim - 1) + [(0, 1)])
+    rows = jnp.tile(once, T)[..., T - 1 : T - 1 + T * (period - 1)]
+    return rows.reshape(*values.shape[:-1], T, period - 1)[..., :S]

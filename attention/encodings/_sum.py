@@ -21,8 +21,13 @@ def combine(*encodings: Encoding) -> Encoding:
         raise ValueError(f"encodings that act before different blocks do not compose, got depths {sorted(depths)}")
 
     def term(call: Call, i: int) -> Call:
-        pick = lambda positions: positions[i] if isinstance(positions, tuple) else positions
-        return dataclasses.replace(call, q_positions=pick(call.q_positions), k_positions=pick(call.k_positions))
+        pick = lambda each: each[i] if isinstance(each, tuple) else each
+        return dataclasses.replace(
+            call,
+            q_positions=pick(call.q_positions),
+            k_positions=pick(call.k_positions),
+            consecutive=pick(call.consecutive),
+        )
 
     def terms(params):
         shared, own = params

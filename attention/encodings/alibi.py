@@ -2,10 +2,12 @@
 
 from typing import Literal
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Num
 
+from attention.encodings._positions import by_distance
 from attention.records import Encoding
 
 __all__ = ["alibi_bias", "alibi_slopes"]
@@ -66,11 +68,13 @@ def alibi_bias(
     Source: Press et al. 2021 (arXiv 2108.12409), eq. in section 3, causal. The paper has no bidirectional form; the symmetric
     one is DNABERT-2's and MosaicBERT's, the asymmetric one that of Ruoss et al. 2023 (arXiv 2305.16843).
     """
-    distance = q_positions[..., :, None] - k_positions[..., None, :]
-    penalty = -jnp.abs(distance).astype(jnp.float32)
-    if form == "asymmetric":
-        penalty = penalty + 0.5 * (distance > 0)
+    penalty = _penalty(q_positions[..., :, None] - k_positions[..., None, :], form)
     return slopes[:, None, None] * penalty[..., None, :, :]
+
+
+def _penalty(distance: jax.Array, form: Form) -> jax.Array:
+    penalty = -jnp.abs(distance).astype(jnp.float32)
+    return penalty + 0.5 * (distance > 0) if form == "asymmetric" else penalty
 
 
 def build(form: Form = "symmetric") -> Encoding:
@@ -80,6 +84,6 @@ def build(form: Form = "symmetric") -> Encoding:
         return (), (), jnp.asarray(alibi_slopes(query.shape[-2]))
 
     def bias(params, q_features, k_features, slopes, call):
-        return alibi_bias(call.q_positions, call.k_positions, slopes, form=form)
+        return by_distance(call, lambda distance: _penalty(distance, form)[..., None] * slopes)
 
     return Encoding(prepare=prepare, bias=bias, reads="block", extrapolates=True)

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Int
 
-from attention.encodings._positions import relative
+from attention.encodings._positions import by_distance
 from attention.records import Encoding
 
 __all__ = ["t5_buckets"]
@@ -77,9 +77,7 @@ def build(buckets: int = 32, max_distance: int = 128, bidirectional: bool = True
         return {"table": jax.random.normal(rng, (buckets, dims.num_heads)) * dims.model_dim**-0.5}
 
     def bias(params, q_features, k_features, rest, call):
-        T, S = call.q_positions.shape[-1], call.k_positions.shape[-1]
         options = {"buckets": buckets, "max_distance": max_distance, "bidirectional": bidirectional}
-        rows = params[0]["table"][t5_buckets(relative(call, T, S), **options)]
-        return jnp.moveaxis(rows, -1, -3)
+        return by_distance(call, lambda distance: params[0]["table"][t5_buckets(-distance, **options)])
 
     return Encoding(init=init, bias=bias, reads="block", extrapolates=True)
