@@ -8,39 +8,17 @@ import numpy as np
 import pytest
 import reference
 import reference_normalizers
+from encoding_rows import ROWS, D, H, L, N, layer, positions
 from helpers import DIMS, float64, init, jit, normal, params_of, size
 
 import attention
 from attention.records import Call, Encoding
 
-# One row per variant: a spec small enough to test, its number of parameters (shared, per layer), and how scores react when
-# all positions move by the same amount ("same", or "other" where absolute positions matter).
-D, N, H, L = DIMS.model_dim, DIMS.num_heads, DIMS.head_dim, DIMS.max_length
-ROWS = {
-    "none": ("none", (0, 0), "same"),
-    "sinusoidal": ("sinusoidal", (0, 0), "other"),
-    "learned": ("learned", (L * D, 0), "other"),
-    "rope": ("rope", (0, 0), "same"),
-    "alibi": ("alibi", (0, 0), "same"),
-    "t5": ("t5(buckets=8, max_distance=12)", (8 * N, 0), "same"),
-    "shaw": ("shaw(max_distance=3)", (0, 2 * 7 * H), "same"),
-}
-# What every option can be set to beside its default; "no dead knobs" runs over it.
-OPTIONS = {
-    "none": {},
-    "sinusoidal": {"base": "50.0", "layout": "concat", "denominator": "half_minus_one", "learned_scale": "True"},
-    "learned": {"max_length": "20"},
-    "rope": {"base": "50.0", "fraction": "0.5", "layout": "half"},
-    "alibi": {"form": "asymmetric"},
-    "t5": {"buckets": "8", "max_distance": "20", "bidirectional": "False"},
-    "shaw": {"max_distance": "2", "values": "False"},
-}
-
 
 def test_every_variant_and_option_has_a_row():
-    assert set(ROWS) == set(attention.names("encoding")) == set(OPTIONS)
-    for name, tried in OPTIONS.items():
-        assert set(tried) == {option.name for option in attention.describe("encoding", name).options}
+    assert set(ROWS) == set(attention.names("encoding"))
+    for name, row in ROWS.items():
+        assert set(row.options) == {option.name for option in attention.describe("encoding", name).options}, name
 
 
 # Angles, exact far from the origin.
@@ -261,38 +239,20 @@ def test_shaw_double_loop():
 # What holds for all of them.
 
 
-@functools.cache
-def _layer(spec, mask="full"):
-    """Embeddings of tokens, the encoding's embed, one layer of attention: all the places where positions can enter."""
-    record = attention.build("encoding", spec)
-
-    def run(params, x, call):
-        x = record.embed(params, x, jnp.zeros(x.shape[:-1], jnp.int32), record.positions(params, call))
-        query = key = value = x.reshape(*x.shape[:-1], N, H)
-        options = {"encoding": record, "params": {"encoding": params}, "x": x, "mask": mask}
-        return attention.attend(query, key, value, call=call, **options)
-
-    return record, jit(run)
-
-
-def _positions(*ranges):
-    positions = jnp.asarray(np.stack(ranges), jnp.int32)
-    return Call(positions, positions)
-
-
 @pytest.mark.parametrize("name", ROWS)
 def test_explicit_positions(name):
     """arange gives what None gives; moving all positions does what the row says; lengths 1 and the maximum work."""
-    spec, _, moved = ROWS[name]
-    record, run = _layer(spec)
+    row = ROWS[name]
+    record, run = layer(row.spec, row.mask)
     params, x = init(record), normal(0, 2, 9, D)
     plain = run(params, x, Call())
-    np.testing.assert_allclose(run(params, x, _positions(np.arange(9), np.arange(9))), plain, atol=1e-6)
-    shifted = run(params, x, _positions(np.arange(9) + 20, np.arange(9) + 20))
-    assert np.allclose(shifted, plain, atol=1e-4) == (moved == "same")
-    permuted = np.array([4, 2, 8, 0, 1, 7, 3, 6, 5])
-    turned = run(params, x[:, permuted], _positions(permuted, permuted))
-    np.testing.assert_allclose(turned, plain[:, permuted], atol=1e-5)
+    np.testing.assert_allclose(run(params, x, positions(np.arange(9), np.arange(9))), plain, atol=1e-5)
+    shifted = run(params, x, positions(np.arange(9) + 20, np.arange(9) + 20))
+    assert np.allclose(shifted, plain, atol=1e-4) == (row.moved == "same")
+    order = np.array([4, 2, 8, 0, 1, 7, 3, 6, 5])
+    if row.by_position:
+        turned = run(params, x[:, order], positions(order, order))
+        np.testing.assert_allclose(turned, plain[:, order], atol=1e-5)
     assert np.isfinite(run(params, x[:, :1], Call())).all()
     assert np.isfinite(run(params, normal(1, 1, L, D), Call())).all()
 
@@ -300,60 +260,91 @@ def test_explicit_positions(name):
 @pytest.mark.parametrize("name", ROWS)
 def test_order_matters(name):
     """Permuting the tokens permutes the output where there is no encoding, and only there."""
-    record, run = _layer(ROWS[name][0])
+    row = ROWS[name]
+    record, run = layer(row.spec, row.mask)
     params, x, order = init(record), normal(0, 1, 9, D), np.array([4, 2, 8, 0, 1, 7, 3, 6, 5])
-    assert np.allclose(run(params, x[:, order], Call()), run(params, x, Call())[:, order], atol=1e-4) == (name == "none")
+    assert np.allclose(run(params, x[:, order], Call()), run(params, x, Call())[:, order], atol=1e-4) != row.ordered
+
+
+@pytest.mark.parametrize("name", ROWS)
+def test_direction(name):
+    """Whether reading the sequence backwards gives the same states backwards; under a causal mask it never does."""
+    row = ROWS[name]
+    record, run = layer(row.spec, row.mask)
+    params, x = init(record), normal(0, 1, 9, D)
+    assert np.allclose(run(params, x[:, ::-1], Call())[:, ::-1], run(params, x, Call()), atol=1e-4) != row.directed
 
 
 @pytest.mark.parametrize(
-    ("spec", "directed"),
-    [
-        ("none", False), ("alibi", False), ("alibi(form=asymmetric)", True), ("rope", True), ("sinusoidal", True),
-        ("learned", True), ("t5(buckets=8, max_distance=12)", True), ("shaw(max_distance=3)", True),
-        ("t5(bidirectional=False)", True),
-    ],
-)  # fmt: skip
-def test_direction(spec, directed):
-    """Whether reading the sequence backwards gives the same states backwards."""
-    record, run = _layer(spec)
+    ("spec", "directed"), [("alibi(form=asymmetric)", True), ("t5(bidirectional=False)", True), ("rope(layout=half)", True)]
+)
+def test_direction_of_options(spec, directed):
+    record, run = layer(spec)
     params, x = init(record), normal(0, 1, 9, D)
     assert np.allclose(run(params, x[:, ::-1], Call())[:, ::-1], run(params, x, Call()), atol=1e-4) != directed
 
 
 @pytest.mark.parametrize("name", ROWS)
+def test_each_example_alone(name):
+    """What else is in the batch changes nothing, nor does the padding of an example."""
+    row = ROWS[name]
+    record, run = layer(row.spec, row.mask)
+    params, x = init(record), normal(3, 2, 9, D)
+    valid = jnp.arange(9) < jnp.array([[9], [6]])
+    together = run(params, x, Call(q_valid=valid, k_valid=valid))
+    np.testing.assert_allclose(run(params, x[:1], Call(q_valid=valid[:1], k_valid=valid[:1])), together[:1], atol=1e-5)
+    np.testing.assert_allclose(run(params, x[1:, :6], Call())[0], together[1, :6], atol=1e-5)
+
+
+@pytest.mark.parametrize("name", ROWS)
 def test_parameters(name):
-    """Their number by formula, none in the wrong place, and each of them has a gradient."""
-    spec, count, _ = ROWS[name]
-    record, _ = _layer(spec)
+    """Their number by formula, none in the wrong place, and each array of them has a gradient."""
+    row = ROWS[name]
+    record, run = layer(row.spec, row.mask)
     params = init(record)
-    assert tuple(map(size, params)) == count
-    assert bool(sum(count)) == (record.init is not Encoding().init)
-    _, run = _layer(spec)
-    # Two positions far apart, so that the last bucket and the last row of the table are reached.
-    call = _positions(np.r_[0:23, L - 1], np.r_[0:12, 16, 20, 24, 28, 30, 32, 36, 38, 40, 42, 44, L - 1])
-    unseen = {"learned": set(range(L)) - set(np.asarray(call.q_positions).ravel().tolist()), "t5": {4}}
+    assert tuple(map(size, params)) == row.count
+    assert bool(sum(row.count)) == bool(jax.tree.leaves(params))
+    # Two positions far apart, so that the last bucket and the last row of a table are reached.
+    call = positions(np.r_[0:23, L - 1], np.r_[0:12, 16, 20, 24, 28, 30, 32, 36, 38, 40, 42, 44, L - 1])
+    gradients = jit(jax.grad(lambda params, x: jnp.sum(inspect.unwrap(run)(params, x, call) ** 2)))(params, normal(0, 2, 24, D))
+    for path, gradient in jax.tree.leaves_with_path(gradients):
+        assert np.isfinite(gradient).all()
+        assert np.abs(gradient).max() > 1e-6, jax.tree_util.keystr(path)
+
+
+@pytest.mark.parametrize(("name", "idle"), [("learned", {23, 24}), ("t5", {4}), ("shaw", set())])
+def test_rows_of_tables(name, idle):
+    """Every row of a table that a position or a distance can reach has a gradient, and no other."""
+    record, run = layer(ROWS[name].spec)
+    call = positions(np.r_[0:23, L - 1], np.r_[25:L, L - 1])
     loss = jit(jax.grad(lambda params, x: jnp.sum(inspect.unwrap(run)(params, x, call) ** 2)))
-    for gradient in jax.tree.leaves(loss(params, normal(0, 2, 24, D))):
-        dead = set(np.flatnonzero(np.abs(gradient).max(-1) < 1e-6).tolist())
-        assert dead == unseen.get(name, set())
+    for gradient in jax.tree.leaves(loss(init(record), normal(0, 2, 24, D))):
+        assert set(np.flatnonzero(np.abs(gradient).max(-1) < 1e-6).tolist()) == idle
 
 
 @pytest.mark.parametrize("name", ROWS)
 def test_no_dead_knobs(name):
-    """Every option of every build changes the parameters or the output."""
-    record, run = _layer(name)
+    """Every option of every build changes the parameters, the facts or the output."""
+    row = ROWS[name]
+    required = row.spec if any(str(option) == option.name for option in attention.describe("encoding", name).options) else name
+    record, run = layer(required, row.mask)
     x = normal(0, 1, 20, D)
-    for option, value in OPTIONS[name].items():
-        other, other_run = _layer(f"{name}({option}={value})")
-        params, other_params = init(record, spread=0.0), init(other, spread=0.0)
+    for option, value in row.options.items():
+        other, other_run = layer(f"{name}({option}={value})", row.mask)
+        params, other_params = init(record, spread=0.1), init(other, spread=0.1)
         shapes = jax.tree.map(jnp.shape, params), jax.tree.map(jnp.shape, other_params)
-        assert shapes[0] != shapes[1] or not np.allclose(run(params, x, Call()), other_run(other_params, x, Call()), atol=1e-5)
+        facts = lambda record: [each for each in record if not callable(each)]
+        assert (
+            shapes[0] != shapes[1]
+            or facts(record) != facts(other)
+            or not np.allclose(run(params, x, Call()), other_run(other_params, x, Call()), atol=1e-5)
+        ), option
 
 
 @pytest.mark.parametrize("name", ROWS)
 def test_facts(name):
     """What a record claims to read and to rotate is what its hooks do."""
-    record = attention.build("encoding", ROWS[name][0])
+    record = attention.build("encoding", ROWS[name].spec)
     default = Encoding()
     acts = {
         hook
@@ -363,7 +354,8 @@ def test_facts(name):
     assert record.rotates == ("rotate" in acts)
     assert (record.reads == "nothing") == (not acts & {"bias", "modify", "values"})
     assert (record.reads != "block") or "values" not in acts
-    assert record.max_length == ("dims" if name == "learned" else None)
+    assert record.max_length == ROWS[name].max_length
+    assert record.needs_causal <= (ROWS[name].mask == "causal")
 
 
 # Positions past the end.
@@ -426,7 +418,7 @@ def test_rope_wants_pairs():
 def test_sum_of_encodings():
     """`a + b` has the parameters of both, apart, and does what both do; facts are combined."""
     spec = "sinusoidal + t5(buckets=8, max_distance=12) + shaw(max_distance=3) + rope"
-    record, run = _layer(spec)
+    record, run = layer(spec)
     terms = [attention.build("encoding", term) for term in spec.split(" + ")]
     params, x = init(record), normal(0, 2, 9, D)
     assert tuple(map(size, params)) == (8 * N, 2 * 7 * H)

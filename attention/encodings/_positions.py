@@ -40,11 +40,7 @@ def by_distance(call: Call, bias: Callable[[jax.Array], jax.Array]) -> jax.Array
 
 
 def along_diagonals(values: jax.Array, T: int, S: int) -> jax.Array:
-    """``[... T S]`` with entry (i, j) from ``values [... T+S-1]`` at ``i - j + S - 1``, without a gather.
-
-    Rows of one column less than the period of a repeated vector begin one entry earlier each time.
-    """
-    period = T + S
-    once = jnp.pad(values[..., ::-1], [(0, 0)] * (values.ndim - 1) + [(0, 1)])
-    rows = jnp.tile(once, T)[..., T - 1 : T - 1 + T * (period - 1)]
-    return rows.reshape(*values.shape[:-1], T, period - 1)[..., :S]
+    """``[... T S]`` with entry (i, j) from ``values [... T+S-1]`` at ``i - j + S - 1``: every row is a slice."""
+    reversed_values = values[..., ::-1]
+    row = lambda i: jax.lax.dynamic_slice_in_dim(reversed_values, T - 1 - i, S, axis=-1)
+    return jax.vmap(row, out_axes=-2)(jnp.arange(T))
