@@ -109,7 +109,7 @@ def test_long_rows(name, options, scale, length):
     scores[4, : length // 2] = scores[4].max()  # many ties at the top
     weights = jit(functools.partial(getattr(attention, name), **options))(scores, mask)
     wanted = np.stack([getattr(r, name)(s.astype(np.float64), m, **options) for s, m in zip(scores, mask)])
-    close(weights, wanted, 2e-6)
+    close(weights, wanted, 2e-6 * max(scale, 1.0) if name == "budget" else 2e-6)  # its threshold is among the scores
     close(np.asarray(weights, np.float64).sum(-1), wanted.sum(-1), 2e-5)
 
 

@@ -2,8 +2,8 @@
 
 With its largest score at 0, a row ``z <= 0`` has the threshold ``-t``, 0 < t <= 1, where ``Σ_j [z_j + t]_+^e = 1``.
 The e-norm of ``[z + t]_+`` is convex in t for e >= 1 and nearly linear, so Newton's method from t = 1 falls to the root without
-passing it; for e < 1, where the slope is infinite wherever a key enters, the bracket is halved. XLA sorts 50 times slower
-than it sums on a CPU, and a step here costs two sums.
+passing it. For e < 1 the slope is infinite wherever a key enters: there the bracket is shrunk by regula falsi, or halved where
+e is an array. XLA sorts 50 times slower than it sums on a CPU; a step here costs two sums, or one.
 """
 
 from typing import Any
@@ -46,10 +46,11 @@ def threshold(z: jax.Array, top: jax.Array, scale: Any, exponent: Any) -> jax.Ar
     """
     part = largest_of_groups(z)
     t = jnp.ones_like(top)
+    find = _regula_falsi if isinstance(exponent, (int, float)) and exponent < 1 else _newton
     if part.shape[-1] < z.shape[-1]:
         # Fewer keys have a smaller sum, so their root is the larger: a start on the right side, and close.
-        t = _newton(part, top, scale, exponent, t, tolerance=1e-3)
-    return _newton(z, top, scale, exponent, t, tolerance=_tolerance(exponent, z.dtype))
+        t = find(part, top, scale, exponent, t, tolerance=1e-3)[1]
+    return find(z, top, scale, exponent, t, tolerance=_tolerance(exponent, z.dtype))[0]
 
 
 def _tolerance(exponent: Any, dtype: Any) -> float:
@@ -57,8 +58,8 @@ def _tolerance(exponent: Any, dtype: Any) -> float:
     eps = float(jnp.finfo(dtype).eps)
     if not isinstance(exponent, (int, float)) or exponent == 1:
         return 4 * eps
-    if exponent < 1:  # halving: until it cannot be told apart
-        return eps / 64
+    if exponent < 1:  # weights move by the power of e of what t is off
+        return eps
     return max(0.25 * eps ** (1 / min(exponent, 2.0)), 4 * eps)
 
 
@@ -71,7 +72,11 @@ def _sums(z: jax.Array, top: jax.Array, scale: Any, exponent: Any, t: jax.Array)
     return total(lower * r), total(lower)
 
 
-def _newton(z: jax.Array, top: jax.Array, scale: Any, exponent: Any, t: jax.Array, *, tolerance: float) -> jax.Array:
+def _newton(
+    z: jax.Array, top: jax.Array, scale: Any, exponent: Any, t: jax.Array, *, tolerance: float
+) -> tuple[jax.Array, jax.Array]:
+    """The root, and again as a bound: from above Newton's method passes it by no more than rounding."""
+
     def step(state):
         t, low, high, _, count = state
         value, slope = _sums(z, top, scale, exponent, t)
@@ -80,7 +85,37 @@ def _newton(z: jax.Array, top: jax.Array, scale: Any, exponent: Any, t: jax.Arra
         low, high = jnp.where(value < 1.0, t, low), jnp.where(value > 1.0, t, high)
         after = t - move
         after = jnp.where((after >= low) & (after <= high) & (exponent >= 1.0), after, 0.5 * (low + high))
-        return after, low, high, jnp.any(jnp.abs(after - t) > tolerance), count + 1
+        return after, low, high, jnp.any(jnp.abs(after - t) > tolerance * t), count + 1
 
     start = (t, jnp.zeros_like(t), jnp.ones_like(t), jnp.bool_(True), 0)
-    return jax.lax.while_loop(lambda state: state[3] & (state[4] < MAX_STEPS), step, start)[0]
+    root = jax.lax.while_loop(lambda state: state[3] & (state[4] < MAX_STEPS), step, start)[0]
+    return root, root
+
+
+def _regula_falsi(
+    z: jax.Array, top: jax.Array, scale: Any, exponent: float, t: jax.Array, *, tolerance: float
+) -> tuple[jax.Array, jax.Array]:
+    """The root and a bound at or above it, by the Illinois method on ``(Σ r^e)^(1/e) - 1``, which is -1 at t = 0.
+
+    The chord's root replaces an end of the bracket; the value of an end that stays twice is halved, so that both move.
+    """
+
+    def excess(t):
+        return total(power(jnp.maximum((z - top) * scale + t, 0.0), exponent)) ** (1.0 / exponent) - 1.0
+
+    def step(state):
+        low, below, high, above, before, side, count = state
+        t = high - above * (high - low) / jnp.where(above > below, above - below, 1.0)
+        value = excess(t)
+        new_side = jnp.where(value < 0.0, jnp.int32(-1), jnp.int32(1))
+        again = new_side == side
+        below = jnp.where(value < 0.0, value, jnp.where(again, 0.5 * below, below))
+        above = jnp.where(value < 0.0, jnp.where(again, 0.5 * above, above), value)
+        low, high = jnp.where(value < 0.0, t, low), jnp.where(value < 0.0, high, t)
+        moving = (jnp.abs(t - before) > tolerance * t) & (value != 0.0)
+        return low, below, high, above, t, new_side, count + 1, jnp.any(moving)
+
+    start = (jnp.zeros_like(t), jnp.full_like(t, -1.0), t, jnp.maximum(excess(t), 0.0), t, jnp.zeros(t.shape, jnp.int32), 0)
+    loop = lambda state: step(state[:-1])
+    state = jax.lax.while_loop(lambda state: state[-1] & (state[-2] < MAX_STEPS), loop, (*start, jnp.bool_(True)))
+    return state[4], state[2]

@@ -52,22 +52,22 @@ def _budget(k: float, z: jax.Array, mask: jax.Array | None) -> jax.Array:
     z, top = top_of(z, mask)
     z = jnp.clip(z - top, -jnp.finfo(z.dtype).max, None)  # -inf, masked ones among them, is as far as can be
     count = total(z > -jnp.finfo(z.dtype).max)
-    wanted = jnp.minimum(k, count).astype(z.dtype)
+    wanted, eps = jnp.minimum(k, count).astype(z.dtype), float(jnp.finfo(z.dtype).eps)
 
     def step(state):
         theta, low, high, _, steps = state
-        rest = z - theta
-        value = total(jnp.clip(rest, 0.0, 1.0))
-        slope = total(((rest > 0.0) & (rest < 1.0)).astype(z.dtype))
+        part = jnp.clip(z - theta, 0.0, 1.0)
+        value, slope = total(part), total(jnp.sign(part) * jnp.sign(1.0 - part))  # signs: XLA sums them faster than booleans
         low, high = jnp.where(value >= wanted, theta, low), jnp.where(value <= wanted, theta, high)
         after = theta + (value - wanted) / nonzero(slope)
         after = jnp.where((slope > 0) & (after > low) & (after < high), after, 0.5 * (low + high))
         after = jnp.where(value == wanted, theta, after)
-        return after, low, high, jnp.any(after != theta), steps + 1
+        moving = jnp.abs(after - theta) > eps * jnp.maximum(jnp.abs(theta), 1.0)
+        return after, low, high, jnp.any(moving), steps + 1
 
     smallest = jnp.min(z, axis=-1, keepdims=True, where=z > -jnp.finfo(z.dtype).max, initial=0.0)
     low, high = smallest - 1.0, jnp.zeros_like(top)
-    start = (low, low, high, jnp.bool_(True), 0)
+    start = (jnp.maximum(low, -1.0), low, high, jnp.bool_(True), 0)
     theta = jax.lax.while_loop(lambda state: state[3] & (state[4] < 2 * MAX_STEPS), step, start)[0]
     return jnp.clip(z - theta, 0.0, 1.0)
 

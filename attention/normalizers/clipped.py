@@ -2,6 +2,7 @@
 
 import math
 
+import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
@@ -53,7 +54,8 @@ def clipped(
     check_where(scores, where)
     low = jnp.asarray(gamma) if alpha is None else -alpha / allowed_keys(scores, where, axis)
     stretched = (zeta - low) * softmax(widen(scores), where, axis=axis) + low
-    return close_weights(jnp.clip(stretched, 0.0, 1.0), scores, where)
+    weights = jax.nn.relu(stretched)
+    return close_weights(weights if zeta == 1.0 else jnp.minimum(weights, 1.0), scores, where)  # at ζ = 1 none exceeds 1
 
 
 def _check(gamma: float | None, zeta: float, alpha: float | None) -> None:

@@ -60,8 +60,12 @@ def _normmax_jvp(alpha, primals, tangents):
     p = _normmax(alpha, *primals)
     inside = p > 0
     # With r = [s - θ]_+ and p = r^c / Σ r^c, c = 1/(α-1): θ moves by p·ds, since Σ r^(c+1) stays 1.
-    norm = power(total(power(p, alpha)), 1.0 / alpha)
-    r = power(p / nonzero(norm), alpha - 1.0)
+    if alpha == 2.0:
+        norm = jnp.sqrt(nonzero(total(p * p)))
+        r = p / norm
+    else:
+        norm = power(total(power(p, alpha)), 1.0 / alpha)
+        r = power(p / nonzero(norm), alpha - 1.0)
     dz = jnp.where(inside, tangents[0], 0.0)
     dr = jnp.where(inside, dz - total(p * dz), 0.0)
     relative = p * dr / ((alpha - 1.0) * jnp.where(inside, r, 1.0))
