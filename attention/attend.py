@@ -68,7 +68,7 @@ def attend(
       bias: float ``[*#B #N #T #S]``, added after scaling.
       x: the layer's input ``[*B T D]``, for encodings that read it.
       call: positions, validity, key and mode; None for positions 0, 1, ... without padding.
-      encoding_call: the call with the positions the encoding is to use, where they differ from those of the mask.
+      encoding_call: the call as the encoding's ``positions`` left it, where that was called before; None calls it here.
       dropout: rate on the weights, drawn from ``call.rng``; None for none.
       kernel: "auto", "dense" or "chunked".
       return_weights: whether to return the weights too, which the dense kernel alone can.
@@ -90,10 +90,10 @@ def attend(
     _check_shapes(query, key, value)
     _check_broadcast((*query.shape[:-3], query.shape[-2], query.shape[-3], key.shape[-3]), where=where, bias=bias)
     call = call or Call()
-    encoding_call = encoding_call or call
     if dropout is not None and call.rng is None:
         raise ValueError("dropout draws from call.rng, which is None")
     params = _with_defaults(params or {}, parts, query, key)
+    encoding_call = encoding_call or positioned(parts.encoding, params["encoding"], call, query.shape[:-2], key.shape[:-2])
     ordered = call.q_positions is None and call.k_positions is None
     scale = 1.0 / math.sqrt(parts.encoding.terms * query.shape[-1]) if parts.score.scaled else 1.0
     call, encoding_call = (_complete(each, query.shape[-3], key.shape[-3], scale) for each in (call, encoding_call))
@@ -115,6 +115,14 @@ def attend(
     output, weights = KERNELS[chosen](problem)
     output = parts.normalizer.finish(params["normalizer"], output, x, call).reshape(*batch, T, N, -1)
     return (output, weights) if return_weights else output
+
+
+def positioned(encoding: Encoding, params: Any, call: Call, q_tokens: tuple[int, ...], k_tokens: tuple[int, ...]) -> Call:
+    """The call as the encoding's ``positions`` leaves it, told how many tokens there are, ``[*B T]`` and ``[*B S]``."""
+    told = lambda valid, tokens: jnp.ones(tokens, jnp.bool_) if valid is None else valid
+    whole = dataclasses.replace(call, q_valid=told(call.q_valid, q_tokens), k_valid=told(call.k_valid, k_tokens))
+    moved = encoding.positions(params, whole)
+    return dataclasses.replace(call, q_positions=moved.q_positions, k_positions=moved.k_positions)
 
 
 def reads(parts: Parts) -> tuple[str, ...]:

@@ -146,11 +146,28 @@ def embedding_table(vectors: jax.Array) -> jax.Array:
     return vectors / math.sqrt(vectors.shape[-1])
 
 
-def _check_length(length: int, parts: Parts, dims: Dims) -> None:
+def _limits(parts: Parts, dims: Dims) -> dict[str, int]:
+    """The positions of the parts that have a table of them."""
+    found = {}
     for kind, record in (("encoding", parts.encoding), ("score", parts.score)):
-        limit = dims.max_length if record.max_length == "dims" else record.max_length
-        if isinstance(limit, int) and length > limit:
+        given = record.max_length if isinstance(record.max_length, tuple) else (record.max_length,)
+        limits = [dims.max_length if limit == "dims" else limit for limit in given]
+        known = [limit for limit in limits if limit is not None]
+        if known:
+            found[kind] = min(known)
+    return found
+
+
+def _check_length(length: int, parts: Parts, dims: Dims) -> None:
+    for kind, limit in _limits(parts, dims).items():
+        if length > limit:
             raise ValueError(f"the {kind} has {limit} positions, got a sequence of {length}, padding included")
+
+
+def longest_text(model: TextClassifier) -> int | None:
+    """The tokens, padding included, that the parts have positions for; None where there is no limit."""
+    limits = _limits(model.parts, model.dims).values()
+    return min(limits) - model.pooling.extra_tokens if limits else None
 
 
 def classifier(

@@ -107,6 +107,10 @@ def _no_bias(params: Params, q_features: Any, k_features: Any, rest: Any, call: 
     return None
 
 
+def _no_where(params: Params, q_features: Any, k_features: Any, rest: Any, call: Call) -> jax.Array | None:
+    return None
+
+
 def _modify(params: Params, scores: jax.Array, q_features: Any, k_features: Any, rest: Any, call: Call) -> jax.Array:
     return scores
 
@@ -128,6 +132,7 @@ class Encoding(NamedTuple):
       rotate(params, query, key, call) -> (query, key)
       bias(params, q_features, k_features, rest, call) -> ``[*#B #N #t #s]`` float32 or None: added after scaling.
       modify(params, scores, q_features, k_features, rest, call) -> scores: after all biases.
+      where(params, q_features, k_features, rest, call) -> bool ``[*#B #N #t #s]`` or None: in addition to the mask.
       values(params, weights, call) -> ``[*B t N H]`` or None: added to the output.
     Facts:
       reads: what ``bias``, ``modify`` and ``values`` need of the scores: "nothing" (there is none of them), any "block",
@@ -135,7 +140,8 @@ class Encoding(NamedTuple):
       rotates: whether ``rotate`` acts, so that the score must be a function of q·k.
       terms: how many dot products are summed; the scale is 1/sqrt(terms·H).
       needs_causal: only defined under a causal mask.
-      max_length: positions the method has a table for; None where unlimited, "dims" where it is ``Dims.max_length``.
+      max_length: positions the method has a table for; None where unlimited, "dims" where it is ``Dims.max_length``; a tuple
+        where several tables limit it.
       extrapolates: whether its paper claims use beyond the training length.
       depth: the block before which ``embed`` acts.
     """
@@ -147,12 +153,13 @@ class Encoding(NamedTuple):
     rotate: Callable[[Params, jax.Array, jax.Array, Call], tuple[jax.Array, jax.Array]] = _pair
     bias: Callable[[Params, Any, Any, Any, Call], jax.Array | None] = _no_bias
     modify: Callable[[Params, jax.Array, Any, Any, Any, Call], jax.Array] = _modify
+    where: Callable[[Params, Any, Any, Any, Call], jax.Array | None] = _no_where
     values: Callable[[Params, jax.Array, Call], jax.Array | None] = _no_values
     reads: Reads = "nothing"
     rotates: bool = False
     terms: int = 1
     needs_causal: bool = False
-    max_length: int | Literal["dims"] | None = None
+    max_length: int | Literal["dims"] | tuple[int | Literal["dims"], ...] | None = None
     extrapolates: bool = False
     depth: int = 0
 

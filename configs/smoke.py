@@ -13,7 +13,7 @@ from configs import base
 
 def get_config() -> Any:
     config = base.get_config()
-    config.data.source = "listops(train=4000, validation=500, test=500, max_length=24, max_args=3)"
+    config.data.source = "listops(train=4000, validation=500, test=500, lengths=500, max_length=24, max_args=3)"
     config.data.max_length = 24
     config.data.buckets = 2
     config.model.encoder = "transformer(layers=1)"

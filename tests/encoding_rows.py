@@ -1,44 +1,19 @@
 """The table of the encodings: one row per variant, collected from the modules of the families."""
 
+import dataclasses
 import functools
 import importlib
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
-from helpers import DIMS, jit
+from encoding_row import D, H, L, N, Row
+from helpers import jit
 
 import attention
+from attention.attend import positioned
 from attention.records import Call
-
-D, N, H, L = DIMS.model_dim, DIMS.num_heads, DIMS.head_dim, DIMS.max_length
-
-
-class Row(NamedTuple):
-    """What a test knows of a variant.
-
-    Attributes:
-      spec: small enough to test; reaches every parameter with 24 positions from 0 to 47.
-      count: parameters shared by the layers, and of each layer.
-      moved: what scores do when all positions move by 20: "same", or "other".
-      directed: whether reading the sequence backwards shows.
-      options: what every option of `build` can be set to beside its default.
-      mask: the mask it is defined under.
-      max_length: the fact.
-      ordered: whether the order of tokens matters at all.
-      by_position: whether explicit positions decide alone, and not the order of the array.
-    """
-
-    spec: str
-    count: tuple[int, int] = (0, 0)
-    moved: str = "same"
-    directed: bool = True
-    options: dict[str, str] = {}  # noqa: RUF012
-    mask: str = "full"
-    max_length: Any = None
-    ordered: bool = True
-    by_position: bool = True
 
 
 def _families() -> dict[str, Row]:
@@ -57,7 +32,8 @@ def layer(spec: str, mask: str = "full") -> tuple[Any, Any]:
     record = attention.build("encoding", spec)
 
     def run(params, x, call):
-        moved = record.positions(params, call)
+        call = dataclasses.replace(call, max_length=L)
+        moved = positioned(record, params, call, x.shape[:-1], x.shape[:-1])
         x = record.embed(params, x, jnp.zeros(x.shape[:-1], jnp.int32), moved)
         query = key = value = x.reshape(*x.shape[:-1], N, H)
         options = {"encoding": record, "params": {"encoding": params}, "x": x, "mask": mask, "encoding_call": moved}
@@ -80,7 +56,24 @@ ROWS = {
         options={"base": "50.0", "layout": "concat", "denominator": "half_minus_one", "learned_scale": "True"},
     ),
     "learned": Row("learned", (L * D, 0), "other", options={"max_length": "20"}, max_length="dims"),
-    "rope": Row("rope", options={"base": "50.0", "fraction": "0.5", "layout": "half"}),
+    "rope": Row(
+        "rope",
+        options={
+            "base": "50.0",
+            "fraction": "0.5",
+            "layout": "half",
+            "scaling": "pi, factor=2.0",
+            "factor": "2.0, scaling=ntk",
+            "train_length": "10, scaling=dynamic_ntk",
+            "beta_fast": "4.0, scaling=yarn, factor=3.0",
+            "beta_slow": "2.0, scaling=yarn, factor=3.0",
+            "truncate": "False, scaling=yarn, factor=3.0",
+            "low": "0.5, scaling=llama3, factor=3.0",
+            "high": "8.0, scaling=llama3, factor=3.0",
+            "factors": "(1.0, 2.0, 3.0, 4.0), scaling=longrope",
+            "attention_factor": "2.0, scaling=yarn",
+        },
+    ),
     "alibi": Row("alibi", directed=False, options={"form": "asymmetric"}),
     "t5": Row(
         "t5(buckets=8, max_distance=12)",

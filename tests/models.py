@@ -10,7 +10,8 @@ from helpers import jit
 from attention import model
 
 V, C, L, D, N = 13, 3, 24, 8, 2
-# One row per variant of the kinds that no other table tests; `test_model` checks that none is missing.
+# One row per variant of the kinds that no other table tests; `test_model` checks that none is missing. Of the encodings these
+# stand for the rest, which `test_encodings_in_models` runs.
 ENCODERS = {"transformer": "transformer(layers=1, mlp=2)", "embeddings": "embeddings"}
 MIXERS = {"attention": "attention(heads=2)"}
 ENCODINGS = {

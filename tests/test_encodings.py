@@ -337,7 +337,7 @@ def test_no_dead_knobs(name):
         assert (
             shapes[0] != shapes[1]
             or facts(record) != facts(other)
-            or not np.allclose(run(params, x, Call()), other_run(other_params, x, Call()), atol=1e-5)
+            or not np.allclose(run(params, x, row.call), other_run(other_params, x, row.call), atol=1e-5)
         ), option
 
 
@@ -425,6 +425,7 @@ def test_sum_of_encodings():
     assert (record.reads, record.rotates, record.max_length, record.extrapolates) == ("rows", True, None, False)
     assert attention.build("encoding", "learned + rope").max_length == "dims"
     assert attention.build("encoding", "learned(max_length=9) + learned(max_length=7)").max_length == 7
+    assert attention.build("encoding", "learned(max_length=9) + learned + learned(max_length=7)").max_length == (7, "dims")
     assert attention.build("encoding", "alibi + t5").extrapolates
 
     @jit
@@ -482,5 +483,7 @@ def test_sum_of_local_records():
     unmoved = combine(moving("a", None), moving("b", None))
     plain = Call()
     assert unmoved.positions(({}, {}), plain) is plain  # so that blocks may still be skipped
+    acting = lambda depth: Encoding(embed=lambda params, x, tokens, call: x, depth=depth)
+    assert combine(acting(1), Encoding()).depth == 1  # what does not act on the embeddings acts before no block
     with pytest.raises(ValueError, match=r"different blocks do not compose, got depths \[0, 1\]"):
-        combine(Encoding(), Encoding(depth=1))
+        combine(acting(0), acting(1), Encoding())

@@ -12,10 +12,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import attention.variants as variants
-from attention.data.sources import listops
+from attention.data.sources import _lengths, listops
 
 ROOT = Path(__file__).resolve().parent.parent
-SMALL = dict(train=300, validation=60, test=60)
+SMALL = dict(train=300, validation=60, test=60, lengths=20)
 
 
 def options(**changes):
@@ -261,7 +261,7 @@ def test_options_out_of_range_are_refused(tmp_path, changes, message):
 def test_splits_have_their_sizes_no_duplicates_and_right_labels(prepared):
     _, corpus = prepared
     assert {name: len(split.texts) for name, split in corpus.splits.items()} == SMALL
-    everything = [text for split in corpus.splits.values() for text in split.texts]
+    everything = [text for name in ("train", "validation", "test") for text in corpus.splits[name].texts]
     assert len(set(everything)) == len(everything)
     assert corpus.classes == tuple("0123456789")
     for split in corpus.splits.values():
@@ -295,7 +295,9 @@ def test_prepared_and_fresh_data_are_the_same(prepared, tmp_path):
             assert list(other.splits[name].texts) == list(split.texts)
             np.testing.assert_array_equal(other.splits[name].labels, split.labels)
     assert (
-        build(folder).load(0).resolved == corpus.resolved == f"listops(train=300, validation=60, test=60, data_dir='{folder}')"
+        build(folder).load(0).resolved
+        == corpus.resolved
+        == f"listops(train=300, validation=60, test=60, lengths=20, data_dir='{folder}')"
     )
 
 
@@ -311,18 +313,14 @@ def test_another_seed_or_option_has_data_of_its_own(prepared):
 
 
 def test_no_two_sets_share_a_folder():
-    sizes = {"train": 3, "validation": 2, "test": 1}
+    sizes = _lengths.Sizes(train=3, validation=2, test=1, lengths=5, min_length=8, max_length=40, test_length=None)
     base = listops._config(sizes, options(), 0)
     others = [
-        listops._config({**sizes, "train": 4}, options(), 0),
-        listops._config({**sizes, "validation": 4}, options(), 0),
-        listops._config({**sizes, "test": 4}, options(), 0),
+        *(listops._config(sizes._replace(**{name: 46}), options(), 0) for name in sizes._fields),
         listops._config(sizes, options(), 1),
         *(
             listops._config(sizes, options(**change), 0)
             for change in (
-                dict(min_length=9),
-                dict(max_length=41),
                 dict(max_depth=7),
                 dict(max_args=5),
                 dict(operator_share=0.3000001),
@@ -338,7 +336,7 @@ def test_it_is_a_tfds_data_set(prepared):
     import tensorflow_datasets as tfds
 
     folder, corpus = prepared
-    [directory] = (folder / "listops").glob("seed0-n300x60x60-length10to50-*/1.0.0")
+    [directory] = (folder / "listops").glob("seed0-n300x60x60x20-length10to50to250-*/1.0.0")
     builder = tfds.builder_from_directory(str(directory))
     source = builder.as_data_source("test")
     assert [example["text"].decode() for example in source] == list(corpus.splits["test"].texts)
@@ -363,7 +361,7 @@ def test_nothing_is_printed(tmp_path, capfd):
 )
 def test_damaged_files_are_named(prepared, tmp_path, name, content):
     shutil.copytree(prepared[0] / "listops", tmp_path / "listops")
-    [path] = tmp_path.glob(f"listops/seed0-n300x60x60-length10to50-*/1.0.0/{name}")
+    [path] = tmp_path.glob(f"listops/seed0-n300x60x60x20-length10to50to250-*/1.0.0/{name}")
     path.write_bytes(content(path.read_bytes()))
     with pytest.raises(ValueError, match=r"is damaged .*delete the folder") as caught:
         build(tmp_path).load(0)

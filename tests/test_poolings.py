@@ -16,6 +16,7 @@ DIMS = DIMS._replace(model_dim=D)
 ROWS = {
     "mean": ("mean", lambda x, valid, params: reference.mean_pool(x, valid), 0),
     "max": ("max", lambda x, valid, params: reference.max_pool(x, valid), 0),
+    "last": ("last", lambda x, valid, params: x[np.flatnonzero(valid)[-1]], 0),
     "cls": ("cls", lambda x, valid, params: x[0], 0),
     "additive": (
         f"additive(hidden={A})",
@@ -131,6 +132,7 @@ def test_options_and_facts():
     assert {name: attention.build("pooling", name).extra_tokens for name in ROWS} == {
         "mean": 0,
         "max": 0,
+        "last": 0,
         "cls": 1,
         "additive": 0,
     }

@@ -5,6 +5,7 @@ import hashlib
 import io
 import json
 import os
+import sys
 import tempfile
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -14,7 +15,7 @@ import numpy as np
 
 from attention import variants
 from attention.data._files import cache_folder, read_sealed, write_sealed
-from attention.data.records import UNKNOWN, Corpus, Split, Tokenizer
+from attention.data.records import LENGTHS, UNKNOWN, Corpus, Split, Tokenizer
 
 Truncate = Literal["head", "tail", "middle"]
 # Part of every cache key: raise it whenever a tokenizer or this file gives other arrays for the same options.
@@ -48,7 +49,7 @@ class Dataset(NamedTuple):
     """Everything training and evaluation need of the data.
 
     Attributes:
-      splits: "train", "validation" and, where there is one, "test".
+      splits: "train", "validation" and, where there are such, "test" and ``LENGTHS``.
       tokenizer: the tokenizer's record.
       tokenizer_state: what it learned.
       vocab_size: number of ids.
@@ -61,6 +62,7 @@ class Dataset(NamedTuple):
         (among the tokens kept), ``truncated_share`` (of the examples) and, beside train, ``seen_in_train`` (a count of
         texts); for test also ``seen_in_train_or_validation``, which a carve-off from train leaves as it was.
       texts: the texts of each split.
+      trained_length: as in ``Corpus``.
     """
 
     splits: dict[str, Encoded]
@@ -74,6 +76,7 @@ class Dataset(NamedTuple):
     source: str
     statistics: dict[str, dict[str, float | int]]
     texts: dict[str, Sequence[str]]
+    trained_length: int | None
 
 
 def load(
@@ -94,7 +97,7 @@ def load(
     Args:
       source: spec of the source.
       tokenizer: spec of the tokenizer.
-      max_length: tokens kept of each text, at least 1.
+      max_length: tokens kept of each text, at least 1; those of ``LENGTHS`` are kept whole.
       truncate: which tokens of a longer text are kept: the first ("head"), the last ("tail"), or the first half and the
         last half ("middle").
       seed: what the source generates or carves off depends on it.
@@ -122,7 +125,8 @@ def load(
         key = _digest(name, hashes, spec, state_hash, max_length, truncate)
         arrays = cache.arrays(key)
         if arrays is None:
-            arrays = _encode_split(record, tokenizer_state, corpus, name, max_length, truncate)
+            kept = sys.maxsize if name == LENGTHS else max_length
+            arrays = _encode_split(record, tokenizer_state, corpus, name, kept, truncate)
             cache.write(key, _to_bytes(arrays))
         flat, offsets, counts = arrays
         splits[name] = Encoded(flat, offsets, _labels(split))
@@ -139,6 +143,7 @@ def load(
         source=corpus.resolved,
         statistics=statistics,
         texts={name: split.texts for name, split in corpus.splits.items()},
+        trained_length=corpus.trained_length,
     )
 
 
@@ -161,8 +166,7 @@ def encode_texts(
       ValueError: for a text without tokens, naming its index.
     """
     _check_policy(max_length, truncate)
-    encoded = _encode_all(tokenizer, state, texts, "text")
-    return [_truncated(ids, max_length, truncate) for ids in encoded]
+    return [_truncated(ids, max_length, truncate) for ids in _encode_all(tokenizer, state, texts, "text")]
 
 
 def content_hash(split: Split) -> str:

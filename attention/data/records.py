@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 PADDING, UNKNOWN = 0, 1  # token ids that mean the same in every tokenizer
+LENGTHS = "lengths"  # the split whose texts go on in length where those of training end; it is never truncated
 
 
 class Split(NamedTuple):
@@ -20,11 +21,12 @@ class Corpus(NamedTuple):
     """What a source loads.
 
     Attributes:
-      splits: "train", "validation" and, where there is one, "test".
+      splits: "train", "validation" and, where there are such, "test" and ``LENGTHS``.
       classes: the class names, in the order of the labels.
       baselines: accuracy, 0 to 1, of trivial rules on the test split (on validation where there is no labelled test).
       notes: lines for the user, for example that validation was carved off train.
       resolved: the source's spec with every path absolute, so that it means the same from another folder.
+      trained_length: the greatest length of train, in symbols with blanks between them; None where there is no ``LENGTHS``.
     """
 
     splits: dict[str, Split]
@@ -32,6 +34,7 @@ class Corpus(NamedTuple):
     baselines: dict[str, float]
     notes: tuple[str, ...]
     resolved: str
+    trained_length: int | None = None
 
 
 class Source(NamedTuple):

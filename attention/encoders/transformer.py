@@ -96,7 +96,9 @@ class Transformer(nn.Module):
             if layer == 0 and context.dropout is not None:
                 x = dropout(x, context.dropout, rng_dropout)
             inner = context._replace(
-                params=params, encoding_call=encoding_call, record=_prefixed(context.record, f"layer_{layer}")
+                params=params,
+                encoding_call=dataclasses.replace(encoding_call, layer=layer),
+                record=_prefixed(context.record, f"layer_{layer}"),
             )
             width = round(self.mlp * dims.model_dim)
             block = Block(self.mixer, width, self.activation, self.norm, self.gate, name=f"block_{layer}")

@@ -5,6 +5,7 @@ from collections.abc import Callable
 import jax
 import jax.numpy as jnp
 
+from attention.encodings._rows import by_rows
 from attention.records import Call
 
 
@@ -23,7 +24,7 @@ def relative(call: Call, T: int, S: int) -> jax.Array:
     return k_positions(call, S)[..., None, :] - q_positions(call, T)[..., :, None]
 
 
-def by_distance(call: Call, bias: Callable[[jax.Array], jax.Array]) -> jax.Array:
+def by_distance(call: Call, bias: Callable[[jax.Array], jax.Array], width: int = 0) -> jax.Array:
     """A bias ``[*#B N T S]`` that depends on the distance alone.
 
     Where positions count up by ones it is computed for the T + S - 1 distances there are, and not for every pair.
@@ -31,12 +32,14 @@ def by_distance(call: Call, bias: Callable[[jax.Array], jax.Array]) -> jax.Array
     Args:
       call: with positions.
       bias: of distances ``i - j``, query minus key, ``[*A]`` integers (floats where an encoding made them so), ``[*A N]``.
+      width: numbers that ``bias`` holds at once for a distance, where they are more than its result.
     """
     T, S = call.q_positions.shape[-1], call.k_positions.shape[-1]
     if call.consecutive is True:
         first = call.q_positions[..., 0] - call.k_positions[..., 0]
         return along_diagonals(jnp.moveaxis(bias(first[..., None] + jnp.arange(1 - S, T)), -1, -2), T, S)
-    return jnp.moveaxis(bias(-relative(call, T, S)), -1, -3)
+    distance = -relative(call, T, S)
+    return by_rows(lambda d: jnp.moveaxis(bias(d), -1, -3), distance, width=width * distance.size // T)
 
 
 def along_diagonals(values: jax.Array, T: int, S: int) -> jax.Array:

@@ -2,6 +2,7 @@
 
 import dataclasses
 from functools import reduce
+from typing import Any
 
 import jax
 
@@ -16,7 +17,7 @@ def combine(*encodings: Encoding) -> Encoding:
     Raises:
       ValueError: where two terms act before different blocks, which one hook cannot express.
     """
-    depths = {encoding.depth for encoding in encodings}
+    depths = {encoding.depth for encoding in encodings if encoding.embed is not Encoding().embed} or {0}
     if len(depths) > 1:
         raise ValueError(f"encodings that act before different blocks do not compose, got depths {sorted(depths)}")
 
@@ -73,6 +74,11 @@ def combine(*encodings: Encoding) -> Encoding:
             scores = e.modify(own, scores, q_features[i], k_features[i], rest[i], term(call, i))
         return scores
 
+    def where(params, q_features, k_features, rest, call):
+        found = [e.where(own, q_features[i], k_features[i], rest[i], term(call, i)) for i, e, own in terms(params)]
+        found = [each for each in found if each is not None]
+        return reduce(lambda a, b: a & b, found) if found else None
+
     def values(params, weights, call):
         found = [encoding.values(own, weights, term(call, i)) for i, encoding, own in terms(params)]
         found = [each for each in found if each is not None]
@@ -80,7 +86,6 @@ def combine(*encodings: Encoding) -> Encoding:
 
     reads: list[Reads] = [e.reads for e in encodings]
     lengths = [e.max_length for e in encodings if e.max_length is not None]
-    fixed = [length for length in lengths if isinstance(length, int)]
     return Encoding(
         init=init,
         positions=positions,
@@ -89,12 +94,22 @@ def combine(*encodings: Encoding) -> Encoding:
         rotate=rotate,
         bias=bias,
         modify=modify,
+        where=where,
         values=values,
         reads=most(*reads),
         rotates=any(e.rotates for e in encodings),
         terms=1 + sum(e.terms - 1 for e in encodings),
         needs_causal=any(e.needs_causal for e in encodings),
-        max_length=min(fixed) if fixed else ("dims" if lengths else None),
+        max_length=_shortest(lengths),
         extrapolates=all(e.extrapolates for e in encodings),
         depth=depths.pop(),
     )
+
+
+def _shortest(lengths: list[Any]) -> Any:
+    """The smallest table; where some have as many positions as the model, both limits."""
+    fixed = [length for each in lengths for length in (each if isinstance(each, tuple) else (each,)) if length != "dims"]
+    least = (min(fixed),) if fixed else ()
+    of_model = ("dims",) if any(each == "dims" or (isinstance(each, tuple) and "dims" in each) for each in lengths) else ()
+    limits = (*least, *of_model)
+    return limits if len(limits) > 1 else (limits[0] if limits else None)

@@ -1,18 +1,20 @@
-"""A penalty on the score proportional to the distance, with a fixed slope per head."""
+"""A penalty on the score proportional to the distance, with a slope per head, fixed or learned."""
 
 from typing import Literal
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Num
+from jaxtyping import Array, Bool, Float, Num
 
 from attention.encodings._positions import by_distance
-from attention.records import Encoding
+from attention.encodings._positive import softplus_inverse
+from attention.records import Encoding, no_params
 
-__all__ = ["alibi_bias", "alibi_slopes"]
+__all__ = ["alibi_bias", "alibi_sides", "alibi_slopes"]
 
 Form = Literal["symmetric", "asymmetric"]
+AnyForm = Literal["symmetric", "asymmetric", "split_heads", "learned", "learned_lr"]
 
 
 def alibi_slopes(num_heads: int) -> np.ndarray:
@@ -49,6 +51,7 @@ def alibi_bias(
     slopes: Float[Array, " N"],
     *,
     form: Form = "symmetric",
+    right: Float[Array, " N"] | None = None,
 ) -> Float[Array, "*#B N T S"]:
     """Linear bias, ``b_h(i, j) = -m_h |i - j|``, which is ALiBi's ``-m_h (i - j)`` wherever a causal mask allows.
 
@@ -57,6 +60,7 @@ def alibi_bias(
       k_positions: ``[*#B S]``.
       slopes: m, ``[N]``.
       form: ``'symmetric'``, or ``'asymmetric'``, which adds ``0.5 m_h`` for earlier keys (j < i) so that direction shows.
+      right: slopes ``[N]`` of later keys (j > i) where they have their own.
 
     Returns:
       float32 ``[*#B N T S]``, added after scaling.
@@ -68,22 +72,74 @@ def alibi_bias(
     Source: Press et al. 2021 (arXiv 2108.12409), eq. in section 3, causal. The paper has no bidirectional form; the symmetric
     one is DNABERT-2's and MosaicBERT's, the asymmetric one that of Ruoss et al. 2023 (arXiv 2305.16843).
     """
-    penalty = _penalty(q_positions[..., :, None] - k_positions[..., None, :], form)
-    return slopes[:, None, None] * penalty[..., None, :, :]
+    bias = _bias(q_positions[..., :, None] - k_positions[..., None, :], slopes, right, form == "asymmetric")
+    return jnp.moveaxis(bias, -1, -3)
 
 
-def _penalty(distance: jax.Array, form: Form) -> jax.Array:
+def _bias(distance: jax.Array, slopes: jax.Array, right: jax.Array | None, asymmetric: bool) -> jax.Array:
+    """Distances ``[*A]`` to biases ``[*A N]``."""
     penalty = -jnp.abs(distance).astype(jnp.float32)
-    return penalty + 0.5 * (distance > 0) if form == "asymmetric" else penalty
+    penalty = penalty + 0.5 * (distance > 0) if asymmetric else penalty
+    slope = slopes if right is None else jnp.where((distance < 0)[..., None], right, slopes)
+    return penalty[..., None] * slope
 
 
-def build(form: Form = "symmetric") -> Encoding:
-    """ALiBi with the slopes of the paper; use ``symmetric`` under a causal mask."""
+def alibi_sides(distance: Num[Array, "*A"], num_heads: int) -> Bool[Array, "*A N"]:
+    """Who sees whom where heads are split by side: ``Δ >= 0`` for the first half, ``Δ <= 0`` for the second.
+
+    Args:
+      distance: Δ = i - j, query minus key.
+      num_heads: N, an even number >= 2.
+
+    Returns:
+      bool ``[*A N]``: the first N/2 heads see the token itself and earlier ones, the others itself and later ones.
+
+    Raises:
+      ValueError: for an odd number of heads.
+
+    Example:
+      >>> attention.alibi_sides(jnp.array([-1, 0, 1]), 2)
+      [[False, True], [True, True], [True, False]]
+
+    Source: Press et al. 2021 (arXiv 2108.12409); the official repository's notes on encoders, "nonsymmetric".
+    """
+    if num_heads < 2 or num_heads % 2:
+        raise ValueError(f"heads split by side want an even number >= 2, got {num_heads}")
+    left = jnp.arange(num_heads) < num_heads // 2
+    return jnp.where(left, (distance >= 0)[..., None], (distance <= 0)[..., None])
+
+
+def build(form: AnyForm = "symmetric") -> Encoding:
+    """ALiBi, ``-m_h |Δ|`` with the slopes of the paper; its causal form is ``symmetric`` under a causal mask.
+
+    ``asymmetric`` adds half a slope for earlier keys. ``split_heads``: half of the heads see earlier keys alone and the others
+    later keys alone, each half with the paper's slopes for N/2 heads (which slopes is ours to say). ``learned`` has one slope
+    per head and layer, ``softplus(ρ_h)``, at the paper's at the start, and ``learned_lr`` one for earlier and one for later
+    keys. The paper is causal, and found no gain in learned slopes; the bidirectional forms are of later work.
+    Press et al. 2021 (arXiv 2108.12409), Ruoss et al. 2023 (arXiv 2305.16843), x-transformers for learned slopes.
+    """
+    learned = {"learned": ("slopes",), "learned_lr": ("left", "right")}.get(form, ())
+
+    def init(rng, dims):
+        if dims.layer is None:
+            return {}
+        return {name: softplus_inverse(jnp.asarray(alibi_slopes(dims.num_heads))) for name in learned}
 
     def prepare(params, x, query, key, call):
-        return (), (), jnp.asarray(alibi_slopes(query.shape[-2]))
+        """The slopes of earlier and of later keys, None where they are the same."""
+        N = query.shape[-2]
+        if learned:
+            found = [jax.nn.softplus(params[1][name]) for name in learned]
+            return (), (), (found[0], found[1] if len(found) > 1 else None)
+        slopes = np.tile(alibi_slopes(N // 2), 2) if form == "split_heads" and not N % 2 else alibi_slopes(N)
+        return (), (), (jnp.asarray(slopes), None)
 
     def bias(params, q_features, k_features, slopes, call):
-        return by_distance(call, lambda distance: _penalty(distance, form)[..., None] * slopes)
+        left, right = slopes
+        return by_distance(call, lambda distance: _bias(distance, left, right, form == "asymmetric"))
 
-    return Encoding(prepare=prepare, bias=bias, reads="block", extrapolates=True)
+    def where(params, q_features, k_features, slopes, call):
+        return by_distance(call, lambda distance: alibi_sides(distance, slopes[0].shape[0]))
+
+    encoding = Encoding(init=init if learned else no_params, prepare=prepare, bias=bias, reads="block", extrapolates=True)
+    return encoding._replace(where=where) if form == "split_heads" else encoding

@@ -2,10 +2,9 @@
 
 import jax
 import jax.numpy as jnp
-from jax.core import Tracer
 from jaxtyping import Array, Float, Int
 
-from attention.encodings._positions import q_positions
+from attention.encodings._tables import inside_table, nan_outside, table_positions
 from attention.records import Encoding
 
 __all__ = ["look_up_positions"]
@@ -30,12 +29,8 @@ def look_up_positions(table: Float[Array, "L D"], positions: Int[Array, "*B T"])
 
     Source: Gehring et al. 2017 (arXiv 1705.03122), Devlin et al. 2018 (arXiv 1810.04805).
     """
-    inside = (positions >= 0) & (positions < table.shape[0])
-    if not isinstance(inside, Tracer) and not inside.all():
-        outside = positions[~inside].ravel()[0]
-        raise ValueError(f"the table has {table.shape[0]} positions, got position {outside}")
-    rows = table[jnp.where(inside, positions, 0)]
-    return jnp.where(inside[..., None], rows, jnp.nan)
+    inside = inside_table(positions, table.shape[0])
+    return nan_outside(table[jnp.where(inside, positions, 0)], inside)
 
 
 def build(max_length: int | None = None) -> Encoding:
@@ -53,8 +48,7 @@ def build(max_length: int | None = None) -> Encoding:
 
     def embed(params, x, tokens, call):
         table = params[0]["table"]
-        if call.q_positions is None and x.shape[-2] > table.shape[0]:
-            raise ValueError(f"learned has {table.shape[0]} positions, got a sequence of {x.shape[-2]}")
-        return x + look_up_positions(table, q_positions(call, x.shape[-2])).astype(x.dtype)
+        positions = table_positions(call, x.shape[-2], table.shape[0], "learned")
+        return x + look_up_positions(table, positions).astype(x.dtype)
 
     return Encoding(init=init, embed=embed, max_length=max_length or "dims")

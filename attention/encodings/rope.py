@@ -1,18 +1,17 @@
 """Rotates queries and keys by angles proportional to their positions, so that q·k depends on the distance."""
 
-from typing import Literal
-
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Num
 
 from attention.encodings._angles import angles
+from attention.encodings._frequencies import Rescaled, Scaling, check_base, geometric
 from attention.encodings._positions import k_positions, q_positions
-from attention.records import Encoding
+from attention.encodings._rotations import Layout, turn
+from attention.records import Call, Encoding
 
-__all__ = ["rope"]
-
-Layout = Literal["interleaved", "half"]
+__all__ = ["rope", "rope_frequencies"]
 
 
 def rope(
@@ -22,6 +21,8 @@ def rope(
     base: float = 10000.0,
     fraction: float = 1.0,
     layout: Layout = "interleaved",
+    frequencies: np.ndarray | None = None,
+    gain: float = 1.0,
 ) -> Float[Array, "*B T N H"]:
     """Rotary positions: the pair t of channels is turned by ``φ = i · base^(-2t/R)``, t = 0 .. R/2-1.
 
@@ -33,12 +34,15 @@ def rope(
       base: > 0.
       fraction: share of the channels that is rotated, in (0, 1]; the first R = fraction · H, rounded, which must be even.
       layout: pairs are (2t, 2t+1) for ``'interleaved'`` (RoFormer, GPT-J), (t, t+R/2) for ``'half'`` (GPT-NeoX, Llama in HF).
+      frequencies: radians per position ``[R/2]`` in place of those of the base, as ``rope_frequencies`` gives them.
+      gain: what the rotated channels are multiplied by.
 
     Returns:
       ``[*B T N H]`` of the type of ``x``, computed in float32; the angle is exact to 1e-6 for every int32 position.
 
     Raises:
-      ValueError: for an odd number of rotated channels, a fraction outside (0, 1], or a base that is not positive.
+      ValueError: for an odd number of rotated channels, a fraction outside (0, 1], a base that is not positive, or frequencies
+        of another number or beside a base.
 
     Example:
       >>> attention.rope(jnp.ones((1, 1, 6)), jnp.array([3]))
@@ -47,35 +51,139 @@ def rope(
     Source: Su et al. 2021 (arXiv 2104.09864), eq. 15 and 34.
     """
     _check(base, fraction)
-    H = x.shape[-1]
-    R = round(fraction * H)
-    if R % 2 or R < 2:
-        raise ValueError(f"rope turns pairs of channels: fraction {fraction} of {H} is {R}, want an even number >= 2")
-    phi = angles(positions, base ** (-np.arange(0, R, 2, dtype=np.float64) / R))[..., :, None, :]
-    cos, sin = jnp.cos(phi), jnp.sin(phi)
-    turned, kept = x[..., :R].astype(jnp.promote_types(x.dtype, jnp.float32)), x[..., R:]
-    if layout == "interleaved":
-        first, second = turned[..., 0::2], turned[..., 1::2]
-    else:
-        first, second = turned[..., : R // 2], turned[..., R // 2 :]
-    pair = (first * cos - second * sin, first * sin + second * cos)
-    turned = jnp.stack(pair, axis=-1).reshape(turned.shape) if layout == "interleaved" else jnp.concatenate(pair, axis=-1)
-    return jnp.concatenate([turned.astype(x.dtype), kept], axis=-1)
+    R = _rotated(x.shape[-1], fraction)
+    if frequencies is None:
+        frequencies = geometric(R, base)
+    elif base != 10000.0 or np.shape(frequencies) != (R // 2,):
+        raise ValueError(f"frequencies take the place of base and want shape {(R // 2,)}, got {np.shape(frequencies)}")
+    return _turn(x, angles(positions, frequencies), gain, layout)
+
+
+def rope_frequencies(
+    dim: int,
+    *,
+    base: float = 10000.0,
+    scaling: Scaling = "none",
+    factor: float = 1.0,
+    train_length: int | None = None,
+    length: int | None = None,
+    beta_fast: float = 32.0,
+    beta_slow: float = 1.0,
+    truncate: bool = True,
+    low: float = 1.0,
+    high: float = 4.0,
+    factors: tuple[float, ...] = (),
+    attention_factor: float | None = None,
+) -> tuple[np.ndarray, float]:
+    """Frequencies ``θ_t = base^(-2t/d)`` scaled for texts s times as long as those of training, and the gain of q and k.
+
+    With s the ``factor``, L the ``train_length`` and n the ``length``:
+    ``none`` θ; ``pi`` θ/s; ``ntk`` θ of ``base·s^(d/(d-2))``; ``dynamic_ntk`` θ of ``base·(s·max(n, L)/L - (s-1))^(d/(d-2))``;
+    ``yarn`` ``θ[(1-γ) + γ/s]``, γ a ramp over t from 0 at c(``beta_fast``) to 1 at c(``beta_slow``), ``c(r) = d log(L/2πr) /
+    (2 log base)``, gain ``0.1 ln s + 1``; ``llama3`` ``θ[(1-σ)/s + σ]``, σ = (L/w - low)/(high - low) clipped to [0, 1], w the
+    wavelength 2π/θ; ``longrope`` ``θ_t/λ_t``, gain ``√(1 + ln s/ln L)``.
+
+    Args:
+      dim: d, the number of rotated channels, even.
+      base: > 0.
+      scaling: which of these.
+      factor: s >= 1.
+      train_length: L >= 2.
+      length: n, of ``dynamic_ntk`` alone; None for L.
+      beta_fast: turns within L above which a frequency stays; with it ``beta_slow``, below which it is divided by s.
+      beta_slow: see there.
+      truncate: whether the ends of yarn's ramp are rounded outwards, as in its own code; gpt-oss does not.
+      low: ``low_freq_factor`` of llama3.
+      high: ``high_freq_factor`` of llama3.
+      factors: λ, d/2 of them, found by a search.
+      attention_factor: the gain in place of yarn's or longrope's own.
+
+    Returns:
+      float64 ``[d/2]``, and the gain. With s = 1 all but ``longrope`` are ``none`` (``dynamic_ntk`` up to L).
+
+    Raises:
+      ValueError: for numbers out of range, an option that the scaling has no use for, or one that it needs and did not get.
+
+    Example:
+      >>> attention.rope_frequencies(4, scaling="pi", factor=2.0)[0]
+      [0.5, 0.005]
+
+    Source: pi Chen et al. 2023 (arXiv 2306.15595); ntk bloc97, dynamic_ntk emozilla 2023; yarn Peng et al. 2023 (arXiv
+    2309.00071); llama3 Llama Team 2024 (arXiv 2407.21783); longrope Ding et al. 2024 (arXiv 2402.13753).
+    Where no pair turns once within L, yarn divides all but the first, and not none as the ramp of its code does.
+    """
+    options = (scaling, factor, train_length, beta_fast, beta_slow, truncate, low, high, factors, attention_factor)
+    rescaled = _checked(base, 1.0, Rescaled(*options))
+    if length is not None and scaling != "dynamic_ntk":
+        raise ValueError(f"length is for scaling=dynamic_ntk, got scaling={scaling}")
+    R = _rotated(dim, 1.0)
+    return rescaled.frequencies(R, base, None, np.asarray(length or 0)), rescaled.gain(None)
+
+
+def _turn(x: jax.Array, phi: jax.Array, gain: float, layout: Layout) -> jax.Array:
+    phi = phi[..., :, None, :]
+    return turn(x, gain * jnp.cos(phi), gain * jnp.sin(phi), layout)
 
 
 def _check(base: float, fraction: float) -> None:
-    if not base > 0:
-        raise ValueError(f"base must be > 0, got {base}")
+    check_base(base)
     if not 0 < fraction <= 1:
         raise ValueError(f"fraction must be in (0, 1], got {fraction}")
 
 
-def build(base: float = 10000.0, fraction: float = 1.0, layout: Layout = "interleaved") -> Encoding:
-    """Rotary positions in every layer."""
+def _checked(base: float, fraction: float, rescaled: Rescaled) -> Rescaled:
     _check(base, fraction)
+    rescaled.check()
+    return rescaled
+
+
+def _rotated(dim: int, fraction: float) -> int:
+    R = round(fraction * dim)
+    if R % 2 or R < 2:
+        raise ValueError(f"rope turns pairs of channels: fraction {fraction} of {dim} is {R}, want an even number >= 2")
+    return R
+
+
+def build(
+    base: float = 10000.0,
+    fraction: float = 1.0,
+    layout: Layout = "interleaved",
+    scaling: Scaling = "none",
+    factor: float = 1.0,
+    train_length: int | None = None,
+    beta_fast: float = 32.0,
+    beta_slow: float = 1.0,
+    truncate: bool = True,
+    low: float = 1.0,
+    high: float = 4.0,
+    factors: tuple[float, ...] = (),
+    attention_factor: float | None = None,
+) -> Encoding:
+    """Rotary positions in every layer; ``rope(scaling=yarn, factor=8)`` scales them as ``rope_frequencies`` says.
+
+    ``train_length`` is by default the longest text of training. ``dynamic_ntk`` counts the valid keys of each example.
+    """
+    options = (scaling, factor, train_length, beta_fast, beta_slow, truncate, low, high, factors, attention_factor)
+    rescaled = _checked(base, fraction, Rescaled(*options))
 
     def rotate(params, query, key, call):
-        turn = lambda x, positions: rope(x, positions, base=base, fraction=fraction, layout=layout)
-        return turn(query, q_positions(call, query.shape[-3])), turn(key, k_positions(call, key.shape[-3]))
+        R, S = _rotated(query.shape[-1], fraction), key.shape[-3]
+        lengths, row = _lengths(rescaled, call, S)
+        frequencies, gain = rescaled.frequencies(R, base, call.max_length, lengths), rescaled.gain(call.max_length)
+        at = lambda positions: angles(positions, frequencies, row)
+        return (
+            _turn(query, at(q_positions(call, query.shape[-3])), gain, layout),
+            _turn(key, at(k_positions(call, S)), gain, layout),
+        )
 
-    return Encoding(rotate=rotate, rotates=True)
+    return Encoding(rotate=rotate, rotates=True, extrapolates=scaling != "none")
+
+
+def _lengths(rescaled: Rescaled, call: Call, S: int) -> tuple[np.ndarray, jax.Array | None]:
+    """The lengths there need be frequencies for, and which of them each example ``[*#B]`` has; None where there is one."""
+    if rescaled.scaling != "dynamic_ntk" or call.k_valid is None:
+        return np.asarray(S), None
+    shortest = rescaled.trained(call.max_length)
+    if shortest >= S:
+        return np.asarray(S), None
+    return np.arange(shortest, S + 1), jnp.maximum(jnp.sum(call.k_valid, axis=-1) - shortest, 0)

@@ -2,9 +2,9 @@
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Int
 
-from attention.encodings._positions import relative
+from attention.encodings._rows import by_rows
 from attention.records import Encoding
 
 __all__ = ["clipped_distance"]
@@ -53,17 +53,20 @@ def build(max_distance: int = 16, values: bool = True) -> Encoding:
         wide = query.astype(jnp.promote_types(query.dtype, jnp.float32))
         return jnp.einsum("...tnh,rh->...tnr", wide, params[1]["keys"]) * call.scale, (), ()
 
-    # A matrix product with one-hot rows takes the place of a gather: its gradient is a product too, not a scatter.
-    def one_hot(call) -> Float[Array, "*#B t s R"]:
-        T, S = call.q_positions.shape[-1], call.k_positions.shape[-1]
-        return jax.nn.one_hot(clipped_distance(relative(call, T, S), max_distance), rows)
+    # A product with one-hot rows takes the place of a gather: its gradient is a product too, not a scatter. Some queries at a
+    # time, it is as fast on a CPU as all at once, and twice as fast as a gather.
+    def with_one_hot(equation: str, x: jax.Array, call) -> jax.Array:
+        """The product of ``x [... N T A]`` with the rows of the tables of all pairs, ``[*#B T S R]``."""
+        i, j = call.q_positions[..., :, None], call.k_positions[..., None, :]
+        product = lambda x, i: jnp.einsum(equation, x, jax.nn.one_hot(clipped_distance(j - i, max_distance), rows))
+        return by_rows(product, x, i, width=rows * j.size)
 
     def bias(params, q_features, k_features, rest, call):
-        return jnp.einsum("...tnr,...tsr->...nts", q_features, one_hot(call))
+        return with_one_hot("...ntr,...tsr->...nts", jnp.swapaxes(q_features, -3, -2), call)
 
     def add_values(params, weights, call):
-        per_row = jnp.einsum("...nts,...tsr->...tnr", weights, one_hot(call))
-        return jnp.einsum("...tnr,rh->...tnh", per_row, params[1]["values"])
+        per_row = with_one_hot("...nts,...tsr->...ntr", weights, call)
+        return jnp.einsum("...ntr,rh->...tnh", per_row, params[1]["values"])
 
     encoding = Encoding(init=init, prepare=prepare, bias=bias, reads="block")
     return encoding._replace(values=add_values, reads="rows") if values else encoding

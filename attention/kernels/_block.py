@@ -77,7 +77,9 @@ def allowed(problem: Problem) -> jax.Array | None:
     """The mask of the block, ``[*#B #N #t #s]``: who may attend to whom, or None where everyone may."""
     call = problem.call
     lengths = (problem.query.shape[-3], problem.key.shape[-3])
-    masks = [problem.where, problem.parts.mask.apply(call, lengths)]
+    prepared = (problem.q_features, problem.k_features, problem.rest)
+    of_encoding = problem.parts.encoding.where(problem.params["encoding"], *prepared, problem.encoding_call)
+    masks = [problem.where, of_encoding, problem.parts.mask.apply(call, lengths)]
     if call.k_valid is not None:
         masks.append(call.k_valid[..., None, None, :])
     if call.q_valid is not None and problem.parts.normalizer.reads == "all":

@@ -7,6 +7,7 @@ members.
 
 import dataclasses
 import functools
+import sys
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -18,13 +19,14 @@ from attention import variants
 from attention.data import dataset
 from attention.data.batches import evaluation_batches
 from attention.data.dataset import Encoded
-from attention.data.records import Tokenizer
-from attention.model import classifier
-from attention.training import checkpoints, config, metrics
+from attention.data.records import LENGTHS, Tokenizer
+from attention.model import classifier, longest_text
+from attention.training import by_length, checkpoints, config, metrics
 from attention.training.run import DataRecord, RunDirectory
 from attention.training.state import Axis, over_members, resolve_axis
 
 BEST = "best"
+LONGER = 4  # padded lengths beside those of training, at most
 
 
 @functools.partial(jax.jit, static_argnames=("model", "axis"))
@@ -77,16 +79,44 @@ def predict_logits(
 
 
 def run_logits(model: Any, params: Any, encoded: Encoded, settings: config.Config, record: DataRecord) -> np.ndarray:
-    """``predict_logits`` as a run evaluates: batches, lengths, axis and seed of its config and data."""
+    """``predict_logits`` as a run evaluates: batches, lengths, axis and seed of its config and data.
+
+    Texts longer than those of training are padded to at most ``LONGER`` more lengths, evenly spaced.
+    """
+    trained, longest = record.bucket_lengths[-1], int(encoded.lengths.max())
+    limit = longest_text(model) or sys.maxsize
+    spaced = (trained - (trained - longest) * k // LONGER for k in range(1, LONGER + 1) if longest > trained)
     return predict_logits(
         model,
         params,
         encoded,
         batch_size=settings.training.batch_size // settings.training.accumulation,
-        bucket_lengths=record.bucket_lengths,
+        bucket_lengths=(*record.bucket_lengths, *(min(-(-length // 8) * 8, limit) for length in spaced)),
         axis=settings.cohort.axis,
         seed=settings.data.seed,
     )
+
+
+def run_by_length(
+    model: Any, params: Any, data: dataset.Dataset, settings: config.Config, record: DataRecord, known: Sequence[bool]
+) -> dict[str, Any] | None:
+    """Accuracy by length of each member, as ``by_length.report`` has it; None where the source has no such texts.
+
+    Args:
+      params: with a leading axis of members.
+      data: with a split ``LENGTHS``.
+      known: whether each member has been validated.
+    """
+    if data.trained_length is None:
+        return None
+    encoded = data.splits[LENGTHS]
+    defined = encoded.lengths <= (longest_text(model) or sys.maxsize)
+    correct = np.zeros((len(known), len(encoded)), bool)
+    if defined.any():
+        some = by_length.only(encoded, defined)
+        correct[:, defined] = metrics.predictions(run_logits(model, params, some, settings, record)) == some.labels
+    lengths = np.array([len(text.split()) for text in data.texts[LENGTHS]])
+    return by_length.report(correct, lengths, defined, trained_length=data.trained_length, known=known)
 
 
 def build_model(settings: config.Config, *, vocab_size: int, num_classes: int) -> Any:
@@ -188,8 +218,8 @@ class Trained(NamedTuple):
         """
         return self.score(self.examples(split, data), split)
 
-    def examples(self, split: str, data: str | None = None) -> Examples:
-        """The examples that ``evaluate`` scores; their labels may be missing."""
+    def load_data(self, data: str | None = None) -> dataset.Dataset:
+        """The data recorded in the run, verified, or that of another source; its classes are those of the source."""
         wanted = self.settings.data
         loaded = dataset.load(
             self.data.source if data is None else data,
@@ -204,6 +234,16 @@ class Trained(NamedTuple):
                 dataset.verify_hashes(loaded.hashes, self.data.hashes)
             except ValueError as error:
                 raise ValueError(f"{self.data.source} has changed since {self.run.path} was trained: {error}") from None
+        return loaded
+
+    def accuracy_by_length(self, loaded: dataset.Dataset) -> dict[str, Any] | None:
+        """Training's report of accuracy by length, of what ``load_data`` returns; None where the source has none."""
+        known = [step is not None for step in self.meta["steps"]]
+        return run_by_length(self.model, self.params, loaded, self.settings, self.data, known)
+
+    def examples(self, split: str, data: str | dataset.Dataset | None = None) -> Examples:
+        """The examples that ``evaluate`` scores; their labels may be missing. ``data`` may be loaded already."""
+        loaded = data if isinstance(data, dataset.Dataset) else self.load_data(data)
         if split not in loaded.splits:
             near = variants.nearest(split, loaded.splits)
             raise ValueError(f"{loaded.source} has no split {split!r}{near}; splits: {', '.join(loaded.splits)}")

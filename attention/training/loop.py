@@ -10,11 +10,11 @@ import jax
 import jax.numpy as jnp
 
 from attention.model import kernel_choice
+from attention.training import by_length, finetune, prepare, result
 from attention.training import course as courses
-from attention.training import finetune, prepare, result
 from attention.training.config import Config, member_values, to_dict
 from attention.training.course import Batches, Course, Setting
-from attention.training.evaluate import build_model, run_logits
+from attention.training.evaluate import build_model, run_by_length, run_logits
 from attention.training.instruments import Clock, Trace, signals
 from attention.training.metrics import evaluate_logits
 from attention.training.progress import Progress
@@ -168,7 +168,7 @@ def _due(setting: Setting, course: Course, *, interrupted: bool) -> tuple[bool, 
 
 
 def _finish(setting: Setting, course: Course) -> dict[str, Any]:
-    """Evaluates the best weights of each member on test and writes the result."""
+    """Evaluates the best weights of each member on test, and by length, and writes the result."""
     data, config = setting.data, setting.config
     test = data.splits.get("test")
     labelled = test is not None and bool((test.labels >= 0).all())
@@ -189,6 +189,11 @@ def _finish(setting: Setting, course: Course) -> dict[str, Any]:
         }
         for record, scores in zip(course.records, tested)
     ]
+    known = [record.best is not None for record in course.records]
+    lengths = run_by_length(setting.model, course.best, data, config, setting.record, known)
+    if lengths is not None:
+        title = f"{config.data.source}, encoding {config.model.encoding}"
+        by_length.plot(lengths, setting.run.by_length, title=title, baselines=data.baselines)
     device = jax.devices()[0]
     split = "test" if labelled else "validation"
     finished = {
@@ -197,6 +202,7 @@ def _finish(setting: Setting, course: Course) -> dict[str, Any]:
         "members": members,
         "summary_split": split,
         "summary": result.summary([member[split] for member in members]),
+        "by_length": lengths,
         "parameters": sum(leaf.size for leaf in jax.tree.leaves(course.best)) // len(members),
         "steps": course.step,
         "train_seconds": course.train_seconds,

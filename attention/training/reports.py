@@ -10,7 +10,7 @@ import numpy as np
 
 from attention import variants
 from attention.data.sources import _tables
-from attention.training import evaluate
+from attention.training import by_length, evaluate
 from attention.training.evaluate import Evaluation, Examples, Predictions, Trained
 from attention.training.run import write_text_atomic
 
@@ -53,13 +53,15 @@ def report(
     target = _writable(out)
     trained = evaluate.load(workdir)
     sections = [*trained.notes, _headline(trained)]
-    split = split or "test"
+    split, lengths = split or "test", None
     if texts:
         examples = trained.encode(texts)
     elif file is not None:
         examples, split = read_file(trained, Path(file)), file
     else:
-        examples = trained.examples(split, data)
+        loaded = trained.load_data(data)
+        examples = trained.examples(split, loaded)
+        lengths = trained.accuracy_by_length(loaded) if data is None and split == "test" else None
     labelled = bool((examples.encoded.labels >= 0).any())
     if not (labelled or texts or target):
         raise ValueError(f"{split} has no labels to score; give --out=FILE.tsv for the predictions")
@@ -67,6 +69,7 @@ def report(
         evaluation = trained.score(examples, split)
         predictions = evaluation.predictions
         sections.append(format_evaluation(trained, evaluation))
+        sections += [] if lengths is None else [by_length.table(lengths)]
     else:
         predictions = trained.predictions(trained.logits(examples))
         sections.append(format_predictions(texts, predictions) if texts else f"{split} has no labels: no scores")

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from attention.training import by_length
 from attention.training.metrics import summarize
 from attention.training.progress import duration
 
@@ -16,7 +17,7 @@ def summary(scores: Sequence[Mapping[str, float] | None]) -> dict[str, dict[str,
 
 
 def table(result: Mapping[str, Any]) -> str:
-    """The result as lines of text: a row per member, the mean with its 95 % Student-t interval, baselines, cost."""
+    """The result as lines of text: a row per member, the mean with its 95 % Student-t interval, baselines, cost, lengths."""
     split = result["summary_split"]
     heads = ["seed", "best step", "validation acc", f"{split} acc", f"{split} F1", f"{split} nll", f"{split} ece", ""]
     rows = [heads]
@@ -38,6 +39,8 @@ def table(result: Mapping[str, Any]) -> str:
     lines += [f"baseline {name}: {100 * value:.2f}" for name, value in result["baselines"].items()]
     cost = f"{result['parameters']:,} parameters, trained in {duration(result['train_seconds'])}"
     lines.append(f"{cost} at {result['examples_per_second']:.0f} examples/s on {result['device']} ({result['kernel']})")
+    if result.get("by_length") is not None:  # runs of before have none
+        lines += ["", by_length.table(result["by_length"])]
     return "\n".join(lines)
 
 

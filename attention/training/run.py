@@ -8,6 +8,7 @@
               tokenizer/        the tokenizer as trained
               checkpoints/      step-*: the last ones; best-*: the best weights of each member
               metrics.jsonl     one JSON object per line, of training or of a validation
+              by_length.png     accuracy by length, where the source has texts for it
               result.json       written last: a run that has it is finished
 
 JSON files are written aside, fsynced and renamed. Numbers that are not finite become null, which is what JSON has.
@@ -73,6 +74,7 @@ class RunDirectory:
         self.tokenizer = self.path / "tokenizer"
         self.checkpoints = self.path / "checkpoints"
         self.metrics = self.path / "metrics.jsonl"
+        self.by_length = self.path / "by_length.png"
         self.result = self.path / "result.json"
 
     def __repr__(self) -> str:

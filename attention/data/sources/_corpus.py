@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 
 from attention import variants
-from attention.data.records import Corpus, Split
+from attention.data.records import LENGTHS, Corpus, Split
 from attention.variants import nearest
 
 # The streams a seed is split into; a new use takes a new number, so that no two ever share their draws.
-CARVE_STREAM, LISTOPS_STREAM = 1, 2
+CARVE_STREAM, LISTOPS_STREAM, LENGTHS_STREAM = 1, 2, 3
 
 
 def expand(path: str) -> Path:
@@ -158,5 +158,6 @@ def corpus(
             *notes,
         )
         train = _rows(train, kept)
-    ordered = {"train": train, "validation": rest["validation"]} | ({"test": rest["test"]} if "test" in rest else {})
+    others = {name: rest[name] for name in ("validation", "test", LENGTHS) if name in rest}
+    ordered = {"train": train, **others}
     return Corpus(ordered, classes, {"majority": majority(ordered)}, notes, resolved)

@@ -10,6 +10,9 @@ fewer than ``min_length`` or more than ``max_length`` tokens, or seen before in 
 So far this is the published process (``operator_share=0.25``, ``max_args=5``, ``max_depth=20``, where a lone digit could
 be drawn too; the Long Range Arena has ``max_args=10``, ``max_depth=10`` and 500 to 2000 tokens). The splits have streams
 of their own and are drawn in the order test, validation, train: another size of train changes neither of the others.
+The split ``lengths`` goes on where they end: its lengths are spread evenly from ``min_length`` to ``test_length``, over
+those that the process can give, and of each length expressions are as likely as the process makes them. It may repeat
+expressions of the others, where there are few of a length.
 
 MED is the median; of an even number of arguments it is the mean of the two in the middle, rounded down, as in the
 published code. Make it harder by longer and deeper expressions and more arguments, easier by leaving out operators (SM is
@@ -17,12 +20,13 @@ the hardest). With ``min_length`` above ``max_args`` + 2 no expression is withou
 """
 
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
-from attention.data.records import Corpus, Source, Split
-from attention.data.sources import _corpus
+from attention.data.records import LENGTHS, Corpus, Source, Split
+from attention.data.sources import _corpus, _lengths
+from attention.data.sources._conditioned import Conditioned
 from attention.variants import nearest
 
 __all__ = ["evaluate", "expressions", "root_operator"]
@@ -203,12 +207,14 @@ def build(
     max_args: int = 5,
     operator_share: float = 0.25,
     operators: tuple[str, ...] = tuple(OPERATORS),
+    lengths: int = 2_000,
+    test_length: int | None = None,
     data_dir: str | None = None,
 ) -> Source:
     """Generated ListOps, prepared once per set of options and seed as a TFDS data set.
 
     Args:
-      train: examples, at least 1; the splits share none.
+      train: examples, at least 1; train, validation and test share none.
       validation: at least 1.
       test: at least 1.
       min_length: tokens, at least 4, the length of ``[MIN 1 2 ]``.
@@ -217,16 +223,18 @@ def build(
       max_args: arguments of an operator, at least 2.
       operator_share: probability that an argument is an operator, 0 to 1.
       operators: some of MIN, MAX, MED, SM.
+      lengths: examples of the split ``lengths``; 0 for no such split.
+      test_length: tokens at most in ``lengths``, at least ``max_length``; None for five times ``max_length``.
       data_dir: where TFDS keeps its data sets; None for ``$TFDS_DATA_DIR``, else ``~/tensorflow_datasets``.
 
     Raises:
       ValueError: for an option out of range; ``load`` where the options allow too few expressions.
     """
-    sizes = {"test": test, "validation": validation, "train": train}
+    sizes = _lengths.Sizes(train, validation, test, lengths, min_length, max_length, test_length)
     options = Options(min_length, max_length, max_depth, max_args, operator_share, operators)
     _check(sizes, options)
     folder = None if data_dir is None else _corpus.expand(data_dir)
-    spec = _corpus.resolved("listops", train=train, validation=validation, test=test, **options._asdict(), data_dir=folder)
+    spec = _corpus.resolved("listops", **{**options._asdict(), **sizes._asdict()}, data_dir=folder)
 
     def load(seed: int) -> Corpus:
         return _load(sizes, options, folder, seed, spec)
@@ -234,13 +242,11 @@ def build(
     return Source(load)
 
 
-def _check(sizes: dict[str, int], options: Options) -> None:
-    floors = {"min_length": 4, "max_length": options.min_length, "max_depth": 1, "max_args": 2}
-    values: dict[str, Any] = options._asdict()
-    for name, floor in {**dict.fromkeys(sizes, 1), **floors}.items():
-        value = {**sizes, **values}[name]
-        if value < floor:
-            raise ValueError(f"{name} must be at least {floor}, got {value}")
+def _check(sizes: _lengths.Sizes, options: Options) -> None:
+    _lengths.check(sizes, 4)
+    for name, floor in (("max_depth", 1), ("max_args", 2)):
+        if getattr(options, name) < floor:
+            raise ValueError(f"{name} must be at least {floor}, got {getattr(options, name)}")
     if not 0 <= options.operator_share <= 1:
         raise ValueError(f"operator_share must be 0 to 1, got {options.operator_share!r}")
     for name in options.operators:
@@ -250,15 +256,17 @@ def _check(sizes: dict[str, int], options: Options) -> None:
         raise ValueError(f"operators must be one or more of {', '.join(OPERATORS)}, none twice")
 
 
-def _load(sizes: dict[str, int], options: Options, folder: Path | None, seed: int, spec: str) -> Corpus:
+def _load(sizes: _lengths.Sizes, options: Options, folder: Path | None, seed: int, spec: str) -> Corpus:
     from attention.data.sources import _builder
 
     def rows() -> dict[str, tuple[list[str], list[int]]]:
         seen: set[str] = set()
         texts = {
-            name: expressions(count, options, seed=seed, stream=stream, seen=seen)
-            for stream, (name, count) in enumerate(sizes.items())
+            name: expressions(getattr(sizes, name), options, seed=seed, stream=stream, seen=seen)
+            for stream, name in enumerate(("test", "validation", "train"))
         }
+        if sizes.lengths:
+            texts[LENGTHS] = expressions_of_lengths(sizes, options, seed=seed, stream=3)
         return {name: (drawn, [evaluate(text) for text in drawn]) for name, drawn in texts.items()}
 
     splits = _builder.load(
@@ -273,17 +281,23 @@ def _load(sizes: dict[str, int], options: Options, folder: Path | None, seed: in
     )
     corpus = _corpus.corpus(splits, tuple(_DIGITS), seed=seed, resolved=spec)
     baselines = {**corpus.baselines, "root_operator": _root_operator_accuracy(corpus.splits)}
-    return corpus._replace(baselines=baselines)
+    return corpus._replace(baselines=baselines, trained_length=sizes.max_length if sizes.lengths else None)
 
 
-def _config(sizes: dict[str, int], options: Options, seed: int) -> str:
+def expressions_of_lengths(sizes: _lengths.Sizes, options: Options, *, seed: int, stream: int) -> list[str]:
+    """The expressions of the split ``lengths``, rising in length."""
+    process = Conditioned(options, _lengths.longest(sizes))
+    possible = np.flatnonzero(process.likelihood)
+    chosen = _lengths.spread(possible[possible >= sizes.min_length], sizes.lengths)
+    rng = _lengths.Draws(seed, _corpus.LISTOPS_STREAM, stream)
+    return [" ".join(process.draw(int(length), rng)) for length in chosen]
+
+
+def _config(sizes: _lengths.Sizes, options: Options, seed: int) -> str:
     """The folder name of a set: every option and the seed, so that no two sets meet on disk."""
-    counts = "x".join(str(sizes[name]) for name in ("train", "validation", "test"))
     names = "-".join(options.operators)
-    return (
-        f"seed{seed}-n{counts}-length{options.min_length}to{options.max_length}-depth{options.max_depth}"
-        f"-args{options.max_args}-share{options.operator_share!r}-{names}"
-    )
+    drawn = f"depth{options.max_depth}-args{options.max_args}-share{options.operator_share!r}-{names}"
+    return f"{_lengths.folder_name(sizes, seed)}-{drawn}"
 
 
 def _root_operator_accuracy(splits: dict[str, Split]) -> float:

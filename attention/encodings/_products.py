@@ -1,0 +1,134 @@
+"""Products of queries, or of keys, with a row per distance: found without a row for every pair."""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.core import Tracer
+
+from attention.encodings._angles import angles
+from attention.records import Call
+
+PIECES = 4  # fewer multiply more that is thrown away, more cost time to put together
+
+
+def widen(x: jax.Array) -> jax.Array:
+    """Queries or keys in at least float32, the type all scores are computed in."""
+    return x.astype(jnp.promote_types(x.dtype, jnp.float32))
+
+
+class Rows(NamedTuple):
+    """A row per distance.
+
+    Attributes:
+      values: ``[R N H]``, of the distances first, first + 1, ...
+      first: an integer array without axes.
+    """
+
+    values: jax.Array
+    first: jax.Array
+
+
+def rows_between(own: jax.Array, other: jax.Array, rows: Callable[[jax.Array], jax.Array]) -> Rows:
+    """The rows of all T + S - 1 distances ``other - own`` between positions that count up by ones.
+
+    Args:
+      own: positions ``[*#B T]`` of what is to be multiplied, alike for all examples.
+      other: positions ``[*#B S]`` of the other side.
+      rows: of distances ``[R]``, ``[R N H]``.
+    """
+    T, S = own.shape[-1], other.shape[-1]
+    first = _first(own, other)
+    return Rows(rows(first + jnp.arange(T + S - 1)), first)
+
+
+def _first(own: jax.Array, other: jax.Array) -> jax.Array:
+    return other.ravel()[0] - own.ravel()[0] - (own.shape[-1] - 1)
+
+
+def times_rows(x: jax.Array, rows: Rows, own: jax.Array, other: jax.Array) -> jax.Array:
+    """``x_i · row(other_j - own_i)`` of any block, ``[*B t N H]`` to ``[*B N t s]``.
+
+    Products with the distances there are, shifted into place by reading them with rows one shorter: no pair has a row of its
+    own. Queries go in pieces, for t of them meet t + s distances, each s of them.
+    """
+    t, s = own.shape[-1], other.shape[-1]
+    # A kernel fills up its last block with queries whose distances have no rows; what they get is cut off again.
+    padded = jnp.pad(rows.values, ((t, s + 1), (0, 0), (0, 0)))
+    here = jax.lax.dynamic_slice_in_dim(padded, _first(own, other) - rows.first + t, t + s)
+    size = -(-t // PIECES)
+    pieces = [(start, min(start + size, t)) for start in range(0, t, size)]
+    found = [_shifted(x[..., start:stop, :, :], here[t - stop : t - start + s]) for start, stop in pieces]
+    return jnp.concatenate(found, axis=-2)
+
+
+def _shifted(x: jax.Array, rows: jax.Array) -> jax.Array:
+    """``[*B t N H]`` times ``[t+s N H]``, entry (i, j) with row ``j - i + t - 1``: ``[*B N t s]``."""
+    products = jnp.einsum("...tnh,rnh->...ntr", x, rows)
+    *lead, t, width = products.shape
+    flat = products.reshape(*lead, t * width)[..., t - 1 : t - 1 + t * (width - 1)]
+    return flat.reshape(*lead, t, width - 1)[..., : width - t]
+
+
+def pick(products: jax.Array, index: jax.Array) -> jax.Array:
+    """Entry ``index [*#B t s]`` of every row of ``products [*B t N R]``, ``[*B N t s]``."""
+    products = jnp.moveaxis(products, -2, -3)
+    index = index[..., None, :, :]
+    return jnp.take_along_axis(products, index.reshape((1,) * (products.ndim - index.ndim) + index.shape), axis=-1)
+
+
+def turn(x: jax.Array, positions: jax.Array, base: float = 10000.0) -> jax.Array:
+    """What times the sinusoid of position j is ``x · R_{i-j}``: sinusoids of sums are products of sinusoids.
+
+    Args:
+      x: ``[*B T N D]``, D even, to be multiplied with sinusoids ``R``, all sines and then all cosines.
+      positions: i, ``[*#B T]``.
+      base: of the frequencies ``base^(-2t/D)``.
+    """
+    D = x.shape[-1]
+    phi = angles(positions, base ** (-np.arange(0, D, 2, dtype=np.float64) / D))[..., None, :]
+    sin, cos = jnp.sin(phi), jnp.cos(phi)
+    of_sin, of_cos = x[..., : D // 2], x[..., D // 2 :]
+    return jnp.concatenate([of_cos * sin - of_sin * cos, of_sin * sin + of_cos * cos], axis=-1)
+
+
+def check_even(name: str, what: str, size: int) -> None:
+    """Refuses an odd number of channels, which sines and cosines cannot share."""
+    if size % 2:
+        raise ValueError(f"{name} has as many sines as cosines: {what} must be even, got {size}")
+
+
+def check_whole(name: str, *positions: jax.Array) -> None:
+    """Refuses positions that are no whole numbers, for which a table has no row."""
+    for each in positions:
+        if jnp.issubdtype(each.dtype, jnp.floating):
+            raise ValueError(f"{name} has a row per whole number, got positions of type {each.dtype}")
+
+
+def both_valid(call: Call) -> jax.Array | bool:
+    """Which pairs are of text on both sides, ``[*#B #t #s]``; True where nothing is padding."""
+    rows = True if call.q_valid is None else call.q_valid[..., :, None]
+    columns = True if call.k_valid is None else call.k_valid[..., None, :]
+    return rows & columns
+
+
+def check_range(name: str, length: int, found: jax.Array, wanted: jax.Array | bool, what: str) -> None:
+    """Refuses numbers that are ``wanted`` and outside ``[0, length)``, where they are concrete."""
+    outside = ((found < 0) | (found >= length)) & wanted
+    if not isinstance(outside, Tracer) and outside.any():
+        raise ValueError(f"{name} has {length} positions, got {what} {jnp.broadcast_to(found, outside.shape)[outside][0]}")
+
+
+def check_length(name: str, table: int, length: int) -> None:
+    """Refuses a sequence longer than the table."""
+    if length > table:
+        raise ValueError(f"{name} has {table} positions, got a sequence of {length}")
+
+
+def table_length(name: str, max_length: int | None) -> int:
+    """L, the longest sequence; raises ValueError where nobody said how long that is."""
+    if max_length is None:
+        raise ValueError(f"{name} needs Dims.max_length, the longest sequence")
+    return max_length

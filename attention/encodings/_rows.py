@@ -1,0 +1,31 @@
+"""Functions of all pairs of a query and a key that hold more numbers for a pair than its scores: some rows at a time."""
+
+from collections.abc import Callable
+
+import jax
+import jax.numpy as jnp
+
+ELEMENTS = 2**22  # numbers held at once, 16 MiB of float32
+
+
+def by_rows(function: Callable[..., jax.Array], *arrays: jax.Array, width: int) -> jax.Array:
+    """``function(*arrays)``, of blocks of rows where all of them would hold too much; recomputed in the backward pass.
+
+    Args:
+      function: of arrays with t rows, ``[... t A]``, to one ``[... t B]``; every row for itself.
+      arrays: ``[... T A]``.
+      width: numbers that ``function`` holds for a row.
+    """
+    T = arrays[0].shape[-2]
+    count = -(-T // max(1, ELEMENTS // max(width, 1)))
+    if count <= 1:
+        return function(*arrays)
+    rows = -(-T // count)
+
+    def split(x):
+        padded = jnp.pad(x, [(0, 0)] * (x.ndim - 2) + [(0, rows * count - T), (0, 0)])
+        return jnp.moveaxis(padded.reshape(*x.shape[:-2], count, rows, x.shape[-1]), -3, 0)
+
+    blocks = jax.lax.map(jax.checkpoint(lambda given: function(*given)), tuple(map(split, arrays)))
+    joined = jnp.moveaxis(blocks, 0, -3)
+    return joined.reshape(*joined.shape[:-3], rows * count, joined.shape[-1])[..., :T, :]

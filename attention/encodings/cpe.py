@@ -1,0 +1,72 @@
+"""A convolution over neighbouring tokens, added to the states after the first block."""
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float
+
+from attention.encodings._embeddings import put
+from attention.records import Encoding
+
+__all__ = ["depthwise_convolution"]
+
+
+def depthwise_convolution(
+    x: Float[Array, "*B T D"],
+    kernel: Float[Array, "W D"],
+    bias: Float[Array, " D"],
+    *,
+    valid: Bool[Array, "*#B T"] | None = None,
+    causal: bool = False,
+) -> Float[Array, "*B T D"]:
+    """Each channel convolved by itself, ``y_i = Σ_o w_o ⊙ x_{i+o} + b`` with o = -(W-1)/2 .. (W-1)/2, and zeros outside.
+
+    Args:
+      x: states ``[*B T D]``; neighbours are neighbours of the array.
+      kernel: w, ``[W D]``, the earliest neighbour first.
+      bias: b, ``[D]``.
+      valid: False where x is to count as zero, ``[*#B T]``.
+      causal: whether to read earlier tokens alone, o = -(W-1) .. 0.
+
+    Returns:
+      ``[*B T D]`` in at least float32.
+
+    Raises:
+      ValueError: for a kernel of even width.
+
+    Example:
+      >>> attention.depthwise_convolution(jnp.array([[1.0], [2.0], [4.0]]), jnp.array([[1.0], [0.0], [-1.0]]), jnp.zeros(1))
+      [[-2.0], [-3.0], [2.0]]
+
+    Source: Chu et al. 2021 (arXiv 2102.10882), section 3.2, for sequences.
+    """
+    W, T = kernel.shape[0], x.shape[-2]
+    if W % 2 == 0:
+        raise ValueError(f"a kernel centred on its token has an odd width, got {W}")
+    x = x.astype(jnp.promote_types(x.dtype, jnp.float32))
+    x = x if valid is None else jnp.where(valid[..., None], x, 0.0)
+    before = W - 1 if causal else W // 2
+    padded = jnp.pad(x, [(0, 0)] * (x.ndim - 2) + [(before, W - 1 - before), (0, 0)])
+    # Shifted products, which XLA joins in one loop: its grouped convolution is slow on CPUs.
+    return sum(padded[..., o : o + T, :] * kernel[o] for o in range(W)) + bias
+
+
+def build(width: int = 3, causal: bool = False) -> Encoding:
+    """Conditional positions, ``x + conv(x)`` after block 1, with padding as zeros.
+
+    A kernel ``[width D]``, N(0, width^-½) at the start, and a bias, 0. It reads neighbours in the array, whatever positions
+    they are given. The causal form is ours, for causal models. Chu et al. 2021 (arXiv 2102.10882).
+    """
+    if width < 3 or width % 2 == 0:
+        raise ValueError(f"width must be an odd number >= 3, got {width}")
+
+    def init(rng, dims):
+        if dims.layer is not None:
+            return {}
+        if dims.causal and not causal:
+            raise ValueError("cpe reads the tokens after each; under a causal mask use cpe(causal=True)")
+        return {"kernel": jax.random.normal(rng, (width, dims.model_dim)) * width**-0.5, "bias": jnp.zeros(dims.model_dim)}
+
+    def embed(params, x, tokens, call):
+        return put(x, depthwise_convolution(x, **params[0], valid=call.q_valid, causal=causal))
+
+    return Encoding(init=init, embed=embed, depth=1)

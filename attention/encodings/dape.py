@@ -1,0 +1,83 @@
+"""Another encoding's bias, adapted to the scores by a small network over the heads."""
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from attention.encodings._mlp import init_mlp
+from attention.encodings._rows import by_rows
+from attention.encodings._wrapper import wrap
+from attention.records import Encoding, most
+
+__all__ = ["dape_scores"]
+
+
+def dape_scores(
+    scores: Float[Array, "*B N T S"],
+    bias: Float[Array, "*#B #N T S"],
+    of_scores: Float[Array, "N W"],
+    of_bias: Float[Array, "N W"],
+    hidden: Float[Array, " W"],
+    kernel: Float[Array, "W N"],
+    output: Float[Array, " N"],
+) -> Float[Array, "*B N T S"]:
+    """Scores with an adapted bias, ``s + B + W₂ᵀ φ(W_sᵀ s + W_Bᵀ B + b₁) + b₂`` over the heads, φ = LeakyReLU of slope 0.01.
+
+    Args:
+      scores: s, before masking.
+      bias: B.
+      of_scores: W_s, the rows of the first layer for s.
+      of_bias: W_B, its rows for B.
+      hidden: b₁.
+      kernel: W₂.
+      output: b₂.
+
+    Returns:
+      ``[*B N T S]``.
+
+    Example:
+      >>> attention.dape_scores(*(jnp.ones((1, 1, 1)),) * 2, *(jnp.ones((1, 1)),) * 2, *(jnp.ones(n) for n in (1, (1, 1), 1)))
+      [[[6.0]]]
+
+    Source: Zheng et al. 2024 (arXiv 2405.14722), eq. 3 and the code in its appendix.
+    """
+    of_head = lambda x, w: jnp.einsum("...nts,nw->...wts", x, w)
+    per_row = lambda b: b[:, None, None]
+    bias = jnp.broadcast_to(bias, (*bias.shape[:-3], *scores.shape[-3:]))
+    inner = of_head(scores, of_scores) + of_head(bias, of_bias) + per_row(hidden)
+    return scores + bias + of_head(jax.nn.leaky_relu(inner, 0.01), kernel) + per_row(output)
+
+
+def build(inner: Encoding | str = "kerple", width: int = 32) -> Encoding:
+    """DAPE over ``inner``, an encoding whose scores are moved by a bias alone: kerple, alibi, fire; rope + dape composes.
+
+    The network, ``2N`` → ``width`` → N per layer, starts as torch's Linear layers. It reads the scores of a pair in all heads,
+    with the biases of other terms of a ``+`` in them, and before the mask. Zheng et al. 2024 (arXiv 2405.14722).
+    """
+    assert isinstance(inner, Encoding)
+    if width < 1:
+        raise ValueError(f"width must be >= 1, got {width}")
+    default = Encoding()
+    if inner.bias is default.bias or inner.modify is not default.modify:
+        raise ValueError(
+            "inner must be an encoding that adds a bias to the scores, and that alone, as kerple, alibi and fire do"
+        )
+
+    outer = wrap(inner)
+
+    def init(rng, dims):
+        rng, rng_inner, N = *jax.random.split(rng), dims.num_heads
+        nested = outer.init(rng_inner, dims)
+        return nested if dims.layer is None else {**nested, **init_mlp(rng, 2 * N, width, N)}
+
+    def modify(params, scores, q_features, k_features, rest, call):
+        own, N = params[1], scores.shape[-3]
+        first = own["in"]["kernel"]
+        weights = (first[:N], first[N:], own["in"]["bias"], own["out"]["kernel"], own["out"]["bias"])
+        found = outer.bias(params, q_features, k_features, rest, call)
+        assert found is not None  # as `inner` was asked for above
+        found = jnp.broadcast_to(found, (*found.shape[:-2], *scores.shape[-2:]))
+        pairs = scores.size // (N * scores.shape[-2])
+        return by_rows(lambda s, b: dape_scores(s, b, *weights), scores, found, width=(width + 2 * N) * pairs)
+
+    return outer._replace(init=init, bias=default.bias, modify=modify, reads=most("block", inner.reads))

@@ -1,0 +1,84 @@
+"""A learned function of the distance as a share of the position, so that longer texts stay within what it has seen."""
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, Num
+
+from attention.encodings._mlp import apply_mlp, init_mlp
+from attention.encodings._positions import k_positions, relative
+from attention.encodings._rows import by_rows
+from attention.records import Encoding
+
+__all__ = ["fire_share"]
+
+EPSILON = 1e-6
+
+
+def fire_share(
+    distance: Num[Array, "*A"], length: Num[Array, "*#A"], c: Float[Array, ""], threshold: Float[Array, ""]
+) -> Float[Array, "*A"]:
+    """The number FIRE's network sees, ``ψ(|Δ|) / (ψ(max(l, |L|)) + 1e-6)`` with ``ψ(x) = log(|c| x + 1)``.
+
+    Args:
+      distance: Δ = i - j, query minus key.
+      length: l, the query's position i, or what else bounds its distances.
+      c: c, any number.
+      threshold: L, any number; below it the length does not matter.
+
+    Returns:
+      float32 ``[*A]``, in [0, 1] where ``|Δ| <= max(l, L)``.
+
+    Example:
+      >>> attention.fire_share(jnp.array([0, 4]), jnp.array([9]), jnp.array(1.0), jnp.array(2.0))
+      [0.0, 0.69897]
+
+    Source: Li et al. 2023 (arXiv 2310.04418), eq. 4 and 5 and the code in its appendix, for Δ >= 0.
+    """
+    psi = lambda x: jnp.log1p(jnp.abs(c) * x)
+    longest = jnp.maximum(length.astype(jnp.float32), jnp.abs(threshold))
+    return psi(jnp.abs(distance).astype(jnp.float32)) / (psi(longest) + EPSILON)
+
+
+def build(
+    width: int = 32, bidirectional: bool = True, directed: bool = False, threshold: float = 512.0, shared: bool = False
+) -> Encoding:
+    """FIRE, ``f(ψ(|Δ|) / ψ(max(l, L)))`` with f: 1 → ``width`` → N, ReLU; c, L and f learned per layer, or ``shared`` by all.
+
+    With ``bidirectional=False`` it is the paper's: l = i, under a causal mask. The bidirectional form is ours: there |Δ| can
+    exceed i, so l = max(i, e - i) with e the last valid key's position, n - 1 for n tokens at 0, 1, ...; ``directed`` shows f
+    the sign of Δ too. c starts at 0.1 and L at ``threshold``, a factor of which is learned; f as torch's Linear layers.
+    Li et al. 2023 (arXiv 2310.04418), where ``shared`` is FIRE-S.
+    """
+    if width < 1:
+        raise ValueError(f"width must be >= 1, got {width}")
+    if not threshold > 0:
+        raise ValueError(f"threshold must be > 0, got {threshold}")
+
+    def init(rng, dims):
+        if (dims.layer is None) != shared:
+            return {}
+        network = init_mlp(rng, 2 if directed else 1, width, dims.num_heads)
+        return {"c": jnp.asarray(0.1), "factor": jnp.asarray(1.0), "mlp": network}
+
+    def prepare(params, x, query, key, call):
+        """The last valid key's position ``[*#B 1]``: known of the whole sequence alone."""
+        if not bidirectional:
+            return (), (), None
+        valid = True if call.k_valid is None else call.k_valid
+        return (), (), jnp.max(jnp.where(valid, k_positions(call, key.shape[-3]), 0), axis=-1, keepdims=True)
+
+    def bias(params, q_features, k_features, last, call):
+        own = params[0 if shared else 1]
+        i, distance = call.q_positions, -relative(call, call.q_positions.shape[-1], call.k_positions.shape[-1])
+        length = i if last is None else jnp.maximum(i, last - i)
+
+        def rows(distance, length):
+            after = jnp.maximum(distance, 0) if last is None else distance
+            x = fire_share(after, length, own["c"], own["factor"] * threshold)[..., None]
+            x = jnp.concatenate([x, jnp.sign(distance)[..., None].astype(x.dtype)], axis=-1) if directed else x
+            return jnp.moveaxis(apply_mlp(own["mlp"], x, jax.nn.relu), -1, -3)
+
+        distance = jnp.broadcast_to(distance, (*length.shape, distance.shape[-1]))
+        return by_rows(rows, distance, length[..., None], width=width * distance.size // i.shape[-1])
+
+    return Encoding(init=init, prepare=prepare, bias=bias, reads="block", needs_causal=not bidirectional, extrapolates=True)

@@ -1,0 +1,45 @@
+"""The position times one learned direction, added to the embeddings."""
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, Num
+
+from attention.encodings._embeddings import check_scale, put
+from attention.encodings._positions import q_positions
+from attention.records import Encoding
+
+__all__ = ["linear_positions"]
+
+
+def linear_positions(positions: Num[Array, "*B T"], direction: Float[Array, " D"]) -> Float[Array, "*B T D"]:
+    """A straight line, ``PE[i] = i · w``.
+
+    Its gradient grows with the positions: far ones decide alone what w learns.
+
+    Args:
+      positions: ``[*B T]``.
+      direction: w, ``[D]``.
+
+    Returns:
+      ``[*B T D]`` float32.
+
+    Example:
+      >>> attention.linear_positions(jnp.array([0, 3]), jnp.array([1.0, -0.5]))
+      [[0.0, 0.0], [3.0, -1.5]]
+
+    Source: a form of tutorials; no paper proposes it.
+    """
+    return positions.astype(jnp.promote_types(direction.dtype, jnp.float32))[..., None] * direction
+
+
+def build(scale: float = 1.0) -> Encoding:
+    """One learned direction, shared by the layers, N(0, 0.02) at the start; positions are multiplied by ``scale``."""
+    check_scale(scale)
+
+    def init(rng, dims):
+        return {"direction": 0.02 * jax.random.normal(rng, (dims.model_dim,))} if dims.layer is None else {}
+
+    def embed(params, x, tokens, call):
+        return put(x, linear_positions(q_positions(call, x.shape[-2]), scale * params[0]["direction"]))
+
+    return Encoding(init=init, embed=embed)

@@ -1,0 +1,34 @@
+"""Positions shifted by a random number in training (SHAPE), so that only their differences can be learned."""
+
+import dataclasses
+
+import jax
+
+from attention.encodings._wrapper import draws_from, positions_of, wrap
+from attention.records import Call, Encoding
+
+__all__: list[str] = []
+
+
+def build(inner: Encoding | str = "sinusoidal", most: int = 500) -> Encoding:
+    """``inner`` on positions ``i + k``, one k per example uniform on {0 .. ``most``} in training, 0 in evaluation.
+
+    Tables of ``inner`` get ``most`` rows more. Kiyono et al. 2021 (arXiv 2109.05644), K = 500.
+    """
+    assert isinstance(inner, Encoding)
+    if most < 0:
+        raise ValueError(f"most must be >= 0, got {most}")
+    limit = inner.max_length
+    if isinstance(limit, int):
+        if limit <= most:
+            raise ValueError(f"most {most} leaves none of the {limit} positions of the encoding inside")
+        limit -= most
+
+    def positions(call: Call) -> Call:
+        if not call.train:
+            return call
+        queries, keys = positions_of(call, "shift")
+        by = jax.random.randint(draws_from(call, "shift"), (*queries.shape[:-1], 1), 0, most + 1)
+        return dataclasses.replace(call, q_positions=queries + by, k_positions=keys + by)
+
+    return wrap(inner, positions=positions, seen=lambda length: None if length is None else length + most, max_length=limit)

@@ -1,0 +1,36 @@
+"""The state of the last valid token: under a causal mask the one that has seen the whole text."""
+
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float
+
+from attention.poolings._valid import valid
+from attention.records import Pooled, Pooling
+
+__all__ = ["last_pool"]
+
+
+def last_pool(x: Float[Array, "*B T D"], where: Bool[Array, "*#B T"]) -> Float[Array, "*B D"]:
+    """The last position that counts, ``x_t`` with ``t = max{t: m_t}``.
+
+    Args:
+      x: ``[*B T D]``.
+      where: bool ``[*#B T]``.
+
+    Returns:
+      ``[*B D]``; zeros where no position counts.
+
+    Example:
+      >>> attention.last_pool(jnp.array([[1.0], [3.0], [9.0]]), jnp.array([True, True, False]))
+      [3.0]
+
+    Source: Radford et al. 2018 (GPT), section 3.2.
+    """
+    where = jnp.broadcast_to(where, x.shape[:-1])
+    last = x.shape[-2] - 1 - jnp.argmax(where[..., ::-1], axis=-1)
+    state = jnp.take_along_axis(x, last[..., None, None], axis=-2)[..., 0, :]
+    return jnp.where(where.any(-1)[..., None], state, 0.0).astype(x.dtype)
+
+
+def build() -> Pooling:
+    """The last valid state, without parameters; with ``mask=causal`` for a causal model."""
+    return Pooling(apply=lambda params, x, call: Pooled(last_pool(x, valid(x, call))))

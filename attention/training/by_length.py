@@ -1,0 +1,127 @@
+"""Accuracy by length, up to lengths that training had none of: what a run reports where its source has such texts.
+
+The report, as ``result.json`` holds it::
+
+  {"trained_length": 40,
+   "ranges": [{"above": 0, "up_to": 20, "count": 190, "undefined": false,
+               "accuracy": [0.99, 0.98], "mean": 0.985, "std": 0.007, "ci95": 0.064}, ...]}
+
+Lengths are symbols of the text with blanks between them, whatever the tokenizer makes of it. ``accuracy`` has one entry per
+member, None for one that was never validated; mean, standard deviation and the half width of the 95 % Student-t interval are
+over the members. A range is undefined where the model has no positions for one of its texts: its accuracy is None.
+"""
+
+import io
+import itertools
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from attention.data._files import write_atomic
+from attention.data.dataset import Encoded
+from attention.training.metrics import summarize
+
+WITHIN, BEYOND = 2, 8  # ranges up to the trained length, and from there to the longest text
+
+
+def edges(trained: int, longest: int) -> tuple[int, ...]:
+    """The upper ends of the ranges; where ``longest`` is five times ``trained``, each is half as wide as ``trained``.
+
+    Example:
+      >>> edges(40, 200)
+      (20, 40, 60, 80, 100, 120, 140, 160, 180, 200)
+    """
+    within = {-(-trained * k // WITHIN) for k in range(1, WITHIN + 1)}
+    beyond = {trained - (trained - longest) * k // BEYOND for k in range(1, BEYOND + 1) if longest > trained}
+    return tuple(sorted(within | beyond))
+
+
+def only(encoded: Encoded, chosen: np.ndarray) -> Encoded:
+    """The examples that ``chosen``, bool ``[n]``, marks."""
+    flat = encoded.flat[np.repeat(chosen, encoded.lengths)]
+    return Encoded(flat, np.concatenate([[0], np.cumsum(encoded.lengths[chosen])]), encoded.labels[chosen])
+
+
+def report(
+    correct: np.ndarray, lengths: np.ndarray, defined: np.ndarray, *, trained_length: int, known: Sequence[bool]
+) -> dict[str, Any]:
+    """The report.
+
+    Args:
+      correct: bool ``[M n]``, whether a member is right; any value where a text is not defined.
+      lengths: ``[n]`` integers of 1 or more.
+      defined: bool ``[n]``, whether the model has positions for a text.
+      trained_length: the greatest length in training.
+      known: whether each member has been validated.
+
+    Returns:
+      As above; ranges without a text are left out.
+    """
+    ranges = []
+    for above, up_to in itertools.pairwise((0, *edges(trained_length, int(lengths.max())))):
+        inside = (lengths > above) & (lengths <= up_to)
+        if not inside.any():
+            continue
+        whole = bool(defined[inside].all())
+        scores = [float(member[inside].mean()) if whole and there else None for member, there in zip(correct, known)]
+        values = [score for score in scores if score is not None]
+        summary = summarize(values) if values else {"mean": None, "std": None, "ci95": None}
+        row = {"above": above, "up_to": up_to, "count": int(inside.sum()), "undefined": not whole, "accuracy": scores}
+        ranges.append({**row, **summary})
+    return {"trained_length": trained_length, "ranges": ranges}
+
+
+def table(found: Mapping[str, Any]) -> str:
+    """The report as lines of text: a row per range, the mean over the members in percent and its interval."""
+    rows = [("length", "texts", "accuracy", "")]
+    for row in found["ranges"]:
+        mean, half = row["mean"], row["ci95"]
+        accuracy = "undefined" if row["undefined"] else "-" if mean is None else f"{100 * mean:.2f}"
+        spread = "" if half is None else f"±{100 * half:.2f}"
+        rows.append((f"{row['above'] + 1}-{row['up_to']}", str(row["count"]), accuracy, spread))
+    widths = [max(map(len, column)) for column in zip(*rows)]
+    lines = ["  ".join(cell.rjust(width) for cell, width in zip(row, widths)).rstrip() for row in rows]
+    members = len(found["ranges"][0]["accuracy"])
+    over = f"; mean of {members} members and its 95 % Student-t interval" if members > 1 else ""
+    return "\n".join([f"accuracy by length, trained up to {found['trained_length']}{over}", *lines])
+
+
+def plot(found: Mapping[str, Any], path: Path, *, title: str, baselines: Mapping[str, float]) -> None:
+    """Draws the report as a picture, in the format of the path's suffix.
+
+    Args:
+      found: the report.
+      path: where; written aside and renamed.
+      title: a line above.
+      baselines: accuracies on texts of the trained lengths, drawn up to there.
+    """
+    from matplotlib.figure import Figure  # here, because it takes a quarter of a second
+
+    ranges, trained = found["ranges"], found["trained_length"]
+    centre = np.array([(row["above"] + 1 + row["up_to"]) / 2 for row in ranges])
+    accuracy = np.array([row["accuracy"] for row in ranges], np.float64).T  # None becomes NaN, which is not drawn
+    mean, half = (np.array([row[name] for row in ranges], np.float64) for name in ("mean", "ci95"))
+    figure = Figure(figsize=(7, 4), layout="constrained")
+    axes = figure.subplots()
+    for number, (name, value) in enumerate(baselines.items(), 1):
+        axes.plot([0, trained], [value, value], color=f"C{number}", linewidth=1, linestyle=":", label=f"{name} {value:.3f}")
+    if len(accuracy) > 1:
+        axes.plot(centre, accuracy.T, color="C0", linewidth=0.5, alpha=0.5)
+        axes.fill_between(centre, mean - half, mean + half, color="C0", alpha=0.2, linewidth=0)
+    axes.plot(centre, mean, color="C0", marker="o", markersize=4)
+    axes.axvline(trained + 0.5, color="0.3", linewidth=0.8, linestyle="--")
+    for row in ranges:
+        if row["undefined"]:
+            axes.axvspan(row["above"] + 0.5, row["up_to"] + 0.5, color="0.85", linewidth=0)
+            place = (row["above"] + row["up_to"] + 1) / 2
+            axes.text(place, 0.5, "undefined", rotation=90, ha="center", va="center", color="0.4", fontsize=8)
+    members = f"{len(accuracy)} members, mean and 95 % interval" if len(accuracy) > 1 else "1 member"
+    axes.set(title=title, xlabel=f"length (dashed: longest in training; {members})", ylabel="accuracy", ylim=(0, 1.02))
+    axes.set_xlim(0, ranges[-1]["up_to"] + 1)
+    if baselines:
+        axes.legend(title="baselines", loc="lower left", fontsize=7, title_fontsize=7)
+    drawn = io.BytesIO()
+    figure.savefig(drawn, format=path.suffix[1:], dpi=150)
+    write_atomic(path, drawn.getvalue())

@@ -1,0 +1,538 @@
+import dataclasses
+import functools
+import itertools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from encoding_rows import layer
+from helpers import DIMS, assert_close, init, inputs, jit, normal, params_of, size
+from models import batch, made
+
+import attention
+from attention.encodings import _wrapper
+from attention.records import Call, Encoding
+
+D, L = DIMS.model_dim, DIMS.max_length
+RAW = jnp.array([[0, 1, 2, 3, 4, 5], [0, 1, 2, 3, 9, 9]])
+VALID = jnp.array([[True] * 6, [True] * 4 + [False] * 2])
+
+
+def call(positions=RAW, valid=VALID, **more):
+    return Call(positions, positions, valid, valid, **more)
+
+
+def moved(spec, given):
+    """The positions of queries as the encoding leaves them, which are those of the keys."""
+    record = attention.build("encoding", spec)
+    found = jit(record.positions)(({}, {}), given)
+    np.testing.assert_array_equal(found.q_positions, found.k_positions)
+    return np.asarray(found.q_positions)
+
+
+def training(seed=0, **more):
+    return call(train=True, rng=jax.random.key(seed), **more)
+
+
+# The draw of `randomized`.
+
+
+def test_draws_are_uniform():
+    """Every subset as often as any other, in order, each position once; fewer of a key are a part of more."""
+    keys = jax.random.split(jax.random.key(1), 20_000)
+    draw = functools.partial(attention.randomized_positions, length=3, max_position=7)
+    found = np.asarray(jit(jax.vmap(lambda key: draw(key, 3)))(keys))
+    counts = [np.sum((found == subset).all(-1)) for subset in itertools.combinations(range(7), 3)]
+    assert sum(counts) == len(keys)
+    wanted = len(keys) / 35
+    assert np.abs(np.array(counts) - wanted).max() < 5 * wanted**0.5
+    fewer = np.asarray(jit(jax.vmap(draw, in_axes=(0, None)))(keys, 2))
+    assert (fewer[:, 2] == 0).all()
+    assert (fewer[:, 0] < fewer[:, 1]).all()
+    assert all(set(few[:2]) <= set(more) for few, more in zip(fewer[:100], found[:100]))
+    assert np.abs(np.bincount(fewer[:, :2].ravel(), minlength=7) - len(keys) * 2 / 7).max() < 5 * (len(keys) * 2 / 7) ** 0.5
+
+
+@pytest.mark.parametrize("most", [1, 2, 5, 64, 65, 2048, 65536])
+def test_draws_reach_all_positions(most):
+    """The whole range in order, and a few of it without repetition."""
+    draw = jit(attention.randomized_positions, static_argnames=("length", "max_position"))
+    length = min(most, 300)
+    for seed in range(5):
+        found = np.asarray(draw(jax.random.key(seed), length, length=length, max_position=most))
+        assert (np.diff(found) > 0).all()
+        assert found[0] >= 0
+        assert found[-1] < most
+        if most == length:
+            np.testing.assert_array_equal(found, np.arange(most))
+    np.testing.assert_array_equal(draw(jax.random.key(0), 0, length=1, max_position=most), [0])
+
+
+def test_draws_of_equal_bits(monkeypatch):
+    """Were all random bits alike, the largest there are too, every position would still be there once."""
+    for value in (0, 2**32 - 1):
+        monkeypatch.setattr(jax.random, "bits", lambda rng, shape, dtype: jnp.full(shape, value, dtype))  # noqa: B023
+        for count in (3, 8):
+            found = attention.randomized_positions(jax.random.key(0), count, length=8, max_position=8)
+            np.testing.assert_array_equal(found[:count], np.arange(count))
+
+
+# Randomized positions.
+
+
+def test_randomized_is_increasing_and_each_example_has_its_own():
+    found = moved("randomized(max_position=40)", training())
+    assert (np.diff(found[0]) > 0).all()
+    assert (np.diff(found[1, :4]) > 0).all()
+    assert (found[1, 4:] == 0).all()
+    assert found.max() < 40
+    assert not np.array_equal(found[0, :4], found[1, :4])
+    assert not np.array_equal(found, moved("randomized(max_position=40)", training(1)))
+    many = moved("randomized(max_position=40)", training(valid=jnp.ones((400, 6), bool), positions=jnp.arange(6)))
+    assert len({tuple(row) for row in many}) > 390
+    np.testing.assert_allclose(many.mean(0), 41 * np.arange(1, 7) / 7 - 1, atol=1.5)  # of order statistics
+
+
+def test_randomized_at_evaluation():
+    """All texts of a length alike, whatever else is in the batch; from the key of the call, or from a fixed one."""
+    spec = "randomized(max_position=40)"
+    found = moved(spec, call())
+    np.testing.assert_array_equal(found, moved(spec, call()))
+    np.testing.assert_array_equal(found[1, :4], moved(spec, call(RAW[1:, :4], VALID[1:, :4]))[0])
+    padded = moved(spec, Call(q_valid=jnp.arange(9) < 6, k_valid=jnp.arange(9) < 6))
+    np.testing.assert_array_equal(found[0], padded[:6])
+    with_key = moved(spec, call(rng=jax.random.key(5)))
+    assert not np.array_equal(with_key, found)
+    np.testing.assert_array_equal(with_key[0, :4][None], with_key[:1, :4])
+    assert not np.array_equal(with_key, moved(spec, call(rng=jax.random.key(6))))
+
+
+def test_randomized_ranks():
+    """Left padding, gaps, another order, tokens at one position, and what stands at padding: the order alone counts."""
+    spec = "randomized(max_position=40)"
+    plain = moved(spec, Call(jnp.arange(5), jnp.arange(5)))
+    for positions, valid, wanted in [
+        ([10**6, 10**6 + 1, 10**6 + 2, 10**6 + 3, 10**6 + 4], [1, 1, 1, 1, 1], plain),
+        ([-7, 0, 3, 90, 91], [1, 1, 1, 1, 1], plain),
+        ([3, 0, 4, 1, 2], [1, 1, 1, 1, 1], plain[[3, 0, 4, 1, 2]]),
+        ([-1, 50, 0, 1, 2, 3, 4], [0, 0, 1, 1, 1, 1, 1], [0, 0, *plain]),
+        ([0, 1, 2, 0, 1, 3, 4], [1, 1, 1, 1, 1, 1, 1], plain[[0, 1, 2, 0, 1, 3, 4]]),
+        ([0.5, 0.75, 2.0, 3.5, 9.0], [1, 1, 1, 1, 1], plain),
+    ]:
+        found = moved(spec, call(jnp.array(positions), jnp.array(valid, bool)))
+        np.testing.assert_array_equal(found, wanted)
+    # Where one side alone says what is valid, it says so for both.
+    one = attention.build("encoding", spec).positions(({}, {}), Call(RAW, RAW, None, VALID))
+    np.testing.assert_array_equal(one.q_positions, moved(spec, call()))
+    other = attention.build("encoding", spec).positions(({}, {}), Call(RAW, RAW, VALID, RAW > 0))
+    np.testing.assert_array_equal(other.k_positions, moved(spec, call(valid=VALID & (RAW > 0))))
+
+
+@pytest.mark.parametrize("inner", ["rope", "alibi", "sinusoidal", "learned", "shaw(max_distance=3)", "sinusoidal + t5"])
+def test_randomized_with_the_full_range_is_the_inner(inner):
+    (record, run), (other, plain) = layer(f"randomized(inner={inner}, max_position={L})"), layer(inner)
+    params, x = init(record), normal(0, 1, L, D)
+    inside = tuple(each.get("inner", {}) for each in params)
+    assert jax.tree.map(jnp.shape, inside) == jax.tree.map(jnp.shape, init(other))
+    np.testing.assert_allclose(run(params, x, Call()), plain(inside, x, Call()), atol=1e-5)
+    fewer = normal(0, 1, 9, D)
+    assert not np.allclose(run(params, fewer, Call()), plain(inside, fewer, Call()), atol=1e-3)
+
+
+def test_randomized_tables():
+    """A table inside has a row for every position that may be drawn, and the training length inside is that of the range."""
+    record = attention.build("encoding", "randomized(inner=learned, max_position=100)")
+    assert init(record)[0]["inner"]["table"].shape == (100, D)
+    assert record.max_length == 100
+    assert attention.build("encoding", "randomized(inner=learned(max_length=200), max_position=100)").max_length == 100
+    assert init(record, DIMS._replace(max_length=None))[0]["inner"]["table"].shape == (100, D)
+    seen = []
+    spy = Encoding(bias=lambda params, q, k, rest, call: seen.append((call.max_length, call.consecutive)), reads="block")
+    query, key, value = inputs(T=6, S=6)
+    from attention.encodings import randomized
+
+    attention.attend(query, key, value, encoding=randomized.build(spy, 77), call=Call(max_length=6))
+    attention.attend(query, key, value, encoding=spy, call=Call(max_length=6))
+    assert seen == [(77, False), (6, True)]
+
+
+# Masks see the positions as they came.
+
+
+@pytest.mark.parametrize("kernel", ["dense", "chunked"])
+@pytest.mark.parametrize("spec", ["randomized(inner=rope)", "shift(inner=rope)", "cape(inner=rope)"])
+def test_masks_see_raw_positions(spec, kernel, small_blocks):
+    """A window of 2 is one of 2 tokens, however far apart the encoding puts them, and blocks of keys are still skipped."""
+    query, key, _ = inputs(B=1, T=40, S=40, K=4)
+    seen = jnp.broadcast_to(jnp.eye(40)[:, None, :8], (1, 40, 4, 8))  # the value of a key of 8 says which one it is
+    given = Call(train=True, rng=jax.random.key(0))
+    run = jit(
+        lambda: attention.attend(query, key, seen, encoding=spec, mask="causal & local(window=2)", call=given, kernel=kernel)
+    )
+    found = np.asarray(run()[0, :, 0])
+    wanted = np.array([[j in (i, i - 1) for j in range(8)] for i in range(40)])
+    assert ((found > 0) == wanted).all()
+    assert not small_blocks or small_blocks[0][1] < 40
+
+
+def test_attention_moves_positions_itself():
+    """`attend` without the encoding's call asks the encoding for it, and once: what was moved before stays where it is."""
+    query, key, value = inputs(T=6, S=6)
+    record = attention.build("encoding", "randomized(inner=alibi, max_position=40)")
+    attend = jit(lambda **options: attention.attend(query, key, value, encoding=record, **options))
+    by_hand = record.positions(({}, {}), call(RAW[:1], VALID[:1]))
+    explicit = attention.attend(query, key, value, encoding="alibi", encoding_call=by_hand)
+    np.testing.assert_allclose(attend(), explicit, atol=1e-6)
+    np.testing.assert_allclose(attend(encoding_call=by_hand), explicit, atol=1e-6)
+
+
+# SHAPE.
+
+
+def test_shift():
+    """One number per example, uniform from 0 to the most, in training alone."""
+    given = training(positions=jnp.arange(6), valid=jnp.ones((3000, 6), bool))
+    found = moved("shift(most=9)", given)
+    by = found[:, 0]
+    np.testing.assert_array_equal(found, by[:, None] + np.arange(6))
+    counts = np.bincount(by, minlength=10)
+    assert len(counts) == 10
+    assert np.abs(counts - 300).max() < 5 * 300**0.5
+    assert not np.array_equal(found, moved("shift(most=9)", dataclasses.replace(given, rng=jax.random.key(4))))
+    record = attention.build("encoding", "shift(most=9)")
+    plain = Call(rng=jax.random.key(0))
+    assert record.positions(({}, {}), plain) == plain  # positions are still known to count up by ones
+    np.testing.assert_array_equal(moved("shift(most=0)", training()), RAW)
+
+
+def test_shift_of_queries_and_keys():
+    """Two sequences move together."""
+    q, k = jnp.arange(3)[None], jnp.array([[5, 9]])
+    record = attention.build("encoding", "shift(most=900)")
+    found = record.positions(({}, {}), Call(q, k, train=True, rng=jax.random.key(3)))
+    by = found.k_positions[0, 0] - 5
+    assert 0 < by <= 900
+    np.testing.assert_array_equal(found.q_positions, q + by)
+    np.testing.assert_array_equal(found.k_positions, k + by)
+
+
+def test_shift_leaves_relative_positions():
+    (_, shifted), (_, plain) = layer("shift(inner=rope)"), layer("shift(inner=sinusoidal)")
+    x, given = normal(0, 2, 6, D), training()
+    run = lambda run, given: run(({}, {}), x, given)
+    np.testing.assert_allclose(run(shifted, given)[0], run(shifted, call())[0], atol=1e-5)
+    assert not np.allclose(run(plain, given)[0], run(plain, call())[0], atol=1e-3)
+
+
+def test_shift_of_tables():
+    record = attention.build("encoding", "shift(inner=learned, most=9)")
+    assert init(record)[0]["inner"]["table"].shape == (L + 9, D)
+    assert record.max_length == "dims"
+    assert attention.build("encoding", "shift(inner=learned(max_length=30), most=9)").max_length == 21
+
+
+# CAPE.
+
+
+def test_cape_at_evaluation():
+    """Sinusoidal positions that count from the middle of the valid tokens; exact a million positions away."""
+    wanted = [[-2.5, -1.5, -0.5, 0.5, 1.5, 2.5], [-1.5, -0.5, 0.5, 1.5, 0, 0]]
+    np.testing.assert_array_equal(moved("cape", call()), wanted)
+    np.testing.assert_array_equal(moved("cape", call(RAW + 1_000_000)), wanted)
+    np.testing.assert_array_equal(moved("cape", call(rng=jax.random.key(0))), wanted)
+    x = normal(0, 2, 6, D)
+    record = attention.build("encoding", "cape")
+    found = record.embed(({}, {}), x, None, record.positions(({}, {}), call()))
+    np.testing.assert_allclose(found, x + attention.sinusoidal(jnp.array(wanted), D), atol=1e-6)
+    empty = moved("cape", call(RAW[:1], jnp.zeros((1, 6), bool)))
+    np.testing.assert_array_equal(empty, np.zeros((1, 6)))
+
+
+def test_cape_in_training():
+    """Δ and λ of each example and ε of each token, uniform between their bounds; tokens keep their order."""
+    count = 4000
+    given = training(positions=jnp.array([0, 1, 2, 6, 7, 99]), valid=jnp.broadcast_to(jnp.arange(6) < 5, (count, 6)))
+    centred = np.array([0, 1, 2, 6, 7]) - 3.2
+    found = lambda **options: moved(f"cape({', '.join(f'{k}={v}' for k, v in options.items())})", given)[:, :5]
+    assert (moved("cape", given)[:, 5] == 0).all()
+
+    def is_uniform(values, most):
+        assert np.abs(values).max() <= most * (1 + 1e-5)
+        assert np.abs(values).max() > 0.99 * most
+        assert abs(values.mean()) < 5 * most / (3 * values.size) ** 0.5
+        np.testing.assert_allclose(values.std(), most / 3**0.5, rtol=0.05)
+
+    by = found(global_shift=4, local_shift=0, scale=1) - centred
+    np.testing.assert_allclose(by - by[:, :1], 0, atol=2e-6)
+    is_uniform(by[:, 0], 4)
+    jitter = found(global_shift=0, local_shift=0.4, scale=1) - centred
+    is_uniform(jitter, 0.4)
+    assert np.abs(np.corrcoef(jitter.T) - np.eye(5)).max() < 0.1
+    stretched = np.log(found(global_shift=0, local_shift=0, scale=2) / centred)
+    np.testing.assert_allclose(stretched - stretched[:, :1], 0, atol=1e-5)
+    is_uniform(stretched[:, 0], np.log(2))
+    both = found(global_shift=4, local_shift=0.5, scale=2)
+    assert (np.diff(both) > 0).all()
+    mean = both.mean(1)  # (Δ + mean ε) e^λ: shifts are stretched too
+    assert np.abs(mean).max() > 4.6
+    apart = found(global_shift=4, local_shift=0, scale=2)
+    stretch = np.log((apart[:, 4] - apart[:, 0]) / 7)
+    assert abs(np.corrcoef(stretch, apart.mean(1) / np.exp(stretch))[0, 1]) < 0.1
+
+
+@pytest.mark.parametrize("inner", ["rope", "alibi", "rope + sinusoidal", "xpos", "p_rope"])
+def test_cape_of_relative_positions_at_evaluation(inner):
+    """Fractions cancel in a distance: at evaluation it is the encoding inside."""
+    (_, run), (_, plain) = (layer(spec, "causal") for spec in (f"cape(inner={inner})", inner))
+    x, params = normal(0, 1, 8, D), ({}, {})
+    if "sinusoidal" in inner:
+        assert not np.allclose(run(params, x, Call()), plain(params, x, Call()), atol=1e-3)
+    else:
+        np.testing.assert_allclose(run(params, x, Call()), plain(params, x, Call()), atol=1e-5)
+
+
+# Every so many layers.
+
+
+def test_every():
+    """Layers 3, 7, ... see nothing of the encoding and have nothing of it."""
+    record = attention.build("encoding", "every(inner=shaw(max_distance=3) + rope)")
+    query, key, _ = inputs(B=1, T=6, S=6, K=4)
+    for number in range(9):
+        params = record.init(jax.random.key(0), DIMS._replace(layer=number))
+        given = call(RAW[:1], None, layer=number, scale=1.0)
+        both = ({}, params)
+        turned = record.rotate(both, query, key, given)
+        prepared = record.prepare(both, None, query, key, given)
+        weights = jnp.ones((1, 4, 6, 6))
+        found = record.bias(both, *prepared, given), record.values(both, weights, given)
+        if number % 4 == 3:
+            assert params == {}
+            assert found == (None, None)
+            assert turned[0] is query
+            assert turned[1] is key
+            assert prepared == ((), (), ())
+        else:
+            assert size(params) == 2 * 7 * DIMS.head_dim
+            assert all(np.abs(each).max() > 0 for each in found)
+            assert not np.allclose(turned[0], query)
+    assert (record.reads, record.rotates) == ("rows", True)
+
+
+@pytest.mark.parametrize("inner", ["alibi", "rope"])
+def test_every_in_a_model(inner):
+    """In two layers every other one is bare: the other's weights show the encoding, the bare one's do not."""
+    tokens, valid = batch()
+    encoder = "transformer(layers=2, mlp=2)"
+    run = lambda encoding: made(encoder=encoder, encoding=encoding)[2]
+    params = made(encoder=encoder, encoding=inner)[1]
+    logits = {
+        spec: run(spec)(params, tokens, valid)[0]
+        for spec in ("none", inner, f"every(inner={inner}, layers=1)", f"every(inner={inner})")
+    }
+    none, plain, other, all_of_two = logits.values()
+    np.testing.assert_allclose(all_of_two, plain, atol=1e-6)
+    assert not np.allclose(other, plain, atol=1e-4)
+    assert not np.allclose(other, none, atol=1e-4)
+
+
+def test_every_hands_embeddings_through():
+    """What acts on the embeddings does so once, in the first layer."""
+    record = attention.build("encoding", "every(inner=sinusoidal + rope, layers=1)")
+    x = jnp.zeros((1, 5, D))
+    found = record.embed(({}, {}), x, jnp.zeros((1, 5), jnp.int32), Call(layer=1))
+    np.testing.assert_allclose(found[0], attention.sinusoidal(jnp.arange(5), D), atol=1e-6)
+
+
+# What holds for all of them.
+
+WRAPPERS = ("randomized", "shift", "cape", "every")
+
+
+def _spy(log):
+    """An encoding with every hook and fact its own."""
+
+    def hook(name, result):
+        def called(params, *given):
+            log.append((name, params, given[-1].max_length))
+            return result(*given)
+
+        return called
+
+    hooks = {
+        "embed": hook("embed", lambda x, tokens, call: x),
+        "prepare": hook("prepare", lambda x, query, key, call: (query, key, 7)),
+        "rotate": hook("rotate", lambda query, key, call: (query, key)),
+        "bias": hook("bias", lambda q, k, rest, call: jnp.full((1, 1, 1, 1), float(rest))),
+        "modify": hook("modify", lambda scores, q, k, rest, call: scores * rest),
+        "where": hook("where", lambda q, k, rest, call: jnp.ones((1, 1, 1, 1), bool)),
+        "values": hook("values", lambda weights, call: jnp.zeros((1, 1, 1, 1))),
+        "positions": hook("positions", lambda call: dataclasses.replace(call, q_positions=call.q_positions * 2)),
+    }
+    init = lambda rng, dims: {"of": jnp.zeros(1 if dims.layer is None else dims.max_length)}
+    facts = {"reads": "all", "rotates": True, "needs_causal": True, "extrapolates": True, "depth": 1}
+    return Encoding(init=init, **hooks, **facts)
+
+
+@pytest.mark.parametrize("name", WRAPPERS)
+def test_everything_is_handed_through(name):
+    """Hooks are called with the parameters inside, their results come back, and facts are those of the encoding inside."""
+    log = []
+    spy = _spy(log)
+    module = attention.variants.module("encoding", name)
+    record = module.build(spy)
+    assert set(_wrapper.DEFAULTS) == {field for field in Encoding._fields if callable(getattr(spy, field))}
+    facts = lambda record: {field: getattr(record, field) for field in Encoding._fields if not callable(getattr(record, field))}
+    length = {"randomized": 2048, "shift": None}.get(name)
+    assert facts(record) == facts(spy) | {"max_length": length}
+    inside = {"randomized": 2048, "shift": L + 500}.get(name, L)
+    params = tuple(record.init(jax.random.key(0), DIMS._replace(layer=layer)) for layer in (None, 0))
+    assert [size(each["inner"]) for each in params] == [1, inside]
+    given = call(max_length=L)
+    query, key = normal(0, 2, 6, 4, 8), normal(1, 2, 6, 4, 8)
+    assert record.embed(params, query, None, given) is query
+    q, k, rest = record.prepare(params, None, query, key, given)
+    assert (q is query, k is key, rest) == (True, True, 7)
+    assert record.rotate(params, query, key, given)[1] is key
+    assert record.bias(params, q, k, rest, given).item() == 7
+    assert record.modify(params, query, q, k, rest, given)[0, 0, 0, 0] == 7 * query[0, 0, 0, 0]
+    assert record.where(params, q, k, rest, given).item()
+    assert record.values(params, query, given).item() == 0
+    moved = record.positions(params, given)
+    np.testing.assert_array_equal(moved.q_positions, 2 * moved.k_positions)
+    assert [each[0] for each in log] == ["embed", "prepare", "rotate", "bias", "modify", "where", "values", "positions"]
+    assert all(found == tuple(each["inner"] for each in params) for _, found, _ in log)
+    assert {told for *_, told in log} == {inside}
+
+
+@pytest.mark.parametrize("name", WRAPPERS)
+def test_nothing_is_made_up(name):
+    """Hooks that the encoding inside has not, the wrapper has not: others ask whether there is one."""
+    record = attention.build("encoding", f"{name}(inner=rope)")
+    acts = {field for field in _wrapper.DEFAULTS if getattr(record, field) is not Encoding._field_defaults[field]}
+    assert acts == {"init", "positions", "rotate"}
+    assert init(record) == ({}, {})
+
+
+def test_nesting():
+    """Each wrapper moves what the one around it left, and draws for itself; parameters go one level deeper each time."""
+    spec = "randomized(inner=shift(inner=learned + rope, most=30), max_position=20)"
+    record = attention.build("encoding", spec)
+    assert init(record)[0]["inner"]["inner"]["0"]["table"].shape == (50, D)
+    found, alone = moved(spec, training()), moved("randomized(max_position=20)", training())
+    np.testing.assert_array_equal(np.diff(found[0]), np.diff(alone[0]))
+    assert found[0, 0] > alone[0, 0]
+    twice = moved("shift(inner=shift(most=9), most=9)", training(positions=jnp.arange(2), valid=jnp.ones((99, 2), bool)))
+    assert 30 < np.sum(twice[:, 0] % 2) < 70
+    centred = moved("randomized(inner=cape, max_position=20)", call())
+    drawn = moved("randomized(max_position=20)", call())
+    np.testing.assert_allclose(centred[0], drawn[0] - drawn[0].mean(), atol=1e-5)
+    scheduled = attention.build("encoding", "randomized(inner=every(inner=alibi, layers=1))")
+    assert scheduled.bias(({}, {}), (), (), jnp.ones(4), dataclasses.replace(call(), layer=1)) is None
+
+
+def test_sums_of_wrappers():
+    """Every term has its own positions, also terms of a term, and those of the others are still known to be 0, 1, ..."""
+    spec = "randomized(inner=rope + cape(inner=alibi), max_position=20) + t5(buckets=8, max_distance=12) + cape"
+    record, run = layer(spec)
+    given = Call(q_valid=VALID, k_valid=VALID)
+    (drawn, centred), none, middle = record.positions(init(record), given).q_positions
+    np.testing.assert_array_equal(drawn, moved("randomized(max_position=20)", call()))
+    np.testing.assert_allclose(np.where(VALID[0], drawn[0] - drawn[0].mean(), 0), centred[0], atol=1e-5)
+    assert none is None
+    np.testing.assert_array_equal(middle, moved("cape", call()))
+    found = run(init(record), normal(0, 2, 6, D), given)
+    assert np.isfinite(found[0]).all()
+    assert np.isfinite(found[1, :4]).all()
+
+
+@pytest.mark.parametrize("train", [False, True])
+@pytest.mark.parametrize(
+    "spec",
+    [
+        "randomized(inner=t5(buckets=8, max_distance=12) + rope)",
+        "shift(inner=shaw(max_distance=3))",
+        "cape(inner=alibi(form=learned_lr) + rope)",
+        "every(inner=rope + shaw(max_distance=3))",
+        "randomized(inner=cape(inner=pope)) + alibi",
+    ],
+)
+def test_chunked_is_dense(spec, train, small_blocks):
+    params, arrays, upstream = params_of(encoding=spec), inputs(), normal(6, 2, 40, 4, 8)
+    valid = jnp.arange(40) < jnp.array([[40], [33]])
+
+    @jit
+    def both(arrays, params, rng):
+        given = Call(q_valid=valid, k_valid=valid, train=train, rng=rng)
+
+        def loss(arrays, params, kernel):
+            output = attention.attend(*arrays, encoding=spec, params=params, call=given, kernel=kernel)
+            return jnp.sum(output * upstream), output
+
+        return [jax.value_and_grad(loss, (0, 1), has_aux=True)(arrays, params, kernel) for kernel in ("dense", "chunked")]
+
+    ((_, dense), dense_gradients), ((_, chunked), gradients) = both(arrays, params, jax.random.key(3))
+    assert_close(chunked, dense)
+    assert_close(gradients, dense_gradients)
+
+
+@pytest.mark.parametrize("spec", ["randomized", "shift", "cape"])
+def test_in_a_model(spec):
+    """Training draws from the model's key, evaluation from none; members of a cohort draw each from their own."""
+    tokens, valid = batch()
+    model, params, forward = made(encoding=spec)
+    train = lambda rng: model.apply({"params": params}, tokens, valid, train=True, rng=rng)[0]
+    first, again, other = jit(jax.vmap(train))(jax.vmap(jax.random.key)(jnp.array([0, 0, 1])))
+    np.testing.assert_array_equal(first, again)
+    assert not np.allclose(first, other, atol=1e-5)
+    np.testing.assert_allclose(jit(train)(jax.random.key(1)), other, atol=1e-5)
+    plain = forward(params, tokens, valid)[0]
+    np.testing.assert_allclose(forward(params, tokens[:1], valid[:1])[0], plain[:1], atol=1e-5)
+    longer = [jnp.pad(each, ((0, 0), (0, 3))) for each in (tokens, valid)]
+    np.testing.assert_allclose(forward(params, *longer)[0], plain, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("spec", "message"),
+    [
+        ("randomized(max_position=0)", r"max_position must be in \[1, 65536\], got 0"),
+        ("randomized(max_position=65537)", r"max_position must be in \[1, 65536\], got 65537"),
+        ("randomized(inner=learned(max_length=9))", "max_position 2048 is beyond the 9 positions of the encoding inside"),
+        ("randomized(inner=ropes)", r"unknown encoding 'ropes' \(nearest: 'rope'\)"),
+        ("shift(most=-1)", "most must be >= 0, got -1"),
+        ("shift(inner=learned(max_length=9), most=9)", "most 9 leaves none of the 9 positions of the encoding inside"),
+        ("cape(global_shift=-1)", "global_shift must be a finite number >= 0, got -1.0"),
+        ("cape(local_shift=0.6)", r"local_shift must be in \[0, 0.5\], got 0.6"),
+        ("cape(scale=0.9)", "scale must be a finite number >= 1, got 0.9"),
+        ("cape(inner=learned)", "cape makes fractions of positions, and the encoding inside has a table of whole ones"),
+        ("cape(inner=randomized)", "cape makes fractions of positions"),
+        ("every(layers=0)", "layers must be >= 1, got 0"),
+        ("every(inner=sinusoidal)", "every chooses layers, and the encoding inside acts on the embeddings alone"),
+        ("every(inner=deberta)", "every cannot hold an encoding of 3 terms: layers without it would want another scale"),
+    ],
+)
+def test_bad_options(spec, message):
+    with pytest.raises(ValueError, match=message):
+        attention.build("encoding", spec)
+
+
+@pytest.mark.parametrize("name", ["randomized", "shift", "cape"])
+def test_bad_calls(name):
+    record = attention.build("encoding", name)
+    move = lambda given: record.positions(({}, {}), given)
+    with pytest.raises(ValueError, match=f"{name} draws from call.rng in training, which is None"):
+        move(call(train=True))
+    with pytest.raises(ValueError, match=f"{name} needs to know the tokens: give Call positions, or q_valid and k_valid"):
+        move(Call(train=True, rng=jax.random.key(0)))
+    if name != "shift":
+        with pytest.raises(ValueError, match=f"{name} moves the tokens of one sequence.*: got 2 queries and 6 keys"):
+            move(Call(RAW[:, :2], RAW))
+
+
+def test_too_many_tokens():
+    record = attention.build("encoding", "randomized(max_position=5)")
+    with pytest.raises(ValueError, match="randomized has 5 positions to draw from, got a sequence of 6"):
+        jit(record.positions)(({}, {}), call())
+    with pytest.raises(ValueError, match="the encoding has 5 positions, got a sequence of 24"):
+        made(encoding="randomized(max_position=5)")
