@@ -104,6 +104,11 @@ def check_encoder(encoder: Any, parts: Parts, pooling: Pooling, given: dict[str,
             f"encoder={given['encoder']} with encoding={given['encoding']}: this encoding acts on queries, keys or scores, and "
             "this encoder has none"
         )
+    if parts.encoding.depth:
+        raise ValueError(
+            f"encoder={given['encoder']} with encoding={given['encoding']}: this encoding acts after block "
+            f"{parts.encoding.depth - 1}, and this encoder has none"
+        )
 
 
 def _ignored(owner: str, kind: str, spec: str, default: str) -> str:

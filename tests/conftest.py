@@ -26,6 +26,13 @@ def pytest_configure(config):
     config.addinivalue_line("filterwarnings", "ignore:Error reading persistent compilation cache entry")
 
 
+@pytest.fixture(autouse=True, scope="module")
+def release_programs():
+    """Programs of a file are not needed by the next one; thousands of them hold gigabytes."""
+    yield
+    jax.clear_caches()
+
+
 @pytest.fixture
 def small_blocks(monkeypatch):
     """Blocks of 16 queries and 8 keys; returns the shapes (queries, keys) that blocks were computed with."""

@@ -6,6 +6,7 @@ import pytest
 import attention
 from attention import compatibility
 from attention.attend import parts_of
+from attention.compatibility import needs_scores
 from attention.model import DEFAULTS, classifier
 from attention.records import Encoding, Mixer, Normalizer, Parts
 
@@ -36,8 +37,8 @@ def test_every_other_pair_is_allowed():
     for encoding, score, normalizer in itertools.product(*records):
         turned = encoding.rotates and not score.dot_product
         joined = normalizer.maps > 1 and encoding.values is not Encoding().values
-        if not (turned or joined):
-            couples = normalizer.reads == "all" and not normalizer.needs_causal
+        couples = normalizer.reads == "all" and not normalizer.needs_causal
+        if not (turned or joined or (couples and encoding.needs_causal)):
             mask = "local" if couples else "causal & local"
             assert isinstance(parts_of(encoding, score, normalizer, mask), Parts)
 
@@ -90,10 +91,13 @@ def test_an_encoder_without_mixer(kind, spec):
 @pytest.mark.parametrize("encoding", attention.names("encoding"))
 def test_encodings_of_an_encoder_without_mixer(encoding):
     sizes = {key: value for key, value in SIZES.items() if key != "mixer"}
-    if encoding in ("none", "sinusoidal", "learned"):
+    record = attention.build("encoding", encoding)
+    if not (needs_scores(record) or record.depth):
         classifier(encoder="embeddings", encoding=encoding, **sizes)
         return
-    with pytest.raises(ValueError, match=rf"encoder=embeddings with encoding={encoding}: this encoding acts on queries, keys"):
+    reason = "this encoding acts on queries, keys" if needs_scores(record) else "this encoding acts after block 0"
+    reason = "this encoding is defined for earlier keys only" if record.needs_causal else reason
+    with pytest.raises(ValueError, match=rf"encoding={encoding} with mask=full: {reason}" if record.needs_causal else reason):
         classifier(encoder="embeddings", encoding=encoding, **sizes)
 
 

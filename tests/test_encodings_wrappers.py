@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from encoding_rows import layer
-from helpers import DIMS, assert_close, init, inputs, jit, normal, params_of, size
+from helpers import DIMS, assert_close, init, inputs, jit, normal, params_of, size, unchecked
 from models import batch, made
 
 import attention
@@ -229,6 +229,8 @@ def test_shift_of_tables():
     record = attention.build("encoding", "shift(inner=learned, most=9)")
     assert init(record)[0]["inner"]["table"].shape == (L + 9, D)
     assert record.max_length == "dims"
+    distances = attention.build("encoding", "shift(inner=fope(base=50), most=900)")
+    assert init(distances)[1]["inner"]["cos"].shape == (4, 3, 2)  # the longest distance of training is what it was
     assert attention.build("encoding", "shift(inner=learned(max_length=30), most=9)").max_length == 21
 
 
@@ -384,9 +386,9 @@ def test_everything_is_handed_through(name):
     record = module.build(spy)
     assert set(_wrapper.DEFAULTS) == {field for field in Encoding._fields if callable(getattr(spy, field))}
     facts = lambda record: {field: getattr(record, field) for field in Encoding._fields if not callable(getattr(record, field))}
-    length = {"randomized": 2048, "shift": None}.get(name)
+    length = 2048 if name == "randomized" else None
     assert facts(record) == facts(spy) | {"max_length": length}
-    inside = {"randomized": 2048, "shift": L + 500}.get(name, L)
+    inside = 2048 if name == "randomized" else L
     params = tuple(record.init(jax.random.key(0), DIMS._replace(layer=layer)) for layer in (None, 0))
     assert [size(each["inner"]) for each in params] == [1, inside]
     given = call(max_length=L)
@@ -536,3 +538,15 @@ def test_too_many_tokens():
         jit(record.positions)(({}, {}), call())
     with pytest.raises(ValueError, match="the encoding has 5 positions, got a sequence of 24"):
         made(encoding="randomized(max_position=5)")
+
+
+@pytest.mark.parametrize("inner", ["shaw(max_distance=3)", "table(window=8)", "deberta"])
+def test_fractions_of_positions_are_refused_by_tables(inner):
+    """cape makes positions that a row per whole distance cannot serve: said, and not rounded."""
+    record = attention.build("encoding", f"cape(inner={inner})")
+    params, x = init(record), normal(0, 2, 9, DIMS.model_dim)
+    q = k = v = x.reshape(2, 9, DIMS.num_heads, DIMS.head_dim)
+    with pytest.raises(ValueError, match="a row per whole number"):
+        unchecked(attention.attend)(
+            q, k, v, encoding=record, params={"encoding": params}, x=x, call=Call(train=True, rng=jax.random.key(0))
+        )

@@ -167,7 +167,7 @@ ROPE = r"options of rope: base=10000\.0, fraction=1\.0, layout='interleaved'"
         (
             "encoding",
             "rop",
-            r"unknown encoding 'rop' \(nearest: 'rope'\); known: alibi, learned, none, rope, shaw, sinusoidal, t5",
+            r"unknown encoding 'rop' \(nearest: 'rope'\); known: alibi, axial, .*, rope, sandwich, .*, xpos",
         ),
         ("encoding", "_sum", "unknown encoding '_sum'"),
         ("normalizer", "sparse_max", "nearest: 'sparsemax'"),

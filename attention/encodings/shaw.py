@@ -4,6 +4,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Int
 
+from attention.encodings._products import check_whole
 from attention.encodings._rows import by_rows
 from attention.records import Encoding
 
@@ -50,6 +51,7 @@ def build(max_distance: int = 16, values: bool = True) -> Encoding:
         return tables
 
     def prepare(params, x, query, key, call):
+        check_whole("shaw", call.q_positions, call.k_positions)
         wide = query.astype(jnp.promote_types(query.dtype, jnp.float32))
         return jnp.einsum("...tnh,rh->...tnr", wide, params[1]["keys"]) * call.scale, (), ()
 

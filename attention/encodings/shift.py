@@ -1,6 +1,7 @@
 """Positions shifted by a random number in training (SHAPE), so that only their differences can be learned."""
 
 import dataclasses
+from typing import Any
 
 import jax
 
@@ -13,16 +14,17 @@ __all__: list[str] = []
 def build(inner: Encoding | str = "sinusoidal", most: int = 500) -> Encoding:
     """``inner`` on positions ``i + k``, one k per example uniform on {0 .. ``most``} in training, 0 in evaluation.
 
-    Tables of ``inner`` get ``most`` rows more. Kiyono et al. 2021 (arXiv 2109.05644), K = 500.
+    Tables that end with the longest text get ``most`` rows more. Kiyono et al. 2021 (arXiv 2109.05644), K = 500.
     """
     assert isinstance(inner, Encoding)
     if most < 0:
         raise ValueError(f"most must be >= 0, got {most}")
-    limit = inner.max_length
-    if isinstance(limit, int):
-        if limit <= most:
-            raise ValueError(f"most {most} leaves none of the {limit} positions of the encoding inside")
-        limit -= most
+    limits: tuple[Any, ...] = inner.max_length if isinstance(inner.max_length, tuple) else (inner.max_length,)
+    if shortest := [limit for limit in limits if isinstance(limit, int) and limit <= most]:
+        raise ValueError(f"most {most} leaves none of the {min(shortest)} positions of the encoding inside")
+    left: tuple[Any, ...] = tuple(limit - most if isinstance(limit, int) else limit for limit in limits)
+    limit = left if len(left) > 1 else left[0]
+    longer = most if "dims" in limits else 0  # what has no table goes by distances, which stay what they are
 
     def positions(call: Call) -> Call:
         if not call.train:
@@ -31,4 +33,4 @@ def build(inner: Encoding | str = "sinusoidal", most: int = 500) -> Encoding:
         by = jax.random.randint(draws_from(call, "shift"), (*queries.shape[:-1], 1), 0, most + 1)
         return dataclasses.replace(call, q_positions=queries + by, k_positions=keys + by)
 
-    return wrap(inner, positions=positions, seen=lambda length: None if length is None else length + most, max_length=limit)
+    return wrap(inner, positions=positions, seen=lambda length: None if length is None else length + longer, max_length=limit)

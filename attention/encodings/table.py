@@ -5,6 +5,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
 from attention.encodings._positions import by_distance
+from attention.encodings._products import check_whole
 from attention.records import Encoding
 
 __all__ = ["table_bias"]
@@ -47,6 +48,7 @@ def build(window: int = 64, shared: bool = False) -> Encoding:
         return {"table": 0.02 * jax.random.normal(rng, (2 * window - 1, dims.num_heads))}
 
     def bias(params, q_features, k_features, rest, call):
+        check_whole("table", call.q_positions, call.k_positions)
         rows = params[0 if shared else 1]["table"]
         # What stands outside of the window is masked below.
         return by_distance(call, lambda distance: table_bias(jnp.clip(distance, 1 - window, window - 1), rows))
