@@ -23,7 +23,7 @@ def build(inner: Encoding | str = "sinusoidal", most: int = 500) -> Encoding:
     if shortest := [limit for limit in limits if isinstance(limit, int) and limit <= most]:
         raise ValueError(f"most {most} leaves none of the {min(shortest)} positions of the encoding inside")
     left: tuple[Any, ...] = tuple(limit - most if isinstance(limit, int) else limit for limit in limits)
-    limit = left if len(left) > 1 else left[0]
+    limit = left[0] if len(left) == 1 else left
     longer = most if "dims" in limits else 0  # what has no table goes by distances, which stay what they are
 
     def positions(call: Call) -> Call:
