@@ -25,7 +25,8 @@ def entmax(
 
     Derivatives with ``w_j = a_j^(2-α)`` on the support and ``q = w / Σ w``, ``h_j = a_j log a_j``:
     ``da = w ⊙ (ds - Σ q ds)`` and ``∂a/∂α = (a - q)/(α-1)² - (h - q Σ h)/(α-1)``. Derivatives of second order with respect to
-    the scores are supported for α <= 2; for larger ones they are unbounded at the edge of the support.
+    the scores are supported for α <= 2. For larger ones the first is infinite at the edge of the support already: there weights
+    and gradients are as uncertain as the last digit of a score.
 
     Args:
       scores: ``[..., S]``, any float type; computed in float32 or wider and cast back.
