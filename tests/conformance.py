@@ -17,7 +17,7 @@ import attention
 FILES = {
     "normalizer": ("test_normalizers", "test_normalizer_facts", "test_parts_train", "oracles.test_oracles"),
     "score": ("test_scores", "test_scores_in_models", "test_parts_train", "oracles.test_oracles"),
-    "encoding": ("test_encodings", "test_encodings_in_models"),
+    "encoding": ("test_encodings", "test_encodings_in_models", "oracles.test_oracles"),
 }
 
 
@@ -35,9 +35,6 @@ def table(kind, cases):
     """Lines of Markdown."""
     names, counts, oracles = attention.names(kind), defaultdict(Counter), Counter()
     for file, test, parameter, passed in cases:
-        if kind == "encoding" and file.startswith("oracles.test_oracles_encodings"):
-            oracles[parameter.split("-")[0]] += passed
-            continue
         if file not in FILES[kind] or (file == "test_parts_train" and test != f"test_{kind}"):
             continue
         if test == "test_oracle":

@@ -5,6 +5,7 @@ import functools
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 from helpers import jit
 
 from attention import model
@@ -44,3 +45,34 @@ def batch(lengths=(6, 3), length=6, seed=0):
     """Tokens and which of them are valid."""
     tokens = jnp.asarray(np.random.default_rng(seed).integers(1, V, (len(lengths), length)), jnp.int32)
     return tokens, jnp.arange(length) < jnp.asarray(lengths)[:, None]
+
+
+def train(updates=12, **specs):
+    """Losses of Adam on one batch, and how far each parameter moved."""
+    model = classifier(**{"mixer": "attention(heads=2)", "encoding": "sinusoidal", **specs})
+    tokens, valid = batch((6, 5, 6, 4, 6, 3), 6)
+    labels = jnp.arange(6) % C
+    start = model.init(jax.random.key(0), tokens, valid)["params"]
+    optimizer = optax.adam(1e-2)
+
+    def loss(params, rng):
+        logits = model.apply({"params": params}, tokens, valid, rng=rng, train=True)[0]
+        return optax.softmax_cross_entropy_with_integer_labels(logits, labels).mean()
+
+    def update(carry, rng):
+        params, state = carry
+        value, gradient = jax.value_and_grad(loss)(params, rng)
+        moves, state = optimizer.update(gradient, state)
+        return (optax.apply_updates(params, moves), state), value
+
+    rngs = jax.random.split(jax.random.key(1), updates)
+    (params, _), losses = jit(lambda params: jax.lax.scan(update, (params, optimizer.init(params)), rngs))(start)
+    return losses, jax.tree.map(lambda new, old: np.abs(new - old).max(), params, start)
+
+
+def check_training(losses, moved):
+    assert np.isfinite(losses).all()
+    assert losses[-3:].mean() < 0.8 * losses[0]
+    for path, distance in jax.tree.leaves_with_path(moved):
+        name = jax.tree_util.keystr(path)
+        assert distance > 1e-4, name

@@ -147,3 +147,23 @@ ROWS = [
 ]  # fmt: skip
 BY_SPEC = {row.spec: row for row in ROWS}
 SPECS = list(BY_SPEC)
+
+# Every public function of scores to weights, with the options it needs; those of a whole map couple rows.
+PUBLIC: dict[str, dict[str, Any]] = {row.name: row.golden[1] for row in reversed(ROWS) if row.golden is not None} | {
+    "adaptive_temp": {},
+    "cog": {},
+    "differential": {},
+    "double_norm": {},
+    "gumbel": {"noise": np.zeros((), np.float32)},
+    "l1_positive": {},
+    "log_length": {"train_length": 8},
+    "log_softmax": {},
+    "sink": {"logit": 0.5},
+    "sinkhorn": {},
+    "slot": {},
+    "spherical": {},
+    "topk": {"k": 3},
+}
+COUPLED = ("double_norm", "sinkhorn", "slot")
+# These act on queries, keys, scores or outputs, and not from scores to weights.
+OTHERWISE = {"pos_temp", "qk_norm", "rela", "selective", "softcap"}

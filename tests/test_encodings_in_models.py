@@ -4,8 +4,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from encoding_rows import ROWS
-from models import batch, made
-from test_parts_train import check, train
+from models import batch, check_training, made, train
 
 import attention
 
@@ -53,4 +52,4 @@ def test_positions(name):
 @pytest.mark.parametrize("name", attention.names("encoding"))
 def test_trains(name):
     specs = _specs(name)
-    check(*train(**{**specs, "encoder": "transformer(layers=2, mlp=2)"}))
+    check_training(*train(**{**specs, "encoder": "transformer(layers=2, mlp=2)"}))

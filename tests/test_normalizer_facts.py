@@ -105,6 +105,19 @@ def test_reads(spec):
     assert fewer_queries == (record.reads != "all" or record.needs_causal)
 
 
+@every
+def test_random(spec):
+    """What claims to be random differs from key to key in training, is the same in evaluation, and nothing else draws."""
+    record = attention.build("normalizer", spec)
+    own, scores = init(record), normal(0, 1, N, T, S)
+    where = jnp.arange(S) <= jnp.arange(T)[:, None] + OFFSET
+    positions = jnp.arange(T)[None] + OFFSET, jnp.arange(S)[None]
+    call = lambda seed, train: Call(*positions, rng=jax.random.key(seed), train=train, max_length=DIMS.max_length)
+    run = lambda seed, train: record.apply(own, scores, where[None, None], call(seed, train))
+    assert np.allclose(run(1, True), run(2, True)) != record.random
+    np.testing.assert_array_equal(run(1, False), run(2, False))
+
+
 # Kernels.
 
 

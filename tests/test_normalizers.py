@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from helpers import DIMS, float64, init, jit, normal, size, unchecked
-from normalizer_rows import BY_SPEC, OFFSET, ROWS, SPECS, G, Z
+from normalizer_rows import BY_SPEC, COUPLED, OFFSET, OTHERWISE, PUBLIC, ROWS, SPECS, G, Z
 
 import attention
 from attention.records import Call
@@ -222,18 +222,24 @@ def test_parameters(spec):
     assert size(params(spec)) == BY_SPEC[spec].count
 
 
-# Public functions of rows.
+# Public functions.
 
 
-def public(spec):
-    row = BY_SPEC[spec]
-    return functools.partial(unchecked(getattr(attention, row.name)), **row.golden[1])
+def public(name):
+    function = functools.partial(unchecked(getattr(attention, name)), **PUBLIC[name])
+    if name == "differential":
+        return lambda scores, *rest, **options: function(scores, -scores, *rest, **options)
+    return function
 
 
-@pytest.mark.parametrize("spec", GOLDEN)
-def test_any_axis(spec):
+def test_every_public_function_is_here():
+    assert set(PUBLIC) | OTHERWISE == set(attention.names("normalizer"))
+
+
+@pytest.mark.parametrize("name", sorted(set(PUBLIC) - set(COUPLED)))
+def test_any_axis(name):
     scores, where = normal(0, 3, 5, 4), np.random.default_rng(0).random((3, 5, 4)) > 0.3
-    function = public(spec)
+    function = public(name)
     last = jit(function)
     for axis in (0, -2):
         moved = jnp.moveaxis(last(jnp.moveaxis(scores, axis, -1), jnp.moveaxis(where, axis, -1)), -1, axis)
@@ -243,28 +249,44 @@ def test_any_axis(spec):
         np.testing.assert_allclose(found(scores, where[0]), found(scores, wide), atol=1e-6)
 
 
-@pytest.mark.parametrize("spec", GOLDEN)
-def test_no_mask_is_a_full_one(spec):
+@pytest.mark.parametrize("name", COUPLED)
+def test_any_two_axes(name):
+    scores, where = normal(0, 3, 5, 4), np.random.default_rng(0).random((3, 5, 4)) > 0.3
+    moved = public(name)(jnp.moveaxis(scores, (0, 1), (-1, -2)), jnp.moveaxis(where, (0, 1), (-1, -2)))
+    found = public(name)(scores, jnp.asarray(where), axis=0, query_axis=1)
+    np.testing.assert_allclose(found, jnp.moveaxis(moved, (-1, -2), (0, 1)), atol=1e-6)
+
+
+@pytest.mark.parametrize("name", PUBLIC)
+def test_no_mask_is_a_full_one(name):
     scores = normal(1, 4, 9)
-    run = jit(public(spec))
+    run = jit(public(name))
     np.testing.assert_allclose(run(scores), run(scores, jnp.ones((4, 9), bool)), atol=1e-7)
     assert run(scores.astype(jnp.bfloat16)).dtype == jnp.bfloat16
 
 
-@pytest.mark.parametrize("spec", GOLDEN)
-def test_bad_masks(spec):
+@pytest.mark.parametrize("name", PUBLIC)
+def test_bad_masks(name):
     scores = jnp.ones((2, 3))
     with pytest.raises(ValueError, match=r"boolean .* got dtype int32"):
-        public(spec)(scores, jnp.ones((2, 3), jnp.int32))
+        public(name)(scores, jnp.ones((2, 3), jnp.int32))
     for shape in [(3, 3), (2, 2), (1, 2, 3), (3, 1)]:
         with pytest.raises(ValueError, match="does not broadcast to scores"):
-            public(spec)(scores, jnp.ones(shape, bool))
+            public(name)(scores, jnp.ones(shape, bool))
 
 
-@pytest.mark.parametrize("spec", GOLDEN)
-def test_nan_is_seen(spec):
-    """A NaN score makes its own weight NaN, and leaves other rows alone."""
+@pytest.mark.parametrize("name", PUBLIC)
+def test_nan_is_seen(name):
+    """A NaN score makes its own weight NaN, and leaves other rows alone where they do not couple."""
     scores = jnp.asarray(np.tile(Z, (2, 1)), jnp.float32).at[0, 1].set(jnp.nan)
-    weights = np.asarray(jit(public(spec))(scores))
+    weights = np.asarray(jit(public(name))(scores))
     assert np.isnan(weights[0, 1])
-    assert np.isfinite(weights[1]).all()
+    assert name in COUPLED or np.isfinite(weights[1]).all()
+
+
+@pytest.mark.parametrize("name", PUBLIC)
+def test_documentation(name):
+    """Arguments, what is returned, errors, NaN, second derivatives, an example and the source."""
+    text = " ".join(getattr(attention, name).__doc__.split())
+    for section in ("Args:", "Returns:", "Raises:", "Example:", "Source:", "econd order", "NaN", "``[..., S]``"):
+        assert section in text, section

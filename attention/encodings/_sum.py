@@ -108,8 +108,6 @@ def combine(*encodings: Encoding) -> Encoding:
 
 def _shortest(lengths: list[Any]) -> Any:
     """The smallest table; where some have as many positions as the model, both limits."""
-    fixed = [length for each in lengths for length in (each if isinstance(each, tuple) else (each,)) if length != "dims"]
-    least = (min(fixed),) if fixed else ()
-    of_model = ("dims",) if any(each == "dims" or (isinstance(each, tuple) and "dims" in each) for each in lengths) else ()
-    limits = (*least, *of_model)
-    return limits if len(limits) > 1 else (limits[0] if limits else None)
+    flat = {length for each in lengths for length in (each if isinstance(each, tuple) else (each,))}
+    limits = (*sorted(flat - {"dims"})[:1], *(flat & {"dims"}))
+    return limits if len(limits) > 1 else next(iter(limits), None)

@@ -6,6 +6,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
+from attention.normalizers._common import check_where, widen
+from attention.normalizers.qk_norm import rms_normalized
 from attention.normalizers.softmax import softmax
 from attention.records import Dims, Normalizer, Params
 
@@ -43,6 +45,7 @@ def differential(
 
     Source: Ye et al. 2024 (arXiv 2410.05258), eq. 1.
     """
+    check_where(first, where)
     return softmax(first, where, axis=axis) - mix * softmax(second, where, axis=axis)
 
 
@@ -75,8 +78,6 @@ def build() -> Normalizer:
         return first - mix * second
 
     def finish(params, output, x, call):
-        wide = output.astype(jnp.promote_types(output.dtype, jnp.float32))
-        normed = wide * jax.lax.rsqrt(jnp.mean(wide * wide, axis=-1, keepdims=True) + 1e-5)
-        return ((1.0 - initial_mix(call.layer)) * normed).astype(output.dtype)
+        return ((1.0 - initial_mix(call.layer)) * rms_normalized(widen(output), epsilon=1e-5)).astype(output.dtype)
 
     return Normalizer(apply=apply, init=init, finish=finish, row_sum="any", signed=True, maps=2)

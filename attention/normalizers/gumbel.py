@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
-from attention.normalizers._common import check_temperature, widen
+from attention.normalizers._common import check_temperature, check_where, widen
 from attention.normalizers.hard import hard as hard_weights
 from attention.normalizers.softmax import softmax
 from attention.records import Normalizer
@@ -54,6 +54,7 @@ def gumbel(
     """
     if (noise is None) == (rng is None):
         raise ValueError("gumbel draws its noise: give noise or rng, and one of them only")
+    check_where(scores, where)
     wide = widen(scores)
     noisy = wide + (jax.random.gumbel(rng, wide.shape, wide.dtype) if noise is None else noise)
     function = hard_weights if hard else softmax

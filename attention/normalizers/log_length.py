@@ -5,7 +5,7 @@ import math
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
-from attention.normalizers._common import exponential_block, open_scores
+from attention.normalizers._common import check_where, exponential_block, open_scores
 from attention.normalizers._common import train_length as known_length
 from attention.normalizers.ssmax import ssmax
 from attention.records import Call, Normalizer, Streaming
@@ -45,6 +45,7 @@ def log_length(
     Source: Chiang & Cholak 2022 (arXiv 2202.12172), section 5.3; base n_train as in Su 2021.
     """
     _check(train_length)
+    check_where(scores, where)
     return ssmax(scores, where, axis=axis, kappa=1.0 / math.log(train_length))
 
 

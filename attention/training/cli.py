@@ -45,6 +45,9 @@ def run_main(main: Callable[[list[str]], Any], argv: list[str] | None = None) ->
         message, code = str(error), 2
         if os.environ.get(TRACEBACK):
             raise
+    except BrokenPipeError:  # whoever reads, as in `train.py --list | head`, has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
     except OSError as error:
         if error.filename is None or os.environ.get(TRACEBACK):
             raise

@@ -13,25 +13,26 @@ FLOAT32 = 2e-6  # of an oracle that computes in float32, whatever it is given
 
 
 class Witness(NamedTuple):
-    """``ours`` and ``theirs`` take ``inputs`` as arrays of their library; floats are float64."""
+    """``ours`` and ``theirs`` take ``inputs`` as arrays of their framework; floats are float64."""
 
     ours: Callable[..., Any]
     theirs: Callable[..., Any]
     inputs: tuple[np.ndarray, ...]
     tolerance: float = 1e-11
     gradient: bool = True
-    library: Literal["torch", "jax"] = "torch"
+    framework: Literal["torch", "jax"] = "torch"
 
 
 def differences(witness):
     """The largest differences of the values and of the gradients, None without; relative to 1 or to the largest entry."""
     value, pull = _in_jax(witness.ours, witness.inputs)
     upstream = np.random.default_rng(99).normal(size=value.shape)
-    oracle, oracle_pull = (_in_torch if witness.library == "torch" else _in_jax)(witness.theirs, witness.inputs)
-    of_value = _difference(value, oracle)
+    run = _in_torch if witness.framework == "torch" else _in_jax
+    wanted, wanted_pull = run(witness.theirs, witness.inputs)
+    of_value = _difference(value, wanted)
     if not witness.gradient:
         return of_value, None
-    return of_value, max(_difference(a, b) for a, b in zip(pull(upstream), oracle_pull(upstream), strict=True))
+    return of_value, max(_difference(a, b) for a, b in zip(pull(upstream), wanted_pull(upstream), strict=True))
 
 
 def _difference(a, b):

@@ -49,7 +49,7 @@ def _equinox():
     one = lambda x: jnp.stack([module(x[:, n].astype(jnp.float32)) for n in range(N)], 1)
     theirs = lambda x: jnp.stack([one(x[b]) for b in range(B)]).astype(jnp.float64)
     ours = _float64(lambda x: attention.rope(x, jnp.arange(T), layout="half"))
-    return Witness(ours, theirs, (_normal(0, B, T, N, H),), FLOAT32, library="jax")
+    return Witness(ours, theirs, (_normal(0, B, T, N, H),), FLOAT32, framework="jax")
 
 
 def frequencies(kind, length=None, scale=1.0, **given):

@@ -48,7 +48,7 @@ def row(ours, theirs, *own, shift=0.0, **fields):
 
 def unmasked(ours, theirs, **fields):
     """A witness in JAX, ``theirs(row)``, which knows no masks."""
-    return Witness(ours, jax.vmap(theirs), (_scores()[0],), library="jax", **fields)
+    return Witness(ours, jax.vmap(theirs), (_scores()[0],), framework="jax", **fields)
 
 
 def _matrices():
