@@ -27,6 +27,7 @@ from attention.records import (
     Pooling,
     Score,
 )
+from attention.recurrent import gru, lstm
 from attention.variants import build, canonical, describe, names
 
 __version__ = "0.1.0"
@@ -71,7 +72,9 @@ __all__ = [
     "canonical",
     "describe",
     "dropout",
+    "gru",
     "input_gate",
+    "lstm",
     "mult_gate",
     "names",
     "output_gate",

@@ -9,7 +9,8 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
 from attention import compatibility, variants
-from attention.kernels import KERNELS, Problem, choose
+from attention.kernels import KERNELS, Problem, choose, planned
+from attention.masks import last_key
 from attention.records import Call, Dims, Encoding, Mask, Normalizer, Parts, Score, most
 
 
@@ -34,7 +35,7 @@ def parts_of(
 def attend(
     query: Float[Array, "*B T N H"],
     key: Float[Array, "*B S K H"],
-    value: Float[Array, "*B S K H"],
+    value: Float[Array, "*B S K E"],
     *,
     encoding: str | Encoding = "none",
     score: str | Score = "scaled_dot",
@@ -58,7 +59,7 @@ def attend(
     Args:
       query: ``[*B T N H]``.
       key: ``[*B S K H]``; K divides N, and head h reads key head ``⌊h K / N⌋``.
-      value: ``[*B S K H]``.
+      value: ``[*B S K E]``; E is H but where a mixer has wider or narrower values.
       encoding: spec or record of the positional encoding. What it adds to embeddings is not attention's to do.
       score: spec or record of the score function.
       normalizer: spec or record of the normalizer.
@@ -74,7 +75,7 @@ def attend(
       return_weights: whether to return the weights too, which the dense kernel alone can.
 
     Returns:
-      The output ``[*B T N H]`` in the type of ``value``, with ``return_weights`` also the weights ``[*B N T S]`` before
+      The output ``[*B T N E]`` in the type of ``value``, with ``return_weights`` also the weights ``[*B N T S]`` before
       dropout, float32 (``[*B N/maps T S]`` of a normalizer with several score maps per head). Masked keys have exactly no
       weight; a query that may attend to nothing gets zeros.
 
@@ -96,7 +97,8 @@ def attend(
     encoding_call = encoding_call or positioned(parts.encoding, params["encoding"], call, query.shape[:-2], key.shape[:-2])
     ordered = call.q_positions is None and call.k_positions is None
     scale = 1.0 / math.sqrt(parts.encoding.terms * query.shape[-1]) if parts.score.scaled else 1.0
-    call, encoding_call = (_complete(each, query.shape[-3], key.shape[-3], scale) for each in (call, encoding_call))
+    call, encoding_call = (completed(each, query.shape[-3], key.shape[-3], scale) for each in (call, encoding_call))
+    call = dataclasses.replace(call, k_last=last_key(call, key.shape[-3]))  # before kernels cut the keys
 
     query, key = parts.normalizer.qk(params["normalizer"], query, key, call)
     groups, maps = query.shape[-2] // key.shape[-2], parts.normalizer.maps
@@ -104,14 +106,17 @@ def attend(
         value = _side_by_side(value, maps)
     if groups > 1:
         key, value = (jnp.repeat(each, groups, axis=-2) for each in (key, value))
-    prepared = parts.encoding.prepare(params["encoding"], x, query, key, encoding_call)
-    query, key = parts.score.project(params["score"], query, key, call)
-    query, key = parts.encoding.rotate(params["encoding"], query, key, encoding_call)
-
     *batch, T, N, _ = query.shape
     reads = most(parts.encoding.reads, parts.normalizer.reads)
     chosen = choose(kernel, (*batch, N, T, key.shape[-3]), reads=reads, weights=return_weights)
-    problem = Problem(query, key, value, *prepared, where, bias, call, encoding_call, params, dropout, parts, ordered)
+    problem = Problem(query, key, value, (), (), (), where, bias, call, encoding_call, params, dropout, parts, ordered)
+    problem = planned(chosen, problem)  # before anything is prepared for keys that follow each other
+    encoding_call = problem.encoding_call
+
+    q_features, k_features, rest = parts.encoding.prepare(params["encoding"], x, query, key, encoding_call)
+    query, key = parts.score.project(params["score"], query, key, call)
+    query, key = parts.encoding.rotate(params["encoding"], query, key, encoding_call)
+    problem = problem._replace(query=query, key=key, q_features=q_features, k_features=k_features, rest=rest)
     output, weights = KERNELS[chosen](problem)
     output = parts.normalizer.finish(params["normalizer"], output, x, call).reshape(*batch, T, N, -1)
     return (output, weights) if return_weights else output
@@ -149,8 +154,8 @@ def _shapes(init: Any, dims: Dims) -> Any:
     return jax.eval_shape(lambda rng: init(rng, dims), jax.random.key(0))
 
 
-def _complete(call: Call, T: int, S: int, scale: float) -> Call:
-    """The call with positions filled in and the scale of the score."""
+def completed(call: Call, T: int, S: int, scale: float = 1.0) -> Call:
+    """The call as hooks of attention get it: with positions filled in and the scale of the score."""
 
     def filled(positions, length):
         here = lambda leaf: jnp.arange(length) if leaf is None else leaf
@@ -178,8 +183,8 @@ def _side_by_side(value: jax.Array, maps: int) -> jax.Array:
 
 
 def _check_shapes(query: jax.Array, key: jax.Array, value: jax.Array) -> None:
-    if key.shape != value.shape:
-        raise ValueError(f"key and value want one shape [*B S K H], got {key.shape} and {value.shape}")
+    if key.shape[:-1] != value.shape[:-1]:
+        raise ValueError(f"key and value want one shape but for their channels, got {key.shape} and {value.shape}")
     if query.ndim < 3 or query.shape[:-3] != key.shape[:-3] or query.shape[-1] != key.shape[-1]:
         raise ValueError(f"query [*B T N H] and key [*B S K H] do not fit: got {query.shape} and {key.shape}")
     if query.shape[-2] % key.shape[-2]:

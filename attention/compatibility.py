@@ -66,21 +66,31 @@ def check_mixer(mixer: Mixer, parts: Parts, given: dict[str, str], defaults: dic
     Raises:
       ValueError: naming the mixer, the part and the reason.
     """
+    owner, name = f"mixer={given['mixer']}", lambda kind: f"{kind}={given[kind]}"
     for kind in ("score", "normalizer", "mask"):
-        if kind not in mixer.uses and given[kind] != defaults[kind]:
-            raise ValueError(_ignored(f"mixer={given['mixer']}", kind, given[kind], defaults[kind]))
+        if kind in mixer.uses or given[kind] == defaults[kind]:
+            continue
+        if kind == "mask" and mixer.masks:
+            if given[kind] in mixer.masks:
+                continue
+            raise ValueError(f"{owner} with {name(kind)}: it takes mask={_or([defaults[kind], *mixer.masks])}")
+        raise ValueError(_ignored(owner, kind, given[kind], defaults[kind]))
     if "encoding" not in mixer.uses and needs_scores(parts.encoding):
-        raise ValueError(
-            f"mixer={given['mixer']} with encoding={given['encoding']}: this encoding acts on scores, and there are none"
-        )
+        if "rotation" not in mixer.uses:
+            raise ValueError(f"{owner} with {name('encoding')}: this encoding acts on scores, and there are none")
+        if parts.encoding.reads != "nothing":
+            raise ValueError(f"{owner} with {name('encoding')}: this encoding does more than rotate, and there are no scores")
+    refused = mixer.refuses(parts)
+    if refused is not None:
+        kind, reason = refused
+        raise ValueError(f"{owner} with {name(kind)}: {reason}")
 
 
 def check_encoder(encoder: Any, parts: Parts, pooling: Pooling, given: dict[str, str], defaults: dict[str, str]) -> None:
     """Refuses parts that an encoder would ignore.
 
     Args:
-      encoder: the Flax module; ``uses`` names the kinds it gives a meaning to (without "mixer", an encoding may act on the
-        embeddings alone), ``mixes`` says whether anything moves between positions.
+      encoder: the Flax module, of which the facts ``uses`` and ``sees_all`` are read (``attention/encoders/_encoder.py``).
       parts: the records.
       pooling: the pooling.
       given: the canonical spec of each kind, and of "mixer" and "encoder".
@@ -89,10 +99,10 @@ def check_encoder(encoder: Any, parts: Parts, pooling: Pooling, given: dict[str,
     Raises:
       ValueError: naming the encoder, the part and the reason.
     """
-    if pooling.extra_tokens and not encoder.mixes:
+    if pooling.extra_tokens and not encoder.sees_all:
         raise ValueError(
-            f"encoder={given['encoder']} with pooling={given['pooling']}: nothing moves between positions, so the added token "
-            "never sees the text"
+            f"encoder={given['encoder']} with pooling={given['pooling']}: this encoder gives the added token no state that has "
+            "seen all of the text"
         )
     if "mixer" in encoder.uses:
         return

@@ -30,7 +30,7 @@ class TextClassifier(nn.Module):
     """Tokens to logits. Make one with ``classifier``, which checks that the parts go together.
 
     Attributes:
-      encoder: a Flax module called as ``encoder(x, context, call, dims)``.
+      encoder: an ``attention.encoders._encoder.Encoder``.
       parts: encoding, score, normalizer and mask.
       pooling: how states become one vector.
       dims: the sizes.
@@ -60,6 +60,7 @@ class TextClassifier(nn.Module):
         valid: jax.Array,
         *,
         positions: jax.Array | None = None,
+        segments: jax.Array | None = None,
         rng: jax.Array | None = None,
         train: bool = False,
         dropout: Any = None,
@@ -71,14 +72,17 @@ class TextClassifier(nn.Module):
           tokens: int32 ``[B T]``.
           valid: bool ``[B T]``, False at padding, which changes nothing.
           positions: int32 ``[B T]``; None for 0, 1, ... from the first token (or the extra tokens of the pooling) on.
+          segments: int32 ``[B T]``, the segment of each token, for masks and encoders that read it; None for one segment.
+            The extra tokens of the pooling are in that of the first token.
           rng: key of whatever is random; needed in training with dropout.
           train: whether this is a training step.
           dropout: rate, a number or a traced scalar; None leaves dropout out of the program.
           capture: whether to return intermediate results, attention weights among them.
 
         Returns:
-          logits float32 ``[B C]``, and a dict: "loss", a penalty to add to the loss; with ``capture`` also "embeddings",
-          "layer_0/weights" ``[B N T S]``, "layer_0/output", ..., "states", "pooling" (weights over positions) and "pooled".
+          logits float32 ``[B C]``, and a dict: "loss" ``[B]``, a penalty to add to the loss of each example; with ``capture``
+          also "embeddings", "layer_0/weights" ``[B N T S]``, "layer_0/output", ..., "states", "pooling" (weights over
+          positions, ``[B T]`` or ``[B R T]``) and "pooled".
         """
         if dropout is not None and train and rng is None:
             raise ValueError("dropout in training needs rng")
@@ -91,11 +95,9 @@ class TextClassifier(nn.Module):
         table = jax.lax.stop_gradient(table) if self.frozen_embeddings else table
         x = (table[tokens] * math.sqrt(D)).astype(dtype)
         if self.pooling.extra_tokens:
-            x, tokens, valid, positions = self._prepend(x, tokens, valid, positions)
-        _check_length(x.shape[-2], self.parts, self.dims)
-        if positions is not None:
-            positions = jnp.where(valid, positions, 0)  # the position of padding must not matter
-        call = Call(positions, positions, valid, valid, rngs[0], train, max_length=self.dims.max_length)
+            x, tokens = self._prepend(x, tokens)
+        call = call_of(self, valid, positions=positions, segments=segments, rng=rngs[0], train=train)
+        _check_length(x.shape[-2], self.encoder, self.parts, self.dims)
         context = Context(
             parts=self.parts,
             params={},
@@ -104,8 +106,9 @@ class TextClassifier(nn.Module):
             dropout=dropout,
             record=captured.__setitem__ if capture else None,
         )
-        states = self.encoder(x, context, call, self.dims)
-        pooled = self.pooling.apply(self.param("pooling", self.pooling.init, self.dims), states, call)
+        states, call = self.encoder(x, context, call, self.dims)
+        dims = self.dims._replace(model_dim=self.encoder.width(D))
+        pooled = self.pooling.apply(self.param("pooling", self.pooling.init, dims), states, call)
         gate, vector = build_gate(self.head_gate), pooled.x
         if gate is not None:
             vector = gate.apply(self.param("head_gate", gate.init, vector.shape[-1]), vector)
@@ -113,19 +116,51 @@ class TextClassifier(nn.Module):
         logits = nn.Dense(self.num_classes, name="head")(vector.astype(jnp.float32))
         if capture:
             captured |= {"embeddings": x, "states": states, "pooling": pooled.weights, "pooled": pooled.x}
-        return logits, {"loss": jnp.mean(jnp.asarray(pooled.loss, jnp.float32)), **captured}
+        loss = jnp.broadcast_to(jnp.asarray(pooled.loss, jnp.float32), logits.shape[:-1])
+        return logits, {"loss": loss, **captured}
 
-    def _prepend(self, x, tokens, valid, positions):
+    def _prepend(self, x, tokens):
         """The learned tokens of the pooling, before the text; token id 0 stands for them."""
         E, batch = self.pooling.extra_tokens, tokens.shape[:-1]
         extra = self.param("extra_tokens", nn.initializers.normal(1.0), (E, x.shape[-1]))
         x = jnp.concatenate([jnp.broadcast_to(extra.astype(x.dtype), (*batch, *extra.shape)), x], axis=-2)
-        tokens = jnp.concatenate([jnp.zeros((*batch, E), tokens.dtype), tokens], axis=-1)
-        valid = jnp.concatenate([jnp.ones((*batch, E), jnp.bool_), valid], axis=-1)
+        return x, _preceded(tokens, jnp.zeros(E, tokens.dtype))
+
+
+def call_of(
+    model: TextClassifier,
+    valid: jax.Array,
+    *,
+    positions: jax.Array | None = None,
+    segments: jax.Array | None = None,
+    rng: jax.Array | None = None,
+    train: bool = False,
+) -> Call:
+    """The call that a model makes of its arguments, the extra tokens of its pooling among them."""
+    if extra := model.pooling.extra_tokens:
+        valid = _preceded(valid, jnp.ones(extra, jnp.bool_))
         if positions is not None:
-            first = jnp.broadcast_to(jnp.arange(E, dtype=positions.dtype), (*batch, E))
-            positions = jnp.concatenate([first, positions + E], axis=-1)
-        return x, tokens, valid, positions
+            positions = _preceded(positions + extra, jnp.arange(extra, dtype=positions.dtype))
+        if segments is not None:
+            segments = jnp.concatenate([*[segments[..., :1]] * extra, segments], axis=-1)
+    if positions is not None:
+        positions = jnp.where(valid, positions, 0)  # the position of padding must not matter
+    return Call(
+        q_positions=positions,
+        k_positions=positions,
+        q_valid=valid,
+        k_valid=valid,
+        q_segments=segments,
+        k_segments=segments,
+        rng=rng,
+        train=train,
+        max_length=model.dims.max_length,
+    )
+
+
+def _preceded(text: jax.Array, extra: jax.Array) -> jax.Array:
+    """``extra`` ``[E]`` before every row of ``[B T]``."""
+    return jnp.concatenate([jnp.broadcast_to(extra, (*text.shape[:-1], len(extra))), text], axis=-1)
 
 
 class _Table(nn.Module):
@@ -146,10 +181,13 @@ def embedding_table(vectors: jax.Array) -> jax.Array:
     return vectors / math.sqrt(vectors.shape[-1])
 
 
-def _limits(parts: Parts, dims: Dims) -> dict[str, int]:
+def _limits(encoder: Any, parts: Parts, dims: Dims) -> dict[str, int]:
     """The positions of the parts that have a table of them."""
     found = {}
-    for kind, record in (("encoding", parts.encoding), ("score", parts.score)):
+    records = {"encoding": parts.encoding, "score": parts.score}
+    if "mixer" in encoder.uses and encoder.mixer is not None:
+        records["mixer"] = encoder.mixer
+    for kind, record in records.items():
         given = record.max_length if isinstance(record.max_length, tuple) else (record.max_length,)
         limits = [dims.max_length if limit == "dims" else limit for limit in given]
         known = [limit for limit in limits if limit is not None]
@@ -158,15 +196,15 @@ def _limits(parts: Parts, dims: Dims) -> dict[str, int]:
     return found
 
 
-def _check_length(length: int, parts: Parts, dims: Dims) -> None:
-    for kind, limit in _limits(parts, dims).items():
+def _check_length(length: int, encoder: Any, parts: Parts, dims: Dims) -> None:
+    for kind, limit in _limits(encoder, parts, dims).items():
         if length > limit:
             raise ValueError(f"the {kind} has {limit} positions, got a sequence of {length}, padding included")
 
 
 def longest_text(model: TextClassifier) -> int | None:
     """The tokens, padding included, that the parts have positions for; None where there is no limit."""
-    limits = _limits(model.parts, model.dims).values()
+    limits = _limits(model.encoder, model.parts, model.dims).values()
     return min(limits) - model.pooling.extra_tokens if limits else None
 
 
@@ -240,14 +278,15 @@ def classifier(
     if head_gate not in GATES:
         hint = variants.nearest(head_gate, GATES)
         raise ValueError(f"head_gate must be one of {', '.join(GATES)}{hint}, got {head_gate!r}")
-    dims = _dims(built_mixer, given["mixer"], dim)._replace(
+    dims = _dims(built_mixer, given["mixer"], dim, used="mixer" in built_encoder.uses)._replace(
         max_length=max_length + built_pooling.extra_tokens, vocab_size=vocab_size, causal=parts.mask.causal
     )
-    _check_length(dims.max_length or 0, parts, dims)
-    reads = most(parts.encoding.reads, parts.normalizer.reads)
-    kernels.choose(kernel, (1, dims.num_heads, 1, 1), reads=reads)
     if "mixer" in built_encoder.uses:
         built_encoder = dataclasses.replace(built_encoder, mixer=built_mixer)
+    built_encoder.width(dim)  # raises where its parts cannot share the channels
+    _check_length(dims.max_length or 0, built_encoder, parts, dims)
+    reads = most(parts.encoding.reads, parts.normalizer.reads)
+    kernels.choose(kernel, (1, dims.num_heads, 1, 1), reads=reads)
     return TextClassifier(
         built_encoder,
         parts,
@@ -262,16 +301,16 @@ def classifier(
     )
 
 
-def _dims(mixer: Mixer, spec: str, dim: int) -> Dims:
-    if mixer.head_dim is None and dim % mixer.num_heads:
+def _dims(mixer: Mixer, spec: str, dim: int, *, used: bool) -> Dims:
+    if used and mixer.head_dim is None and dim % mixer.num_heads:
         raise ValueError(f"mixer={spec}: dim {dim} is not a multiple of its {mixer.num_heads} heads")
     return Dims(mixer.num_heads, mixer.kv_heads, mixer.head_dim or dim // mixer.num_heads, dim)
 
 
 def kernel_choice(model: TextClassifier, batch_size: int, length: int) -> str:
     """The kernel that runs for batches ``[batch_size, length]``; "none" where the encoder has no attention."""
-    if "mixer" not in model.encoder.uses:
+    if "mixer" not in model.encoder.uses or not model.encoder.mixer.attends:
         return "none"
-    parts, T = model.parts, length + model.pooling.extra_tokens
+    parts, T = model.parts, model.encoder.inner_length(length + model.pooling.extra_tokens)
     reads = most(parts.encoding.reads, parts.normalizer.reads)
     return kernels.choose(model.kernel, (batch_size, model.dims.num_heads, T, T), reads=reads)

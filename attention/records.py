@@ -29,7 +29,7 @@ def most(*reads: Reads) -> Reads:
 
 @functools.partial(
     jax.tree_util.register_dataclass,
-    data_fields=["q_positions", "k_positions", "q_valid", "k_valid", "rng"],
+    data_fields=["q_positions", "k_positions", "q_valid", "k_valid", "q_segments", "k_segments", "k_last", "rng"],
     meta_fields=["train", "scale", "layer", "max_length", "consecutive"],
 )
 @dataclasses.dataclass(frozen=True)
@@ -42,6 +42,10 @@ class Call:
       k_positions: the same for the keys, ``[*#B S]``.
       q_valid: bool ``[*#B T]``, False at padding; None means all valid.
       k_valid: bool ``[*#B S]``.
+      q_segments: int32 ``[*#B T]``, the segment (document, sentence) of each query; None for one segment.
+      k_segments: the same for the keys, ``[*#B S]``.
+      k_last: int32 ``[*#B]``, the largest position of a valid key, -1 where there is none; ``attend`` fills it in, for masks
+        that ask where the text ends.
       rng: key for whatever is random in this call; None where nothing may be.
       train: whether this is a training step (static).
       scale: what the score multiplies q·k by (static); terms that belong inside the same scaling multiply by it too.
@@ -55,6 +59,9 @@ class Call:
     k_positions: Any = None
     q_valid: jax.Array | None = None
     k_valid: jax.Array | None = None
+    q_segments: jax.Array | None = None
+    k_segments: jax.Array | None = None
+    k_last: jax.Array | None = None
     rng: Any = None
     train: bool = False
     scale: float = 1.0
@@ -144,6 +151,7 @@ class Encoding(NamedTuple):
         where several tables limit it.
       extrapolates: whether its paper claims use beyond the training length.
       depth: the block before which ``embed`` acts.
+      redraws: whether ``positions`` makes them anew from the order of the tokens, so that what moved them before is lost.
     """
 
     init: Callable[[jax.Array, Dims], Params] = no_params
@@ -162,6 +170,7 @@ class Encoding(NamedTuple):
     max_length: int | Literal["dims"] | tuple[int | Literal["dims"], ...] | None = None
     extrapolates: bool = False
     depth: int = 0
+    redraws: bool = False
 
     kind = "encoding"
 
@@ -255,14 +264,18 @@ class Mask(NamedTuple):
     Hooks:
       apply(call, lengths) -> bool ``[*#B 1 #t #s]``, True = may attend, for the block whose positions ``call`` holds and
         whose sizes are ``lengths = (t, s)``; None where everything may.
-      blocks(T, S, bq, bk) -> bool ``[ceil(T/bq) ceil(S/bk)]`` NumPy array, False for blocks without an allowed pair when
-        positions are 0, 1, ...; None where none can be skipped.
+      blocks(T, S, bq, bk, last) -> bool ``[*#B ceil(T/bq) ceil(S/bk)]``, False for blocks without an allowed pair when
+        positions are 0, 1, ...; None where none can be skipped. ``last`` is ``call.k_last``, or None: what then is False is so
+        wherever texts end, and a NumPy array says it.
+      limits(T, S, bq, bk) -> (blocks of keys, blocks of queries), where ``blocks`` depends on ``last``: wherever a text ends,
+        at most so many blocks of queries keep more than so many blocks of keys. None where it does not depend on it.
     Facts:
       causal: no query attends to a later position.
     """
 
     apply: Callable[[Call, tuple[int, int]], jax.Array | None]
-    blocks: Callable[[int, int, int, int], np.ndarray | None] = lambda T, S, bq, bk: None
+    blocks: Callable[[int, int, int, int, Any], Any] = lambda T, S, bq, bk, last: None
+    limits: Callable[[int, int, int, int], tuple[int, int] | None] = lambda T, S, bq, bk: None
     causal: bool = False
 
     kind = "mask"
@@ -287,7 +300,8 @@ class Context(NamedTuple):
       tokens: ``[*B T]`` token ids.
       kernel: the kernel asked for: "auto" or a file of ``attention/kernels``.
       dropout: rate on the weights and on what a block adds, a float or a traced scalar; None where there is none.
-      memory: ``[*B S D]`` keys and values of cross-attention; None for self-attention.
+      memory: ``[*B S D]`` keys and values of cross-attention, whose positions, padding and segments are the keys' of the call;
+        None for self-attention.
       record: called with a name and a value to keep an intermediate result; None keeps nothing.
     """
 
@@ -301,16 +315,26 @@ class Context(NamedTuple):
     record: Callable[[str, Any], None] | None = None
 
 
+def _goes(parts: Parts) -> tuple[str, str] | None:
+    return None
+
+
 class Mixer(NamedTuple):
     """How a layer moves information between positions.
 
     Hooks:
       init(rng, dims) -> params of one layer (the parts' own parameters are in the context).
-      apply(params, x, context, call) -> x: ``[*B T D]``.
+      apply(params, x, context, call) -> x: ``[*B T D]``; padding changes nothing at valid positions, and what is at padded
+        ones has no meaning.
+      refuses(parts) -> (kind, reason) of a part that does not go with the mixer's options, or None.
     Facts:
       num_heads, kv_heads: heads of queries and of keys and values.
       head_dim: None for model_dim / num_heads.
-      uses: the parts the mixer gives a meaning to; the others must stay at their defaults.
+      uses: the parts the mixer gives a meaning to; the others must stay at their defaults. "rotation" in place of "encoding"
+        where an encoding may rotate queries and keys and do nothing else to them.
+      masks: specs of the masks that a mixer without "mask" has forms for, beside the default.
+      max_length: positions the mixer has weights for; None where unlimited, "dims" where it is ``Dims.max_length``.
+      attends: whether it goes through ``attention.attend``, so that there is a kernel to choose and weights to drop.
     """
 
     apply: Callable[[Params, jax.Array, Context, Call], jax.Array]
@@ -319,12 +343,22 @@ class Mixer(NamedTuple):
     kv_heads: int = 1
     head_dim: int | None = None
     uses: tuple[str, ...] = ("encoding", "score", "normalizer", "mask")
+    masks: tuple[str, ...] = ()
+    max_length: int | Literal["dims"] | None = None
+    attends: bool = True
+    refuses: Callable[[Parts], tuple[str, str] | None] = _goes
 
     kind = "mixer"
 
 
 class Pooled(NamedTuple):
-    """What a pooling returns: the vector ``[*B P]``, the weights over positions, and a penalty to add to the loss."""
+    """What a pooling returns.
+
+    Attributes:
+      x: the vector ``[*B P]``.
+      weights: over positions, float32 ``[*B T]``, or ``[*B R T]`` with R rows or heads; None where there are none to speak of.
+      loss: a penalty of each example to add to its loss, ``[*B]`` or one number for all.
+    """
 
     x: jax.Array
     weights: jax.Array | None = None

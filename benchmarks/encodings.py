@@ -53,7 +53,7 @@ def step(spec: str, length: int, mask: str) -> tuple[Any, ...]:
 
     def loss(params: Any, tokens: jax.Array, rng: jax.Array) -> jax.Array:
         logits, extra = model.apply({"params": params}, tokens, jnp.ones(tokens.shape, bool), rng=rng, train=True)
-        return jnp.sum(logits**2) + extra["loss"]
+        return jnp.sum(logits**2) + jnp.sum(extra["loss"])
 
     return jax.value_and_grad(loss), params, tokens, jax.random.key(2)
 

@@ -19,6 +19,8 @@ def get_config() -> Any:  # a ConfigDict, whose fields a type checker cannot kno
     data.tokenizer = "words(pattern='whitespace')"  # spec of the tokenizer, trained on the training split; --list=tokenizer
     data.max_length = 256  # tokens kept of a text
     data.truncate = "head"  # part of a longer text that is kept: head, tail or middle
+    data.segments = "none"  # what texts are cut into, for mask=document or encoder=hierarchical: none, sentences or lines
+    data.positions = "text"  # what positions count through: the text, or anew in each segment
     data.seed = 0  # of all that the members share: generated data, carved-off validation, order of the shapes
     data.buckets = 4  # padded lengths at most: more means less padding and one more compilation each
 

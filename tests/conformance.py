@@ -18,6 +18,9 @@ FILES = {
     "normalizer": ("test_normalizers", "test_normalizer_facts", "test_parts_train", "oracles.test_oracles"),
     "score": ("test_scores", "test_scores_in_models", "test_parts_train", "oracles.test_oracles"),
     "encoding": ("test_encodings", "test_encodings_in_models", "oracles.test_oracles"),
+    "pooling": ("test_poolings", "test_parts_train", "oracles.test_oracles"),
+    "encoder": ("test_encoders", "test_parts_train", "oracles.test_oracles"),
+    "mixer": ("test_mixers", "test_parts_train", "oracles.test_oracles"),
 }
 
 

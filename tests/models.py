@@ -8,13 +8,16 @@ import numpy as np
 import optax
 from helpers import jit
 
+import attention
 from attention import model
 
 V, C, L, D, N = 13, 3, 24, 8, 2
 # One row per variant of the kinds that no other table tests; `test_model` checks that none is missing. Of the encodings these
 # stand for the rest, which `test_encodings_in_models` runs.
-ENCODERS = {"transformer": "transformer(layers=1, mlp=2)", "embeddings": "embeddings"}
-MIXERS = {"attention": "attention(heads=2)"}
+ENCODERS = {
+    "transformer": "transformer(layers=1, mlp=2)", "embeddings": "embeddings", "bilstm": "bilstm", "bigru": "bigru",
+    "cnn": "cnn(filters=4)", "hierarchical": "hierarchical",
+}  # fmt: skip
 ENCODINGS = {
     "none": "none", "sinusoidal": "sinusoidal", "learned": "learned", "rope": "rope", "alibi": "alibi(form=asymmetric)",
     "t5": "t5(buckets=8, max_distance=12)", "shaw": "shaw(max_distance=3)",
@@ -23,8 +26,8 @@ ENCODINGS = {
 
 def classifier(**specs):
     """A classifier of 13 tokens, 3 classes and 8 channels; specs as in `attention.model.classifier`."""
-    options = {"encoder": ENCODERS["transformer"], "mixer": MIXERS["attention"], "dim": D, **specs}
-    if options["encoder"] == "embeddings":
+    options = {"encoder": ENCODERS["transformer"], "mixer": "attention(heads=2)", "dim": D, **specs}
+    if "mixer" not in attention.build("encoder", options["encoder"]).uses:
         del options["mixer"]
     return model.classifier(vocab_size=V, num_classes=C, max_length=L, **options)
 
@@ -34,7 +37,7 @@ def made(**specs):
     """The model, random parameters of the shapes of `init` (drawn with NumPy: nothing to compile), and the forward pass."""
     made = classifier(**specs)
     tokens = jnp.zeros((1, 2), jnp.int32)
-    shapes = jax.eval_shape(made.init, jax.random.key(0), tokens, tokens == 0)["params"]
+    shapes = jax.eval_shape(made.init, jax.random.key(0), tokens, tokens == 0, segments=tokens)["params"]
     rng = np.random.default_rng(0)
     params = jax.tree.map(lambda leaf: jnp.asarray(rng.normal(0, 0.4, leaf.shape), leaf.dtype), shapes)
     forward = jit(lambda params, tokens, valid, **rest: made.apply({"params": params}, tokens, valid, **rest))
@@ -52,12 +55,13 @@ def train(updates=12, **specs):
     model = classifier(**{"mixer": "attention(heads=2)", "encoding": "sinusoidal", **specs})
     tokens, valid = batch((6, 5, 6, 4, 6, 3), 6)
     labels = jnp.arange(6) % C
-    start = model.init(jax.random.key(0), tokens, valid)["params"]
+    segments = jnp.broadcast_to(jnp.arange(6) // 2, (6, 6)) if model.encoder.needs_segments else None
+    start = model.init(jax.random.key(0), tokens, valid, segments=segments)["params"]
     optimizer = optax.adam(1e-2)
 
     def loss(params, rng):
-        logits = model.apply({"params": params}, tokens, valid, rng=rng, train=True)[0]
-        return optax.softmax_cross_entropy_with_integer_labels(logits, labels).mean()
+        logits, extra = model.apply({"params": params}, tokens, valid, segments=segments, rng=rng, train=True)
+        return (optax.softmax_cross_entropy_with_integer_labels(logits, labels) + extra["loss"]).mean()
 
     def update(carry, rng):
         params, state = carry

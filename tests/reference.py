@@ -8,7 +8,6 @@ import math
 from fractions import Fraction
 
 import numpy as np
-from reference_normalizers import softmax
 
 # Scores: one query vector and one key vector.
 
@@ -188,22 +187,3 @@ def attention(
             for s in range(S):
                 output[b, t, n] += weights[b, n, t, s] * (value[b, s, group] + add_value(b, t, s))
     return output, weights
-
-
-# Poolings: the states [T D] of one example and which of them are text.
-
-
-def mean_pool(x, valid):
-    rows = [row for row, v in zip(x, valid) if v]
-    return np.sum(rows, axis=0) / len(rows) if rows else np.zeros(x.shape[-1])
-
-
-def max_pool(x, valid):
-    rows = [row for row, v in zip(x, valid) if v]
-    return np.max(rows, axis=0) if rows else np.zeros(x.shape[-1])
-
-
-def additive_pool(x, valid, kernel, bias, vector):
-    scores = [dot(vector, np.tanh(row @ kernel + bias)) for row in x]
-    weights = softmax(scores, valid)
-    return weights @ x, weights

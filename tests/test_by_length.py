@@ -216,9 +216,9 @@ def test_few_shapes(sinusoidal, monkeypatch):
     trained = evaluate.load(str(sinusoidal))
     shapes, plain = set(), evaluate._member_logits
 
-    def spy(model, axis, count, params, tokens, valid, rng):
-        shapes.add(tokens.shape)
-        return plain(model, axis, count, params, tokens, valid, rng)
+    def spy(model, axis, count, params, given, rng):
+        shapes.add(given["tokens"].shape)
+        return plain(model, axis, count, params, given, rng)
 
     monkeypatch.setattr(evaluate, "_member_logits", spy)
     trained.accuracy_by_length(trained.load_data())

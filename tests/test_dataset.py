@@ -119,7 +119,7 @@ def test_load_by_hand(toy):
 def test_truncation(truncate, max_length, kept):
     tokenizer = variants.build("tokenizer", "bytes")
     state = tokenizer.train([])
-    (found,) = encode_texts(tokenizer, state, ["abcdefg"], max_length=max_length, truncate=truncate)
+    found = encode_texts(tokenizer, state, ["abcdefg"], max_length=max_length, truncate=truncate).flat
     assert found.dtype == np.int32
     assert tokenizer.decode(state, found) == kept
 

@@ -245,7 +245,7 @@ def test_everything_is_handed_through(name):
     assert set(_wrapper.DEFAULTS) == {field for field in Encoding._fields if callable(getattr(spy, field))}
     facts = lambda record: {field: getattr(record, field) for field in Encoding._fields if not callable(getattr(record, field))}
     length = 2048 if name == "randomized" else None
-    assert facts(record) == facts(spy) | {"max_length": length}
+    assert facts(record) == facts(spy) | {"max_length": length, "redraws": name in ("randomized", "cape")}
     inside = 2048 if name == "randomized" else L
     params = tuple(record.init(jax.random.key(0), DIMS._replace(layer=layer)) for layer in (None, 0))
     assert [size(each["inner"]) for each in params] == [1, inside]
@@ -362,6 +362,11 @@ def test_in_a_model(spec):
         ("randomized(inner=ropes)", r"unknown encoding 'ropes' \(nearest: 'rope'\)"),
         ("shift(most=-1)", "most must be >= 0, got -1"),
         ("shift(inner=learned(max_length=9), most=9)", "most 9 leaves none of the 9 positions of the encoding inside"),
+        ("shift(inner=randomized)", "shift moves positions that the encoding inside then makes anew"),
+        (
+            "shift(inner=learned + every(inner=cape(inner=rope)))",
+            "shift moves positions that the encoding inside then makes anew",
+        ),
         ("cape(global_shift=-1)", "global_shift must be a finite number >= 0, got -1.0"),
         ("cape(local_shift=0.6)", r"local_shift must be in \[0, 0.5\], got 0.6"),
         ("cape(scale=0.9)", "scale must be a finite number >= 1, got 0.9"),

@@ -6,21 +6,27 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from helpers import jit, normal, size
-from models import ENCODERS, ENCODINGS, MIXERS, C, D, L, N, V, batch, classifier, made
+from models import ENCODERS, ENCODINGS, C, D, L, N, V, batch, classifier, made
 
 import attention
 from attention import model as attention_model
 from attention.model import embedding_table
 
+BAGS = ("transformer", "embeddings")  # encoders that know no order but that of the encoding
+
 
 def test_every_variant_has_a_row():
     assert set(ENCODERS) == set(attention.names("encoder"))
-    assert set(MIXERS) == set(attention.names("mixer"))
 
 
 def _combinations():
+    """Every encoding and every pooling with the common ones of the other kind, and every encoder with a few."""
     for encoder, encoding, pooling in itertools.product(ENCODERS, ENCODINGS, attention.names("pooling")):
-        if encoder == "transformer" or (encoding in ("none", "sinusoidal", "learned") and pooling != "cls"):
+        record, scores = attention.build("encoder", encoder), encoding not in ("none", "sinusoidal", "learned")
+        if (pooling == "cls" and not record.sees_all) or (scores and "mixer" not in record.uses):
+            continue
+        few = (encoding, pooling) in (("sinusoidal", "mean"), ("none", "cls"), ("none", "additive"))
+        if few or (encoder in BAGS and (encoding == "sinusoidal" or pooling in ("mean", "cls"))):
             yield encoder, encoding, pooling
 
 
@@ -28,7 +34,8 @@ def _combinations():
 def test_padding_changes_no_logits(encoder, encoding, pooling):
     """1 or 7 more columns of padding, whatever tokens they hold; nor does what the neighbours are."""
     model, params, _ = made(encoder=ENCODERS[encoder], encoding=ENCODINGS[encoding], pooling=pooling)
-    run = lambda tokens, valid: model.apply({"params": params}, tokens, valid)[0]  # op by op: shapes repeat, programs do not
+    # Op by op: shapes repeat, programs do not.
+    run = lambda tokens, valid: model.apply({"params": params}, tokens, valid, segments=jnp.cumsum(valid, -1) // 2)[0]
     tokens, valid = batch((6 - model.pooling.extra_tokens, 3), 6 - model.pooling.extra_tokens)
     logits = run(tokens, valid)
     assert logits.shape == (2, C)
@@ -45,7 +52,7 @@ def test_padding_changes_no_logits(encoder, encoding, pooling):
 def test_bag_of_words(encoding):
     """Without positions, a bidirectional encoder with mean pooling sees a bag of words; any encoding ends that."""
     order, (tokens, valid) = np.array([3, 5, 0, 2, 4, 1]), batch((6, 6))
-    for encoder in ENCODERS if encoding == "none" else ["transformer"]:
+    for encoder in BAGS if encoding == "none" else ["transformer"]:
         _, params, forward = made(encoder=ENCODERS[encoder], encoding=ENCODINGS[encoding])
         logits, permuted = forward(params, tokens, valid)[0], forward(params, tokens[:, order], valid)[0]
         assert np.allclose(logits, permuted, atol=1e-5) == (encoding == "none")
@@ -74,10 +81,11 @@ def test_positions(encoding, pooling):
 
 
 def test_no_valid_token():
-    """Finite logits and gradients, whatever the normalizer and the pooling."""
+    """Finite logits and gradients, with several normalizers and poolings."""
     tokens, _ = batch()
     normalizers = ("softmax", "sparsemax", "sigmoid", "softmax", "softmax")
-    for normalizer, pooling in zip(normalizers, attention.names("pooling"), strict=True):
+    poolings = ("additive", "cls", "structured", "map", "gem")
+    for normalizer, pooling in zip(normalizers, poolings, strict=True):
         model, params, _ = made(normalizer=normalizer, pooling=pooling, encoding="shaw(max_distance=3)")
         loss = jit(jax.value_and_grad(lambda p, valid: jnp.sum(model.apply({"params": p}, tokens, valid)[0] ** 2)))  # noqa: B023
         with jax.debug_nans(True):
@@ -110,7 +118,7 @@ def test_capture(normalizer):
     logits, aux = jit(lambda p: model.apply({"params": p}, tokens, valid, capture=True))(params)
     np.testing.assert_allclose(logits, forward(params, tokens, valid)[0], atol=1e-5)
     shapes = {
-        "loss": (), "embeddings": (2, 6, D), "states": (2, 6, D), "pooling": (2, 6), "pooled": (2, D),
+        "loss": (2,), "embeddings": (2, 6, D), "states": (2, 6, D), "pooling": (2, 6), "pooled": (2, D),
         "layer_0/weights": (2, N, 6, 6), "layer_0/output": (2, 6, D),
         "layer_1/weights": (2, N, 6, 6), "layer_1/output": (2, 6, D),
     }  # fmt: skip
@@ -137,6 +145,9 @@ def test_capture(normalizer):
         ({"encoder": "transformer(layers=1, mlp=0.5)"}, "-3*D*D-1.5*D"),
         ({"encoder": "transformer(layers=3, mlp=2)"}, "+2*(4*(D*D+D)+4*D*D+3*D+4*D)"),
         ({"encoder": "embeddings"}, V * D + C * (D + 1)),
+        ({"encoder": "bilstm(hidden=3)"}, V * D + 24 * (D + 4) + C * (6 + 1)),
+        ({"encoder": "cnn(filters=4)", "pooling": "additive(hidden=5)"},
+         V * D + 4 * (12 * D + 3) + 12 * 5 + 10 + C * (12 + 1)),
         ({"mixer": "attention(heads=4, kv_heads=1)"}, "-2*(D*D+D)*3//4"),
         ({"mixer": "attention(heads=2, bias=False)"}, "-4*D"),
         ({"mixer": "attention(heads=2, head_dim=6)"}, "+4*D*(12-D)+3*(12-D)"),

@@ -104,8 +104,8 @@ def test_loss_of_a_pooling():
     tokens, valid = batch()
     counting = Pooling(lambda params, x, call: Pooled(x[:, 0], loss=call.q_valid.sum(-1)))
     _, aux = model.clone(pooling=counting).apply({"params": params}, tokens, valid)
-    assert aux["loss"] == 4.5  # mean over the batch
-    assert made()[2](params, tokens, valid)[1]["loss"] == 0.0
+    np.testing.assert_array_equal(aux["loss"], [6, 3])
+    np.testing.assert_array_equal(made()[2](params, tokens, valid)[1]["loss"], [0, 0])
 
 
 def test_pooling_may_change_the_width():
@@ -216,9 +216,16 @@ def test_added_token():
         ("encoder", "transformer(layers=1)", ["transformer(layers=2)", "transformer(layers=1, mlp=2)",
          "transformer(layers=1, activation=relu)", "transformer(layers=1, activation=swiglu)",
          "transformer(layers=1, norm=post)", "transformer(layers=1, gate=input)",
-         "transformer(layers=1, gate=input, gate_bias=0)"]),
+         "transformer(layers=1, gate=input, gate_bias=0)", "transformer(layers=1, norm_type=rms)",
+         "transformer(layers=1, init=depth)", "transformer(layers=1, registers=1)",
+         "transformer(layers=1, stochastic_depth=0.5)"]),
+        ("encoder", "bilstm", ["bilstm(hidden=3)", "bilstm(layers=2)", "bilstm(combine=sum)", "bilstm(forget_bias=0)"]),
+        ("encoder", "bigru", ["bigru(hidden=3)", "bigru(layers=2)", "bigru(combine=sum)"]),
+        ("encoder", "cnn(filters=4)", ["cnn(filters=5)", "cnn(filters=4, widths=(2, 3, 5))"]),
+        ("encoder", "hierarchical", ["hierarchical(hidden=3)", "hierarchical(attention=3)"]),
         ("mixer", "attention(heads=2)", ["attention(heads=4)", "attention(heads=2, kv_heads=1)",
-         "attention(heads=2, head_dim=3)", "attention(heads=2, bias=False)", "attention(heads=2, gate=head)"]),
+         "attention(heads=2, head_dim=3)", "attention(heads=2, bias=False)", "attention(heads=2, gate=head)",
+         "attention(heads=2, talking_heads=True)", "attention(heads=2, memory=1)"]),
     ],
 )  # fmt: skip
 def test_no_dead_knobs(kind, base, changes):
@@ -227,8 +234,9 @@ def test_no_dead_knobs(kind, base, changes):
 
     def outcome(spec):
         model = classifier(**{kind: spec})
-        params = model.init(jax.random.key(0), tokens, valid)["params"]
-        return jax.tree.map(jnp.shape, params), model.apply({"params": params}, tokens, valid)[0]
+        given = {"tokens": tokens, "valid": valid, "segments": tokens * 0, "rng": jax.random.key(1), "train": True}
+        params = model.init(jax.random.key(0), **given)["params"]
+        return jax.tree.map(jnp.shape, params), model.apply({"params": params}, **given)[0]
 
     shapes, logits = outcome(base)
     for spec in changes:
@@ -241,7 +249,10 @@ def test_no_dead_knobs(kind, base, changes):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"encoder": "transfomer"}, "unknown encoder 'transfomer' .nearest: 'transformer'.; known: embeddings, transformer"),
+        (
+            {"encoder": "transfomer"},
+            "unknown encoder 'transfomer' .nearest: 'transformer'.; known: bigru, bilstm, .*, transformer",
+        ),
         ({"encoding": "rope(base=-1)"}, "base must be > 0"),
         ({"encoding": "rope", "score": "additive"}, "encoding=rope with score=additive"),
         ({"mixer": "attention(heads=3)"}, r"mixer=attention\(heads=3\): dim 8 is not a multiple of its 3 heads"),
@@ -250,7 +261,22 @@ def test_no_dead_knobs(kind, base, changes):
         ({"dim": 0}, "dim must be >= 1, got 0"),
         ({"compute_dtype": "float16"}, "compute_dtype must be one of float32, bfloat16 .nearest: '.*float.*'., got 'float16'"),
         ({"kernel": "flash"}, "unknown kernel 'flash'"),
-        ({"encoder": "embeddings", "pooling": "cls"}, "encoder=embeddings with pooling=cls: .* never sees the text"),
+        ({"encoder": "embeddings", "pooling": "cls"}, "encoder=embeddings with pooling=cls: .* no state that has seen all"),
+        ({"encoder": "cnn", "pooling": "cls"}, "encoder=cnn with pooling=cls: .* no state that has seen all of the text"),
+        ({"encoder": "hierarchical", "pooling": "cls"}, "encoder=hierarchical with pooling=cls"),
+        ({"encoder": "bilstm", "dim": 7}, "each direction has half of the model's channels, got 7; give hidden"),
+        ({"encoder": "hierarchical", "dim": 7}, "each direction has half of the model's channels, got 7; give hidden"),
+        ({"encoder": "bilstm(hidden=0)"}, "hidden must be >= 1, got 0"),
+        ({"encoder": "bigru(layers=0)"}, "layers must be >= 1, got 0"),
+        ({"encoder": "transformer(stochastic_depth=1)"}, r"stochastic_depth must be in \[0, 1\), got 1"),
+        ({"encoder": "transformer(registers=-1)"}, "registers must be >= 0, got -1"),
+        ({"encoder": "cnn(widths=())"}, "widths must hold one width or more"),
+        ({"encoder": "cnn(widths=(3, 0))"}, "widths must be >= 1"),
+        ({"encoder": "cnn(widths=(3, 3))"}, "widths must differ"),
+        ({"encoder": "cnn(filters=0)"}, "filters must be >= 1, got 0"),
+        ({"encoder": "hierarchical(attention=0)"}, "attention must be >= 1, got 0"),
+        ({"encoder": "bilstm", "score": "dot"}, "encoder=bilstm with score=dot: it uses no score"),
+        ({"encoder": "cnn", "encoding": "rope"}, "encoder=cnn with encoding=rope: this encoding acts on queries"),
     ],
 )
 def test_errors_at_construction(options, message):

@@ -145,7 +145,7 @@ def test_measured_is_what_the_members_attend_with(specs):
         recorded = captured(model, params, m, texts["tokens"], texts["valid"])
         for layer in range(layers):
             weights = recorded[f"layer_{layer}/weights"]
-            where = np.broadcast_to(telemetry.allowed_pairs(model, texts["valid"]), weights.shape)
+            where = np.broadcast_to(telemetry.allowed_pairs(model, jnp.asarray(texts["valid"])), weights.shape)
             for name, wanted in loops(weights, where).items():
                 np.testing.assert_allclose(both[name][m, layer], wanted, rtol=2e-5, err_msg=name)
     assert all(value.shape == (2, layers, N) for value in both.values())

@@ -171,7 +171,7 @@ ROPE = r"options of rope: base=10000\.0, fraction=1\.0, layout='interleaved'"
         ),
         ("encoding", "_sum", "unknown encoding '_sum'"),
         ("normalizer", "sparse_max", "nearest: 'sparsemax'"),
-        ("mask", "casual", r"unknown mask 'casual' \(nearest: 'causal'\); known: causal, full, local"),
+        ("mask", "casual", r"unknown mask 'casual' \(nearest: 'causal'\); known: bigbird, block_local, causal, "),
         (
             "encodings",
             "rope",

@@ -4,7 +4,8 @@ Examples are sorted by length and cut into batches; neighbouring batches share a
 Every batch is full but one, so the number of steps does not depend on the bucketing.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -94,7 +95,8 @@ def gather(encoded: Encoded, indices: np.ndarray, length: int) -> dict[str, np.n
 
     Returns:
       ``tokens`` int32 ``[... L]`` (0 at padding), ``valid`` bool ``[... L]``, ``labels`` int32 ``[...]`` (-1 for filler
-      and where there is none), ``weight`` float32 ``[...]`` (0 for filler, else 1).
+      and where there is none), ``weight`` float32 ``[...]`` (0 for filler, else 1); where the examples have them,
+      ``segments`` and ``positions`` int32 ``[... L]`` (0 at padding).
 
     Raises:
       ValueError: for an index out of range or an example longer than ``length``.
@@ -110,13 +112,19 @@ def gather(encoded: Encoded, indices: np.ndarray, length: int) -> dict[str, np.n
         raise ValueError(f"an example of {lengths.max()} tokens does not fit into the padded length {length}")
     position = np.arange(length)
     valid = position < lengths[..., None]
-    tokens = encoded.flat[np.where(valid, start[..., None] + position, 0)]
+    taken = np.where(valid, start[..., None] + position, 0)
+    per_token = {"tokens": encoded.flat, "segments": encoded.segments, "positions": encoded.positions}
     return {
-        "tokens": np.where(valid, tokens, np.int32(0)),
+        **{name: np.where(valid, flat[taken], np.int32(0)) for name, flat in per_token.items() if flat is not None},
         "valid": valid,
         "labels": np.where(real, encoded.labels[example], np.int32(-1)),
         "weight": real.astype(np.float32),
     }
+
+
+def inputs(batch: Mapping[str, Any]) -> dict[str, Any]:
+    """What of a batch the model reads."""
+    return {name: batch[name] for name in ("tokens", "valid", "segments", "positions") if name in batch}
 
 
 def evaluation_batches(

@@ -16,10 +16,11 @@ import numpy as np
 from attention import variants
 from attention.data._files import cache_folder, read_sealed, write_sealed
 from attention.data.records import LENGTHS, UNKNOWN, Corpus, Split, Tokenizer
+from attention.data.segments import Positions, Segments, cut, numbered, renumbered, restarted
 
 Truncate = Literal["head", "tail", "middle"]
 # Part of every cache key: raise it whenever a tokenizer or this file gives other arrays for the same options.
-_CACHE_VERSION = 1
+_CACHE_VERSION = 2
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -30,11 +31,15 @@ class Encoded:
       flat: int32 ``[total]``, the ids of all examples.
       offsets: int64 ``[n + 1]``; example i is ``flat[offsets[i]:offsets[i + 1]]``.
       labels: int32 ``[n]``, -1 where the split has none.
+      segments: int32 ``[total]``, the segment of each token, counted from 0 in each example; None where texts are not cut.
+      positions: int32 ``[total]``, the position of each token, where it is not its index in the example.
     """
 
     flat: np.ndarray
     offsets: np.ndarray
     labels: np.ndarray
+    segments: np.ndarray | None = None
+    positions: np.ndarray | None = None
 
     def __len__(self) -> int:
         return len(self.offsets) - 1
@@ -86,6 +91,8 @@ def load(
     max_length: int,
     truncate: Truncate,
     seed: int,
+    segments: Segments = "none",
+    positions: Positions = "text",
     tokenizer_state: Any = None,
     cache_dir: str | os.PathLike[str] | None = None,
 ) -> Dataset:
@@ -101,6 +108,8 @@ def load(
       truncate: which tokens of a longer text are kept: the first ("head"), the last ("tail"), or the first half and the
         last half ("middle").
       seed: what the source generates or carves off depends on it.
+      segments: what texts are cut into, each cut tokenized on its own: "none", "sentences" or "lines".
+      positions: whether positions count through the "text" or anew in each "segment".
       tokenizer_state: a state trained before, used as it is.
       cache_dir: where arrays and trained tokenizers are kept; default $ATTENTION_CACHE_DIR, else ``attention-lab`` in
         the user's cache folder. A damaged file is named in the notes and made again.
@@ -108,7 +117,8 @@ def load(
     Raises:
       ValueError: for an unknown spec or policy, an empty split, a text without tokens (naming split and row).
     """
-    _check_policy(max_length, truncate)
+    policy = _Policy(max_length, truncate, segments, positions)
+    policy.check()
     record: Tokenizer = variants.build("tokenizer", tokenizer)
     corpus: Corpus = variants.build("source", source).load(seed)
     _check_splits(corpus)
@@ -122,14 +132,14 @@ def load(
     splits: dict[str, Encoded] = {}
     statistics: dict[str, dict[str, float | int]] = {}
     for name, split in corpus.splits.items():
-        key = _digest(name, hashes, spec, state_hash, max_length, truncate)
+        key = _digest(name, hashes, spec, state_hash, max_length, truncate, segments)
         arrays = cache.arrays(key)
         if arrays is None:
-            kept = sys.maxsize if name == LENGTHS else max_length
-            arrays = _encode_split(record, tokenizer_state, corpus, name, kept, truncate)
+            here = policy._replace(max_length=sys.maxsize) if name == LENGTHS else policy
+            arrays = _encode_split(record, tokenizer_state, corpus, name, here)
             cache.write(key, _to_bytes(arrays))
-        flat, offsets, counts = arrays
-        splits[name] = Encoded(flat, offsets, _labels(split))
+        flat, numbers, offsets, counts = arrays
+        splits[name] = _encoded(flat, numbers, offsets, _labels(split), policy)
         statistics[name] = _statistics(splits[name], name, *map(int, counts))
     return Dataset(
         splits=splits,
@@ -148,8 +158,15 @@ def load(
 
 
 def encode_texts(
-    tokenizer: Tokenizer, state: Any, texts: Sequence[str], *, max_length: int, truncate: Truncate
-) -> list[np.ndarray]:
+    tokenizer: Tokenizer,
+    state: Any,
+    texts: Sequence[str],
+    *,
+    max_length: int,
+    truncate: Truncate,
+    segments: Segments = "none",
+    positions: Positions = "text",
+) -> Encoded:
     """Token ids of each text, at most ``max_length`` of them.
 
     Args:
@@ -158,15 +175,19 @@ def encode_texts(
       texts: the texts; none may be empty.
       max_length: tokens kept, at least 1.
       truncate: "head", "tail" or "middle", as in ``load``.
+      segments: "none", "sentences" or "lines", as in ``load``.
+      positions: "text" or "segment", as in ``load``.
 
     Returns:
-      One int32 array for each text.
+      The texts, without labels.
 
     Raises:
       ValueError: for a text without tokens, naming its index.
     """
-    _check_policy(max_length, truncate)
-    return [_truncated(ids, max_length, truncate) for ids in _encode_all(tokenizer, state, texts, "text")]
+    policy = _Policy(max_length, truncate, segments, positions)
+    policy.check()
+    flat, numbers, offsets, _ = _joined(_encode_all(tokenizer, state, texts, segments, "text"), policy)
+    return _encoded(flat, numbers, offsets, np.full(len(texts), -1, np.int32), policy)
 
 
 def content_hash(split: Split) -> str:
@@ -205,12 +226,24 @@ def _normal_form(text: str) -> str:
     return " ".join(text.lower().split())
 
 
-def _check_policy(max_length: int, truncate: str) -> None:
-    if max_length < 1:
-        raise ValueError(f"max_length must be at least 1, got {max_length}")
-    if truncate not in get_args(Truncate):
-        known = get_args(Truncate)
-        raise ValueError(f"unknown truncate {truncate!r}{variants.nearest(truncate, known)}; known: {', '.join(known)}")
+class _Policy(NamedTuple):
+    """What is kept of a text and how it is cut, as in ``load``."""
+
+    max_length: int
+    truncate: str
+    segments: Segments
+    positions: Positions
+
+    def check(self) -> None:
+        """Raises ValueError for what there is not."""
+        if self.max_length < 1:
+            raise ValueError(f"max_length must be at least 1, got {self.max_length}")
+        for name, choices in (("truncate", Truncate), ("segments", Segments), ("positions", Positions)):
+            value, known = getattr(self, name), get_args(choices)
+            if value not in known:
+                raise ValueError(f"unknown {name} {value!r}{variants.nearest(value, known)}; known: {', '.join(known)}")
+        if self.positions == "segment" and self.segments == "none":
+            raise ValueError("positions='segment' wants texts cut into segments: segments='sentences' or 'lines', got 'none'")
 
 
 def _check_splits(corpus: Corpus) -> None:
@@ -223,41 +256,58 @@ def _check_splits(corpus: Corpus) -> None:
             raise ValueError(f"{corpus.resolved}: the {name} split has {len(split.texts)} texts and {len(split.labels)} labels")
 
 
-def _encode_all(record: Tokenizer, state: Any, texts: Sequence[str], what: str) -> list[np.ndarray]:
-    encoded = record.encode(state, texts)
-    for row, ids in enumerate(encoded):
-        if len(ids) == 0:
+def _encode_all(
+    record: Tokenizer, state: Any, texts: Sequence[str], segments: Segments, what: str
+) -> list[tuple[np.ndarray, np.ndarray]]:
+    """The ids of each text and the segments they are in."""
+    pieces = [cut(text, segments) for text in texts]
+    ids = iter(record.encode(state, [piece for each in pieces for piece in each]))
+    encoded = [numbered([next(ids) for _ in each]) for each in pieces]
+    for row, (found, _) in enumerate(encoded):
+        if len(found) == 0:
             reason = "has no tokens" if texts[row].strip() else "is empty"
             raise ValueError(f"{what} {row} (counted from 0) {reason}: {texts[row][:40]!r}")
     return encoded
 
 
-def _truncated(ids: np.ndarray, max_length: int, truncate: str) -> np.ndarray:
-    if len(ids) <= max_length:
+def _truncated(ids: np.ndarray, policy: _Policy) -> np.ndarray:
+    most, truncate = policy.max_length, policy.truncate
+    if len(ids) <= most:
         return ids
     if truncate == "head":
-        return ids[:max_length]
+        return ids[:most]
     if truncate == "tail":
-        return ids[-max_length:]
-    last = max_length // 2
-    return np.concatenate([ids[: max_length - last], ids[len(ids) - last :]])
+        return ids[-most:]
+    last = most // 2
+    return np.concatenate([ids[: most - last], ids[len(ids) - last :]])
 
 
-def _encode_split(
-    record: Tokenizer, state: Any, corpus: Corpus, name: str, max_length: int, truncate: str
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """The ids end to end, the offsets, and three counts: truncated, seen in train, seen in train or validation."""
-    texts = corpus.splits[name].texts
-    encoded = _encode_all(record, state, texts, f"{corpus.resolved}: {name} row")
-    truncated = sum(len(ids) > max_length for ids in encoded)
-    kept = [_truncated(ids, max_length, truncate) for ids in encoded]
+def _joined(encoded: list[tuple[np.ndarray, np.ndarray]], policy: _Policy) -> tuple[np.ndarray, np.ndarray, np.ndarray, int]:
+    """Ids and segments end to end, the offsets, and how many texts are truncated."""
+    kept = [_truncated(ids, policy).astype(np.int32) for ids, _ in encoded]
     offsets = np.concatenate([[0], np.cumsum([len(ids) for ids in kept])]).astype(np.int64)
+    segments = np.concatenate([renumbered(_truncated(numbers, policy)) for _, numbers in encoded])
+    return np.concatenate(kept), segments, offsets, sum(len(ids) > policy.max_length for ids, _ in encoded)
+
+
+def _encoded(flat: np.ndarray, segments: np.ndarray, offsets: np.ndarray, labels: np.ndarray, policy: _Policy) -> Encoded:
+    if policy.segments == "none":
+        return Encoded(flat, offsets, labels)
+    positions = restarted(segments, offsets) if policy.positions == "segment" else None
+    return Encoded(flat, offsets, labels, segments, positions)
+
+
+def _encode_split(record: Tokenizer, state: Any, corpus: Corpus, name: str, policy: _Policy) -> tuple[np.ndarray, ...]:
+    """Ids and segments end to end, the offsets, and three counts: truncated, seen in train, seen in train or validation."""
+    texts = corpus.splits[name].texts
+    encoded = _encode_all(record, state, texts, policy.segments, f"{corpus.resolved}: {name} row")
+    *arrays, truncated = _joined(encoded, policy)
     in_train = seen_before(texts, corpus.splits["train"].texts) if name != "train" else np.zeros(0, bool)
     in_either = in_train
     if name == "test" and "validation" in corpus.splits:
         in_either = in_train | seen_before(texts, corpus.splits["validation"].texts)
     counts = np.array([truncated, in_train.sum(), in_either.sum()], np.int64)
-    return np.concatenate(kept).astype(np.int32), offsets, counts
+    return (*arrays, counts)
 
 
 def _labels(split: Split) -> np.ndarray:
@@ -335,13 +385,12 @@ class _Cache:
             self.notes.append(f"token cache: {error}; made again")
             return None
 
-    def arrays(self, key: str) -> tuple[np.ndarray, np.ndarray, np.ndarray] | None:
+    def arrays(self, key: str) -> tuple[np.ndarray, ...] | None:
         content = self.read(key)
         if content is None:
             return None
         buffer = io.BytesIO(content)
-        flat, offsets, counts = (np.load(buffer, allow_pickle=False) for _ in range(3))
-        return flat, offsets, counts
+        return tuple(np.load(buffer, allow_pickle=False) for _ in range(4))
 
     def write(self, key: str, content: bytes) -> None:
         try:

@@ -1,27 +1,25 @@
 """The embeddings themselves: nothing moves between positions, so pooling sees a (positioned) bag of words."""
 
+from typing import ClassVar
+
 import jax
 from flax import linen as nn
 
-from attention.dropout import dropout
+from attention.encoders._encoder import Encoder, dropped, embedded
 from attention.records import Call, Context, Dims
 
 __all__: list[str] = []
 
 
-class Embeddings(nn.Module):
+class Embeddings(Encoder):
     """Positions are added to the embeddings, and that is all."""
 
-    uses = ("encoding",)
-    mixes = False
+    sees_all: ClassVar[bool] = False
 
     @nn.compact
-    def __call__(self, x: jax.Array, context: Context, call: Call, dims: Dims) -> jax.Array:
+    def __call__(self, x: jax.Array, context: Context, call: Call, dims: Dims) -> tuple[jax.Array, Call]:
         """Embeddings ``[B T D]`` to states ``[B T D]``."""
-        encoding = context.parts.encoding
-        params = (self.param("encoding", encoding.init, dims._replace(layer=None)), {})
-        x = encoding.embed(params, x, context.tokens, encoding.positions(params, call))
-        return x if context.dropout is None else dropout(x, context.dropout, call.rng)
+        return dropped(embedded(self, x, context, call, dims), context, call.rng), call
 
 
 def build() -> Embeddings:

@@ -1,29 +1,40 @@
-"""Blocks of a mixer and an MLP, each added to its input, with layer norm before (pre) or after (post)."""
+"""Blocks of a mixer and an MLP, each added to its input, with a norm before, after, or on both sides of it."""
 
 import dataclasses
 import math
 from collections.abc import Callable
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import jax
+import jax.numpy as jnp
 from flax import linen as nn
 
 from attention.attend import reads
 from attention.dropout import dropout
+from attention.encoders._encoder import Encoder, dropped
+from attention.encoders._registers import with_registers
 from attention.gates import Gate, GateName, build_gate
-from attention.records import Call, Context, Dims, Mixer
+from attention.records import Call, Context, Dims, Mixer, Params
 
 __all__: list[str] = []
 
 Activation = Literal["gelu", "relu", "swiglu"]
+Norm = Literal["pre", "post", "sandwich"]
+NormType = Literal["layer", "rms"]
+Init = Literal["plain", "depth"]
+NORMS = {"layer": nn.LayerNorm, "rms": nn.RMSNorm}
 KINDS = ("encoding", "score", "normalizer")
 
 
 class MLP(nn.Module):
-    """``W₂ φ(W₁ x)`` for gelu and relu, ``W₂ (silu(W₁ x) ⊙ W₃ x)`` for swiglu (Shazeer 2020, arXiv 2002.05202)."""
+    """``W₂ φ(W₁ x)`` for gelu and relu, ``W₂ (silu(W₁ x) ⊙ W₃ x)`` for swiglu (Shazeer 2020, arXiv 2002.05202).
+
+    ``scale`` multiplies W₂ at the start.
+    """
 
     width: int
     activation: Activation
+    scale: float = 1.0
 
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
@@ -34,80 +45,158 @@ class MLP(nn.Module):
             h = nn.silu(h) * dense(self.width, "gate")(x)
         else:
             h = nn.gelu(h) if self.activation == "gelu" else nn.relu(h)
-        return dense(x.shape[-1], "out")(h)
+        lecun = nn.initializers.lecun_normal()
+        scaled = lambda *args: self.scale * lecun(*args)
+        return nn.Dense(x.shape[-1], dtype=x.dtype, kernel_init=scaled, name="out")(h)
 
 
 class Block(nn.Module):
-    """A mixer and an MLP with their residual connections; a gate may stand before the mixer, after a norm that is there."""
+    """A mixer and an MLP with their residual connections; a gate may stand before the mixer, after a norm that is there.
+
+    ``scale`` multiplies the output projections at the start; ``left_out`` is the rate at which either is, in training.
+    """
 
     mixer: Mixer
     width: int
     activation: Activation
-    norm: Literal["pre", "post"]
+    norm: Norm
+    norm_type: NormType = "layer"
     gate: Gate | None = None
+    scale: float = 1.0
+    left_out: float = 0.0
 
     @nn.compact
     def __call__(self, x: jax.Array, context: Context, call: Call, dims: Dims) -> jax.Array:
         """``[B T D]`` to ``[B T D]``."""
         rng_mixer, *rngs = _split(call.rng, 3)
-        own = self.param("mixer", self.mixer.init, dims)
+        own = self.param("mixer", self._mixer, dims)
         gate = self.gate
         weights = self.param("gate", gate.init, x.shape[-1]) if gate is not None else {}
         passed = lambda x: x if gate is None else gate.apply(weights, x)
         mix = lambda x: self.mixer.apply(own, passed(x), context, dataclasses.replace(call, rng=rng_mixer))
-        mlp = MLP(self.width, self.activation, name="mlp")
-        for name, step, rng in (("mixer_norm", mix, rngs[0]), ("mlp_norm", mlp, rngs[1])):
-            norm = nn.LayerNorm(dtype=x.dtype, name=name)
-            added = step(norm(x) if self.norm == "pre" else x)
-            added = added if context.dropout is None else dropout(added, context.dropout, rng)
-            x = x + added if self.norm == "pre" else norm(x + added)
+        mlp = MLP(self.width, self.activation, self.scale, name="mlp")
+        normed = lambda name, x: NORMS[self.norm_type](dtype=x.dtype, name=name)(x)
+        for name, step, rng in (("mixer", mix, rngs[0]), ("mlp", mlp, rngs[1])):
+            if self.norm == "post":
+                x = normed(f"{name}_norm", x + self._thinned(step(x), context, call, rng))
+                continue
+            added = step(normed(f"{name}_norm", x))
+            if self.norm == "sandwich":
+                added = normed(f"{name}_norm_after", added)
+            x = x + self._thinned(added, context, call, rng)
         return x
 
+    @nn.nowrap
+    def _mixer(self, rng: jax.Array, dims: Dims) -> Params:
+        params = self.mixer.init(rng, dims)
+        if self.scale == 1.0:
+            return params
+        if "output" not in params:
+            raise ValueError("init=depth scales the mixer's output projection at the start, and this mixer has none")
+        return {**params, "output": jax.tree.map(lambda leaf: self.scale * leaf, params["output"])}
 
-class Transformer(nn.Module):
-    """A stack of blocks; a pre-norm stack ends with a norm of its own."""
+    @nn.nowrap
+    def _thinned(self, added: jax.Array, context: Context, call: Call, rng: jax.Array | None) -> jax.Array:
+        """With dropout, and left out altogether for some examples."""
+        added = dropped(added, context, rng)
+        if not (self.left_out and call.train):
+            return added
+        if rng is None:
+            raise ValueError("stochastic_depth in training needs rng")
+        kept = dropout(jnp.ones((*added.shape[:-2], 1, 1), added.dtype), self.left_out, jax.random.fold_in(rng, 1))
+        return added * kept
+
+
+class Transformer(Encoder):
+    """A stack of blocks; where norms stand before what is added, it ends with a norm of its own."""
 
     layers: int
     mlp: float
     activation: Activation
-    norm: Literal["pre", "post"]
+    norm: Norm
+    norm_type: NormType = "layer"
     gate: Gate | None = None
+    init_type: Init = "plain"
+    stochastic_depth: float = 0.0
+    registers: int = 0
     mixer: Any = None  # set by `attention.model.classifier`
 
-    uses = ("encoding", "mixer")
-    mixes = True
+    uses: ClassVar[tuple[str, ...]] = ("encoding", "mixer")
+
+    @nn.nowrap
+    def inner(self, call: Call, length: int) -> Call:
+        """The call of the layers, with the registers before the text."""
+        return with_registers(call, self.registers, length)
+
+    @nn.nowrap
+    def inner_length(self, length: int) -> int:
+        """Positions of the layers for a text of ``length`` tokens."""
+        return self.registers + length
 
     @nn.compact
-    def __call__(self, x: jax.Array, context: Context, call: Call, dims: Dims) -> jax.Array:
+    def __call__(self, x: jax.Array, context: Context, call: Call, dims: Dims) -> tuple[jax.Array, Call]:
         """Embeddings ``[B T D]`` to states ``[B T D]``."""
-        encoding = context.parts.encoding
+        encoding, length, R = context.parts.encoding, x.shape[-2], self.registers
         if encoding.depth > self.layers:
             raise ValueError(f"the encoding acts before block {encoding.depth}, the encoder has {self.layers}")
         records = {kind: getattr(context.parts, kind) for kind in KINDS}
         dims = dims._replace(num_layers=self.layers, layer=None, reads=reads(context.parts))
         shared = {kind: self.param(kind, record.init, dims) for kind, record in records.items()}
         rng_positions, rng_dropout, *rngs = _split(call.rng, self.layers + 2)
-        encoding_call = encoding.positions((shared["encoding"], {}), dataclasses.replace(call, rng=rng_positions))
+        positioned = encoding.positions((shared["encoding"], {}), dataclasses.replace(call, rng=rng_positions))
+        tokens, within = context.tokens, self.inner(call, length)
+        if R:
+            context = context._replace(tokens=jnp.pad(tokens, [*[(0, 0)] * (tokens.ndim - 1), (R, 0)]))
+
+        def embed(own: Params, x: jax.Array) -> jax.Array:
+            """On the text alone, which comes last."""
+            first = x.shape[-2] - length
+            text = encoding.embed((shared["encoding"], own), x[..., first:, :], tokens, positioned)
+            return jnp.concatenate([x[..., :first, :], text], axis=-2) if first else text
+
         for layer in range(self.layers):
             here = dims._replace(layer=layer)
             params = {kind: (shared[kind], self.param(f"{kind}_{layer}", r.init, here)) for kind, r in records.items()}
             if encoding.depth == layer:
-                x = encoding.embed(params["encoding"], x, context.tokens, encoding_call)
-            if layer == 0 and context.dropout is not None:
-                x = dropout(x, context.dropout, rng_dropout)
+                x = embed(params["encoding"][1], x)
+            if layer == 0:
+                x = self._registered(dropped(x, context, rng_dropout))
             inner = context._replace(
                 params=params,
-                encoding_call=dataclasses.replace(encoding_call, layer=layer),
+                encoding_call=dataclasses.replace(self.inner(positioned, length), layer=layer),
                 record=_prefixed(context.record, f"layer_{layer}"),
             )
-            width = round(self.mlp * dims.model_dim)
-            block = Block(self.mixer, width, self.activation, self.norm, self.gate, name=f"block_{layer}")
-            x = block(x, inner, dataclasses.replace(call, rng=rngs[layer], layer=layer), here)
+            if here.max_length is not None:
+                here = here._replace(max_length=self.inner_length(here.max_length))  # a mixer's weights are by place
+            x = self._block(layer, dims.model_dim)(x, inner, dataclasses.replace(within, rng=rngs[layer], layer=layer), here)
             if inner.record is not None:
                 inner.record("output", x)
         if encoding.depth == self.layers:
-            x = encoding.embed((shared["encoding"], {}), x, context.tokens, encoding_call)
-        return nn.LayerNorm(dtype=x.dtype, name="norm")(x) if self.norm == "pre" else x
+            x = embed({}, x)
+        x = x[..., R:, :]
+        return x if self.norm == "post" else NORMS[self.norm_type](dtype=x.dtype, name="norm")(x), call
+
+    @nn.nowrap
+    def _registered(self, x: jax.Array) -> jax.Array:
+        if not self.registers:
+            return x
+        registers = self.param("registers", nn.initializers.normal(1.0), (self.registers, x.shape[-1]))
+        registers = jnp.broadcast_to(registers.astype(x.dtype), (*x.shape[:-2], *registers.shape))
+        return jnp.concatenate([registers, x], axis=-2)
+
+    @nn.nowrap
+    def _block(self, layer: int, model_dim: int) -> Block:
+        return Block(
+            mixer=self.mixer,
+            width=round(self.mlp * model_dim),
+            activation=self.activation,
+            norm=self.norm,
+            norm_type=self.norm_type,
+            gate=self.gate,
+            scale=1.0 if self.init_type == "plain" else 1.0 / math.sqrt(2 * self.layers),
+            left_out=self.stochastic_depth * (layer + 1) / self.layers,
+            name=f"block_{layer}",
+        )
 
 
 def _split(rng: jax.Array | None, count: int) -> list[Any]:
@@ -122,11 +211,31 @@ def build(
     layers: int = 2,
     mlp: float = 4.0,
     activation: Activation = "gelu",
-    norm: Literal["pre", "post"] = "pre",
+    norm: Norm = "pre",
+    norm_type: NormType = "layer",
     gate: GateName = "none",
     gate_bias: float = 2.0,
+    init: Init = "plain",
+    stochastic_depth: float = 0.0,
+    registers: int = 0,
 ) -> Transformer:
     """A transformer encoder of ``layers`` blocks with an MLP ``mlp`` times as wide as the model.
+
+    ``norm`` is ``'pre'``, ``x + f(N(x))``; ``'post'``, ``N(x + f(x))``; or ``'sandwich'``, ``x + N'(f(N(x)))``, after Ding et
+    al. 2021 (CogView, arXiv 2105.13290). ``norm_type='rms'`` is ``x / √(mean x² + ε) ⊙ g`` (Zhang and Sennrich 2019, arXiv
+    1910.07467).
+
+    ``init='depth'`` multiplies what projects into the residual stream, of the mixer and of the MLP, by 1/√(2·layers) at the
+    start, so that its variance does not grow with the number of layers (Radford et al. 2019, GPT-2, section 2.3).
+
+    ``stochastic_depth`` p leaves out, in training and for each example by itself, what a mixer or an MLP adds, with probability
+    ``p (l+1)/layers`` in block l = 0, 1, ...; what is kept is divided by one minus that. Huang et al. 2016 (arXiv 1603.09382),
+    where one draw is for a whole batch and the weights are scaled at test instead.
+
+    ``registers`` are learned tokens that stand before the text in the layers; the pooling does not see them (Darcet et al.
+    2023, arXiv 2309.16588). They are all at position 0 and in the segment of the first token; the text keeps its positions. An
+    encoding that acts on embeddings leaves them alone; one that acts on scores, and a mask by position, take them for tokens
+    at 0.
 
     ``gate`` acts on what the mixer of each block reads, which with ``norm='pre'`` is the normed input; the residual
     connection passes by it. ``'residual'`` is ``(1 + w)⊙x`` and ``'mult'`` ``w⊙x``, which after a norm is what its own scale
@@ -141,4 +250,9 @@ def build(
         raise ValueError(f"gate_bias must be a finite number, got {gate_bias}")
     if gate_bias != 2.0 and gate != "input":
         raise ValueError(f"gate_bias is for gate='input', got gate={gate!r}")
-    return Transformer(layers, mlp, activation, norm, build_gate(gate, gate_bias))
+    if not 0 <= stochastic_depth < 1:
+        raise ValueError(f"stochastic_depth must be in [0, 1), got {stochastic_depth}")
+    if registers < 0:
+        raise ValueError(f"registers must be >= 0, got {registers}")
+    built = build_gate(gate, gate_bias)
+    return Transformer(layers, mlp, activation, norm, norm_type, built, init, stochastic_depth, registers)

@@ -21,6 +21,13 @@ def init_mlp(rng: jax.Array, inputs: int, width: int, outputs: int) -> Params:
     return {"in": init_linear(rng_in, inputs, width), "out": init_linear(rng_out, width, outputs)}
 
 
+def mixed(maps: jax.Array, weights: jax.Array) -> jax.Array:
+    """Maps ``[*B N t s]`` mixed by ``weights [N A]``: ``[*B A t s]``, one product of matrices per example, nothing moved."""
+    *lead, N, t, s = maps.shape
+    across = jnp.broadcast_to(weights.T, (*lead, *weights.T.shape))
+    return jnp.matmul(across, maps.reshape(*lead, N, t * s)).reshape(*lead, -1, t, s)
+
+
 def apply_mlp(params: Params, x: jax.Array, activation: Callable[[jax.Array], jax.Array]) -> jax.Array:
     """``φ(x W₁ + b₁) W₂ + b₂``, ``[*A I]`` to ``[*A O]``; an output layer without bias is one without the leaf."""
     hidden = activation(jnp.matmul(x, params["in"]["kernel"]) + params["in"]["bias"])

@@ -52,21 +52,29 @@ def times_rows(x: jax.Array, rows: Rows, own: jax.Array, other: jax.Array) -> ja
     """``x_i · row(other_j - own_i)`` of any block, ``[*B t N H]`` to ``[*B N t s]``.
 
     Products with the distances there are, shifted into place by reading them with rows one shorter: no pair has a row of its
-    own. Queries go in pieces, for t of them meet t + s distances, each s of them.
+    own. A number p of x meets p + s distances, s of them each, so x goes in groups of s, and those in pieces.
     """
-    t, s = own.shape[-1], other.shape[-1]
+    t, s, (N, H) = own.shape[-1], other.shape[-1], x.shape[-2:]
+    size = min(t, s)
+    groups = -(-t // size)
+    filled = groups * size
+    x = jnp.pad(x, [(0, 0)] * (x.ndim - 3) + [(0, filled - t), (0, 0), (0, 0)])
+    x = x.reshape(*x.shape[:-3], groups, size, N, H)
     # A kernel fills up its last block with queries whose distances have no rows; what they get is cut off again.
-    padded = jnp.pad(rows.values, ((t, s + 1), (0, 0), (0, 0)))
-    here = jax.lax.dynamic_slice_in_dim(padded, _first(own, other) - rows.first + t, t + s)
-    size = -(-t // PIECES)
-    pieces = [(start, min(start + size, t)) for start in range(0, t, size)]
-    found = [_shifted(x[..., start:stop, :, :], here[t - stop : t - start + s]) for start, stop in pieces]
-    return jnp.concatenate(found, axis=-2)
+    padded = jnp.pad(rows.values, ((filled, s + 1), (0, 0), (0, 0)))
+    here = jax.lax.dynamic_slice_in_dim(padded, _first(own, other) - rows.first + t, filled + s)
+    blocks = here.reshape(-1, s, N, H) if groups > 1 else here[None]
+    windows = jnp.concatenate([blocks[:-1], blocks[1:]], axis=1)[::-1] if groups > 1 else blocks
+    step = -(-size // PIECES)
+    pieces = [(start, min(start + step, size)) for start in range(0, size, step)]
+    found = [_shifted(x[..., start:stop, :, :], windows[:, size - stop : size - start + s]) for start, stop in pieces]
+    found = jnp.concatenate(found, axis=-2)
+    return found.reshape(*found.shape[:-3], filled, s)[..., :t, :]
 
 
 def _shifted(x: jax.Array, rows: jax.Array) -> jax.Array:
-    """``[*B t N H]`` times ``[t+s N H]``, entry (i, j) with row ``j - i + t - 1``: ``[*B N t s]``."""
-    products = jnp.einsum("...tnh,rnh->...ntr", x, rows)
+    """``[*B g t N H]`` times ``[g t+s N H]``, entry (i, j) with row ``j - i + t - 1``: ``[*B N g t s]``."""
+    products = jnp.einsum("...gtnh,grnh->...ngtr", x, rows)
     *lead, t, width = products.shape
     flat = products.reshape(*lead, t * width)[..., t - 1 : t - 1 + t * (width - 1)]
     return flat.reshape(*lead, t, width - 1)[..., : width - t]

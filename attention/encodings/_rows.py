@@ -5,7 +5,8 @@ from collections.abc import Callable
 import jax
 import jax.numpy as jnp
 
-ELEMENTS = 2**22  # numbers held at once, 16 MiB of float32
+# Numbers held at once: 1 MiB of float32, which a core's cache holds. With 2^22 training takes 1.14 to 1.19 times as long.
+ELEMENTS = 2**18
 
 
 def by_rows(function: Callable[..., jax.Array], *arrays: jax.Array, width: int) -> jax.Array:

@@ -100,6 +100,7 @@ def combine(*encodings: Encoding) -> Encoding:
         rotates=any(e.rotates for e in encodings),
         terms=1 + sum(e.terms - 1 for e in encodings),
         needs_causal=any(e.needs_causal for e in encodings),
+        redraws=any(e.redraws for e in encodings),
         max_length=_shortest(lengths),
         extrapolates=all(e.extrapolates for e in encodings),
         depth=depths.pop(),

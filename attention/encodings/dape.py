@@ -4,10 +4,11 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from attention.encodings._mlp import init_mlp
+from attention.encodings._mlp import init_mlp, mixed
 from attention.encodings._rows import by_rows
 from attention.encodings._wrapper import wrap
 from attention.records import Encoding, most
+from attention.spread import spread
 
 __all__ = ["dape_scores"]
 
@@ -41,11 +42,10 @@ def dape_scores(
 
     Source: Zheng et al. 2024 (arXiv 2405.14722), eq. 3 and the code in its appendix.
     """
-    of_head = lambda x, w: jnp.einsum("...nts,nw->...wts", x, w)
     per_row = lambda b: b[:, None, None]
-    bias = jnp.broadcast_to(bias, (*bias.shape[:-3], *scores.shape[-3:]))
-    inner = of_head(scores, of_scores) + of_head(bias, of_bias) + per_row(hidden)
-    return scores + bias + of_head(jax.nn.leaky_relu(inner, 0.01), kernel) + per_row(output)
+    of_pair, of_distance = mixed(scores, of_scores), mixed(bias, of_bias) + per_row(hidden)
+    inner = jax.nn.leaky_relu(of_pair + spread(of_distance, of_pair.shape), 0.01)
+    return scores + spread(bias + per_row(output), scores.shape) + mixed(inner, kernel)
 
 
 def build(inner: Encoding | str = "kerple", width: int = 32) -> Encoding:

@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Num
 
-from attention.encodings._mlp import apply_mlp, init_mlp
+from attention.encodings._mlp import init_mlp, mixed
 from attention.encodings._positions import k_positions, relative
 from attention.encodings._rows import by_rows
 from attention.records import Encoding
@@ -72,11 +72,15 @@ def build(
         i, distance = call.q_positions, -relative(call, call.q_positions.shape[-1], call.k_positions.shape[-1])
         length = i if last is None else jnp.maximum(i, last - i)
 
+        network = own["mlp"]
+        per_row = lambda b: b[:, None, None]
+
         def rows(distance, length):
             after = jnp.maximum(distance, 0) if last is None else distance
-            x = fire_share(after, length, own["c"], own["factor"] * threshold)[..., None]
-            x = jnp.concatenate([x, jnp.sign(distance)[..., None].astype(x.dtype)], axis=-1) if directed else x
-            return jnp.moveaxis(apply_mlp(own["mlp"], x, jax.nn.relu), -1, -3)
+            x = fire_share(after, length, own["c"], own["factor"] * threshold)[..., None, :, :]
+            x = jnp.concatenate([x, jnp.sign(distance)[..., None, :, :].astype(x.dtype)], axis=-3) if directed else x
+            hidden = jax.nn.relu(mixed(x, network["in"]["kernel"]) + per_row(network["in"]["bias"]))
+            return mixed(hidden, network["out"]["kernel"]) + per_row(network["out"]["bias"])
 
         distance = jnp.broadcast_to(distance, (*length.shape, distance.shape[-1]))
         return by_rows(rows, distance, length[..., None], width=width * distance.size // i.shape[-1])

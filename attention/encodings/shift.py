@@ -19,6 +19,8 @@ def build(inner: Encoding | str = "sinusoidal", most: int = 500) -> Encoding:
     assert isinstance(inner, Encoding)
     if most < 0:
         raise ValueError(f"most must be >= 0, got {most}")
+    if inner.redraws:
+        raise ValueError("shift moves positions that the encoding inside then makes anew: put it inside of that one")
     limits: tuple[Any, ...] = inner.max_length if isinstance(inner.max_length, tuple) else (inner.max_length,)
     if shortest := [limit for limit in limits if isinstance(limit, int) and limit <= most]:
         raise ValueError(f"most {most} leaves none of the {min(shortest)} positions of the encoding inside")

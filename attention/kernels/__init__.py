@@ -4,14 +4,16 @@
 time and recomputes them in the backward pass. ``choose`` picks one.
 """
 
+import dataclasses
 import math
 
 from attention.kernels._block import Problem
-from attention.kernels.chunked import chunked
+from attention.kernels._plan import listed
+from attention.kernels.chunked import chunked, make_plan
 from attention.kernels.dense import dense
 from attention.variants import nearest
 
-__all__ = ["KERNELS", "Problem", "choose", "chunked", "dense"]
+__all__ = ["KERNELS", "Problem", "choose", "chunked", "dense", "planned"]
 
 KERNELS = {"dense": dense, "chunked": chunked}
 # Scores held at once above which rows are computed in blocks; 16 MiB of float32.
@@ -39,3 +41,16 @@ def choose(kernel: str, scores_shape: tuple[int, ...], *, reads: str, weights: b
     if kernel == "chunked" and weights:
         raise ValueError("the chunked kernel never holds all weights; ask for them with kernel='dense' or 'auto'")
     return kernel
+
+
+def planned(kernel: str, problem: Problem) -> Problem:
+    """The problem with the kernel's plan, if it makes one, before anything is prepared and projected.
+
+    Where keys are read in lists, the encoding's call does not say any more that positions count up by ones.
+    """
+    if kernel != "chunked":
+        return problem
+    plan = make_plan(problem)
+    if not listed(plan):
+        return problem._replace(plan=plan)
+    return problem._replace(plan=plan, encoding_call=dataclasses.replace(problem.encoding_call, consecutive=False))

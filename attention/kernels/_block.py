@@ -1,6 +1,7 @@
 """Attention on one block of queries: the order of operations, in one place."""
 
 import dataclasses
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
@@ -8,6 +9,7 @@ import jax.numpy as jnp
 
 from attention.dropout import dropout
 from attention.records import Call, Params, Parts
+from attention.spread import spread
 
 
 class Problem(NamedTuple):
@@ -24,6 +26,7 @@ class Problem(NamedTuple):
       dropout: rate on the weights, or None.
       parts: the records.
       ordered: whether positions are 0, 1, ..., so that blocks may be skipped statically.
+      plan: what the kernel reads, where it plans.
     """
 
     query: jax.Array
@@ -40,6 +43,7 @@ class Problem(NamedTuple):
     dropout: Any
     parts: Parts
     ordered: bool
+    plan: Any = None
 
 
 def attend_block(problem: Problem) -> tuple[jax.Array, jax.Array]:
@@ -59,7 +63,7 @@ def block_scores(problem: Problem) -> tuple[jax.Array, jax.Array | None]:
     scores = score.apply(params["score"], problem.query, problem.key, problem.call)
     for bias in (encoding.bias(params["encoding"], *prepared, problem.encoding_call), problem.bias):
         if bias is not None:
-            scores = scores + bias
+            scores = scores + spread(bias, scores.shape)
     scores = encoding.modify(params["encoding"], scores, *prepared, problem.encoding_call)
     return scores, allowed(problem)
 
@@ -93,24 +97,54 @@ def allowed(problem: Problem) -> jax.Array | None:
 
 def keys_from(problem: Problem, batch: int, S: int, start: jax.Array, span: int) -> Problem:
     """The problem on ``span`` keys from ``start`` on."""
+    return _on_keys(problem, batch, S, lambda leaf, axis: jax.lax.dynamic_slice_in_dim(leaf, start, span, axis))
 
-    def cut(leaf, axis):
-        if leaf is None or leaf.shape[axis] != S:
-            return leaf
-        return jax.lax.dynamic_slice_in_dim(leaf, start, span, axis)
+
+def keys_of(problem: Problem, batch: int, S: int, blocks: jax.Array, size: int) -> Problem:
+    """The problem on the keys of some blocks of ``size``.
+
+    The blocks are numbered ``[c]``, or ``[*#B c]`` where examples differ. What they hold past the last key becomes padding, so
+    that what counts keys counts each one once.
+    """
+    index = (blocks[..., None] * size + jnp.arange(size)).reshape(*blocks.shape[:-1], -1)
+    inside, index = index < S, jnp.minimum(index, S - 1)
+    here = _on_keys(problem, batch, S, lambda leaf, axis: take(leaf, axis, index, batch))
+
+    def listed(call):
+        return dataclasses.replace(call, k_valid=inside if call.k_valid is None else inside & call.k_valid, consecutive=False)
+
+    return here._replace(call=listed(here.call), encoding_call=listed(here.encoding_call))
+
+
+def _on_keys(problem: Problem, batch: int, S: int, pick: Callable[[jax.Array, int], jax.Array]) -> Problem:
+    """The problem with everything that has a key axis picked along it."""
+    cut = lambda leaf, axis: leaf if leaf is None or leaf.shape[axis] != S else pick(leaf, axis)
 
     def cut_call(call):
-        last = lambda leaf: cut(leaf, leaf.ndim - 1)
-        return dataclasses.replace(
-            call, k_positions=jax.tree.map(last, call.k_positions), k_valid=jax.tree.map(last, call.k_valid)
-        )
+        of_tokens = {name: getattr(call, name) for name in ("k_positions", "k_valid", "k_segments")}
+        return dataclasses.replace(call, **jax.tree.map(lambda leaf: cut(leaf, -1), of_tokens))
 
     return problem._replace(
-        key=cut(problem.key, problem.key.ndim - 3),
-        value=cut(problem.value, problem.value.ndim - 3),
-        k_features=jax.tree.map(lambda leaf: cut(leaf, batch), problem.k_features),
-        where=problem.where if problem.where is None else cut(problem.where, problem.where.ndim - 1),
-        bias=problem.bias if problem.bias is None else cut(problem.bias, problem.bias.ndim - 1),
+        key=cut(problem.key, -3),
+        value=cut(problem.value, -3),
+        k_features=jax.tree.map(lambda leaf: cut(leaf, batch - leaf.ndim), problem.k_features),
+        where=cut(problem.where, -1),
+        bias=cut(problem.bias, -1),
         call=cut_call(problem.call),
         encoding_call=cut_call(problem.encoding_call),
     )
+
+
+def take(leaf: jax.Array, axis: int, index: jax.Array, batch: int) -> jax.Array:
+    """Entries of a leaf along an axis counted from the right, ``[n]`` or, where examples differ, ``[*#B n]``."""
+    if index.ndim == 1:
+        return jnp.take(leaf, index, axis=axis, mode="clip")
+    if leaf.ndim + axis < batch:  # positions that all examples share
+        leaf = leaf.reshape((1,) * (batch - leaf.ndim - axis) + leaf.shape)
+    if index.ndim <= batch:
+        index = index.reshape((1,) * (batch + 1 - index.ndim) + index.shape)
+    one = [1 if leaf.shape[0] == 1 else 0, 1 if index.shape[0] == 1 else 0]
+    inner = lambda leaf, index: take(leaf, axis, index, batch - 1)
+    axes = tuple(None if single else 0 for single in one)
+    leaf, index = (each[0] if single else each for each, single in zip((leaf, index), one))
+    return inner(leaf, index)[None] if all(one) else jax.vmap(inner, in_axes=axes)(leaf, index)

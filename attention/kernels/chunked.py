@@ -14,42 +14,45 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from attention.kernels._block import Problem, attend_block, keys_from
+from attention.kernels import _plan
+from attention.kernels._block import Problem, attend_block, keys_from, keys_of, take
+from attention.kernels._plan import Group, Plan
 from attention.kernels._streamed import attend_streamed
 
 BLOCK_ELEMENTS = 2**22  # scores held at once, 16 MiB of float32: fastest of 2^20 to 2^23 on a 2-core CPU (benchmarks.kernels)
-KEY_BLOCK = 64
+KEY_BLOCK = 16
 STREAM_ELEMENTS = 2**22  # scores of the fewest rows above which they are streamed, where they can be
-MIN_ROWS, STREAM_ROWS = 16, 128
+STREAM_ROWS, STREAM_KEYS = 128, 64
 
 
 def chunked(problem: Problem) -> tuple[jax.Array, None]:
     """Output ``[*B T N H]``; the weights are never held, so None stands in their place."""
-    *batch, T, N, _ = problem.query.shape
-    S = problem.key.shape[-3]
-    maps = math.prod(batch) * N
-    streamed = can_stream(problem) and MIN_ROWS * S * maps > STREAM_ELEMENTS
-    rows = min(STREAM_ROWS, T) if streamed else block_rows(T, S, maps)
-    count = -(-T // rows)
-    starts, span = _key_spans(problem, rows, T, S)
+    *batch, T, _, _ = problem.query.shape
+    plan, outputs, begin = problem.plan, [], 0
+    for group in plan.groups:
+        outputs.append(_attend_group(problem, plan, group, begin))
+        begin += group.queries.shape[-1]
+    return _join(outputs, plan, len(batch), T), None
 
-    over_queries = functools.partial(_over_queries, problem, len(batch), T)
-    blocks = [_split(leaf, axis, rows, count) for leaf, axis in over_queries()]
 
-    @jax.checkpoint
-    def run(block):
-        index, start, *leaves = block
-        here = over_queries(leaves)
-        if span < S:
-            here = keys_from(here, len(batch), S, start, span)
-        if here.call.rng is not None:
-            here = here._replace(call=dataclasses.replace(here.call, rng=jax.random.fold_in(here.call.rng, index)))
-        if streamed:
-            return attend_streamed(here, min(span, max(KEY_BLOCK, BLOCK_ELEMENTS // (rows * maps))))
-        return attend_block(here)[0]
+def make_plan(problem: Problem) -> Plan:
+    """What the kernel will read."""
+    T, S, maps = problem.query.shape[-3], problem.key.shape[-3], _maps(problem)
+    plain = _plan.whole(T, S, min(STREAM_ROWS, T) if _streams(problem, S) else block_rows(T, S, maps))
+    if not problem.ordered:
+        return plain
+    fits = lambda rows, span: rows <= STREAM_ROWS if _streams(problem, span) else rows * span * maps <= BLOCK_ELEMENTS
+    runs = problem.parts.encoding.reads in ("rows", "all")
+    last = problem.call.k_last
+    return _plan.cheapest(problem.parts.mask, T, S, last, size=KEY_BLOCK, maps=maps, plain=plain, fits=fits, runs=runs)
 
-    output = jax.lax.map(run, (jnp.arange(count), starts, *blocks))
-    return _join(output, len(batch), T), None
+
+def _maps(problem: Problem) -> int:
+    return math.prod(problem.query.shape[:-3]) * problem.query.shape[-2]
+
+
+def _streams(problem: Problem, span: int) -> bool:
+    return can_stream(problem) and _plan.MIN_ROWS * span * _maps(problem) > STREAM_ELEMENTS
 
 
 def can_stream(problem: Problem) -> bool:
@@ -59,59 +62,94 @@ def can_stream(problem: Problem) -> bool:
 
 def block_rows(T: int, S: int, maps: int) -> int:
     """Queries per block: a power of two from 16 to 1024 whose scores fit ``BLOCK_ELEMENTS``, no more than T needs."""
-    fitting = max(MIN_ROWS, BLOCK_ELEMENTS // max(S * maps, 1))
-    return min(2 ** int(math.log2(fitting)), 1024, max(MIN_ROWS, 2 ** math.ceil(math.log2(max(T, 1)))))
+    fitting = max(_plan.MIN_ROWS, BLOCK_ELEMENTS // max(S * maps, 1))
+    return min(2 ** int(math.log2(fitting)), _plan.MAX_ROWS, max(_plan.MIN_ROWS, _plan.power(T)))
 
 
-def _key_spans(problem: Problem, rows: int, T: int, S: int) -> tuple[jax.Array, int]:
-    """The first key each block reads, and how many: the same number for all, so that one program serves them."""
-    count = -(-T // rows)
-    keep = problem.parts.mask.blocks(T, S, rows, KEY_BLOCK) if problem.ordered else None
-    if keep is None or not keep.any():
-        return jnp.zeros(count, jnp.int32), S
-    first = np.where(keep.any(1), keep.argmax(1), 0)
-    last = np.where(keep.any(1), keep.shape[1] - keep[:, ::-1].argmax(1), 0)
-    span = min(int((last - first).max()) * KEY_BLOCK, S)
-    return jnp.asarray(np.clip(first * KEY_BLOCK, 0, S - span), jnp.int32), span
+def _attend_group(problem: Problem, plan: Plan, group: Group, begin: int) -> jax.Array:
+    """Outputs ``[g *B rows N H]`` of the blocks of a group; ``begin`` numbers the first one."""
+    *batch, T, _, _ = problem.query.shape
+    S, rows, span = problem.key.shape[-3], plan.rows, group.span
+    count = group.queries.shape[-1]
+    over_queries = functools.partial(_over_queries, problem, len(batch), T)
+    blocks = [_split(leaf, axis, rows, group.queries, len(batch)) for leaf, axis in over_queries()]
+    keys = group.keys if group.keys is None else jnp.asarray(group.keys, jnp.int32)
+    lists = keys is not None and keys.ndim > 1
+    keys = jnp.moveaxis(keys, -2, 0) if keys is not None and keys.ndim > 1 else keys
+    streams = _streams(problem, span)
+
+    @jax.checkpoint
+    def run(block):
+        index, keys, *leaves = block
+        here = over_queries(leaves)
+        if lists:
+            here = keys_of(here, len(batch), S, keys, plan.size)
+        elif keys is not None:
+            here = keys_from(here, len(batch), S, keys, span)
+        if here.call.rng is not None:
+            here = here._replace(call=dataclasses.replace(here.call, rng=jax.random.fold_in(here.call.rng, index)))
+        if streams:
+            return attend_streamed(here, min(span, max(STREAM_KEYS, BLOCK_ELEMENTS // (rows * _maps(problem)))))
+        return attend_block(here)[0]
+
+    return jax.lax.map(run, (jnp.arange(begin, begin + count), keys, *blocks))
 
 
 def _over_queries(problem: Problem, batch: int, T: int, new: list[Any] | None = None) -> Any:
-    """The leaves that have a query axis, as (leaf, axis) pairs; with ``new``, the problem with those leaves replaced."""
+    """The leaves that have a query axis, as (leaf, axis) pairs; with ``new``, the problem with those leaves replaced.
+
+    Axes are counted from the right.
+    """
     call, encoding_call = problem.call, problem.encoding_call
-    along = lambda leaf, axis: leaf is not None and leaf.shape[axis] == T
-    leaves = [(problem.query, problem.query.ndim - 3)]
+    along = lambda leaf: leaf is not None and leaf.shape[-2] == T
+    leaves = [(problem.query, -3)]
     features, features_tree = jax.tree.flatten(problem.q_features)
-    leaves += [(leaf, batch) for leaf in features]
-    positions, positions_tree = jax.tree.flatten((call.q_positions, encoding_call.q_positions, call.q_valid))
-    leaves += [(leaf, leaf.ndim - 1) for leaf in positions]
-    split = [name for name in ("where", "bias") if along(getattr(problem, name), -2)]
-    leaves += [(getattr(problem, name), getattr(problem, name).ndim - 2) for name in split]
+    leaves += [(leaf, batch - leaf.ndim) for leaf in features]
+    tokens, tokens_tree = jax.tree.flatten((encoding_call.q_positions, call.q_positions, call.q_valid, call.q_segments))
+    leaves += [(leaf, -1) for leaf in tokens]
+    split = [name for name in ("where", "bias") if along(getattr(problem, name))]
+    leaves += [(getattr(problem, name), -2) for name in split]
     if new is None:
         return leaves
     query, *rest = new
     features, rest = rest[: len(features)], rest[len(features) :]
-    positions, rest = rest[: len(positions)], rest[len(positions) :]
-    q_positions, encoding_positions, q_valid = jax.tree.unflatten(positions_tree, positions)
+    tokens, rest = rest[: len(tokens)], rest[len(tokens) :]
+    encoding_positions, q_positions, q_valid, q_segments = jax.tree.unflatten(tokens_tree, tokens)
+    of_tokens = {"q_valid": q_valid, "q_segments": q_segments}
     return problem._replace(
         query=query,
         q_features=jax.tree.unflatten(features_tree, features),
-        call=dataclasses.replace(call, q_positions=q_positions, q_valid=q_valid),
-        encoding_call=dataclasses.replace(encoding_call, q_positions=encoding_positions, q_valid=q_valid),
+        call=dataclasses.replace(call, q_positions=q_positions, **of_tokens),
+        encoding_call=dataclasses.replace(encoding_call, q_positions=encoding_positions, **of_tokens),
         **dict(zip(split, rest)),
     )
 
 
-def _split(leaf: jax.Array, axis: int, rows: int, count: int) -> jax.Array:
-    """``[..., T, ...]`` to ``[count, ..., rows, ...]``, padded with zeros."""
+def _split(leaf: jax.Array, axis: int, rows: int, chosen: Any, batch: int) -> jax.Array:
+    """``[..., T, ...]`` to the chosen of its blocks ``[g, ..., rows, ...]``, padded with zeros."""
+    axis += leaf.ndim
+    count = -(-leaf.shape[axis] // rows)
     pad = [(0, 0)] * leaf.ndim
     pad[axis] = (0, count * rows - leaf.shape[axis])
     padded = jnp.pad(leaf, pad)
-    shape = (*leaf.shape[:axis], count, rows, *leaf.shape[axis + 1 :])
-    return jnp.moveaxis(padded.reshape(shape), axis, 0)
+    blocks = padded.reshape(*leaf.shape[:axis], count, rows, *leaf.shape[axis + 1 :])
+    if not _is_range(chosen, count):
+        axis -= blocks.ndim
+        blocks = take(blocks, axis, jnp.asarray(chosen), batch)
+        axis += blocks.ndim
+    return jnp.moveaxis(blocks, axis, 0)
 
 
-def _join(blocks: jax.Array, axis: int, T: int) -> jax.Array:
-    """The inverse of ``_split``, without the padding."""
-    moved = jnp.moveaxis(blocks, 0, axis)
-    joined = moved.reshape(*moved.shape[:axis], -1, *moved.shape[axis + 2 :])
-    return jax.lax.slice_in_dim(joined, 0, T, axis=axis)
+def _is_range(chosen: Any, count: int) -> bool:
+    return isinstance(chosen, np.ndarray) and np.array_equal(chosen, np.arange(count))
+
+
+def _join(groups: list[jax.Array], plan: Plan, batch: int, T: int) -> jax.Array:
+    """The inverse of ``_split``, without the padding: ``[*B T N H]`` of the groups' ``[g *B rows N H]``."""
+    blocks = jnp.moveaxis(groups[0] if len(groups) == 1 else jnp.concatenate(groups), 0, batch)
+    numpy = all(isinstance(group.queries, np.ndarray) for group in plan.groups)
+    order = (np if numpy else jnp).concatenate([group.queries for group in plan.groups], axis=-1)
+    if not _is_range(order, order.shape[-1]):
+        blocks = take(blocks, -4, jnp.argsort(jnp.asarray(order), axis=-1), batch)
+    joined = blocks.reshape(*blocks.shape[:batch], -1, *blocks.shape[batch + 2 :])
+    return jax.lax.slice_in_dim(joined, 0, T, axis=batch)

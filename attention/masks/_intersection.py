@@ -7,14 +7,20 @@ from attention.records import Mask
 
 
 def combine(*masks: Mask) -> Mask:
-    """The intersection of masks; causal if one of them is."""
+    """The intersection of masks; causal if one of them is. Masks that contradict each other leave empty rows."""
 
     def both(results):
         present = [result for result in results if result is not None]
         return functools.reduce(operator.and_, present) if present else None
 
+    def limits(T, S, bq, bk):
+        """A limit of one mask holds for the intersection too: the one under which the fewest blocks are read."""
+        found = [limit for mask in masks if (limit := mask.limits(T, S, bq, bk)) is not None]
+        return min(found, default=None)
+
     return Mask(
         apply=lambda call, lengths: both(mask.apply(call, lengths) for mask in masks),
-        blocks=lambda T, S, bq, bk: both(mask.blocks(T, S, bq, bk) for mask in masks),
+        blocks=lambda T, S, bq, bk, last: both(mask.blocks(T, S, bq, bk, last) for mask in masks),
+        limits=limits,
         causal=any(mask.causal for mask in masks),
     )

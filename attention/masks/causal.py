@@ -2,7 +2,8 @@
 
 from jaxtyping import Array, Bool, Int
 
-from attention.masks._distance import blocks_within, positions
+from attention.masks._positions import positions
+from attention.masks._tiles import tiles, within
 from attention.records import Mask
 
 __all__ = ["causal_mask"]
@@ -31,6 +32,6 @@ def build() -> Mask:
     """The causal mask."""
     return Mask(
         apply=lambda call, lengths: causal_mask(*positions(call, lengths))[..., None, :, :],
-        blocks=lambda T, S, bq, bk: blocks_within(0, None, T, S, bq, bk),
+        blocks=lambda T, S, bq, bk, last: within(tiles(T, S, bq, bk), 0, None),
         causal=True,
     )

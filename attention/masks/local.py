@@ -2,7 +2,9 @@
 
 from jaxtyping import Array, Bool, Int
 
-from attention.masks._distance import blocks_within, positions
+from attention.masks._options import half
+from attention.masks._positions import positions
+from attention.masks._tiles import tiles, within
 from attention.records import Mask
 
 __all__ = ["local_mask"]
@@ -28,20 +30,13 @@ def local_mask(q_positions: Int[Array, "*#B T"], k_positions: Int[Array, "*#B S"
 
     Source: Beltagy et al. 2020 (arXiv 2004.05150), section 3.1 "sliding window".
     """
-    _check(window)
-    return abs(q_positions[..., :, None] - k_positions[..., None, :]) <= window // 2
-
-
-def _check(window: int) -> None:
-    if window < 0 or window % 2:
-        raise ValueError(f"window must be an even number >= 0, got {window}")
+    return abs(q_positions[..., :, None] - k_positions[..., None, :]) <= half(window)
 
 
 def build(window: int = 64) -> Mask:
     """The symmetric window; ``causal & local(window=2w)`` sees the query and w earlier keys."""
-    _check(window)
-    half = window // 2
+    reach = half(window)
     return Mask(
         apply=lambda call, lengths: local_mask(*positions(call, lengths), window=window)[..., None, :, :],
-        blocks=lambda T, S, bq, bk: blocks_within(-half, half, T, S, bq, bk),
+        blocks=lambda T, S, bq, bk, last: within(tiles(T, S, bq, bk), -reach, reach),
     )

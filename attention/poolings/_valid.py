@@ -1,4 +1,4 @@
-"""Which positions of a call are text."""
+"""Which positions of a call are text, and the states with nothing beside it."""
 
 import jax
 import jax.numpy as jnp
@@ -8,4 +8,31 @@ from attention.records import Call
 
 def valid(x: jax.Array, call: Call) -> jax.Array:
     """bool ``[*#B T]``, True where there is text; all of it where the call says nothing."""
-    return jnp.ones(x.shape[-2], jnp.bool_) if call.q_valid is None else call.q_valid
+    return mask_of(x, call.q_valid)
+
+
+def mask_of(x: jax.Array, where: jax.Array | None) -> jax.Array:
+    """``where``, or all positions for None.
+
+    Raises:
+      ValueError: for one that is not boolean, or not ``[*#B T]`` for states ``[*B T D]``.
+    """
+    if where is None:
+        return jnp.ones(x.shape[-2], jnp.bool_)
+    if where.dtype != jnp.bool_:
+        raise ValueError(f"where must be a boolean array (True = counts), got dtype {where.dtype}")
+    *batch, length, _ = x.shape
+    fits = where.shape[-1:] == (length,) and where.ndim < x.ndim
+    if not fits or any(size not in (1, full) for size, full in zip(where.shape[-2::-1], batch[::-1])):
+        raise ValueError(f"where must have the shape of the states without channels, {x.shape[:-1]}, got {where.shape}")
+    return where
+
+
+def text(x: jax.Array, where: jax.Array) -> jax.Array:
+    """States in at least float32 with zeros at padding: whatever stood there, NaN included, is gone with its gradient."""
+    return jnp.where(where[..., None], x.astype(jnp.promote_types(x.dtype, jnp.float32)), 0.0)
+
+
+def unless_empty(y: jax.Array, where: jax.Array) -> jax.Array:
+    """Vectors ``[*B P]`` with zeros for sequences where no position counts."""
+    return jnp.where(where.any(-1)[..., None], y, 0.0)

@@ -1,12 +1,14 @@
-"""A softmax over positions of vᵀ tanh(Wx + b), and the weighted sum."""
+"""A softmax over positions of vᵀ tanh(Wx + b), and the weighted sum; the score may look at the final state too."""
 
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
 from attention.normalizers.softmax import softmax
-from attention.poolings._valid import valid
-from attention.records import Pooled, Pooling
+from attention.poolings._context import CONTEXTS, ContextName, check_width
+from attention.poolings._valid import mask_of, text, valid
+from attention.poolings._weights import Normalize, check_normalizer, normalize_by, weighted_sum
+from attention.records import Normalizer, Pooled, Pooling
 
 __all__ = ["additive_pool"]
 
@@ -14,18 +16,22 @@ __all__ = ["additive_pool"]
 def additive_pool(
     x: Float[Array, "*B T D"],
     kernel: Float[Array, "D A"],
-    bias: Float[Array, " A"],
+    bias: Float[Array, "*#B A"],
     vector: Float[Array, " A"],
     where: Bool[Array, "*#B T"] | None = None,
+    *,
+    normalize: Normalize = softmax,
 ) -> tuple[Float[Array, "*B D"], Float[Array, "*B T"]]:
     """Additive attention pooling, ``α = softmax_t(vᵀ tanh(W x_t + b))``, ``y = Σ_t α_t x_t``.
 
     Args:
       x: ``[*B T D]``.
       kernel: W, ``[D A]``.
-      bias: b, ``[A]``.
+      bias: b, ``[A]``, or ``[*#B A]`` where it depends on the text: ``b + U h`` with a state h of all of it is the score of
+        Bahdanau et al. 2014 (arXiv 1409.0473).
       vector: v, ``[A]``.
       where: bool ``[*#B T]``, the positions that count; None for all.
+      normalize: in place of softmax, a function ``(scores, where) -> weights``, such as ``attention.sparsemax``.
 
     Returns:
       y ``[*B D]`` and α ``[*B T]`` in float32; zeros where no position counts.
@@ -35,28 +41,40 @@ def additive_pool(
 
     Source: Yang et al. 2016 (HAN, NAACL), eq. 5-7.
     """
-    hidden = jnp.tanh(jnp.einsum("...td,da->...ta", x, kernel.astype(x.dtype)) + bias.astype(x.dtype))
-    scores = jnp.einsum("...ta,a->...t", hidden.astype(jnp.promote_types(x.dtype, jnp.float32)), vector)
-    weights = softmax(scores, where)
-    return jnp.einsum("...t,...td->...d", weights.astype(x.dtype), x), weights
+    where = mask_of(x, where)
+    states = text(x, where)
+    hidden = jnp.tanh(jnp.einsum("...td,da->...ta", states, kernel) + bias[..., None, :])
+    pooled, weights = weighted_sum(jnp.einsum("...ta,a->...t", hidden, vector), states, where, normalize)
+    return pooled.astype(x.dtype), weights
 
 
-def build(hidden: int = 64) -> Pooling:
-    """Additive pooling with ``hidden`` units; D·A + 2A parameters."""
+def build(hidden: int = 64, context: ContextName = "none", normalizer: Normalizer | str = "softmax") -> Pooling:
+    """Additive pooling with ``hidden`` units A; D·A + 2A parameters, and D·A more with a context.
+
+    ``context`` adds ``U h`` inside the tanh, h a state of the whole text: the ``'last'`` valid one, or the ``'final'`` ones of
+    two directions, which a bidirectional recurrence has side by side: the first half of the channels of the last valid
+    position and the second half of those of the first.
+    """
     if hidden < 1:
         raise ValueError(f"hidden must be >= 1, got {hidden}")
+    rows, state = check_normalizer(normalizer), CONTEXTS.get(context)
 
     def init(rng, dims):
-        rng_w, rng_v = jax.random.split(rng)
+        check_width(context, dims)
+        rng_w, rng_v, rng_u = jax.random.split(rng, 3)
         xavier = jax.nn.initializers.glorot_uniform()
-        return {
+        params = {
             "kernel": xavier(rng_w, (dims.model_dim, hidden)),
             "bias": jnp.zeros(hidden),
             "vector": xavier(rng_v, (hidden, 1))[:, 0],
         }
+        return params if state is None else {**params, "context": xavier(rng_u, (dims.model_dim, hidden))}
 
     def apply(params, x, call):
-        pooled, weights = additive_pool(x, params["kernel"], params["bias"], params["vector"], valid(x, call))
-        return Pooled(pooled, weights)
+        where, bias = valid(x, call), params["bias"]
+        if state is not None:
+            bias = bias + jnp.einsum("...d,da->...a", state(x, where).astype(bias.dtype), params["context"])
+        normalize = normalize_by(rows, call)
+        return Pooled(*additive_pool(x, params["kernel"], bias, params["vector"], where, normalize=normalize))
 
     return Pooling(apply=apply, init=init)

@@ -3,18 +3,18 @@
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
-from attention.poolings._valid import valid
+from attention.poolings._valid import mask_of, unless_empty, valid
 from attention.records import Pooled, Pooling
 
 __all__ = ["last_pool"]
 
 
-def last_pool(x: Float[Array, "*B T D"], where: Bool[Array, "*#B T"]) -> Float[Array, "*B D"]:
+def last_pool(x: Float[Array, "*B T D"], where: Bool[Array, "*#B T"] | None = None) -> Float[Array, "*B D"]:
     """The last position that counts, ``x_t`` with ``t = max{t: m_t}``.
 
     Args:
       x: ``[*B T D]``.
-      where: bool ``[*#B T]``.
+      where: bool ``[*#B T]``, the positions that count; None for all.
 
     Returns:
       ``[*B D]``; zeros where no position counts.
@@ -25,10 +25,10 @@ def last_pool(x: Float[Array, "*B T D"], where: Bool[Array, "*#B T"]) -> Float[A
 
     Source: Radford et al. 2018 (GPT), section 3.2.
     """
-    where = jnp.broadcast_to(where, x.shape[:-1])
+    where = jnp.broadcast_to(mask_of(x, where), x.shape[:-1])
     last = x.shape[-2] - 1 - jnp.argmax(where[..., ::-1], axis=-1)
     state = jnp.take_along_axis(x, last[..., None, None], axis=-2)[..., 0, :]
-    return jnp.where(where.any(-1)[..., None], state, 0.0).astype(x.dtype)
+    return unless_empty(state, where).astype(x.dtype)
 
 
 def build() -> Pooling:

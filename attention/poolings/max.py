@@ -3,18 +3,18 @@
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
-from attention.poolings._valid import valid
+from attention.poolings._valid import mask_of, unless_empty, valid
 from attention.records import Pooled, Pooling
 
 __all__ = ["max_pool"]
 
 
-def max_pool(x: Float[Array, "*B T D"], where: Bool[Array, "*#B T"]) -> Float[Array, "*B D"]:
+def max_pool(x: Float[Array, "*B T D"], where: Bool[Array, "*#B T"] | None = None) -> Float[Array, "*B D"]:
     """Maximum over the positions that count, ``max_{t: m_t} x_t`` per channel.
 
     Args:
       x: ``[*B T D]``.
-      where: bool ``[*#B T]``.
+      where: bool ``[*#B T]``, the positions that count; None for all.
 
     Returns:
       ``[*B D]``; zeros where no position counts. Positions that tie share the gradient.
@@ -25,8 +25,9 @@ def max_pool(x: Float[Array, "*B T D"], where: Bool[Array, "*#B T"]) -> Float[Ar
 
     Source: Collobert et al. 2011 (JMLR 12), section 3.3.2; Kim 2014 (arXiv 1408.5882).
     """
+    where = mask_of(x, where)
     top = jnp.max(x, axis=-2, where=where[..., None], initial=-jnp.inf)
-    return jnp.where(where.any(-1)[..., None], top, 0.0).astype(x.dtype)
+    return unless_empty(top, where).astype(x.dtype)
 
 
 def build() -> Pooling:

@@ -3,18 +3,18 @@
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
-from attention.poolings._valid import valid
+from attention.poolings._valid import mask_of, text, valid
 from attention.records import Pooled, Pooling
 
 __all__ = ["mean_pool"]
 
 
-def mean_pool(x: Float[Array, "*B T D"], where: Bool[Array, "*#B T"]) -> Float[Array, "*B D"]:
+def mean_pool(x: Float[Array, "*B T D"], where: Bool[Array, "*#B T"] | None = None) -> Float[Array, "*B D"]:
     """Mean over the positions that count, ``Σ_t m_t x_t / max(Σ_t m_t, 1)``.
 
     Args:
       x: ``[*B T D]``.
-      where: bool ``[*#B T]``.
+      where: bool ``[*#B T]``, the positions that count; None for all.
 
     Returns:
       ``[*B D]``, computed in float32; zeros where no position counts.
@@ -25,9 +25,10 @@ def mean_pool(x: Float[Array, "*B T D"], where: Bool[Array, "*#B T"]) -> Float[A
 
     Source: Iyyer et al. 2015 (deep averaging networks, ACL).
     """
-    wide = x.astype(jnp.promote_types(x.dtype, jnp.float32))
-    total = jnp.sum(jnp.where(where[..., None], wide, 0.0), axis=-2)
-    return (total / jnp.maximum(jnp.sum(where, axis=-1, dtype=wide.dtype), 1.0)[..., None]).astype(x.dtype)
+    where = mask_of(x, where)
+    states = text(x, where)
+    number = jnp.maximum(jnp.sum(where, axis=-1, dtype=states.dtype), 1.0)
+    return (jnp.sum(states, axis=-2) / number[..., None]).astype(x.dtype)
 
 
 def build() -> Pooling:

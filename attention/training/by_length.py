@@ -40,8 +40,10 @@ def edges(trained: int, longest: int) -> tuple[int, ...]:
 
 def only(encoded: Encoded, chosen: np.ndarray) -> Encoded:
     """The examples that ``chosen``, bool ``[n]``, marks."""
-    flat = encoded.flat[np.repeat(chosen, encoded.lengths)]
-    return Encoded(flat, np.concatenate([[0], np.cumsum(encoded.lengths[chosen])]), encoded.labels[chosen])
+    kept = np.repeat(chosen, encoded.lengths)
+    taken = lambda flat: None if flat is None else flat[kept]
+    offsets = np.concatenate([[0], np.cumsum(encoded.lengths[chosen])])
+    return Encoded(encoded.flat[kept], offsets, encoded.labels[chosen], taken(encoded.segments), taken(encoded.positions))
 
 
 def report(

@@ -44,6 +44,8 @@ class DataConfig:
     )
     max_length: int = _field(256, "tokens kept of a text", within="[1, inf)")
     truncate: str = _field("head", "part of a longer text that is kept", choices=("head", "tail", "middle"))
+    segments: str = _field("none", "what texts are cut into", choices=("none", "sentences", "lines"))
+    positions: str = _field("text", "what positions count through", choices=("text", "segment"))
     seed: int = _field(0, "seed of all that the members share: generated data, carve-off, buckets", within="[0, 2**32)")
     buckets: int = _field(4, "padded lengths at most; each is compiled once", within="[1, 64]")
 
@@ -143,6 +145,8 @@ def from_dict(values: Mapping[str, Any]) -> Config:
     made = {name: _section(section, values.get(name, {}), f"config.{name}") for name, section in sections.items()}
     config = Config(**made, seeds=_seeds(values.get("seeds", (0,))))
     _check_training(config.training)
+    if config.data.positions == "segment" and config.data.segments == "none":
+        raise ValueError("config.data.positions=segment wants config.data.segments=sentences or lines, got none")
     if config.model.vectors and config.training.init_from:
         raise ValueError("config.model.vectors and config.training.init_from both give the embedding; give one")
     return config
@@ -151,6 +155,11 @@ def from_dict(values: Mapping[str, Any]) -> Config:
 def to_dict(config: Config) -> dict[str, Any]:
     """The config as nested plain values, for ``config.json``; ``from_dict`` takes it back."""
     return dataclasses.asdict(config)
+
+
+def reading(data: DataConfig) -> dict[str, Any]:
+    """How texts become tokens: the arguments that ``dataset.load`` and ``dataset.encode_texts`` share."""
+    return {name: getattr(data, name) for name in ("max_length", "truncate", "segments", "positions")}
 
 
 def member_values(config: Config) -> dict[str, np.ndarray]:

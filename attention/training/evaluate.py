@@ -17,7 +17,7 @@ import numpy as np
 
 from attention import variants
 from attention.data import dataset
-from attention.data.batches import evaluation_batches
+from attention.data.batches import evaluation_batches, inputs
 from attention.data.dataset import Encoded
 from attention.data.records import LENGTHS, Tokenizer
 from attention.model import classifier, longest_text
@@ -31,10 +31,10 @@ LONGER = 4  # padded lengths beside those of training, at most
 
 @functools.partial(jax.jit, static_argnames=("model", "axis"))
 def _member_logits(
-    model: Any, axis: Axis, count: jax.Array, params: Any, tokens: jax.Array, valid: jax.Array, rng: jax.Array
+    model: Any, axis: Axis, count: jax.Array, params: Any, given: dict[str, jax.Array], rng: jax.Array
 ) -> jax.Array:
     def logits(_: Any, member: Any) -> jax.Array:
-        return model.apply({"params": member}, tokens, valid, rng=rng, train=False, dropout=None)[0]
+        return model.apply({"params": member}, **given, rng=rng, train=False, dropout=None)[0]
 
     one = jax.eval_shape(logits, None, jax.tree.map(lambda leaf: leaf[0], params))
     empty = jnp.zeros((len(jax.tree.leaves(params)[0]), *one.shape), one.dtype)
@@ -70,7 +70,7 @@ def predict_logits(
     count = jnp.int32(members)  # an argument of the program, see over_members
     pending = []
     for indices, batch in evaluation_batches(encoded, batch_size=batch_size, bucket_lengths=bucket_lengths):
-        pending.append((indices, _member_logits(model, over, count, params, batch["tokens"], batch["valid"], rng)))
+        pending.append((indices, _member_logits(model, over, count, params, inputs(batch), rng)))
     logits = np.empty((members, len(encoded), pending[0][1].shape[-1]), np.float32)
     for indices, block in pending:
         real = indices >= 0
@@ -125,7 +125,12 @@ def build_model(settings: config.Config, *, vocab_size: int, num_classes: int) -
     del arguments["vectors"]  # where the embeddings start; no part of the model
     # Batches are padded to multiples of 8, so positions may run up to the next one.
     max_length = -(-settings.data.max_length // 8) * 8
-    return classifier(**arguments, vocab_size=vocab_size, num_classes=num_classes, max_length=max_length)
+    model = classifier(**arguments, vocab_size=vocab_size, num_classes=num_classes, max_length=max_length)
+    if model.encoder.needs_segments and settings.data.segments == "none":
+        raise ValueError(
+            f"config.model.encoder={settings.model.encoder} wants config.data.segments=sentences or lines, got none"
+        )
+    return model
 
 
 class Examples(NamedTuple):
@@ -224,8 +229,7 @@ class Trained(NamedTuple):
         loaded = dataset.load(
             self.data.source if data is None else data,
             wanted.tokenizer,
-            max_length=wanted.max_length,
-            truncate=wanted.truncate,  # pyright: ignore[reportArgumentType]
+            **config.reading(wanted),
             seed=wanted.seed,
             tokenizer_state=self.tokenizer_state,
         )
@@ -264,20 +268,11 @@ class Trained(NamedTuple):
 
     def encode(self, texts: Sequence[str], labels: Sequence[str] | None = None) -> Examples:
         """Texts, and the names of their classes where they are known."""
-        wanted = self.settings.data
-        rows = dataset.encode_texts(
-            self.tokenizer,
-            self.tokenizer_state,
-            texts,
-            max_length=wanted.max_length,
-            truncate=wanted.truncate,  # pyright: ignore[reportArgumentType]
-        )
-        offsets = np.concatenate([[0], np.cumsum([len(row) for row in rows])]).astype(np.int64)
-        indices = np.full(len(rows), -1, np.int32)
+        encoded = dataset.encode_texts(self.tokenizer, self.tokenizer_state, texts, **config.reading(self.settings.data))
         if labels is not None:
             names, indices = np.unique(np.asarray(labels), return_inverse=True)
-            indices = self._own_labels(indices, names.tolist())
-        return Examples(texts, Encoded(np.concatenate(rows), offsets, indices))
+            encoded = dataclasses.replace(encoded, labels=self._own_labels(indices, names.tolist()))
+        return Examples(texts, encoded)
 
     def logits(self, examples: Examples, member: int | None = None) -> np.ndarray:
         """``[M n C]`` for all members, or ``[1 n C]`` for one."""

@@ -9,7 +9,7 @@ import numpy as np
 from attention import variants
 from attention.data import batches, dataset
 from attention.data.vectors import load_vectors
-from attention.training.config import Config, TrainingConfig
+from attention.training.config import Config, TrainingConfig, reading
 from attention.training.evaluate import build_model
 from attention.training.run import RunDirectory
 
@@ -26,8 +26,7 @@ def load_data(config: Config, run: RunDirectory | None, origin: Any) -> dataset.
     data = dataset.load(
         section.source,
         section.tokenizer,
-        max_length=section.max_length,
-        truncate=section.truncate,  # pyright: ignore[reportArgumentType]
+        **reading(section),
         seed=section.seed,
         tokenizer_state=state,
     )

@@ -135,8 +135,8 @@ def new_cohort(
     """
 
     def one(seed: jax.Array, start: Any) -> Members:
-        tokens = jnp.ones((1, 8), jnp.int32)
-        params = model.init(member_key(seed, "init"), tokens, jnp.ones((1, 8), bool))["params"]
+        tokens, segments = jnp.ones((1, 8), jnp.int32), jnp.zeros((1, 8), jnp.int32)
+        params = model.init(member_key(seed, "init"), tokens, tokens > 0, segments=segments)["params"]
         if vectors is not None:
             table = params["embedding"]["table"]
             params["embedding"]["table"] = jnp.where(vectors[1][:, None], vectors[0], table)

@@ -2,10 +2,10 @@
 
 ::
 
-  loss = sum_i w_i c_i CE_i / sum_i w_i c_i  +  penalty of the model
+  loss = sum_i w_i c_i (CE_i + P_i) / sum_i w_i c_i
   CE_i = -sum_k ((1 - s) [k = y_i] + s / C) log p_ik
 
-``w`` is 0 for filler and 1 for an example, ``c`` the weight of its class, ``s`` the label smoothing.
+``w`` is 0 for filler and 1 for an example, ``c`` the weight of its class, ``s`` the label smoothing, ``P`` the model's penalty.
 """
 
 import functools
@@ -16,6 +16,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
+from attention.data.batches import inputs
 from attention.data.records import UNKNOWN
 from attention.training import optimizers
 from attention.training.config import Config
@@ -92,7 +93,7 @@ def train_step(program: Program, member: Members, batch: Batch, values: Values) 
     Args:
       program: what is static.
       member: the state, without a member axis.
-      batch: ``tokens`` and ``valid`` ``[B T]``, ``labels`` and ``weight`` ``[B]``.
+      batch: what ``batches.gather`` returns, without a member axis.
       values: the seed and the per-member fields, numbers.
 
     Returns:
@@ -162,17 +163,17 @@ def objective(
       total: sum of ``w c`` over the whole batch.
     """
     model_key, word_key = jax.random.split(key)
-    tokens = batch["tokens"]
+    given = inputs(batch)
     if program.word_dropout:
-        dropped = jax.random.bernoulli(word_key, values["word_dropout"], tokens.shape) & batch["valid"]
-        tokens = jnp.where(dropped, UNKNOWN, tokens)
+        dropped = jax.random.bernoulli(word_key, values["word_dropout"], batch["tokens"].shape) & batch["valid"]
+        given["tokens"] = jnp.where(dropped, UNKNOWN, batch["tokens"])
     rate = values["dropout"] if program.dropout else None
-    logits, extra = program.model.apply({"params": params}, tokens, batch["valid"], rng=model_key, train=True, dropout=rate)
+    logits, extra = program.model.apply({"params": params}, **given, rng=model_key, train=True, dropout=rate)
     labels = batch["labels"].clip(0)  # filler has -1, and weight 0
     losses = smoothed_cross_entropy(logits, labels, values["label_smoothing"])
     weight = batch["weight"]
     loss, part = jnp.sum(weight * losses), jnp.sum(weight)
-    penalty = extra["loss"] * part / total
+    penalty = jnp.sum(weight * extra["loss"]) / total
     correct = jnp.sum(batch["real"] * (jnp.argmax(logits, -1) == labels))
     sums = {"loss": loss, "weight": part, "correct": correct, "examples": jnp.sum(batch["real"]), "penalty": penalty}
     return loss / total + penalty, sums

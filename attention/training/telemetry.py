@@ -21,9 +21,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from attention.data.batches import gather
+from attention.attend import completed
+from attention.data.batches import gather, inputs
 from attention.data.dataset import Encoded
-from attention.records import Call
+from attention.model import call_of
 from attention.training.state import Axis, over_members, resolve_axis
 
 STATISTICS = ("entropy", "support", "largest", "row_sum")
@@ -50,19 +51,19 @@ def measure(model: Any, params: Any, encoded: Encoded, *, axis: str, seed: int) 
     batch = sample(encoded, heads=model.dims.num_heads, extra_tokens=model.pooling.extra_tokens)
     count = jnp.int32(len(jax.tree.leaves(params)[0]))  # an argument of the program, see over_members
     model = model.clone(kernel="dense")  # the one that returns weights
-    found = _member_statistics(model, resolve_axis(axis), count, params, batch["tokens"], batch["valid"], jax.random.key(seed))
+    found = _member_statistics(model, resolve_axis(axis), count, params, inputs(batch), jax.random.key(seed))
     return jax.device_get(found)
 
 
 @functools.partial(jax.jit, static_argnames=("model", "axis"))
 def _member_statistics(
-    model: Any, axis: Axis, count: jax.Array, params: Any, tokens: jax.Array, valid: jax.Array, rng: jax.Array
+    model: Any, axis: Axis, count: jax.Array, params: Any, given: dict[str, jax.Array], rng: jax.Array
 ) -> dict[str, jax.Array]:
     @jax.jit  # traced once, for the shapes and for the program
     def measured(member: Any) -> dict[str, jax.Array]:
-        captured = model.apply({"params": member}, tokens, valid, rng=rng, train=False, capture=True)[1]
+        captured = model.apply({"params": member}, **given, rng=rng, train=False, capture=True)[1]
         weights = [value for name, value in captured.items() if name.endswith("/weights")]  # layer by layer
-        where = allowed_pairs(model, valid)
+        where = allowed_pairs(model, **{name: given[name] for name in given if name != "tokens"})
         layers = [statistics(each, where) for each in weights]
         return {name: jnp.stack([layer[name] for layer in layers]) for name in STATISTICS} if layers else {}
 
@@ -98,12 +99,18 @@ def statistics(weights: jax.Array, where: jax.Array) -> dict[str, jax.Array]:
     return {name: jnp.mean(row, axis=(0, 2), where=counts) for name, row in rows.items()}
 
 
-def allowed_pairs(model: Any, valid: jax.Array) -> jax.Array:
-    """Which query may attend to which key in texts ``valid`` ``[B T]``: bool ``[B 1 T' T']``, T' with the pooling's tokens."""
-    valid = jnp.pad(valid, ((0, 0), (model.pooling.extra_tokens, 0)), constant_values=True)
+def allowed_pairs(model: Any, valid: jax.Array, **given: Any) -> jax.Array:
+    """Which query may attend to which key in texts ``valid`` ``[B T]``: bool ``[B 1 T' T']``, T' with the tokens of pooling and
+    encoder that stand before them.
+
+    ``given`` are positions and segments, where the model is given them.
+    """
+    call = call_of(model, valid, **given)
+    call = model.encoder.inner(call, valid.shape[-1] + model.pooling.extra_tokens)
+    valid = call.q_valid
+    assert valid is not None  # a text's validity is given
     length = valid.shape[-1]
-    positions = jnp.arange(length)
-    mask = model.parts.mask.apply(Call(positions, positions, valid, valid, max_length=model.dims.max_length), (length, length))
+    mask = model.parts.mask.apply(completed(call, length, length), (length, length))
     pairs = valid[:, None, :, None] & valid[:, None, None, :]
     return pairs if mask is None else pairs & mask
 

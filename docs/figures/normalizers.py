@@ -6,46 +6,19 @@ Needs matplotlib. The same versions write the same bytes. Weights and gradients 
 ``docs/figures/normalizers.json``, which ``python -m benchmarks.normalizers --keep_freed_memory --json=...`` wrote.
 """
 
-import argparse
 from pathlib import Path
 from typing import Any
 
-import matplotlib
 import numpy as np
-
-matplotlib.use("svg")
-from matplotlib import pyplot as plt
 from matplotlib.patches import Rectangle
 
 import attention
 from docs.figures import _normalizers as data
-from docs.figures import _page
+from docs.figures import _normalizers_page as page
+from docs.figures import _style
+from docs.figures._style import BLUE, COLOURS, GREY, INK, MINUS, plt
 
 FOLDER = Path(__file__).parent / "normalizers"
-BLUE, GREY, INK = "#0072B2", "#BDBDBD", "#333333"
-MINUS = "\N{MINUS SIGN}"
-COLOURS = (BLUE, "#D55E00", "#009E73", "#CC79A7")
-STYLE: dict[Any, Any] = {
-    "svg.hashsalt": "normalizers",  # the ids in the file, the same each time
-    "svg.fonttype": "none",
-    "font.family": "sans-serif",
-    "font.sans-serif": ["DejaVu Sans", "Verdana", "Arial"],
-    "font.size": 9,
-    "axes.titlesize": 9.5,
-    "axes.titlelocation": "left",
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.edgecolor": INK,
-    "axes.linewidth": 0.7,
-    "text.color": INK,
-    "axes.labelcolor": INK,
-    "xtick.color": INK,
-    "ytick.color": INK,
-    "figure.facecolor": "white",  # legible on a dark page too
-    "savefig.facecolor": "white",
-    "figure.constrained_layout.use": True,
-    "figure.constrained_layout.h_pad": 0.08,
-}
 
 
 def _bars(axes: Any, ours: np.ndarray, softmax: np.ndarray, title: str) -> None:
@@ -128,24 +101,9 @@ def families_figure() -> Any:
 
 def draw(name: str, folder: Path = FOLDER) -> Path:
     """Writes the figure of a normalizer, or of ``families``, and returns its path."""
-    folder.mkdir(parents=True, exist_ok=True)
-    with matplotlib.rc_context(STYLE):
-        figure = families_figure() if name == "families" else matrix_figure(name) if name in data.MATRICES else row_figure(name)
-        path = folder / f"{name}.svg"
-        figure.savefig(path, metadata={"Date": None, "Creator": None})
-        plt.close(figure)
-    return path
-
-
-def main() -> None:
-    """Draws all figures, or those named, and refreshes the page."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--only", default="", help="names with commas between them; 'families' is one too")
-    only = [name for name in parser.parse_args().only.split(",") if name]
-    for name in only or [*attention.names("normalizer"), "families"]:
-        print(draw(name).name)
-    _page.PAGE.write_text(_page.refreshed(_page.PAGE.read_text(encoding="utf-8")), encoding="utf-8")
+    make = families_figure if name == "families" else lambda: (matrix_figure if name in data.MATRICES else row_figure)(name)
+    return _style.draw(make, folder / f"{name}.svg")
 
 
 if __name__ == "__main__":
-    main()
+    _style.main(__doc__, [*attention.names("normalizer"), "families"], draw, page)

@@ -20,6 +20,7 @@ with warnings.catch_warnings():
     from transformers.models.llama4.modeling_llama4 import Llama4TextAttention, Llama4TextConfig
     from transformers.models.olmo2.modeling_olmo2 import Olmo2Attention, Olmo2Config
     from transformers.models.qwen3.modeling_qwen3 import Qwen3Attention, Qwen3Config
+    from transformers.models.siglip.modeling_siglip import SiglipMultiheadAttentionPoolingHead, SiglipVisionConfig
     from transformers.models.swinv2.modeling_swinv2 import Swinv2Config, Swinv2SelfAttention
     from x_transformers import attend as x_attend
     from x_transformers.x_transformers import l2norm as x_l2norm

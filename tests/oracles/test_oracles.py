@@ -1,5 +1,6 @@
 """Every method against other packages, on random numbers in float64 where the package can."""
 
+import oracle_encoders
 import oracle_encodings_absolute
 import oracle_encodings_bias
 import oracle_encodings_content
@@ -7,6 +8,8 @@ import oracle_encodings_rotary
 import pytest
 from oracle_compare import differences
 from oracle_layers import LAYERS
+from oracle_mixers import MIXERS
+from oracle_poolings import POOLINGS
 from oracle_rows import ROWS
 from oracle_scores import PAIRS
 
@@ -19,10 +22,16 @@ TABLES = (
     ("normalizer", ROWS),
     ("normalizer", LAYERS),
     ("score", PAIRS),
+    ("pooling", POOLINGS),
+    ("mixer", MIXERS),
+    ("encoder", oracle_encoders.ENCODERS),
     *(("encoding", family.ENCODINGS) for family in FAMILIES),
 )
 # Encodings without a package of their own: their numbers are published ones, references in NumPy, or those of what they wrap.
-ALONE = {"none", "sinusoidal", "learned", "shaw", "randomized", "shift", "cape", "every"}
+ALONE = {
+    "encoding": {"none", "sinusoidal", "learned", "shaw", "randomized", "shift", "cape", "every"},
+    "encoder": {"embeddings"},
+}
 WITNESSES = {
     (kind, method, oracle): witness
     for kind, table in TABLES
@@ -40,7 +49,7 @@ def test_oracle(row, record_property):
     assert gradient is None or gradient <= 10 * witness.tolerance
 
 
-@pytest.mark.parametrize("kind", ["normalizer", "score", "encoding"])
+@pytest.mark.parametrize("kind", ["normalizer", "score", "encoding", "pooling", "encoder", "mixer"])
 def test_every_method_has_an_oracle(kind):
     found = {method for of, method, _ in WITNESSES if of == kind}
-    assert found == set(attention.names(kind)) - (ALONE if kind == "encoding" else set())
+    assert found == set(attention.names(kind)) - ALONE.get(kind, set())

@@ -1,0 +1,18 @@
+"""An LSTM from either end: each state has read the text up to its token from both sides."""
+
+from attention.encoders._recurrent import Combine, Recurrent, check_options
+
+__all__: list[str] = []
+
+
+def build(hidden: int | None = None, layers: int = 1, combine: Combine = "concat", forget_bias: float = 1.0) -> Recurrent:
+    """``layers`` layers of two LSTMs with U = ``hidden`` units each; None for D / 2, or D where the directions are added.
+
+    States are ``[→h_t ; ←h_t]`` (``concat``) or ``→h_t + ←h_t`` (``sum``), zeros at padding; the reverse direction starts at
+    the last valid token. 2·4U(I + U + 1) parameters a layer, with I inputs: D, then the width of the layer below. Recurrent
+    matrices start orthogonal, the bias of the forget gate at ``forget_bias``. Dropout is on what each layer reads.
+    Hochreiter and Schmidhuber 1997; Graves and Schmidhuber 2005 (both directions); with ``combine=sum`` and
+    ``pooling='query(activation=tanh, output=tanh, scaled=False)'`` Zhou et al. 2016 (ACL, P16-2034).
+    """
+    check_options(hidden, layers, forget_bias)
+    return Recurrent("lstm", hidden, layers, combine, forget_bias)

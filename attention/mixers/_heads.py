@@ -1,0 +1,75 @@
+"""What mixers share: projections into heads and out of them, and what is done to padding."""
+
+import jax
+import jax.numpy as jnp
+
+from attention.records import Call, Context, Dims, Params
+
+
+def init_heads(rng: jax.Array, dims: Dims, names: tuple[str, ...] = ("query", "key", "value", "output"), bias: bool = True):
+    """Projections ``[D N H]`` of queries, ``[D K H]`` of keys and values and ``[N H D]`` of the output, with biases on request.
+
+    Which of them there are does not change how the others start.
+    """
+    D, N, K, H = dims.model_dim, dims.num_heads, dims.kv_heads, dims.head_dim
+    into = jax.nn.initializers.lecun_normal(in_axis=0, out_axis=(1, 2))
+    out_of = jax.nn.initializers.lecun_normal(in_axis=(0, 1), out_axis=2)
+    heads = {"query": (N, H), "key": (K, H), "value": (K, H)}
+    rngs = dict(zip((*heads, "output"), jax.random.split(rng, 5)))
+    params: dict[str, Params] = {}
+    for name in names:
+        kernel = out_of(rngs[name], (N, H, D)) if name == "output" else into(rngs[name], (D, *heads[name]))
+        params[name] = {"kernel": kernel}
+        if bias:
+            params[name]["bias"] = jnp.zeros(D if name == "output" else heads[name])
+    return params
+
+
+def project(layer: Params, x: jax.Array, equation: str = "...td,dnh->...tnh") -> jax.Array:
+    """A linear layer, with its bias where it has one, in the type of ``x``."""
+    y = jnp.einsum(equation, x, layer["kernel"].astype(x.dtype))
+    return y + layer["bias"].astype(x.dtype) if "bias" in layer else y
+
+
+def merge(layer: Params, heads: jax.Array) -> jax.Array:
+    """The output projection, ``[*B T N H]`` to ``[*B T D]``."""
+    return project(layer, heads, "...tnh,nhd->...td")
+
+
+def triple(params: Params, x: jax.Array, context: Context) -> tuple[jax.Array, jax.Array, jax.Array]:
+    """Queries of ``x``, keys and values of the memory, or of ``x`` where there is none: each ``[*B T N H]``."""
+    source = x if context.memory is None else context.memory
+    return project(params["query"], x), project(params["key"], source), project(params["value"], source)
+
+
+def without_padding(x: jax.Array, where: jax.Array | None, fill: float = 0.0) -> jax.Array:
+    """``[*B T N H]`` with ``fill`` at the tokens that do not count: whatever stood there is gone, with its gradient."""
+    return x if where is None else jnp.where(where[..., None, None], x, fill)
+
+
+def wide(*arrays: jax.Array) -> list[jax.Array]:
+    """The arrays in at least float32, the type in which sums over many tokens are taken."""
+    return [x.astype(jnp.promote_types(x.dtype, jnp.float32)) for x in arrays]
+
+
+def self_only(context: Context) -> None:
+    """Refuses cross-attention. Raises ValueError."""
+    if context.memory is not None:
+        raise ValueError("this mixer mixes a sequence with itself; it cannot read a memory")
+
+
+def check_heads(heads: int, kv_heads: int | None = None, **others: int | None) -> None:
+    """Refuses counts below 1, and key heads that do not divide the others. Raises ValueError."""
+    for option, count in {"heads": heads, "kv_heads": kv_heads, **others}.items():
+        if count is not None and count < 1:
+            raise ValueError(f"{option} must be >= 1, got {count}")
+    if kv_heads is not None and heads % kv_heads:
+        raise ValueError(f"kv_heads must divide heads, got {kv_heads} and {heads}")
+
+
+def is_causal(context: Context, call: Call) -> bool:
+    """Whether the mask is causal; refuses one over a memory, whose tokens have no place among the others'."""
+    causal = context.parts.mask.causal
+    if causal and context.memory is not None:
+        raise ValueError("the causal form goes by the order of one sequence; it cannot read a memory")
+    return causal

@@ -1,0 +1,148 @@
+"""Attention-free transformer: every channel is an attention of its own, by keys and a bias per pair of positions."""
+
+from typing import Literal
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float
+
+from attention.mixers._features import divided
+from attention.mixers._heads import init_heads, is_causal, merge, triple, wide
+from attention.mixers._tables import check_length, length_of, places, rows
+from attention.records import Mixer
+
+__all__ = ["aft_full", "aft_simple"]
+
+
+def aft_full(
+    query: Float[Array, "*B T D"],
+    key: Float[Array, "*B S D"],
+    value: Float[Array, "*B S D"],
+    bias: Float[Array, "*#B T S"],
+    where: Bool[Array, "*#B S"] | None = None,
+    *,
+    causal: bool = False,
+) -> Float[Array, "*B T D"]:
+    """Attention per channel, ``y_i = σ(q_i) ⊙ Σ_j e^(k_j + w_ij) ⊙ v_j / Σ_j e^(k_j + w_ij)``.
+
+    Args:
+      query: ``[*B T D]``.
+      key: ``[*B S D]``.
+      value: ``[*B S D]``.
+      bias: w, ``[*#B T S]``.
+      where: bool ``[*#B S]``, the keys that count; None for all.
+      causal: whether the sums are over ``j <= i``, in the order of the sequence.
+
+    Returns:
+      ``[*B T D]`` of the type of ``value``, computed in float32; zeros where no key counts.
+
+    Example:
+      >>> attention.aft_full(jnp.zeros((1, 1)), jnp.zeros((2, 1)), jnp.array([[1.0], [3.0]]), jnp.zeros((1, 2)))
+      [[1.0]]
+
+    Source: Zhai et al. 2021 (arXiv 2105.14103), eq. 2. Two exponentials are multiplied, each at most 1, so a key is lost
+    where it is 88 below the largest of its channel.
+    """
+    T, S = bias.shape[-2:]
+    query, key, values, bias = wide(query, key, value, bias)
+    keys, values = _exponentials(key, values, where)
+    open_pairs = jnp.ones((1, S), bool) if where is None else where[..., None, :]
+    if causal:
+        open_pairs = open_pairs & jnp.tril(jnp.ones((T, S), bool))
+    hidden = jnp.where(open_pairs, bias, -jnp.inf)
+    top = jax.lax.stop_gradient(jnp.max(hidden, axis=-1, keepdims=True))
+    top = jnp.where(top == -jnp.inf, 0.0, top)
+    pairs = jnp.where(open_pairs, jnp.exp(jnp.where(open_pairs, bias - top, 0.0)), 0.0)
+    mean = divided(pairs @ (keys * values), pairs @ keys)
+    return (jax.nn.sigmoid(query) * mean).astype(value.dtype)
+
+
+def aft_simple(
+    query: Float[Array, "*B T D"],
+    key: Float[Array, "*B S D"],
+    value: Float[Array, "*B S D"],
+    where: Bool[Array, "*#B S"] | None = None,
+    *,
+    causal: bool = False,
+) -> Float[Array, "*B T D"]:
+    """Attention per channel without positions, ``y_i = σ(q_i) ⊙ Σ_j softmax_j(k_j) ⊙ v_j``.
+
+    Args:
+      query: ``[*B T D]``.
+      key: ``[*B S D]``.
+      value: ``[*B S D]``.
+      where: bool ``[*#B S]``, the keys that count; None for all.
+      causal: whether the sums are over ``j <= i``, in the order of the sequence; S = T then.
+
+    Returns:
+      ``[*B T D]`` of the type of ``value``, computed in float32; zeros where no key counts.
+
+    Example:
+      >>> attention.aft_simple(jnp.zeros((1, 1)), jnp.zeros((2, 1)), jnp.array([[1.0], [3.0]]))
+      [[1.0]]
+
+    Source: Zhai et al. 2021 (arXiv 2105.14103), eq. 4; in the causal form a key is lost as in ``aft_full``.
+    """
+    query, key, values = wide(query, key, value)
+    keys, values = _exponentials(key, values, where)
+    total = (lambda x: jnp.cumsum(x, axis=-2)) if causal else (lambda x: jnp.sum(x, axis=-2, keepdims=True))
+    mean = divided(total(keys * values), total(keys))
+    return (jax.nn.sigmoid(query) * mean).astype(value.dtype)
+
+
+def _exponentials(key: jax.Array, value: jax.Array, where: jax.Array | None) -> tuple[jax.Array, jax.Array]:
+    """``e^(k - max k)`` per channel, zeros at padding, and the values without it."""
+    open_keys = jnp.ones((key.shape[-2], 1), bool) if where is None else where[..., None]
+    top = jnp.max(jnp.where(open_keys, key, -jnp.inf), axis=-2, keepdims=True)
+    top = jax.lax.stop_gradient(jnp.where(top == -jnp.inf, 0.0, top))
+    keys = jnp.where(open_keys, jnp.exp(jnp.where(open_keys, key - top, 0.0)), 0.0)
+    return keys, jnp.where(open_keys, value, 0.0)
+
+
+def build(form: Literal["full", "simple"] = "full", bias: bool = True) -> Mixer:
+    """``'full'`` with a learned w ``[L L]``, zeros at the start, or ``'simple'`` without; 4(D² + D) parameters, and L².
+
+    The paper's w is a product of two factors; this is any matrix. L is the longest text of the model: longer ones are refused.
+    ``mask=causal`` goes by the order of the sequence. Dropout acts on what the block adds alone.
+    """
+
+    def init(rng, dims):
+        params = init_heads(rng, dims, bias=bias)
+        if form == "full":
+            L = length_of(dims.max_length, "aft")
+            params["pairs"] = jnp.zeros((L, L))
+        return params
+
+    def apply(params, x, context, call):
+        query, key, value = (each[..., 0, :] for each in triple(params, x, context))
+        options = {"where": call.k_valid, "causal": is_causal(context, call)}
+        if form == "simple":
+            return merge(params["output"], aft_simple(query, key, value, **options)[..., None, :])
+        table, T, S = params["pairs"], query.shape[-2], key.shape[-2]
+        check_length(max(T, S), len(table))
+        q_places = places(call.q_positions, call.q_valid, len(table))
+        k_places = places(call.k_positions, call.k_valid, len(table))
+        pairs = rows(table, q_places, T)
+        if k_places is None:
+            pairs = pairs[..., :S]
+        else:
+            pairs = jnp.swapaxes(rows(table.T, k_places, S), -1, -2) if q_places is None else _both(table, q_places, k_places)
+            pairs = pairs[..., :T, :]
+        return merge(params["output"], aft_full(query, key, value, pairs, **options)[..., None, :])
+
+    return Mixer(
+        apply=apply,
+        init=init,
+        uses=(),
+        masks=("causal",),
+        max_length="dims" if form == "full" else None,
+        attends=False,
+    )
+
+
+def _both(table: jax.Array, q_places: jax.Array, k_places: jax.Array) -> jax.Array:
+    """``w[p_i, p_j]`` ``[*#B T S]``, NaN past the end of the table."""
+    L = len(table)
+    past = (q_places >= L)[..., :, None] | (k_places >= L)[..., None, :]
+    index = jnp.minimum(q_places, L - 1)[..., :, None] * L + jnp.minimum(k_places, L - 1)[..., None, :]
+    return jnp.where(past, jnp.nan, jnp.take(table.ravel(), index, axis=0))

@@ -1,0 +1,30 @@
+"""BigBird: attention among blocks: a window, the first and the last one, and a few at random."""
+
+from attention.masks import combine
+from attention.masks.bigbird import build as build_mask
+from attention.mixers.attention import build as build_attention
+from attention.records import Mixer
+
+__all__: list[str] = []
+
+
+def build(
+    heads: int = 4,
+    head_dim: int | None = None,
+    bias: bool = True,
+    block: int = 64,
+    random_blocks: int = 3,
+    seed: int = 0,
+) -> Mixer:
+    """``attention`` under the mask ``bigbird(block, random_blocks, seed)`` and the one that is given; 4(D² + D) parameters.
+
+    Zaheer et al. 2020 (arXiv 2007.14062), the internal construction.
+    """
+    inner = build_attention(heads=heads, head_dim=head_dim, bias=bias)
+    own_mask = build_mask(block=block, random_blocks=random_blocks, seed=seed)
+
+    def apply(params, x, context, call):
+        here = context._replace(parts=context.parts._replace(mask=combine(context.parts.mask, own_mask)))
+        return inner.apply(params, x, here, call)
+
+    return inner._replace(apply=apply)

@@ -1,0 +1,109 @@
+"""cosFormer: relu features, weighed down with the distance by a cosine."""
+
+import math
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float
+
+from attention.mixers._features import weighted_means
+from attention.mixers._heads import check_heads, init_heads, is_causal, merge, triple, wide, without_padding
+from attention.records import Mixer
+
+__all__ = ["cosformer_attention"]
+
+
+def cosformer_attention(
+    query: Float[Array, "*B T N H"],
+    key: Float[Array, "*B S N H"],
+    value: Float[Array, "*B S N H"],
+    where: Bool[Array, "*#B S"] | None = None,
+    *,
+    q_where: Bool[Array, "*#B T"] | None = None,
+    length: int | None = None,
+    causal: bool = False,
+    epsilon: float = 1e-6,
+) -> Float[Array, "*B T N H"]:
+    """Attention with weights ``a_ij ∝ relu(q_i)·relu(k_j) cos(π (i - j) / 2M)``, of sum 1.
+
+    ``cos(a - b) = cos a cos b + sin a sin b`` makes the cosine a part of the features. i and j count the tokens that count.
+
+    Args:
+      query: ``[*B T N H]``.
+      key: ``[*B S N H]``.
+      value: ``[*B S N H]``.
+      where: bool ``[*#B S]``, the keys that count; None for all.
+      q_where: bool ``[*#B T]``, the queries that count; None for all.
+      length: M, at least T and S; None for the number of queries or keys that count, whichever is larger.
+      causal: whether the sums are over ``j <= i``; S = T then, and M must be given, because that of a text says how long it is.
+      epsilon: the smallest denominator, > 0.
+
+    Returns:
+      ``[*B T N H]`` of the type of ``value``, computed in float32; zeros where no key counts, or none is similar.
+
+    Raises:
+      ValueError: for a length below T or S, or the causal form without one or with S ≠ T.
+
+    Example:
+      >>> attention.cosformer_attention(jnp.ones((1, 1, 1)), jnp.ones((2, 1, 1)), jnp.array([[[1.0]], [[3.0]]]))
+      [[[1.8284271]]]
+
+    Source: Qin et al. 2022 (arXiv 2202.08791), eq. 9-11; the smallest denominator is that of their code. Their M is the padded
+    length, of all keys in the causal form too.
+    """
+    T, S = query.shape[-3], key.shape[-3]
+    if length is not None and length < max(T, S):
+        raise ValueError(f"cosformer is for sequences of at most {length} tokens, got {max(T, S)}")
+    if causal and length is None:
+        raise ValueError("the causal form needs length, because that of a text is not known at its start")
+    query, key, values = wide(query, key, value)
+    (i, n), (j, m) = _counted(q_where, T, query.dtype), _counted(where, S, query.dtype)
+    M = jnp.asarray(length, query.dtype) if length is not None else jnp.maximum(jnp.maximum(n, m), 1.0)
+    q = _turned(jax.nn.relu(query), 0.5 * math.pi * i / M)
+    k = without_padding(_turned(jax.nn.relu(key), 0.5 * math.pi * j / M), where)
+    sums, weights = weighted_means(q, k, without_padding(values, where), causal=causal)
+    return (sums / jnp.maximum(weights, epsilon)).astype(value.dtype)
+
+
+def _counted(where: jax.Array | None, length: int, dtype: Any) -> tuple[jax.Array, jax.Array]:
+    """The number of tokens before each one ``[*#B T]``, and of all of them ``[*#B 1]``."""
+    if where is None:
+        return jnp.arange(length, dtype=dtype), jnp.full(1, length, dtype)
+    return jnp.cumsum(where, axis=-1, dtype=dtype) - 1.0, jnp.sum(where, axis=-1, keepdims=True, dtype=dtype)
+
+
+def _turned(x: jax.Array, angles: jax.Array) -> jax.Array:
+    phi = angles[..., None, None]
+    return jnp.concatenate([x * jnp.cos(phi), x * jnp.sin(phi)], axis=-1)
+
+
+def build(heads: int = 4, head_dim: int | None = None, bias: bool = True, length: int | None = None) -> Mixer:
+    """cosFormer with projections as in ``attention``; 4(D² + D) parameters.
+
+    M is the number of tokens of each text, or ``length``, the longest there can be; ``mask=causal`` needs ``length``. The
+    cosine is an encoding of positions already, by the order of the tokens. Dropout acts on what the block adds alone.
+    """
+    check_heads(heads, head_dim=head_dim, length=length)
+
+    def apply(params, x, context, call):
+        query, key, value = triple(params, x, context)
+        options = {"q_where": call.q_valid, "length": length, "causal": is_causal(context, call)}
+        return merge(params["output"], cosformer_attention(query, key, value, call.k_valid, **options))
+
+    def refuses(parts):
+        lacks = parts.mask.causal and length is None
+        return ("mask", "give length, the longest text: its own is not known at its start") if lacks else None
+
+    return Mixer(
+        apply=apply,
+        init=lambda rng, dims: init_heads(rng, dims, bias=bias),
+        num_heads=heads,
+        kv_heads=heads,
+        head_dim=head_dim,
+        uses=(),
+        masks=("causal",),
+        max_length=length,
+        attends=False,
+        refuses=refuses,
+    )

@@ -1,0 +1,105 @@
+"""Linear attention: a kernel elu + 1 in place of the exponential, so that keys are summed before queries come."""
+
+from collections.abc import Callable
+
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float
+
+from attention.mixers._features import divided, weighted_means, weighted_sums
+from attention.mixers._heads import check_heads, init_heads, is_causal, merge, triple, wide, without_padding
+from attention.records import Mixer
+
+__all__ = ["elu_features", "linear_attention"]
+
+Turn = Callable[[Float[Array, "..."], Float[Array, "..."]], tuple[Float[Array, "..."], Float[Array, "..."]]]
+
+
+def elu_features(x: Float[Array, "*A"]) -> Float[Array, "*A"]:
+    """Positive features, ``φ(x) = elu(x) + 1``: x + 1 above 0, e^x below.
+
+    Args:
+      x: any shape.
+
+    Returns:
+      φ, of the shape and type of ``x``.
+
+    Example:
+      >>> attention.elu_features(jnp.array([-1.0, 0.0, 2.0]))
+      [0.3678794, 1.0, 3.0]
+
+    Source: Katharopoulos et al. 2020 (arXiv 2006.16236), eq. 7.
+    """
+    return jnp.where(x > 0, x + 1.0, jnp.exp(jnp.where(x > 0, 0.0, x)))
+
+
+def linear_attention(
+    query: Float[Array, "*B T N H"],
+    key: Float[Array, "*B S N H"],
+    value: Float[Array, "*B S N H"],
+    where: Bool[Array, "*#B S"] | None = None,
+    *,
+    causal: bool = False,
+    epsilon: float = 1e-6,
+    rotate: Turn | None = None,
+) -> Float[Array, "*B T N H"]:
+    """Attention with the kernel elu + 1, ``o_i = φ(q_i)·(Σ_j φ(k_j) v_jᵀ) / (φ(q_i)·Σ_j φ(k_j) + ε)``.
+
+    Args:
+      query: ``[*B T N H]``.
+      key: ``[*B S N H]``.
+      value: ``[*B S N H]``.
+      where: bool ``[*#B S]``, the keys that count; None for all.
+      causal: whether the sums are over ``j <= i``, in the order of the sequence; S = T then.
+      epsilon: ε >= 0.
+      rotate: makes of (φ(q), φ(k)) those of the numerator; None leaves them. The denominator stays, and so stays positive.
+
+    Returns:
+      ``[*B T N H]`` of the type of ``value``, computed in float32; zeros where no key counts.
+
+    Raises:
+      ValueError: for the causal form with S ≠ T.
+
+    Example:
+      >>> attention.linear_attention(jnp.zeros((1, 1, 1)), jnp.zeros((2, 1, 1)), jnp.array([[[1.0]], [[3.0]]]))
+      [[[2.0]]]
+
+    Source: Katharopoulos et al. 2020 (arXiv 2006.16236), eq. 4-9; ε is that of their code. Rotation of the numerator: Su et al.
+    2021 (arXiv 2104.09864), eq. 19.
+    """
+    query, key, values = wide(query, key, value)
+    q, k = elu_features(query), without_padding(elu_features(key), where)
+    values = without_padding(values, where)
+    if rotate is None:
+        sums, weights = weighted_means(q, k, values, causal=causal)
+    else:
+        sums = weighted_sums(*rotate(q, k), values, causal=causal)
+        weights = weighted_sums(q, k, jnp.ones_like(values[..., :1]), causal=causal)
+    return divided(sums, weights + epsilon).astype(value.dtype)
+
+
+def build(heads: int = 4, head_dim: int | None = None, bias: bool = True) -> Mixer:
+    """Linear attention with projections as in ``attention``; 4(D² + D) parameters.
+
+    Under ``mask=causal`` the sums are prefix sums, in the order of the sequence. A rotary encoding turns the features in the
+    numerator alone. There are no weights, so dropout acts on what the block adds alone.
+    """
+    check_heads(heads, head_dim=head_dim)
+
+    def apply(params, x, context, call):
+        query, key, value = triple(params, x, context)
+        encoding, at, rotate = context.parts.encoding, context.encoding_call or call, None
+        if encoding.rotates:
+            rotate = lambda q, k: encoding.rotate(context.params["encoding"], q, k, at)
+        output = linear_attention(query, key, value, call.k_valid, causal=is_causal(context, call), rotate=rotate)
+        return merge(params["output"], output)
+
+    return Mixer(
+        apply=apply,
+        init=lambda rng, dims: init_heads(rng, dims, bias=bias),
+        num_heads=heads,
+        kv_heads=heads,
+        head_dim=head_dim,
+        uses=("rotation",),
+        masks=("causal",),
+        attends=False,
+    )

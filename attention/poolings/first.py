@@ -1,0 +1,36 @@
+"""The state of the first valid token: of a text with padding on its left too, and of one that brings its own [CLS]."""
+
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float
+
+from attention.poolings._valid import mask_of, unless_empty, valid
+from attention.records import Pooled, Pooling
+
+__all__ = ["first_pool"]
+
+
+def first_pool(x: Float[Array, "*B T D"], where: Bool[Array, "*#B T"] | None = None) -> Float[Array, "*B D"]:
+    """The first position that counts, ``x_t`` with ``t = min{t: m_t}``.
+
+    Args:
+      x: ``[*B T D]``.
+      where: bool ``[*#B T]``, the positions that count; None for all.
+
+    Returns:
+      ``[*B D]``; zeros where no position counts.
+
+    Example:
+      >>> attention.first_pool(jnp.array([[9.0], [3.0], [1.0]]), jnp.array([False, True, True]))
+      [3.0]
+
+    Source: Devlin et al. 2018 (arXiv 1810.04805), section 3, of a text whose tokens begin with [CLS].
+    """
+    where = jnp.broadcast_to(mask_of(x, where), x.shape[:-1])
+    first = jnp.argmax(where, axis=-1)
+    state = jnp.take_along_axis(x, first[..., None, None], axis=-2)[..., 0, :]
+    return unless_empty(state, where).astype(x.dtype)
+
+
+def build() -> Pooling:
+    """The first valid state, without parameters and without a token of its own (that is ``cls``)."""
+    return Pooling(apply=lambda params, x, call: Pooled(first_pool(x, valid(x, call))))

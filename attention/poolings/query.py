@@ -1,0 +1,78 @@
+"""Attention with one learned query: a softmax over positions of q·x/√D, and the weighted sum."""
+
+import math
+from typing import Literal
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float
+
+from attention.normalizers.softmax import softmax
+from attention.poolings._valid import mask_of, text, valid
+from attention.poolings._weights import Normalize, check_normalizer, normalize_by, weighted_sum
+from attention.records import Normalizer, Pooled, Pooling
+
+__all__ = ["query_pool"]
+
+Activation = Literal["none", "tanh"]
+ACTIVATIONS = {"none": lambda x: x, "tanh": jnp.tanh}
+
+
+def query_pool(
+    x: Float[Array, "*B T D"],
+    query: Float[Array, " D"],
+    where: Bool[Array, "*#B T"] | None = None,
+    *,
+    scale: float | None = None,
+    activation: Activation = "none",
+    normalize: Normalize = softmax,
+) -> tuple[Float[Array, "*B D"], Float[Array, "*B T"]]:
+    """Attention of one query, ``α = softmax_t(q·x_t / √D)``, ``y = Σ_t α_t x_t``.
+
+    Args:
+      x: ``[*B T D]``.
+      query: q, ``[D]``.
+      where: bool ``[*#B T]``, the positions that count; None for all.
+      scale: what q·x is multiplied by; None for 1/√D.
+      activation: ``'none'``, or ``'tanh'`` for ``q·tanh(x_t)``; what is summed is x in both cases.
+      normalize: in place of softmax, a function ``(scores, where) -> weights``, such as ``attention.sparsemax``.
+
+    Returns:
+      y ``[*B D]`` and α ``[*B T]`` in float32; zeros where no position counts.
+
+    Example:
+      >>> attention.query_pool(jnp.array([[1.0], [3.0], [9.0]]), jnp.zeros(1), jnp.array([True, True, False]))[0]
+      [2.0]
+
+    Source: Zhou et al. 2016 (ACL, P16-2034), eq. 9-11, which is ``scale=1, activation='tanh'``; the scale is that of Vaswani et
+    al. 2017 (arXiv 1706.03762).
+    """
+    where = mask_of(x, where)
+    states = text(x, where)
+    scale = 1.0 / math.sqrt(x.shape[-1]) if scale is None else scale
+    scores = scale * jnp.einsum("...td,d->...t", ACTIVATIONS[activation](states), query)
+    pooled, weights = weighted_sum(scores, states, where, normalize)
+    return pooled.astype(x.dtype), weights
+
+
+def build(
+    activation: Activation = "none",
+    output: Activation = "none",
+    scaled: bool = True,
+    normalizer: Normalizer | str = "softmax",
+) -> Pooling:
+    """A learned query; D parameters. It starts near 0, so that training starts near the mean.
+
+    ``scaled`` divides the scores by √D; ``output='tanh'`` takes the tanh of the sum. Attention over a recurrence after Zhou
+    et al. 2016 is ``query(activation=tanh, output=tanh, scaled=False)``.
+    """
+    rows, scale = check_normalizer(normalizer), None if scaled else 1.0
+
+    def apply(params, x, call):
+        normalize = normalize_by(rows, call)
+        pooled, weights = query_pool(
+            x, params["query"], valid(x, call), scale=scale, activation=activation, normalize=normalize
+        )
+        return Pooled(ACTIVATIONS[output](pooled), weights)
+
+    return Pooling(apply=apply, init=lambda rng, dims: {"query": 0.02 * jax.random.normal(rng, (dims.model_dim,))})
