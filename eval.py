@@ -4,6 +4,7 @@ python eval.py --workdir=runs/NAME                                 scores on tes
 python eval.py --workdir=runs/NAME --split=validation              on another split
 python eval.py --workdir=runs/NAME --data=new.tsv --out=pred.tsv   on a file, with a prediction for each line
 python eval.py --workdir=runs/NAME --text="Who wrote Hamlet?"      what it says of a text
+python eval.py --workdir=runs/NAME --text="May 3, 1998" --beam=4   what a run that writes makes of it
 """
 
 import sys
@@ -23,6 +24,8 @@ def define_flags() -> flags.FlagValues:
     )
     flags.DEFINE_multi_string("text", [], "A text to classify; may be given again.", flag_values=values)
     flags.DEFINE_string("out", None, "TSV file to write the predictions to.", flag_values=values)
+    flags.DEFINE_integer("beam", 1, "Beginnings pursued by a run that writes texts; 1 is greedy.", flag_values=values)
+    flags.DEFINE_float("length_penalty", 0.0, "Exponent of the length in a beam; 0 for none.", flag_values=values)
     return values
 
 
@@ -33,7 +36,9 @@ def main(argv: list[str]) -> None:
     if not values.workdir:
         raise ValueError("--workdir is missing: --workdir=runs/NAME")
     cli.enable_compilation_cache()
-    print(reports.report(values.workdir, split=values.split, data=values.data, texts=values.text, out=values.out))
+    search = {"beam": values.beam, "length_penalty": values.length_penalty}
+    asked = {"split": values.split, "data": values.data, "texts": values.text}
+    print(reports.report(values.workdir, **asked, out=values.out, **search))
 
 
 if __name__ == "__main__":

@@ -3,8 +3,8 @@
 The mathematics is here by name: ``attention.sparsemax(scores)``, ``attention.rope(x, positions)``,
 ``attention.alibi_slopes(8)``. ``attention.attend(query, key, value, encoding="rope", normalizer="sparsemax")`` puts it
 together; ``attention.build(kind, spec)`` returns one record and ``attention.names(kind)`` lists a kind. Importing this package
-needs JAX alone; ``attention.model``, ``attention.encoders`` (Flax), ``attention.data`` and ``attention.training`` are loaded
-when they are first used.
+needs JAX alone; ``attention.model``, ``attention.seq2seq``, ``attention.encoders``, ``attention.decoders`` (Flax),
+``attention.data`` and ``attention.training`` are loaded when they are first used.
 """
 
 import importlib
@@ -12,6 +12,7 @@ from typing import Any
 
 from attention import variants
 from attention.attend import attend
+from attention.decoding import beam, greedy
 from attention.dropout import dropout
 from attention.gates import input_gate, mult_gate, output_gate, residual_gate
 from attention.records import (
@@ -33,7 +34,7 @@ from attention.variants import build, canonical, describe, names
 __version__ = "0.1.0"
 
 PURE_KINDS = ("encoding", "normalizer", "score", "mask", "mixer", "pooling")
-_LAZY = ("data", "encoders", "model", "training")
+_LAZY = ("data", "decoders", "encoders", "model", "seq2seq", "training")
 
 
 def _mathematics() -> dict[str, Any]:
@@ -68,10 +69,12 @@ __all__ = [
     "Pooling",
     "Score",
     "attend",
+    "beam",
     "build",
     "canonical",
     "describe",
     "dropout",
+    "greedy",
     "gru",
     "input_gate",
     "lstm",

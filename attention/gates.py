@@ -10,7 +10,7 @@ from jaxtyping import Array, Float
 from attention.records import Params
 from attention.variants import nearest
 
-GateName = Literal["none", "residual", "mult", "input"]
+GateName = Literal["none", "residual", "mult", "input", "residual_input"]
 GATES: tuple[str, ...] = get_args(GateName)
 
 
@@ -74,6 +74,26 @@ def input_gate(x: Float[Array, "*B D"], kernel: Float[Array, "D D"], bias: Float
     return x * jax.nn.sigmoid(jnp.einsum("...d,de->...e", x, kernel.astype(x.dtype)) + bias.astype(x.dtype))
 
 
+def residual_input_gate(x: Float[Array, "*B D"], kernel: Float[Array, "D D"], bias: Float[Array, " D"]) -> Float[Array, "*B D"]:
+    """A gate the input computes for itself beside the identity, ``x + x⊙σ(xW + b)``: each feature passes one to two times.
+
+    Args:
+      x: ``[*B D]``.
+      kernel: W, ``[D D]``.
+      bias: b, ``[D]``.
+
+    Returns:
+      An array like ``x``.
+
+    Example:
+      >>> attention.residual_input_gate(jnp.array([2.0]), jnp.zeros((1, 1)), jnp.zeros(1))
+      [3.0]
+
+    Source: residual attention, Wang et al. 2017 (arXiv 1704.06904), eq. 3, with one linear layer for the mask branch.
+    """
+    return x + input_gate(x, kernel, bias)
+
+
 def output_gate(
     output: Float[Array, "*B T N H"], x: Float[Array, "*B T D"], kernel: Float[Array, "D N #H"]
 ) -> Float[Array, "*B T N H"]:
@@ -107,20 +127,19 @@ def build_gate(name: str, bias: float = 2.0) -> Gate | None:
     """The gate a model is asked for; None for ``"none"``.
 
     Args:
-      name: ``"none"``, ``"residual"`` (w 0 at the start), ``"mult"`` (w 1) or ``"input"`` (W 0).
-      bias: b of ``"input"`` at the start.
+      name: ``"none"``, ``"residual"`` (w 0 at the start), ``"mult"`` (w 1), ``"input"`` or ``"residual_input"`` (W 0).
+      bias: b of the last two at the start.
 
     Raises:
       ValueError: for an unknown name.
     """
+    own = lambda rng, D: {"kernel": jnp.zeros((D, D)), "bias": jnp.full(D, bias)}
     gates = {
         "none": None,
         "residual": Gate(lambda rng, D: {"weight": jnp.zeros(D)}, lambda params, x: residual_gate(x, params["weight"])),
         "mult": Gate(lambda rng, D: {"weight": jnp.ones(D)}, lambda params, x: mult_gate(x, params["weight"])),
-        "input": Gate(
-            lambda rng, D: {"kernel": jnp.zeros((D, D)), "bias": jnp.full(D, bias)},
-            lambda params, x: input_gate(x, params["kernel"], params["bias"]),
-        ),
+        "input": Gate(own, lambda params, x: input_gate(x, **params)),
+        "residual_input": Gate(own, lambda params, x: residual_input_gate(x, **params)),
     }
     if name not in gates:
         raise ValueError(f"gate must be one of {', '.join(GATES)}{nearest(str(name), gates)}, got {name!r}")

@@ -17,6 +17,7 @@ from attention.records import Call, Context, Dims, Mixer, Parts, Pooling, most
 DTYPES = {"float32": jnp.float32, "bfloat16": jnp.bfloat16}
 DEFAULTS = {
     "encoder": "transformer",
+    "decoder": "transformer",
     "mixer": "attention",
     "encoding": "sinusoidal",
     "score": "scaled_dot",
@@ -39,7 +40,9 @@ class TextClassifier(nn.Module):
       compute_dtype: "float32" or "bfloat16"; parameters are float32 always, and so are weights of attention and logits.
       embedding_init: standard deviation of the embeddings at the start.
       frozen_embeddings: whether the embedding table is kept as it is.
-      head_gate: the gate on the pooled vector before the linear layer, "none", "residual", "mult" or "input".
+      head_gate: the gate on the pooled vector before the linear layer, one of ``attention.gates.GATES``.
+      head_softmax: whether a softmax over its channels follows.
+      head_hidden: units of a relu layer before the linear one; 0 for none.
     """
 
     encoder: Any
@@ -52,6 +55,8 @@ class TextClassifier(nn.Module):
     embedding_init: float = 1.0
     frozen_embeddings: bool = False
     head_gate: str = "none"
+    head_softmax: bool = False
+    head_hidden: int = 0
 
     @nn.compact
     def __call__(
@@ -91,13 +96,13 @@ class TextClassifier(nn.Module):
         captured: dict[str, Any] = {}
         D, dtype = self.dims.model_dim, DTYPES[self.compute_dtype]
 
-        table = _Table(self.dims.vocab_size or 0, D, self.embedding_init, name="embedding")()
+        table = Table(self.dims.vocab_size or 0, D, self.embedding_init, name="embedding")()
         table = jax.lax.stop_gradient(table) if self.frozen_embeddings else table
         x = (table[tokens] * math.sqrt(D)).astype(dtype)
         if self.pooling.extra_tokens:
             x, tokens = self._prepend(x, tokens)
         call = call_of(self, valid, positions=positions, segments=segments, rng=rngs[0], train=train)
-        _check_length(x.shape[-2], self.encoder, self.parts, self.dims)
+        check_length(x.shape[-2], self.encoder, self.parts, self.dims)
         context = Context(
             parts=self.parts,
             params={},
@@ -112,12 +117,30 @@ class TextClassifier(nn.Module):
         gate, vector = build_gate(self.head_gate), pooled.x
         if gate is not None:
             vector = gate.apply(self.param("head_gate", gate.init, vector.shape[-1]), vector)
-        vector = vector if dropout is None else drop(vector, dropout, rngs[1])
-        logits = nn.Dense(self.num_classes, name="head")(vector.astype(jnp.float32))
+        vector = jax.nn.softmax(vector.astype(jnp.float32)) if self.head_softmax else vector
+        vector = (vector if dropout is None else drop(vector, dropout, rngs[1])).astype(jnp.float32)
+        vector = nn.relu(nn.Dense(self.head_hidden, name="head_hidden")(vector)) if self.head_hidden else vector
+        logits = nn.Dense(self.num_classes, name="head")(vector)
         if capture:
             captured |= {"embeddings": x, "states": states, "pooling": pooled.weights, "pooled": pooled.x}
         loss = jnp.broadcast_to(jnp.asarray(pooled.loss, jnp.float32), logits.shape[:-1])
         return logits, {"loss": loss, **captured}
+
+    @property
+    def stacks(self) -> tuple[Any, ...]:
+        """The modules with layers."""
+        return (self.encoder,)
+
+    @property
+    def extra_tokens(self) -> int:
+        """Learned tokens before the text."""
+        return self.pooling.extra_tokens
+
+    @nn.nowrap
+    def example(self) -> dict[str, Any]:
+        """The smallest arguments, for ``init``."""
+        tokens = jnp.ones((1, 8), jnp.int32)
+        return {"tokens": tokens, "valid": tokens > 0, "segments": 0 * tokens}
 
     def _prepend(self, x, tokens):
         """The learned tokens of the pooling, before the text; token id 0 stands for them."""
@@ -128,7 +151,7 @@ class TextClassifier(nn.Module):
 
 
 def call_of(
-    model: TextClassifier,
+    model: Any,
     valid: jax.Array,
     *,
     positions: jax.Array | None = None,
@@ -136,8 +159,8 @@ def call_of(
     rng: jax.Array | None = None,
     train: bool = False,
 ) -> Call:
-    """The call that a model makes of its arguments, the extra tokens of its pooling among them."""
-    if extra := model.pooling.extra_tokens:
+    """The call that a model makes of its arguments, its extra tokens among them."""
+    if extra := model.extra_tokens:
         valid = _preceded(valid, jnp.ones(extra, jnp.bool_))
         if positions is not None:
             positions = _preceded(positions + extra, jnp.arange(extra, dtype=positions.dtype))
@@ -163,7 +186,7 @@ def _preceded(text: jax.Array, extra: jax.Array) -> jax.Array:
     return jnp.concatenate([jnp.broadcast_to(extra, (*text.shape[:-1], len(extra))), text], axis=-1)
 
 
-class _Table(nn.Module):
+class Table(nn.Module):
     """The embedding table ``[V D]``; the model multiplies it by √D, so that Adam moves embeddings faster than other weights."""
 
     vocab_size: int
@@ -172,6 +195,7 @@ class _Table(nn.Module):
 
     @nn.compact
     def __call__(self) -> jax.Array:
+        """The table."""
         shape = (self.vocab_size, self.model_dim)
         return self.param("table", nn.initializers.normal(self.std / math.sqrt(self.model_dim)), shape)
 
@@ -196,16 +220,17 @@ def _limits(encoder: Any, parts: Parts, dims: Dims) -> dict[str, int]:
     return found
 
 
-def _check_length(length: int, encoder: Any, parts: Parts, dims: Dims) -> None:
+def check_length(length: int, encoder: Any, parts: Parts, dims: Dims) -> None:
+    """Raises ValueError for a text longer than a part has positions for."""
     for kind, limit in _limits(encoder, parts, dims).items():
         if length > limit:
             raise ValueError(f"the {kind} has {limit} positions, got a sequence of {length}, padding included")
 
 
-def longest_text(model: TextClassifier) -> int | None:
+def longest_text(model: Any) -> int | None:
     """The tokens, padding included, that the parts have positions for; None where there is no limit."""
     limits = _limits(model.encoder, model.parts, model.dims).values()
-    return min(limits) - model.pooling.extra_tokens if limits else None
+    return min(limits) - model.extra_tokens if limits else None
 
 
 def classifier(
@@ -223,6 +248,8 @@ def classifier(
     embedding_init: float = 1.0,
     frozen_embeddings: bool = False,
     head_gate: str = "none",
+    head_softmax: bool = False,
+    head_hidden: int = 0,
     vocab_size: int,
     num_classes: int,
     max_length: int,
@@ -243,7 +270,10 @@ def classifier(
       embedding_init: standard deviation of the embeddings at the start, > 0; small data want less than 1.
       frozen_embeddings: whether the embedding table is kept as it is.
       head_gate: gate on the pooled vector, which the linear layer reads: "none", "residual" for ``(1 + w)⊙x``, "mult" for
-        ``w⊙x``, or "input" for ``x⊙σ(xW + b)`` with b starting at 2.
+        ``w⊙x``, "input" for ``x⊙σ(xW + b)`` with b starting at 2, or "residual_input" for ``x + x⊙σ(xW + b)``.
+      head_softmax: whether what the gate lets through is turned into shares by a softmax over its channels; a slip of
+        tutorials, kept so that one can see what it does.
+      head_hidden: units of a layer with relu before the linear one; 0 for none.
       vocab_size: V, number of token ids.
       num_classes: C.
       max_length: the longest text, in tokens.
@@ -262,29 +292,19 @@ def classifier(
     built_pooling = variants.build("pooling", given["pooling"])
     compatibility.check_encoder(built_encoder, parts, built_pooling, given, DEFAULTS)
     compatibility.check_mixer(built_mixer, parts, given, DEFAULTS)
-    for name, size in (
-        ("dim", dim),
-        ("vocab_size", vocab_size),
-        ("num_classes", num_classes),
-        ("max_length", max_length),
-    ):
-        if size < 1:
-            raise ValueError(f"{name} must be >= 1, got {size}")
-    if not embedding_init > 0:
-        raise ValueError(f"embedding_init must be > 0, got {embedding_init}")
-    if compute_dtype not in DTYPES:
-        hint = variants.nearest(compute_dtype, DTYPES)
-        raise ValueError(f"compute_dtype must be one of {', '.join(DTYPES)}{hint}, got {compute_dtype!r}")
+    check_numbers(embedding_init, compute_dtype, dim=dim, vocab_size=vocab_size, num_classes=num_classes, max_length=max_length)
     if head_gate not in GATES:
         hint = variants.nearest(head_gate, GATES)
         raise ValueError(f"head_gate must be one of {', '.join(GATES)}{hint}, got {head_gate!r}")
-    dims = _dims(built_mixer, given["mixer"], dim, used="mixer" in built_encoder.uses)._replace(
+    if head_hidden < 0:
+        raise ValueError(f"head_hidden must be >= 0, got {head_hidden}")
+    dims = dims_of(built_mixer, given["mixer"], dim, used="mixer" in built_encoder.uses)._replace(
         max_length=max_length + built_pooling.extra_tokens, vocab_size=vocab_size, causal=parts.mask.causal
     )
     if "mixer" in built_encoder.uses:
         built_encoder = dataclasses.replace(built_encoder, mixer=built_mixer)
     built_encoder.width(dim)  # raises where its parts cannot share the channels
-    _check_length(dims.max_length or 0, built_encoder, parts, dims)
+    check_length(dims.max_length or 0, built_encoder, parts, dims)
     reads = most(parts.encoding.reads, parts.normalizer.reads)
     kernels.choose(kernel, (1, dims.num_heads, 1, 1), reads=reads)
     return TextClassifier(
@@ -298,19 +318,34 @@ def classifier(
         embedding_init,
         frozen_embeddings,
         head_gate,
+        head_softmax,
+        head_hidden,
     )
 
 
-def _dims(mixer: Mixer, spec: str, dim: int, *, used: bool) -> Dims:
+def check_numbers(embedding_init: float, compute_dtype: str, **sizes: int) -> None:
+    """Raises ValueError for a size below 1, and for what no embedding or product can have."""
+    for name, size in sizes.items():
+        if size < 1:
+            raise ValueError(f"{name} must be >= 1, got {size}")
+    if not embedding_init > 0:
+        raise ValueError(f"embedding_init must be > 0, got {embedding_init}")
+    if compute_dtype not in DTYPES:
+        hint = variants.nearest(compute_dtype, DTYPES)
+        raise ValueError(f"compute_dtype must be one of {', '.join(DTYPES)}{hint}, got {compute_dtype!r}")
+
+
+def dims_of(mixer: Mixer, spec: str, dim: int, *, used: bool) -> Dims:
+    """The sizes that a mixer has in a model ``dim`` wide. Raises ValueError where its heads cannot share it."""
     if used and mixer.head_dim is None and dim % mixer.num_heads:
         raise ValueError(f"mixer={spec}: dim {dim} is not a multiple of its {mixer.num_heads} heads")
     return Dims(mixer.num_heads, mixer.kv_heads, mixer.head_dim or dim // mixer.num_heads, dim)
 
 
-def kernel_choice(model: TextClassifier, batch_size: int, length: int) -> str:
-    """The kernel that runs for batches ``[batch_size, length]``; "none" where the encoder has no attention."""
-    if "mixer" not in model.encoder.uses or not model.encoder.mixer.attends:
+def kernel_choice(model: Any, batch_size: int, length: int) -> str:
+    """The kernel that runs for batches ``[batch_size, length]``; "none" where no layer has attention."""
+    if not any("mixer" in stack.uses and stack.mixer.attends for stack in model.stacks):
         return "none"
-    parts, T = model.parts, model.encoder.inner_length(length + model.pooling.extra_tokens)
+    parts, T = model.parts, model.encoder.inner_length(length + model.extra_tokens)
     reads = most(parts.encoding.reads, parts.normalizer.reads)
     return kernels.choose(model.kernel, (batch_size, model.dims.num_heads, T, T), reads=reads)

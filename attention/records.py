@@ -303,6 +303,7 @@ class Context(NamedTuple):
       memory: ``[*B S D]`` keys and values of cross-attention, whose positions, padding and segments are the keys' of the call;
         None for self-attention.
       record: called with a name and a value to keep an intermediate result; None keeps nothing.
+      remembered: keys and values as the mixer's ``remember`` made them before, in place of those of ``memory`` or of the input.
     """
 
     parts: Parts
@@ -313,6 +314,7 @@ class Context(NamedTuple):
     dropout: Any = None
     memory: jax.Array | None = None
     record: Callable[[str, Any], None] | None = None
+    remembered: Any = None
 
 
 def _goes(parts: Parts) -> tuple[str, str] | None:
@@ -327,6 +329,8 @@ class Mixer(NamedTuple):
       apply(params, x, context, call) -> x: ``[*B T D]``; padding changes nothing at valid positions, and what is at padded
         ones has no meaning.
       refuses(parts) -> (kind, reason) of a part that does not go with the mixer's options, or None.
+      remember(params, x) -> what ``apply`` reads of ``[*B S D]`` beside its queries, for ``Context.remembered``: leaves
+        ``[*B S ...]``, each of whose rows is made of one row of ``x``. None where there is no such thing.
     Facts:
       num_heads, kv_heads: heads of queries and of keys and values.
       head_dim: None for model_dim / num_heads.
@@ -347,6 +351,7 @@ class Mixer(NamedTuple):
     max_length: int | Literal["dims"] | None = None
     attends: bool = True
     refuses: Callable[[Parts], tuple[str, str] | None] = _goes
+    remember: Callable[[Params, jax.Array], Any] | None = None
 
     kind = "mixer"
 

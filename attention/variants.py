@@ -26,6 +26,7 @@ KINDS = {
     "mixer": "attention.mixers",
     "pooling": "attention.poolings",
     "encoder": "attention.encoders",
+    "decoder": "attention.decoders",
     "source": "attention.data.sources",
     "tokenizer": "attention.data.tokenizers",
 }

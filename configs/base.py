@@ -11,6 +11,7 @@ from ml_collections.config_dict import ConfigDict
 def get_config() -> Any:  # a ConfigDict, whose fields a type checker cannot know
     config: Any = ConfigDict()
 
+    config.task = "classification"  # what is learned: the class of a text, or to write another (seq2seq)
     # One member of the cohort per seed: initialisation, order of the examples, dropout. 0,1,2 trains three at once.
     config.seeds = (0,)
 
@@ -26,6 +27,7 @@ def get_config() -> Any:  # a ConfigDict, whose fields a type checker cannot kno
 
     model = config.model = ConfigDict()
     model.encoder = "transformer"  # spec of the stack of layers; --list=encoder
+    model.decoder = "transformer"  # with task=seq2seq: what writes a text from the encoder's states; --list=decoder
     model.mixer = "attention"  # spec of what moves information between positions; --list=mixer
     model.encoding = "sinusoidal"  # spec of how positions enter, terms joined by +; --list=encoding
     model.score = "scaled_dot"  # spec of how a query and a key are compared; --list=score
@@ -38,7 +40,9 @@ def get_config() -> Any:  # a ConfigDict, whose fields a type checker cannot kno
     model.vectors = ""  # text file of pretrained word vectors (GloVe, word2vec, fastText), also gzipped
     model.embedding_init = 1.0  # standard deviation of the token embeddings at the start; small data want less
     model.frozen_embeddings = False  # whether token embeddings stay as they are initialised
-    model.head_gate = "none"  # gate on the pooled vector before the linear layer: none, residual, mult or input
+    model.head_gate = "none"  # gate on the pooled vector: none, residual, mult, input or residual_input
+    model.head_softmax = False  # whether a softmax over the channels of the pooled vector follows, as in some tutorials
+    model.head_hidden = 0  # units of a relu layer between the pooled vector and the linear layer; 0 for none
 
     training = config.training = ConfigDict()
     training.steps = 2000  # updates; 0 where epochs are given

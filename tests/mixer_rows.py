@@ -139,9 +139,11 @@ ROWS = {
         "attention(heads=2)",
         reference.attention,
         masks=BOTH,
-        options={**_HEADS, "kv_heads": "1", "gate": "head", "talking_heads": "True", "memory": "2"},
+        options={**_HEADS, "kv_heads": "1", "gate": "head", "talking_heads": "True", "memory": "2", "projections": "none"},
         uses=ALL,
     ),
+    "attention_qkv": Row("attention(heads=2, projections=qkv)", reference.attention, 3 * (D * D + D), masks=BOTH, uses=ALL),
+    "attention_states": Row("attention(heads=2, projections=none)", reference.attention, 0, masks=BOTH, uses=ALL),
     "attention_grouped": Row(
         "attention(heads=4, kv_heads=2)", reference.attention, 2 * (D * D + D) + 2 * (D * 4 + 4), masks=BOTH, uses=ALL
     ),

@@ -16,7 +16,7 @@ V, C, L, D, N = 13, 3, 24, 8, 2
 # stand for the rest, which `test_encodings_in_models` runs.
 ENCODERS = {
     "transformer": "transformer(layers=1, mlp=2)", "embeddings": "embeddings", "bilstm": "bilstm", "bigru": "bigru",
-    "cnn": "cnn(filters=4)", "hierarchical": "hierarchical",
+    "cnn": "cnn(filters=4)", "hierarchical": "hierarchical", "bare": "bare",
 }  # fmt: skip
 ENCODINGS = {
     "none": "none", "sinusoidal": "sinusoidal", "learned": "learned", "rope": "rope", "alibi": "alibi(form=asymmetric)",

@@ -117,6 +117,10 @@ def _mlp(rows, params):
     ]
 
 
+def bare(rows, sentences, params):
+    return _attention(rows, params["mixer"])
+
+
 def transformer(layers=1, norm="pre", norm_type="layer", registers=0):
     normed = _layer_norm if norm_type == "layer" else _rms_norm
 

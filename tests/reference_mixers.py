@@ -9,13 +9,17 @@ import math
 import numpy as np
 
 
-def _layer(layer, x):
-    """x W + b into heads, [N n H]."""
+def _layer(layer, x, heads=2):
+    """x W + b into heads, [N n H]; without weights x itself, cut into heads."""
+    if layer is None:
+        return np.stack(np.split(x, heads, axis=-1))
     y = np.einsum("nd,dkh->knh", x, layer["kernel"])
     return y + layer["bias"][:, None] if "bias" in layer else y
 
 
 def _merge(layer, heads):
+    if layer is None:
+        return np.concatenate(list(heads), -1)
     y = sum(head @ kernel for head, kernel in zip(heads, layer["kernel"]))
     return y + layer["bias"] if "bias" in layer else y
 
@@ -204,7 +208,7 @@ def _scores(q, k):
 
 
 def attention(own, x, memory, causal=False, allowed=None, names=("query", "key", "value")):
-    q, k, v = (_layer(own[name], y) for name, y in zip(names, (x, memory, memory)))
+    q, k, v = (_layer(own.get(name), y) for name, y in zip(names, (x, memory, memory)))
     mixing = own.get("talking")
     scores, v = _scores(q, k), np.repeat(v, len(q) // len(v), axis=0)
     if mixing is not None:
@@ -219,7 +223,7 @@ def attention(own, x, memory, causal=False, allowed=None, names=("query", "key",
     _, weights = _attend(scores, v, causal, allowed)
     if mixing is not None:
         weights = np.einsum("nm,mts->nts", mixing["weights"], weights)
-    return _merge(own["output"], weights @ v)
+    return _merge(own.get("output"), weights @ v)
 
 
 def _rms(x, scale):

@@ -25,6 +25,7 @@ def plain(function):
 
 
 mean = plain(lambda rows: sum(rows) / len(rows))
+total = plain(sum)
 mean_sqrt = plain(lambda rows: sum(rows) / math.sqrt(len(rows)))
 top = plain(lambda rows: [max(channel) for channel in zip(*rows)])
 first = plain(lambda rows: rows[0])
@@ -74,9 +75,10 @@ def attention(score, normalize=softmax, output=lambda y: y, context=None):
     return apply
 
 
-def query(scaled=True, activation=lambda x: x, **rest):
+def query(scaled=True, activation=lambda x: x, q="learned", **rest):
     def score(row, params, h):
-        return float(np.dot(params["query"], activation(row))) / (math.sqrt(len(row)) if scaled else 1.0)
+        asked = {"learned": params.get("query"), "ones": np.ones(len(row)), "self": row}.get(q, h)
+        return float(np.dot(asked, activation(row))) / (math.sqrt(len(row)) if scaled else 1.0)
 
     return attention(score, **rest)
 

@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 import reference_encoders as r
+import toy
 from flax import linen as nn
 from helpers import DIMS, float64, jit, normal, size, spread_out
 from models import classifier, made
@@ -18,7 +19,7 @@ import attention
 from attention.attend import parts_of
 from attention.model import kernel_choice
 from attention.records import Call, Context
-from attention.training import config, evaluate, telemetry
+from attention.training import config, evaluate, loop, telemetry
 
 D, U = 6, 3
 DIMS = DIMS._replace(model_dim=D, num_heads=2, kv_heads=2, head_dim=3, max_length=20)
@@ -53,6 +54,7 @@ ATTENTION = 4 * (D * D + D)
 BLOCK = ATTENTION + (2 * D * 2 * D + 3 * D) + 4 * D  # mlp=2 and two norms
 ROWS = [
     Row("embeddings", r.embeddings),
+    Row("bare", r.bare, ATTENTION, dead=KEY_BIAS),
     Row("transformer(layers=2, mlp=2)", r.transformer(2), 2 * BLOCK + 2 * D, dead=KEY_BIAS),
     Row("transformer(layers=1, mlp=2, norm=post)", r.transformer(1, "post"), BLOCK, dead=KEY_BIAS),
     Row("transformer(layers=1, mlp=2, norm=sandwich)", r.transformer(1, "sandwich"), BLOCK + 4 * D + 2 * D, dead=KEY_BIAS),
@@ -347,6 +349,24 @@ def test_hierarchy_wants_segments():
         evaluate.build_model(settings, vocab_size=5, num_classes=2)
     settings = config.from_dict({"model": {"encoder": "hierarchical"}, "data": {"segments": "lines"}})
     evaluate.build_model(settings, vocab_size=5, num_classes=2)
+
+
+def test_a_run_over_sentences_is_trained_and_read_again(tmp_path, monkeypatch):
+    """It learns what only the sentences tell: the same words are another class where the full stop stands elsewhere."""
+    monkeypatch.setenv("ATTENTION_CACHE_DIR", str(tmp_path / "cache"))
+    texts = [("Plum fig. Pear!", "Plum. Fig pear!")[n % 2] for n in range(24)]
+    lines = ["text\tlabel", *(f"{text}\t{n % 2}" for n, text in enumerate(texts))]
+    for name in ("train", "validation", "test"):
+        (tmp_path / f"{name}.tsv").write_text("\n".join(lines) + "\n")
+    source = ", ".join(f"{name}='{tmp_path}/{name}.tsv'" for name in ("train", "validation", "test"))
+    fields = toy.fields(f"files({source})", steps=40, learning_rate=0.05, eval_every=40)
+    fields["data"] |= {"segments": "sentences", "tokenizer": "words"}
+    fields["model"] = {"encoder": "hierarchical", "encoding": "none", "pooling": "additive", "dim": 8}
+    result = loop.train(config.from_dict(fields), tmp_path / "run")
+    assert result["members"][0]["test"]["accuracy"] == 1
+    trained = evaluate.load(tmp_path / "run")
+    assert trained.evaluate().members[0]["nll"] == result["members"][0]["test"]["nll"]
+    assert trained.predict(texts[:2]).labels == ["0", "1"]
 
 
 # Transformers.

@@ -266,7 +266,10 @@ def test_changed_data_is_refused(folder, tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--workdri={run}"], "unknown flag --workdri (nearest: 'workdir'); flags: --data, --out, --split"),
+        (
+            ["--workdri={run}"],
+            "unknown flag --workdri (nearest: 'workdir'); flags: --beam, --data, --length_penalty, --out, --split",
+        ),
         (["--workdir={run}", "stray"], "stray argument 'stray'"),
         ([], "--workdir is missing"),
         (["--workdir"], "--workdir"),
@@ -282,6 +285,7 @@ def test_changed_data_is_refused(folder, tmp_path):
         (["--workdir={run}", "--data=files(train='absent.tsv')"], "there is no file"),
         (["--workdir={run}", "--text=oslo", "--out=absent/out.tsv"], "there is no folder absent"),
         (["--workdir={run}", "--text=oslo", "--out="], "wants the name of a file"),
+        (["--workdir={run}", "--beam=2"], "--beam and --length_penalty are for runs that write"),
     ],
 )
 def test_bad_input_is_one_line_and_code_2(folder, capsys, arguments, message):

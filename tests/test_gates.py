@@ -30,9 +30,11 @@ REFERENCE = {
     "residual": lambda x, p: np.stack([[row + p["weight"] * row for row in rows] for rows in x]),
     "mult": lambda x, p: np.stack([[p["weight"] * row for row in rows] for rows in x]),
     "input": lambda x, p: np.stack([[row * _sigmoid(row @ p["kernel"] + p["bias"]) for row in rows] for rows in x]),
+    "residual_input": lambda x, p: np.stack([[row + row * _sigmoid(row @ p["kernel"] + p["bias"]) for row in r] for r in x]),
 }
-START = {"residual": X, "mult": X, "input": X * float(_sigmoid(2.0))}
-COUNT = {"residual": D, "mult": D, "input": D * D + D}
+START = {"residual": X, "mult": X, "input": X * float(_sigmoid(2.0)), "residual_input": X * float(1 + _sigmoid(2.0))}
+HALF = {"input": X / 2, "residual_input": 1.5 * X}  # with b = 0
+COUNT = {"residual": D, "mult": D, "input": D * D + D, "residual_input": D * D + D}
 
 
 def test_every_gate_has_a_row():
@@ -60,13 +62,13 @@ def test_reference(name):
 
 @pytest.mark.parametrize("name", GATED)
 def test_start(name):
-    """residual and mult are the identity, bit for bit; input is open by σ(2), or by what is asked for."""
+    """residual and mult are the identity, bit for bit; the others are open by σ(2), or by what is asked for."""
     gate = build_gate(name)
     found = gate.apply(gate.init(jax.random.key(0), D), X)
-    if name == "input":
+    if name in HALF:
         np.testing.assert_allclose(found, START[name], rtol=1e-6)
         half = build_gate(name, 0.0)
-        np.testing.assert_allclose(half.apply(half.init(jax.random.key(0), D), X), X / 2, rtol=1e-6)
+        np.testing.assert_allclose(half.apply(half.init(jax.random.key(0), D), X), HALF[name], rtol=1e-6)
     else:
         np.testing.assert_array_equal(found, X)
 
@@ -88,7 +90,9 @@ def test_the_trap_of_mult():
 
 
 def test_unknown():
-    with pytest.raises(ValueError, match=r"gate must be one of none, residual, mult, input \(nearest: 'mult'\), got 'multi'"):
+    with pytest.raises(
+        ValueError, match=r"gate must be one of none, residual, mult, input, residual_input \(nearest: 'mult'\), got 'multi'"
+    ):
         build_gate("multi")
 
 
@@ -148,6 +152,7 @@ OPEN = {
     "residual": {"weight": jnp.zeros(D)},
     "mult": {"weight": jnp.ones(D)},
     "input": {"kernel": jnp.zeros((D, D)), "bias": jnp.full(D, 40.0)},
+    "residual_input": {"kernel": jnp.zeros((D, D)), "bias": jnp.full(D, -40.0)},
 }
 
 
@@ -163,7 +168,7 @@ def _without_gate(block):
 
 @pytest.mark.parametrize("name", GATED)
 def test_gate_of_the_blocks(name):
-    """Every parameter of it has a gradient, and an open gate leaves the model as it is without."""
+    """Every parameter of it has a gradient, and a gate that changes nothing leaves the model as it is without."""
     model, params, forward = made(encoder=f"transformer(layers=2, mlp=1, gate={name})")
     _, plain, plain_forward = made(encoder="transformer(layers=2, mlp=1)")
     tokens, valid = batch()
@@ -214,10 +219,25 @@ def test_gate_of_the_head(name, pooling):
     wanted = plain.apply({"params": ungated}, tokens, valid)[0]
     found = model.apply({"params": start}, tokens, valid)[0]
     assert found.shape == (2, C)
-    if name == "input":
+    if name in HALF:
         assert not np.allclose(found, wanted, atol=1e-4)
     else:
         np.testing.assert_array_equal(found, wanted)
+
+
+@pytest.mark.parametrize("gate", ["none", "residual_input"])
+def test_softmax_and_hidden_layer_of_the_head(gate):
+    """In this order: gate, softmax over the channels, relu layer, linear layer."""
+    model, params, _ = made(head_gate=gate, head_softmax=True, head_hidden=5)
+    tokens, valid = batch()
+    logits, aux = jit(lambda p: model.apply({"params": p}, tokens, valid, capture=True))(params)
+    exact = float64(params)
+    vector = np.float64(aux["pooled"])
+    vector = vector if gate == "none" else REFERENCE[gate](vector[None], exact["head_gate"])[0]
+    shares = np.exp(vector) / np.exp(vector).sum(-1, keepdims=True)
+    hidden = np.maximum(shares @ exact["head_hidden"]["kernel"] + exact["head_hidden"]["bias"], 0)
+    np.testing.assert_allclose(logits, hidden @ exact["head"]["kernel"] + exact["head"]["bias"], atol=1e-4)
+    assert exact["head"]["kernel"].shape == (5, C)
 
 
 def test_gates_are_listed():
@@ -231,13 +251,20 @@ def test_gates_are_listed():
     [
         (
             {"encoder": "transformer(gate=resdual)"},
-            "encoder 'transformer(gate=resdual)': option 'gate' wants one of 'none', 'residual', 'mult', 'input' "
-            "(nearest: 'residual'), got 'resdual'",
+            "encoder 'transformer(gate=resdual)': option 'gate' wants one of 'none', 'residual', 'mult', 'input', "
+            "'residual_input' (nearest: 'residual'), got 'resdual'",
         ),
-        ({"encoder": "transformer(gate_bias=0)"}, "gate_bias is for gate='input', got gate='none'"),
-        ({"encoder": "transformer(gate=mult, gate_bias=0)"}, "gate_bias is for gate='input', got gate='mult'"),
+        ({"encoder": "transformer(gate_bias=0)"}, "gate_bias is for gate='input' and 'residual_input', got gate='none'"),
+        (
+            {"encoder": "transformer(gate=mult, gate_bias=0)"},
+            "gate_bias is for gate='input' and 'residual_input', got gate='mult'",
+        ),
         ({"mixer": "attention(gate=heads)"}, "option 'gate' wants one of 'none', 'element', 'head' (nearest: 'head')"),
-        ({"head_gate": "multi"}, "head_gate must be one of none, residual, mult, input (nearest: 'mult'), got 'multi'"),
+        (
+            {"head_gate": "multi"},
+            "head_gate must be one of none, residual, mult, input, residual_input (nearest: 'mult'), got 'multi'",
+        ),
+        ({"head_hidden": -1}, "head_hidden must be >= 0, got -1"),
     ],
 )
 def test_bad_options(options, message):
@@ -248,7 +275,9 @@ def test_bad_options(options, message):
 
 
 def test_bad_config():
-    with pytest.raises(ValueError, match=r"config\.model\.head_gate wants one of none, residual, mult, input, got 'multi'"):
+    with pytest.raises(
+        ValueError, match=r"config\.model\.head_gate wants one of none, residual, mult, input, residual_input, "
+    ):
         config.from_dict({"model": {"head_gate": "multi"}})
     assert config.from_dict({"model": {"head_gate": "input"}}).model.head_gate == "input"
 

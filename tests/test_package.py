@@ -38,7 +38,7 @@ def _run(code, **environment):
 
 def test_import_loads_jax_alone():
     unwanted = ["flax", "tensorflow_datasets", "optax", "absl", "ml_collections", "scipy", "tokenizers", "pyarrow"]
-    unwanted += [f"attention.{part}" for part in ("training", "model", "data", "encoders")]
+    unwanted += [f"attention.{part}" for part in ("training", "model", "seq2seq", "data", "encoders", "decoders")]
     code = f"import sys, attention; attention.build('mask', 'full'); print([m for m in {unwanted!r} if m in sys.modules])"
     done = _run(code)
     assert (done.stdout, done.returncode) == ("[]\n", 0), done.stderr
@@ -53,14 +53,15 @@ def test_parts_are_loaded_when_used():
 
 @pytest.mark.parametrize("path", sorted((ROOT / "attention").rglob("*.py")), ids=lambda p: str(p.relative_to(ROOT)))
 def test_imports_run_downwards(path):
-    """training → model → encoders → mixers → attend → kernels → kinds → records; data knows no model; flax in two places."""
+    """training → seq2seq → model → decoders → encoders → mixers → attend → kernels → kinds → records; data knows no model; flax in five places."""
     order = [
         ["records", "variants"],
-        ["dropout", "gates", "recurrent", "spread"],
+        ["decoding", "dropout", "gates", "recurrent", "spread"],
         ["encodings", "normalizers", "scores", "masks", "compatibility"],
         ["poolings"],
     ]
-    order += [["kernels"], ["attend"], ["mixers"], ["encoders"], ["model"], ["training"], ["lab"]]
+    order += [["kernels"], ["attend"], ["mixers"], ["encoders"], ["decoders"], ["model"], ["seq2seq"]]
+    order += [["training"], ["lab"]]
     layer = {part: i for i, parts in enumerate(order) for part in parts}
     here = path.relative_to(ROOT / "attention").with_suffix("").parts[0]
     tree = ast.parse(path.read_text())
@@ -68,7 +69,7 @@ def test_imports_run_downwards(path):
     for node in ast.walk(tree):
         if isinstance(node, ast.ImportFrom):
             found |= {f"{node.module}.{alias.name}" for alias in node.names} if node.module == "attention" else {node.module}
-    if here not in ("model", "encoders", "training", "lab"):
+    if here not in ("model", "seq2seq", "encoders", "decoders", "training", "lab"):
         assert not any(name.split(".")[0] in ("flax", "optax", "ml_collections") for name in found)
     if here == "__init__":
         return
@@ -211,7 +212,7 @@ def test_version_is_one():
 
 
 # Words of options or of parameters that are names of variants too.
-SHARED_WORDS = {"none", "learned", "query", "sandwich", "concat", "full"}
+SHARED_WORDS = {"none", "learned", "query", "sandwich", "concat", "full", "sum"}
 
 
 @pytest.mark.parametrize("kind", variants.KINDS)

@@ -12,7 +12,7 @@ from models import N, V, batch, classifier
 
 from attention.data.dataset import Encoded
 from attention.records import Mixer
-from attention.training import config, evaluate, loop, run, telemetry
+from attention.training import config, evaluate, loop, run, tasks, telemetry
 
 COUNT = len(telemetry.STATISTICS)
 
@@ -250,7 +250,8 @@ def test_a_run_that_is_cut_off_logs_the_same(folder, tmp_path, monkeypatch):
 
 
 def test_training_is_bitwise_that_without(folder, tmp_path, monkeypatch):
-    monkeypatch.setattr(telemetry, "measure", lambda *_, **__: {})
+    without = tasks.TASKS["classification"]._replace(telemetry=lambda *_, **__: {})
+    monkeypatch.setitem(tasks.TASKS, "classification", without)
     loop.train(settings(folder), tmp_path / "run")
     assert all("attention" not in line for line in validations(tmp_path / "run"))
     for one, other in zip(weights_of(tmp_path / "run"), weights_of(folder / "run"), strict=True):

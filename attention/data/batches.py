@@ -96,7 +96,7 @@ def gather(encoded: Encoded, indices: np.ndarray, length: int) -> dict[str, np.n
     Returns:
       ``tokens`` int32 ``[... L]`` (0 at padding), ``valid`` bool ``[... L]``, ``labels`` int32 ``[...]`` (-1 for filler
       and where there is none), ``weight`` float32 ``[...]`` (0 for filler, else 1); where the examples have them,
-      ``segments`` and ``positions`` int32 ``[... L]`` (0 at padding).
+      ``segments``, ``positions`` and ``targets`` int32 ``[... L]`` (0 at padding).
 
     Raises:
       ValueError: for an index out of range or an example longer than ``length``.
@@ -114,8 +114,10 @@ def gather(encoded: Encoded, indices: np.ndarray, length: int) -> dict[str, np.n
     valid = position < lengths[..., None]
     taken = np.where(valid, start[..., None] + position, 0)
     per_token = {"tokens": encoded.flat, "segments": encoded.segments, "positions": encoded.positions}
+    written = {} if encoded.targets is None else {"targets": gather(encoded.targets, indices, length)["tokens"]}
     return {
         **{name: np.where(valid, flat[taken], np.int32(0)) for name, flat in per_token.items() if flat is not None},
+        **written,
         "valid": valid,
         "labels": np.where(real, encoded.labels[example], np.int32(-1)),
         "weight": real.astype(np.float32),
@@ -124,7 +126,7 @@ def gather(encoded: Encoded, indices: np.ndarray, length: int) -> dict[str, np.n
 
 def inputs(batch: Mapping[str, Any]) -> dict[str, Any]:
     """What of a batch the model reads."""
-    return {name: batch[name] for name in ("tokens", "valid", "segments", "positions") if name in batch}
+    return {name: batch[name] for name in ("tokens", "valid", "segments", "positions", "targets") if name in batch}
 
 
 def evaluation_batches(
@@ -143,7 +145,7 @@ def evaluation_batches(
     """
     if batch_size < 1:
         raise ValueError(f"batch_size must be at least 1, got {batch_size}")
-    lengths = encoded.lengths
+    lengths = encoded.extents
     order = np.argsort(lengths, kind="stable")
     shapes = sorted({*map(int, bucket_lengths), int(_round_up(lengths[order[-1]]))}) if len(order) else []
     for start in range(0, len(order), batch_size):

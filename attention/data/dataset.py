@@ -33,6 +33,7 @@ class Encoded:
       labels: int32 ``[n]``, -1 where the split has none.
       segments: int32 ``[total]``, the segment of each token, counted from 0 in each example; None where texts are not cut.
       positions: int32 ``[total]``, the position of each token, where it is not its index in the example.
+      targets: the ids of the texts to write, each with the id that ends it; None where classes are to be told.
     """
 
     flat: np.ndarray
@@ -40,6 +41,7 @@ class Encoded:
     labels: np.ndarray
     segments: np.ndarray | None = None
     positions: np.ndarray | None = None
+    targets: "Encoded | None" = None
 
     def __len__(self) -> int:
         return len(self.offsets) - 1
@@ -49,6 +51,11 @@ class Encoded:
         """Tokens of each example, int64 ``[n]``."""
         return np.diff(self.offsets)
 
+    @property
+    def extents(self) -> np.ndarray:
+        """Tokens of each example or of its target, whichever has more, int64 ``[n]``: what it is padded by."""
+        return self.lengths if self.targets is None else np.maximum(self.lengths, self.targets.lengths)
+
 
 class Dataset(NamedTuple):
     """Everything training and evaluation need of the data.
@@ -57,7 +64,7 @@ class Dataset(NamedTuple):
       splits: "train", "validation" and, where there are such, "test" and ``LENGTHS``.
       tokenizer: the tokenizer's record.
       tokenizer_state: what it learned.
-      vocab_size: number of ids.
+      vocab_size: number of ids; where there are targets, with the last, which ends them.
       classes: class names, in the order of the labels.
       baselines: accuracy, 0 to 1, of trivial rules.
       notes: lines for the user.
@@ -67,6 +74,7 @@ class Dataset(NamedTuple):
         (among the tokens kept), ``truncated_share`` (of the examples) and, beside train, ``seen_in_train`` (a count of
         texts); for test also ``seen_in_train_or_validation``, which a carve-off from train leaves as it was.
       texts: the texts of each split.
+      targets: the texts to be written of each split that has them.
       trained_length: as in ``Corpus``.
     """
 
@@ -81,6 +89,7 @@ class Dataset(NamedTuple):
     source: str
     statistics: dict[str, dict[str, float | int]]
     texts: dict[str, Sequence[str]]
+    targets: dict[str, Sequence[str]]
     trained_length: int | None
 
 
@@ -127,7 +136,8 @@ def load(
     notes = list(corpus.notes)
     cache = _Cache(cache_folder(cache_dir) / "tokens", notes)
     if tokenizer_state is None:
-        tokenizer_state = _trained(record, spec, corpus.splits["train"].texts, hashes["train"], cache)
+        train = corpus.splits["train"]
+        tokenizer_state = _trained(record, spec, [*train.texts, *(train.targets or ())], hashes["train"], cache)
     state_hash = _digest(_pack(record, tokenizer_state))
     splits: dict[str, Encoded] = {}
     statistics: dict[str, dict[str, float | int]] = {}
@@ -140,12 +150,17 @@ def load(
             cache.write(key, _to_bytes(arrays))
         flat, numbers, offsets, counts = arrays
         splits[name] = _encoded(flat, numbers, offsets, _labels(split), policy)
+        if split.targets is not None:
+            what = f"{corpus.resolved}: {name} target"
+            splits[name] = encode_targets(
+                splits[name], record, tokenizer_state, split.targets, max_length=max_length, what=what
+            )
         statistics[name] = _statistics(splits[name], name, *map(int, counts))
     return Dataset(
         splits=splits,
         tokenizer=record,
         tokenizer_state=tokenizer_state,
-        vocab_size=record.size(tokenizer_state),
+        vocab_size=record.size(tokenizer_state) + (corpus.splits["train"].targets is not None),
         classes=corpus.classes,
         baselines=corpus.baselines,
         notes=tuple(notes),
@@ -153,6 +168,7 @@ def load(
         source=corpus.resolved,
         statistics=statistics,
         texts={name: split.texts for name, split in corpus.splits.items()},
+        targets={name: split.targets for name, split in corpus.splits.items() if split.targets is not None},
         trained_length=corpus.trained_length,
     )
 
@@ -191,10 +207,13 @@ def encode_texts(
 
 
 def content_hash(split: Split) -> str:
-    """SHA-256 over the texts and labels of a split, the same on every platform."""
-    encoded = [text.encode("utf-8", "surrogatepass") for text in split.texts]
-    digest = hashlib.sha256(np.array([len(encoded), *map(len, encoded)], "<i8").tobytes())
-    digest.update(b"".join(encoded))
+    """SHA-256 over the texts, labels and targets of a split, the same on every platform."""
+    digest = hashlib.sha256()
+    for mark, texts in ((b"", split.texts), (b"targets", split.targets)):
+        if texts is not None:
+            encoded = [text.encode("utf-8", "surrogatepass") for text in texts]
+            digest.update(mark + np.array([len(encoded), *map(len, encoded)], "<i8").tobytes())
+            digest.update(b"".join(encoded))
     if split.labels is not None:
         digest.update(b"labels" + np.asarray(split.labels).astype("<i4").tobytes())
     return digest.hexdigest()
@@ -252,8 +271,9 @@ def _check_splits(corpus: Corpus) -> None:
     for name, split in corpus.splits.items():
         if len(split.texts) == 0:
             raise ValueError(f"{corpus.resolved}: the {name} split is empty")
-        if split.labels is not None and len(split.labels) != len(split.texts):
-            raise ValueError(f"{corpus.resolved}: the {name} split has {len(split.texts)} texts and {len(split.labels)} labels")
+        for what, given in (("labels", split.labels), ("targets", split.targets)):
+            if given is not None and len(given) != len(split.texts):
+                raise ValueError(f"{corpus.resolved}: the {name} split has {len(split.texts)} texts and {len(given)} {what}")
 
 
 def _encode_all(
@@ -295,6 +315,25 @@ def _encoded(flat: np.ndarray, segments: np.ndarray, offsets: np.ndarray, labels
         return Encoded(flat, offsets, labels)
     positions = restarted(segments, offsets) if policy.positions == "segment" else None
     return Encoded(flat, offsets, labels, segments, positions)
+
+
+def encode_targets(
+    encoded: Encoded, tokenizer: Tokenizer, state: Any, texts: Sequence[str], *, max_length: int, what: str = "target"
+) -> Encoded:
+    """Sources with what is to be written of them: the ids of each text and the one that ends it. None is truncated.
+
+    Raises:
+      ValueError: for a text that with its end has more than ``max_length`` tokens, naming its index.
+    """
+    end = tokenizer.size(state)
+    targets = [np.append(ids, end).astype(np.int32) for ids in tokenizer.encode(state, texts)]
+    for row, ids in enumerate(targets):
+        if len(ids) > max_length:
+            have = f"has {len(ids)} tokens with its end, max_length is {max_length}"
+            raise ValueError(f"{what} {row} (counted from 0) {have}: {texts[row][:40]!r}")
+    offsets = np.concatenate([[0], np.cumsum([len(ids) for ids in targets])]).astype(np.int64)
+    written = Encoded(np.concatenate(targets), offsets, np.full(len(texts), -1, np.int32))
+    return dataclasses.replace(encoded, targets=written)
 
 
 def _encode_split(record: Tokenizer, state: Any, corpus: Corpus, name: str, policy: _Policy) -> tuple[np.ndarray, ...]:

@@ -11,10 +11,14 @@ LENGTHS = "lengths"  # the split whose texts go on in length where those of trai
 
 
 class Split(NamedTuple):
-    """Texts and the index of each one's class; ``labels`` is None where a split has none."""
+    """Texts and the index of each one's class; ``labels`` is None where a split has none.
+
+    ``targets`` are the texts to be written of them, where that is what there is to learn.
+    """
 
     texts: Sequence[str]
     labels: np.ndarray | None
+    targets: Sequence[str] | None = None
 
 
 class Corpus(NamedTuple):
@@ -22,7 +26,7 @@ class Corpus(NamedTuple):
 
     Attributes:
       splits: "train", "validation" and, where there are such, "test" and ``LENGTHS``.
-      classes: the class names, in the order of the labels.
+      classes: the class names, in the order of the labels; none where there are targets.
       baselines: accuracy, 0 to 1, of trivial rules on the test split (on validation where there is no labelled test).
       notes: lines for the user, for example that validation was carved off train.
       resolved: the source's spec with every path absolute, so that it means the same from another folder.

@@ -239,7 +239,7 @@ def build(
 
     ``gate`` acts on what the mixer of each block reads, which with ``norm='pre'`` is the normed input; the residual
     connection passes by it. ``'residual'`` is ``(1 + w)⊙x`` and ``'mult'`` ``w⊙x``, which after a norm is what its own scale
-    does; ``'input'`` is ``x⊙σ(xW + b)``, b at ``gate_bias`` at the start.
+    does; ``'input'`` is ``x⊙σ(xW + b)`` and ``'residual_input'`` ``x + x⊙σ(xW + b)``, b at ``gate_bias`` at the start.
     Vaswani et al. 2017 (arXiv 1706.03762); pre-norm after Xiong et al. 2020 (arXiv 2002.04745).
     """
     if layers < 1:
@@ -248,8 +248,8 @@ def build(
         raise ValueError(f"mlp must be > 0, got {mlp}")
     if not math.isfinite(gate_bias):
         raise ValueError(f"gate_bias must be a finite number, got {gate_bias}")
-    if gate_bias != 2.0 and gate != "input":
-        raise ValueError(f"gate_bias is for gate='input', got gate={gate!r}")
+    if gate_bias != 2.0 and gate not in ("input", "residual_input"):
+        raise ValueError(f"gate_bias is for gate='input' and 'residual_input', got gate={gate!r}")
     if not 0 <= stochastic_depth < 1:
         raise ValueError(f"stochastic_depth must be in [0, 1), got {stochastic_depth}")
     if registers < 0:

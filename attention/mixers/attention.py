@@ -14,6 +14,7 @@ from attention.records import Call, Context, Dims, Mixer, Params
 __all__: list[str] = []
 
 OutputGate = Literal["none", "element", "head"]
+Projections = Literal["qkvo", "qkv", "none"]
 
 
 def build(
@@ -24,6 +25,7 @@ def build(
     gate: OutputGate = "none",
     talking_heads: bool = False,
     memory: int = 0,
+    projections: Projections = "qkvo",
 ) -> Mixer:
     """Attention with ``heads`` query heads and ``kv_heads`` key and value heads (None for as many).
 
@@ -39,15 +41,26 @@ def build(
 
     ``memory`` is a number m of learned keys and values ``[m K H]`` beside those of the text, which every query may attend to;
     blocks are not skipped then. Sukhbaatar et al. 2019 (arXiv 1907.01470), without their scaling of the start.
+
+    ``projections`` says which there are: ``'qkv'`` leaves out W_O, and heads stand side by side as they are; ``'none'`` leaves
+    out all, so that queries, keys and values are the states themselves, cut into heads. Both want heads D wide together.
     """
     kv = heads if kv_heads is None else kv_heads
     check_heads(heads, kv, head_dim=head_dim)
+    if projections == "none" and kv != heads:
+        raise ValueError(f"projections=none has as many key heads as query heads, got {kv} and {heads}")
     if memory < 0:
         raise ValueError(f"memory must be >= 0, got {memory}")
 
     def init(rng: jax.Array, dims: Dims) -> Params:
+        if projections != "qkvo" and heads * dims.head_dim != dims.model_dim:
+            raise ValueError(
+                f"projections={projections} wants heads as wide as the model together, got {heads} of {dims.head_dim} for "
+                f"{dims.model_dim}"
+            )
         names = [name for name in ("query", "key") if name in dims.reads]
-        params = init_heads(rng, dims, (*names, "value", "output"), bias)
+        names = {"qkvo": [*names, "value", "output"], "qkv": [*names, "value"], "none": []}[projections]
+        params = init_heads(rng, dims, tuple(names), bias)
         if gate != "none":
             into = jax.nn.initializers.lecun_normal(in_axis=0, out_axis=(1, 2))
             shape = (dims.model_dim, heads, dims.head_dim if gate == "element" else 1)
@@ -58,15 +71,25 @@ def build(
             params["memory"] = _memory.init_memory(jax.random.fold_in(rng, 1), dims, memory)
         return params
 
+    def cut(x: jax.Array) -> jax.Array:
+        return x.reshape(*x.shape[:-1], heads, -1)
+
+    def remember(params: Params, x: jax.Array) -> tuple[jax.Array, jax.Array]:
+        """Keys and values. Where the score reads no keys there is no projection, and zeros of their shape stand for them."""
+        value = cut(x) if projections == "none" else project(params["value"], x)
+        if "key" in params:
+            return project(params["key"], x), value
+        return cut(x) if projections == "none" else jnp.zeros_like(value), value
+
+    def queries(params: Params, x: jax.Array, width: int) -> jax.Array:
+        if "query" in params:
+            return project(params["query"], x)
+        return cut(x) if projections == "none" else jnp.zeros((*x.shape[:-1], heads, width), x.dtype)
+
     def apply(params: Params, x: jax.Array, context: Context, call: Call) -> jax.Array:
         source = x if context.memory is None else context.memory
-        value = project(params["value"], source)
-        # Where the score reads no queries or no keys, there is no projection, and zeros of their shape stand for them.
-        if "query" in params:
-            query = project(params["query"], x)
-        else:
-            query = jnp.zeros((*x.shape[:-1], heads, value.shape[-1]), x.dtype)
-        key = project(params["key"], source) if "key" in params else jnp.zeros_like(value)
+        key, value = remember(params, source) if context.remembered is None else context.remembered
+        query = queries(params, x, value.shape[-1])
         if talking_heads:
             context = _talking.with_talking(context, params["talking"])
         if memory:
@@ -74,11 +97,12 @@ def build(
         output = attended(query, key, value, x, context, call)
         if gate != "none":
             output = output_gate(output, x, params["gate"]["kernel"])
-        return merge(params["output"], output)
+        return merge(params["output"], output) if projections == "qkvo" else output.reshape(x.shape)
 
     def refuses(parts):
         if talking_heads and parts.normalizer.maps > 1:
             return "normalizer", "talking_heads mixes heads, and this normalizer joins them"
         return _memory.refused(parts) if memory else None
 
-    return Mixer(apply=apply, init=init, num_heads=heads, kv_heads=kv, head_dim=head_dim, refuses=refuses)
+    facts = {"num_heads": heads, "kv_heads": kv, "head_dim": head_dim}
+    return Mixer(apply=apply, init=init, **facts, refuses=refuses, remember=remember)

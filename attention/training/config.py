@@ -52,9 +52,10 @@ class DataConfig:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class ModelConfig:
-    """The classifier: the arguments of ``attention.model.classifier``, and pretrained vectors."""
+    """The model: the arguments of ``attention.model.classifier`` and ``attention.seq2seq.seq2seq``, and pretrained vectors."""
 
     encoder: str = _field("transformer", "spec of the stack of layers", kind="encoder")
+    decoder: str = _field("transformer", "spec of what writes a text from the encoder's states", kind="decoder")
     mixer: str = _field("attention", "spec of what moves information between positions", kind="mixer")
     encoding: str = _field("sinusoidal", "spec of how positions enter", kind="encoding")
     score: str = _field("scaled_dot", "spec of how a query and a key are compared", kind="score")
@@ -68,6 +69,8 @@ class ModelConfig:
     embedding_init: float = _field(1.0, "standard deviation of the embeddings at the start", within="(0, inf)")
     frozen_embeddings: bool = _field(False, "whether token embeddings stay as they are initialised")
     head_gate: str = _field("none", "gate on the pooled vector before the linear layer", choices=GATES)
+    head_softmax: bool = _field(False, "whether a softmax over the channels of the pooled vector follows")
+    head_hidden: int = _field(0, "units of a relu layer before the linear one; 0 for none", within="[0, inf)")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -104,10 +107,18 @@ class CohortConfig:
     axis: str = _field("auto", "vmap, map (one after another), or auto by device", choices=("auto", "map", "vmap"))
 
 
+# Fields that have a meaning in one task only; in the other they stay at their defaults.
+_OF_TASK: dict[str, tuple[str, ...]] = {
+    "classification": ("model.pooling", "model.head_gate", "model.head_softmax", "model.head_hidden", "training.class_weights"),
+    "seq2seq": ("model.decoder",),
+}
+
+
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Config:
     """A run. ``seeds`` has one seed per member of the cohort."""
 
+    task: str = _field("classification", "what is learned: the class of a text, or another text", choices=tuple(_OF_TASK))
     data: DataConfig = dataclasses.field(default_factory=DataConfig)
     model: ModelConfig = dataclasses.field(default_factory=ModelConfig)
     training: TrainingConfig = dataclasses.field(default_factory=TrainingConfig)
@@ -141,9 +152,11 @@ def from_dict(values: Mapping[str, Any]) -> Config:
         "training": TrainingConfig,
         "cohort": CohortConfig,
     }
-    _known(values, (*sections, "seeds"), "config")
+    _known(values, ("task", *sections, "seeds"), "config")
+    task = _checked(Config.__dataclass_fields__["task"], str, values.get("task", "classification"), "config.task")
     made = {name: _section(section, values.get(name, {}), f"config.{name}") for name, section in sections.items()}
-    config = Config(**made, seeds=_seeds(values.get("seeds", (0,))))
+    config = Config(task=task, **made, seeds=_seeds(values.get("seeds", (0,))))
+    _check_task(config)
     _check_training(config.training)
     if config.data.positions == "segment" and config.data.segments == "none":
         raise ValueError("config.data.positions=segment wants config.data.segments=sentences or lines, got none")
@@ -241,6 +254,17 @@ def _seeds(value: Any) -> tuple[int, ...]:
     if len(set(seeds)) < len(seeds):
         raise ValueError(f"config.seeds wants each seed once, got {tuple(seeds)}")
     return tuple(seeds)
+
+
+def _check_task(config: Config) -> None:
+    """Raises ValueError for a field that the task gives no meaning to."""
+    default = Config()
+    for task, fields in _OF_TASK.items():
+        for section, _, name in (field.partition(".") for field in fields):
+            given, usual = (getattr(getattr(each, section), name) for each in (config, default))
+            if task != config.task and given != usual:
+                have = f"got {given!r} with config.task={config.task}; leave it at {usual!r}"
+                raise ValueError(f"config.{section}.{name} is for config.task={task}, {have}")
 
 
 def _check_training(training: TrainingConfig) -> None:

@@ -11,14 +11,14 @@ import jax.numpy as jnp
 import numpy as np
 
 from attention.data import batches, dataset
-from attention.training import checkpoints, telemetry
+from attention.training import checkpoints
 from attention.training.config import Config, member_values
-from attention.training.evaluate import BEST, run_logits
-from attention.training.metrics import evaluate_logits
+from attention.training.evaluate import BEST
 from attention.training.progress import Progress
 from attention.training.run import DataRecord, RunDirectory
 from attention.training.state import Axis, Cohort, Members, evaluated, keep_best, new_cohort
 from attention.training.step import Program
+from attention.training.tasks import TASKS, Task
 
 
 @dataclasses.dataclass
@@ -51,6 +51,11 @@ class Setting(NamedTuple):
     program: Program
     axis: Axis
     run: RunDirectory
+
+    @property
+    def task(self) -> Task:
+        """What is learned."""
+        return TASKS[self.config.task]
 
     @property
     def record(self) -> DataRecord:
@@ -155,15 +160,15 @@ def validate(setting: Setting, course: Course, progress: Progress) -> None:
     The line of metrics says of each member the scores and, where the model has attention, what its weights look like
     (``telemetry``); None for a member that had stopped before.
     """
-    config, encoded = setting.config, setting.data.splits["validation"]
+    config, task, encoded = setting.config, setting.task, setting.data.splits["validation"]
     weights, patience = evaluated(course.members), config.training.patience
-    logits = run_logits(setting.model, weights, encoded, config, setting.record)
-    measured = telemetry.measure(setting.model, weights, encoded, axis=config.cohort.axis, seed=config.data.seed)
+    outputs = task.outputs(setting.model, weights, encoded, config, setting.record)
+    measured = task.telemetry(setting.model, weights, encoded, axis=config.cohort.axis, seed=config.data.seed)
     better, scores = [], []
-    for record, member in zip(course.records, logits):
-        score = evaluate_logits(member, encoded.labels) if record.stopped is None else None
+    for record, member in zip(course.records, outputs):
+        score = task.score(member, encoded) if record.stopped is None else None
         scores.append(score)
-        better.append(score is not None and (record.best is None or _quality(score) > _quality(record.best)))
+        better.append(score is not None and (record.best is None or _quality(score, task) > _quality(record.best, task)))
         if better[-1]:
             record.best_step, record.best, record.worse = course.step, score, 0
         elif score is not None:
@@ -174,23 +179,22 @@ def validate(setting: Setting, course: Course, progress: Progress) -> None:
     cohort = Cohort(course.members, course.best)
     course.members, course.best = _keep_best(cohort, jnp.asarray(better), jnp.asarray(course.active))
     course.improved |= any(better)
-    names = ("accuracy", "macro_f1", "nll", "ece")
-    columns: dict[str, Any] = {name: [None if score is None else score[name] for score in scores] for name in names}
+    columns: dict[str, Any] = {name: [None if score is None else score[name] for score in scores] for name in task.metrics}
     attention = {
         name: [None if score is None else member for score, member in zip(scores, members)]
         for name, members in measured.items()
     }
     line = {"split": "validation", "step": course.step, **columns}
     setting.run.append_metrics({**line, "attention": attention} if attention else line)
-    progress.validated(course.step, columns["accuracy"])
+    progress.validated(course.step, columns[task.metrics[0]])
 
 
 _keep_best = jax.jit(keep_best, donate_argnums=0)
 
 
-def _quality(score: dict[str, float]) -> tuple[float, float]:
-    """Validations compare by accuracy, and equal ones by likelihood."""
-    return score["accuracy"], -score["nll"] if math.isfinite(score["nll"]) else -math.inf
+def _quality(score: dict[str, float], task: Task) -> tuple[float, float]:
+    """Validations compare by the task's first metric, and equal ones by likelihood."""
+    return score[task.metrics[0]], -score["nll"] if math.isfinite(score["nll"]) else -math.inf
 
 
 def save(setting: Setting, course: Course) -> None:

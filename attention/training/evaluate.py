@@ -7,6 +7,7 @@ members.
 
 import dataclasses
 import functools
+import inspect
 import sys
 from collections.abc import Sequence
 from typing import Any, NamedTuple
@@ -21,6 +22,7 @@ from attention.data.batches import evaluation_batches, inputs
 from attention.data.dataset import Encoded
 from attention.data.records import LENGTHS, Tokenizer
 from attention.model import classifier, longest_text
+from attention.seq2seq import seq2seq
 from attention.training import by_length, checkpoints, config, metrics
 from attention.training.run import DataRecord, RunDirectory
 from attention.training.state import Axis, over_members, resolve_axis
@@ -79,22 +81,23 @@ def predict_logits(
 
 
 def run_logits(model: Any, params: Any, encoded: Encoded, settings: config.Config, record: DataRecord) -> np.ndarray:
-    """``predict_logits`` as a run evaluates: batches, lengths, axis and seed of its config and data.
+    """``predict_logits`` as a run evaluates: batches, lengths, axis and seed of its config and data."""
+    options = {"axis": settings.cohort.axis, "seed": settings.data.seed}
+    return predict_logits(model, params, encoded, **batching(model, encoded, settings, record), **options)
+
+
+def batching(model: Any, encoded: Encoded, settings: config.Config, record: DataRecord) -> dict[str, Any]:
+    """The batch size and the padded lengths of an evaluation.
 
     Texts longer than those of training are padded to at most ``LONGER`` more lengths, evenly spaced.
     """
-    trained, longest = record.bucket_lengths[-1], int(encoded.lengths.max())
+    trained, longest = record.bucket_lengths[-1], int(encoded.extents.max())
     limit = longest_text(model) or sys.maxsize
     spaced = (trained - (trained - longest) * k // LONGER for k in range(1, LONGER + 1) if longest > trained)
-    return predict_logits(
-        model,
-        params,
-        encoded,
-        batch_size=settings.training.batch_size // settings.training.accumulation,
-        bucket_lengths=(*record.bucket_lengths, *(min(-(-length // 8) * 8, limit) for length in spaced)),
-        axis=settings.cohort.axis,
-        seed=settings.data.seed,
-    )
+    return {
+        "batch_size": settings.training.batch_size // settings.training.accumulation,
+        "bucket_lengths": (*record.bucket_lengths, *(min(-(-length // 8) * 8, limit) for length in spaced)),
+    }
 
 
 def run_by_length(
@@ -120,12 +123,17 @@ def run_by_length(
 
 
 def build_model(settings: config.Config, *, vocab_size: int, num_classes: int) -> Any:
-    """The classifier of a config."""
+    """The model of a config; one that writes has no classes."""
     arguments = dataclasses.asdict(settings.model)
     del arguments["vectors"]  # where the embeddings start; no part of the model
     # Batches are padded to multiples of 8, so positions may run up to the next one.
-    max_length = -(-settings.data.max_length // 8) * 8
-    model = classifier(**arguments, vocab_size=vocab_size, num_classes=num_classes, max_length=max_length)
+    arguments |= {"vocab_size": vocab_size, "max_length": -(-settings.data.max_length // 8) * 8}
+    if settings.task == "seq2seq":
+        names = inspect.signature(seq2seq).parameters
+        model = seq2seq(**{name: value for name, value in arguments.items() if name in names})
+    else:
+        del arguments["decoder"]
+        model = classifier(**arguments, num_classes=num_classes)
     if model.encoder.needs_segments and settings.data.segments == "none":
         raise ValueError(
             f"config.model.encoder={settings.model.encoder} wants config.data.segments=sentences or lines, got none"
@@ -336,7 +344,5 @@ def load(run: str | RunDirectory) -> Trained:
 
 def abstract_params(model: Any, members: int) -> Any:
     """The shapes and dtypes of a model's parameters with a leading axis of members; computes nothing."""
-    tokens = jax.ShapeDtypeStruct((1, 8), np.int32)
-    valid = jax.ShapeDtypeStruct((1, 8), np.bool_)
-    one = jax.eval_shape(model.init, jax.random.key(0), tokens, valid)["params"]
+    one = jax.eval_shape(lambda rng: model.init(rng, **model.example()), jax.random.key(0))["params"]
     return jax.tree.map(lambda leaf: jax.ShapeDtypeStruct((members, *leaf.shape), leaf.dtype), one)

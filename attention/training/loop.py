@@ -14,9 +14,8 @@ from attention.training import by_length, finetune, prepare, result
 from attention.training import course as courses
 from attention.training.config import Config, member_values, to_dict
 from attention.training.course import Batches, Course, Setting
-from attention.training.evaluate import build_model, run_by_length, run_logits
+from attention.training.evaluate import build_model, run_by_length
 from attention.training.instruments import Clock, Trace, signals
-from attention.training.metrics import evaluate_logits
 from attention.training.progress import Progress
 from attention.training.run import config_hash, open_run, read_json, write_json_atomic
 from attention.training.state import resolve_axis, take_sums
@@ -171,13 +170,13 @@ def _finish(setting: Setting, course: Course) -> dict[str, Any]:
     """Evaluates the best weights of each member on test, and by length, and writes the result."""
     data, config = setting.data, setting.config
     test = data.splits.get("test")
-    labelled = test is not None and bool((test.labels >= 0).all())
+    task = setting.task
+    labelled = test is not None and task.known(test)
     tested: list[dict[str, float] | None] = [None] * len(course.records)
     if test is not None and labelled:
-        logits = run_logits(setting.model, course.best, test, config, setting.record)
+        outputs = task.outputs(setting.model, course.best, test, config, setting.record)
         tested = [
-            evaluate_logits(member, test.labels) if record.best is not None else None
-            for record, member in zip(course.records, logits)
+            task.score(member, test) if record.best is not None else None for record, member in zip(course.records, outputs)
         ]
     members = [
         {
@@ -198,10 +197,11 @@ def _finish(setting: Setting, course: Course) -> dict[str, Any]:
     split = "test" if labelled else "validation"
     finished = {
         "config_hash": config_hash(to_dict(config)),
+        "task": config.task,
         "baselines": data.baselines,
         "members": members,
         "summary_split": split,
-        "summary": result.summary([member[split] for member in members]),
+        "summary": result.summary([member[split] for member in members], task.metrics),
         "by_length": lengths,
         "parameters": sum(leaf.size for leaf in jax.tree.leaves(course.best)) // len(members),
         "steps": course.step,

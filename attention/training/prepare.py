@@ -35,14 +35,23 @@ def load_data(config: Config, run: RunDirectory | None, origin: Any) -> dataset.
     for name in ("train", "validation"):
         if name not in data.splits:
             raise ValueError(f"{data.source} has no {name} split")
-        if (data.splits[name].labels < 0).any():
-            raise ValueError(f"{data.source}: the {name} split wants a label for every text")
+        check_task(data.splits[name], config.task, f"{data.source}: the {name} split")
     return data
+
+
+def check_task(encoded: dataset.Encoded, task: str, what: str) -> None:
+    """Raises ValueError where a split has not what the task is to learn."""
+    if task == "classification" and encoded.targets is not None:
+        raise ValueError(f"{what} has texts to write and no classes; config.task=seq2seq learns to write them")
+    if task == "seq2seq" and encoded.targets is None:
+        raise ValueError(f"{what} has classes and no texts to write; config.task=classification tells them apart")
+    if task == "classification" and (encoded.labels < 0).any():
+        raise ValueError(f"{what} wants a label for every text")
 
 
 def train_plan(config: Config, data: dataset.Dataset) -> batches.Plan:
     """The batches of training."""
-    lengths, section = data.splits["train"].lengths, config.data
+    lengths, section = data.splits["train"].extents, config.data
     return batches.Plan(lengths, batch_size=config.training.batch_size, buckets=section.buckets, seed=section.seed)
 
 
@@ -104,7 +113,9 @@ def report_data(data: dataset.Dataset, plan: batches.Plan) -> None:
             f"{100 * facts['truncated_share']:.2f} % truncated{seen}"
         )
     lengths = ", ".join(map(str, plan.bucket_lengths))
-    print(f"{len(data.classes)} classes, {data.vocab_size} tokens; padded to {lengths}: ", end="")
+    written = data.splits["train"].targets
+    what = f"{len(data.classes)} classes" if written is None else f"targets of {written.lengths.mean():.1f} tokens on average"
+    print(f"{what}, {data.vocab_size} tokens; padded to {lengths}: ", end="")
     print(f"{100 * plan.padding_share:.1f} % padding")
     for name, value in data.baselines.items():
         print(f"baseline {name}: {100 * value:.2f}")

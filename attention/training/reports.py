@@ -1,7 +1,5 @@
 """What ``eval.py`` prints and writes of a run."""
 
-import csv
-import json
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,9 +8,10 @@ import numpy as np
 
 from attention import variants
 from attention.data.sources import _tables
-from attention.training import by_length, evaluate
+from attention.training import by_length, evaluate, transcripts
 from attention.training.evaluate import Evaluation, Examples, Predictions, Trained
 from attention.training.run import write_text_atomic
+from attention.training.tables import escaped, table
 
 # The metrics of the table, each with the factor and the sign of its unit.
 COLUMNS = {"accuracy": (100, " %"), "macro_f1": (100, " %"), "nll": (1, ""), "ece": (100, " %")}
@@ -25,6 +24,8 @@ def report(
     data: str | None = None,
     texts: Sequence[str] = (),
     out: str | None = None,
+    beam: int = 1,
+    length_penalty: float = 0.0,
 ) -> str:
     """Evaluates a run, or asks it about texts.
 
@@ -35,6 +36,8 @@ def report(
         file (also .gz) with the text column of the run's source and, where the labels are known, its label column.
       texts: predicted one by one, in place of scores.
       out: a TSV file to write the predictions of every example to.
+      beam: of a run that writes: how many beginnings of a text are pursued, 1 for greedy.
+      length_penalty: of a beam, at least 0; 0 for none.
 
     Returns:
       What to print.
@@ -51,9 +54,15 @@ def report(
     if file is not None and split is not None:
         raise ValueError(f"--split={split} names a split of a source; {file} is one file")
     target = _writable(out)
+    search = transcripts.Search(beam, length_penalty)
     trained = evaluate.load(workdir)
     sections = [*trained.notes, _headline(trained)]
     split, lengths = split or "test", None
+    if trained.settings.task == "seq2seq":
+        given = {"split": split, "data": data, "file": file, "texts": texts, "target": target, "search": search}
+        return "\n\n".join([*sections, *transcripts.report(trained, **given)])
+    if search != transcripts.Search():
+        raise ValueError(f"--beam and --length_penalty are for runs that write; {workdir} tells classes apart")
     if texts:
         examples = trained.encode(texts)
     elif file is not None:
@@ -83,22 +92,10 @@ def read_file(trained: Trained, path: Path) -> Examples:
     """The texts of a file, and their labels where it has the label column; the columns are named as in training."""
     options = dict(variants.parse(trained.data.source).options)
     text, label = options.get("text", "text"), options.get("label", "label")
-    labelled = label in _columns(path)
+    labelled = label in _tables.columns(path)
     # Without a label column the text stands in for it, so that one reader checks both kinds of file.
-    table = _tables.read(path, text=text, label=label if labelled else text)
-    return trained.encode(table.texts, table.labels if labelled else None)
-
-
-def _columns(path: Path) -> list[str]:
-    kind = _tables.kind(path)
-    first = _tables.read_text(path).split("\n", 1)[0].rstrip("\r")
-    if kind != ".jsonl":
-        return first.split("\t") if kind == ".tsv" else next(csv.reader([first]), [])
-    try:
-        row = json.loads(first)
-    except ValueError as error:
-        raise ValueError(f"{path}, line 1: not JSON: {error}") from None
-    return list(row) if isinstance(row, dict) else []
+    found = _tables.read(path, text=text, label=label if labelled else text)
+    return trained.encode(found.texts, found.labels if labelled else None)
 
 
 def _writable(out: str | None) -> Path | None:
@@ -116,7 +113,8 @@ def _writable(out: str | None) -> Path | None:
 def _headline(trained: Trained) -> str:
     members = len(trained.settings.seeds)
     which = f"{members} members" if members > 1 else "1 member"
-    return f"{trained.run.path}: {which}, {len(trained.data.classes)} classes, data {trained.data.source}"
+    what = f"{len(trained.data.classes)} classes" if trained.data.classes else "writes texts"
+    return f"{trained.run.path}: {which}, {what}, data {trained.data.source}"
 
 
 def format_evaluation(trained: Trained, evaluation: Evaluation) -> str:
@@ -124,7 +122,7 @@ def format_evaluation(trained: Trained, evaluation: Evaluation) -> str:
     rows = [[f"seed {member['seed']}", *(_number(member[name], name) for name in COLUMNS)] for member in evaluation.members]
     if len(evaluation.members) > 1:
         rows.append(["mean", *(_interval(evaluation.summary[name], name) for name in COLUMNS)])
-    scores = _table([["", *COLUMNS], *rows])
+    scores = table([["", *COLUMNS], *rows])
     count = len(evaluation.examples.texts)
     baselines = "".join(f"\nbaseline {name}: {100 * value:.2f} %" for name, value in trained.data.baselines.items())
     interval = "\nmean ± half width of its 95 % Student-t interval" if len(rows) > len(evaluation.members) else ""
@@ -140,8 +138,8 @@ def format_evaluation(trained: Trained, evaluation: Evaluation) -> str:
     return "\n\n".join(
         [
             f"{evaluation.split}, {count} examples\n{scores}{interval}{baselines}",
-            f"confusion{over}\n{_table(matrix)}",
-            f"accuracy by length\n{_table(lengths)}",
+            f"confusion{over}\n{table(matrix)}",
+            f"accuracy by length\n{table(lengths)}",
         ]
     )
 
@@ -166,18 +164,12 @@ def write_predictions(path: Path, examples: Examples, predictions: Predictions) 
     labels = examples.encoded.labels
     known = bool((labels >= 0).any())
     header = ["text", "predicted", *(f"p({name})" for name in predictions.classes), *(["label"] if known else [])]
-    lines = ["\t".join(map(_escape, header))]
+    lines = ["\t".join(map(escaped, header))]
     for text, predicted, row, label in zip(examples.texts, predictions.labels, predictions.probabilities, labels):
         name = predictions.classes[label] if label >= 0 else ""
         fields = [text, predicted, *(f"{value:.9g}" for value in row), *([name] if known else [])]
-        lines.append("\t".join(map(_escape, fields)))
+        lines.append("\t".join(map(escaped, fields)))
     write_text_atomic(path, "\n".join(lines) + "\n")
-
-
-def _escape(text: str) -> str:
-    for sign, written in (("\\", "\\\\"), ("\t", "\\t"), ("\n", "\\n"), ("\r", "\\r")):
-        text = text.replace(sign, written)
-    return text
 
 
 def _number(value: float, name: str) -> str:
@@ -190,12 +182,3 @@ def _interval(summary: dict[str, float | None], name: str) -> str:
     assert mean is not None
     assert half is not None
     return f"{_number(mean, name).removesuffix(' %')} ± {_number(half, name)}"
-
-
-def _table(rows: Sequence[Sequence[str]]) -> str:
-    """Columns side by side, the first to the left and the others to the right."""
-    widths = [max(map(len, column)) for column in zip(*rows)]
-    lines = (
-        "  ".join([row[0].ljust(widths[0]), *(cell.rjust(width) for cell, width in zip(row[1:], widths[1:]))]) for row in rows
-    )
-    return "\n".join(line.rstrip() for line in lines)

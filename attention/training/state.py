@@ -125,7 +125,7 @@ def new_cohort(
     """The state of a cohort before its first update. Pure: to be jitted, or asked for its shapes.
 
     Args:
-      model: the classifier.
+      model: the model.
       direction: of the optimizer.
       count: M, as ``over_members`` wants it.
       seeds: uint32 ``[M]``.
@@ -135,8 +135,7 @@ def new_cohort(
     """
 
     def one(seed: jax.Array, start: Any) -> Members:
-        tokens, segments = jnp.ones((1, 8), jnp.int32), jnp.zeros((1, 8), jnp.int32)
-        params = model.init(member_key(seed, "init"), tokens, tokens > 0, segments=segments)["params"]
+        params = model.init(member_key(seed, "init"), **model.example())["params"]
         if vectors is not None:
             table = params["embedding"]["table"]
             params["embedding"]["table"] = jnp.where(vectors[1][:, None], vectors[0], table)

@@ -17,7 +17,7 @@ import jax.numpy as jnp
 import optax
 
 from attention.data.batches import inputs
-from attention.data.records import UNKNOWN
+from attention.data.records import PADDING, UNKNOWN
 from attention.training import optimizers
 from attention.training.config import Config
 from attention.training.state import Axis, Members, member_key, over_members
@@ -30,7 +30,7 @@ class Program(NamedTuple):
     """What is fixed at compilation: parts, and which features there are. Their values are traced.
 
     Attributes:
-      model: the classifier.
+      model: the model.
       direction: of the optimizer.
       factor: of the learning rate, by update.
       class_weights: one per class, or None.
@@ -147,7 +147,9 @@ _SUMMED = ("loss", "weight", "correct", "examples", "penalty")
 
 
 def example_weights(program: Program, batch: Batch) -> jax.Array:
-    """``w_i c_i`` of each example: 0 for filler."""
+    """``w_i c_i`` of each example: 0 for filler. With targets, every token of them counts."""
+    if "targets" in batch:
+        return batch["weight"] * jnp.sum(batch["targets"] != PADDING, axis=-1)
     if program.class_weights is None:
         return batch["weight"]
     return batch["weight"] * jnp.asarray(program.class_weights, jnp.float32)[batch["labels"].clip(0)]
@@ -169,18 +171,34 @@ def objective(
         given["tokens"] = jnp.where(dropped, UNKNOWN, batch["tokens"])
     rate = values["dropout"] if program.dropout else None
     logits, extra = program.model.apply({"params": params}, **given, rng=model_key, train=True, dropout=rate)
-    labels = batch["labels"].clip(0)  # filler has -1, and weight 0
-    losses = smoothed_cross_entropy(logits, labels, values["label_smoothing"])
+    losses, right = scored(logits, batch, values["label_smoothing"])
     weight = batch["weight"]
     loss, part = jnp.sum(weight * losses), jnp.sum(weight)
     penalty = jnp.sum(weight * extra["loss"]) / total
-    correct = jnp.sum(batch["real"] * (jnp.argmax(logits, -1) == labels))
+    correct = jnp.sum(batch["real"] * right)
     sums = {"loss": loss, "weight": part, "correct": correct, "examples": jnp.sum(batch["real"]), "penalty": penalty}
     return loss / total + penalty, sums
 
 
+def scored(logits: jax.Array, batch: Batch, smoothing: Any) -> tuple[jax.Array, jax.Array]:
+    """The loss of each example, and whether it is right: its class, or every token of its target given those before it.
+
+    Args:
+      logits: ``[B C]``, or ``[B U V]`` where the batch has ``targets`` ``[B U]``; their loss is the mean over their tokens.
+      batch: with ``labels`` or ``targets``.
+      smoothing: of the labels.
+    """
+    if "targets" not in batch:
+        labels = batch["labels"].clip(0)  # filler has -1, and weight 0
+        return smoothed_cross_entropy(logits, labels, smoothing), jnp.argmax(logits, -1) == labels
+    targets, written = batch["targets"], batch["targets"] != PADDING
+    losses = jnp.where(written, smoothed_cross_entropy(logits, targets, smoothing), 0.0)
+    right = jnp.all((jnp.argmax(logits, -1) == targets) | ~written, axis=-1)
+    return jnp.sum(losses, axis=-1) / jnp.maximum(jnp.sum(written, axis=-1), 1), right
+
+
 def smoothed_cross_entropy(logits: jax.Array, labels: jax.Array, smoothing: Any) -> jax.Array:
-    """``-sum_k ((1 - s) [k = y] + s / C) log p_k`` of each example, ``[B C]`` and ``[B]`` to ``[B]``."""
+    """``-sum_k ((1 - s) [k = y] + s / C) log p_k`` of each label, ``[... C]`` and ``[...]`` to ``[...]``."""
     log_p = jax.nn.log_softmax(logits.astype(jnp.float32))
-    chosen = jnp.take_along_axis(log_p, labels[:, None], axis=-1)[:, 0]
+    chosen = jnp.take_along_axis(log_p, labels[..., None], axis=-1)[..., 0]
     return -((1.0 - smoothing) * chosen + smoothing * jnp.mean(log_p, axis=-1))

@@ -48,7 +48,7 @@ def measure(model: Any, params: Any, encoded: Encoded, *, axis: str, seed: int) 
     """
     if "mixer" not in model.encoder.uses:
         return {}
-    batch = sample(encoded, heads=model.dims.num_heads, extra_tokens=model.pooling.extra_tokens)
+    batch = sample(encoded, heads=model.dims.num_heads, extra_tokens=model.extra_tokens)
     count = jnp.int32(len(jax.tree.leaves(params)[0]))  # an argument of the program, see over_members
     model = model.clone(kernel="dense")  # the one that returns weights
     found = _member_statistics(model, resolve_axis(axis), count, params, inputs(batch), jax.random.key(seed))
@@ -106,7 +106,7 @@ def allowed_pairs(model: Any, valid: jax.Array, **given: Any) -> jax.Array:
     ``given`` are positions and segments, where the model is given them.
     """
     call = call_of(model, valid, **given)
-    call = model.encoder.inner(call, valid.shape[-1] + model.pooling.extra_tokens)
+    call = model.encoder.inner(call, valid.shape[-1] + model.extra_tokens)
     valid = call.q_valid
     assert valid is not None  # a text's validity is given
     length = valid.shape[-1]

@@ -13,7 +13,7 @@ from attention.data.records import LENGTHS, Corpus, Split
 from attention.variants import nearest
 
 # The streams a seed is split into; a new use takes a new number, so that no two ever share their draws.
-CARVE_STREAM, LISTOPS_STREAM, LENGTHS_STREAM = 1, 2, 3
+CARVE_STREAM, LISTOPS_STREAM, LENGTHS_STREAM, TRANSDUCTION_STREAM = 1, 2, 3, 4
 
 
 def expand(path: str) -> Path:
@@ -76,8 +76,8 @@ def make_split(texts: Sequence[str], labels: Sequence[int] | np.ndarray | None) 
 
 
 def _rows(split: Split, chosen: np.ndarray) -> Split:
-    texts = [str(split.texts[number]) for number in chosen]
-    return Split(texts, None if split.labels is None else split.labels[chosen])
+    take = lambda texts: None if texts is None else [str(texts[number]) for number in chosen]
+    return Split(take(split.texts) or [], None if split.labels is None else split.labels[chosen], take(split.targets))
 
 
 def class_names(labels: Iterable[str]) -> tuple[str, ...]:
@@ -103,7 +103,8 @@ def indices(labels: Sequence[str], classes: tuple[str, ...], place: Callable[[in
 
 def scored(splits: dict[str, Split]) -> Split:
     """The split that baselines are measured on: test, or validation where there is no labelled test."""
-    return splits["test"] if "test" in splits and splits["test"].labels is not None else splits["validation"]
+    known = "test" in splits and (splits["test"].labels is not None or splits["test"].targets is not None)
+    return splits["test"] if known else splits["validation"]
 
 
 def most_frequent(train: Split) -> int:
@@ -146,18 +147,29 @@ def corpus(
     if len(np.unique(train.labels)) < 2:
         only = classes[int(train.labels[0])]
         raise ValueError(f"the train split has one class only, {only!r}; there is nothing to tell apart")
-    rest = {name: split for name, split in splits.items() if name != "train"}
+    ordered, carved = _with_validation(splits, train.labels, "of each class, ", seed, validation_share)
+    return Corpus(ordered, classes, {"majority": majority(ordered)}, (*carved, *notes), resolved)
+
+
+def pairs(splits: dict[str, Split], *, seed: int, validation_share: float, resolved: str) -> Corpus:
+    """A corpus of texts and targets, validation carved off train where it is missing."""
+    ordered, notes = _with_validation(splits, np.zeros(len(splits["train"].texts), np.int64), "", seed, validation_share)
+    same = np.mean([text == target for text, target in zip(scored(ordered).texts, scored(ordered).targets or ())])
+    return Corpus(ordered, (), {"the_source_itself": float(same)}, notes, resolved)
+
+
+def _with_validation(
+    splits: dict[str, Split], labels: np.ndarray, of: str, seed: int, share: float | None
+) -> tuple[dict[str, Split], tuple[str, ...]]:
+    """The splits in order, validation carved off train where it is missing, and a note of it."""
+    train, rest, notes = splits["train"], {name: split for name, split in splits.items() if name != "train"}, ()
     if "validation" not in rest:
-        if validation_share is None:
+        if share is None:
             raise ValueError("there is no validation split")
-        kept, carved = carve(train.labels, validation_share, seed)
-        rest = {"validation": _rows(train, carved), **rest}
+        kept, carved = carve(labels, share, seed)
         notes = (
             f"there is no validation split: {len(carved)} of {len(train.texts)} training examples"
-            f" ({100 * validation_share:.3g} % of each class, seed {seed}) were carved off train",
-            *notes,
+            f" ({100 * share:.3g} % {of}seed {seed}) were carved off train",
         )
-        train = _rows(train, kept)
-    others = {name: rest[name] for name in ("validation", "test", LENGTHS) if name in rest}
-    ordered = {"train": train, **others}
-    return Corpus(ordered, classes, {"majority": majority(ordered)}, notes, resolved)
+        train, rest = _rows(train, kept), {"validation": _rows(train, carved), **rest}
+    return {"train": train, **{name: rest[name] for name in ("validation", "test", LENGTHS) if name in rest}}, notes

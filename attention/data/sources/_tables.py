@@ -77,7 +77,20 @@ def read_text(path: Path) -> str:
         raise ValueError(f"{path}, line {line}: byte 0x{data[error.start]:02x} is not UTF-8") from None
 
 
-def _columns(header: list[str], path: Path, *wanted: str) -> list[int]:
+def columns(path: Path) -> list[str]:
+    """The names of the columns or fields that the first line of a file has."""
+    suffix = kind(path)
+    first = read_text(path).split("\n", 1)[0].rstrip("\r")
+    if suffix != ".jsonl":
+        return first.split("\t") if suffix == ".tsv" else next(csv.reader([first]), [])
+    try:
+        row = json.loads(first)
+    except ValueError as error:
+        raise ValueError(f"{path}, line 1: not JSON: {error}") from None
+    return list(row) if isinstance(row, dict) else []
+
+
+def _places(header: list[str], path: Path, *wanted: str) -> list[int]:
     listed = ", ".join(header)
     for name in wanted:
         if header.count(name) != 1:
@@ -100,7 +113,7 @@ def _lines(content: str) -> Iterator[tuple[int, str]]:
 def _tsv(content: str, path: Path, text: str, label: str) -> Iterator[tuple[int, str, str]]:
     lines = _lines(content)
     header = next(lines, (1, ""))[1].split("\t")
-    text_column, label_column = _columns(header, path, text, label)
+    text_column, label_column = _places(header, path, text, label)
     for number, line in lines:
         fields = line.split("\t")
         if len(fields) != len(header):
@@ -113,7 +126,7 @@ def _csv(content: str, path: Path, text: str, label: str) -> Iterator[tuple[int,
     reader = csv.reader(io.StringIO(content.rstrip("\r\n"), newline=""), strict=True)
     try:
         header = next(reader, [])
-        text_column, label_column = _columns(header, path, text, label)
+        text_column, label_column = _places(header, path, text, label)
         for fields in reader:
             if len(fields) != len(header):
                 raise _ragged(path, reader.line_num, len(fields), len(header))

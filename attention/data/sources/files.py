@@ -1,4 +1,4 @@
-"""Your own labelled texts from TSV, CSV or JSON Lines files, also gzipped; validation is carved off train if not given."""
+"""Your own texts, labelled or with texts to write, from TSV, CSV or JSON Lines files, also gzipped."""
 
 from attention.data.records import Corpus, Source, Split
 from attention.data.sources import _corpus, _tables
@@ -10,9 +10,10 @@ def build(
     test: str | None = None,
     text: str = "text",
     label: str = "label",
+    target: str | None = None,
     validation_share: float = 0.1,
 ) -> Source:
-    """Texts from files.
+    """Texts from files; validation is carved off train if it is not given.
 
     Classes are the labels of the training file, sorted: by value where all are whole numbers, else by name.
 
@@ -26,6 +27,7 @@ def build(
       test: the same; without it there is no test split.
       text: column or field of the text.
       label: column or field of the label, a name or a whole number.
+      target: column or field of the text to write, for ``task=seq2seq``; then there are no labels.
       validation_share: between 0 and 1.
 
     Raises:
@@ -37,10 +39,15 @@ def build(
     paths = {name: _corpus.expand(path) for name, path in given.items() if path is not None}
     for path in paths.values():
         _tables.kind(path)
-    spec = _corpus.resolved("files", **paths, text=text, label=label, validation_share=validation_share)
+    if target is not None and label != "label":
+        raise ValueError(f"label={label!r} and target={target!r}: texts have classes or texts to write; give one")
+    spec = _corpus.resolved("files", **paths, text=text, label=label, target=target, validation_share=validation_share)
 
     def load(seed: int) -> Corpus:
-        tables = {name: _tables.read(path, text=text, label=label) for name, path in paths.items()}
+        tables = {name: _tables.read(path, text=text, label=target or label) for name, path in paths.items()}
+        if target is not None:
+            pairs = {name: Split(table.texts, None, table.labels) for name, table in tables.items()}
+            return _corpus.pairs(pairs, seed=seed, validation_share=validation_share, resolved=spec)
         classes = _corpus.class_names(tables["train"].labels)
         splits = {name: _labelled(table, classes) for name, table in tables.items()}
         return _corpus.corpus(splits, classes, seed=seed, validation_share=validation_share, resolved=spec)

@@ -1,0 +1,1 @@
+"""How a text is written from the states of another, as Flax modules: one file for each ``Decoder`` (``_decoder.py``)."""

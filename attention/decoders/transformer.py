@@ -1,0 +1,200 @@
+"""Blocks of causal attention to what is written, attention to the source, and an MLP."""
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any, ClassVar
+
+import jax
+import jax.numpy as jnp
+from flax import linen as nn
+
+from attention import compatibility
+from attention.attend import completed, reads
+from attention.decoders._decoder import Decoder, Source, across
+from attention.encoders._encoder import dropped
+from attention.encoders.transformer import KINDS, MLP, NORMS, Activation, NormType
+from attention.records import Call, Context, Dims, Encoding, Mixer, Params, Parts
+
+__all__: list[str] = []
+
+ATTENTIONS = ("self", "cross")
+
+
+class Block(nn.Module):
+    """Attention to the text, attention to the source and an MLP, each after a norm and added to its input."""
+
+    mixer: Mixer
+    dims: Dims
+    parts: dict[str, Parts]
+    mlp_width: int
+    activation: Activation
+    norm_type: NormType
+
+    def setup(self) -> None:
+        """Makes the parts of the block."""
+        self.own = {
+            name: self.param(name, self.mixer.init, self.dims._replace(reads=reads(self.parts[name]))) for name in ATTENTIONS
+        }
+        self.norms = {name: NORMS[self.norm_type]() for name in (*ATTENTIONS, "mlp")}
+        self.mlp = MLP(self.mlp_width, self.activation)
+
+    def __call__(self, x: jax.Array, source: jax.Array, contexts: dict[str, Context], calls: dict[str, Call]) -> jax.Array:
+        """``[B U D]`` to ``[B U D]``."""
+        rng = calls["self"].rng
+        rngs = [None] * 5 if rng is None else list(jax.random.split(rng, 5))
+        for name, seed, after in zip(ATTENTIONS, rngs, rngs[2:]):
+            context = contexts[name]._replace(memory=source if name == "cross" else None)
+            call = dataclasses.replace(calls[name], rng=seed)
+            x = x + dropped(self.mixer.apply(self.own[name], self.normed(name, x), context, call), context, after)
+        return x + dropped(self.mlp(self.normed("mlp", x)), contexts["self"], rngs[4])
+
+    def remember(self, name: str, x: jax.Array) -> Any:
+        """The keys and values of ``x``."""
+        assert self.mixer.remember is not None  # see Transformer.check
+        return self.mixer.remember(self.own[name], x)
+
+    def normed(self, name: str, x: jax.Array) -> jax.Array:
+        """What a part of the block reads."""
+        return self.norms[name](x).astype(x.dtype)
+
+
+class Transformer(Decoder):
+    """A stack of blocks, a norm after the last."""
+
+    layers: int = 2
+    mlp: float = 4.0
+    activation: Activation = "gelu"
+    norm_type: NormType = "layer"
+    mixer: Any = None  # set by `attention.seq2seq.seq2seq`
+
+    uses: ClassVar[tuple[str, ...]] = ("encoding", "mixer", "score", "normalizer", "mask")
+
+    @nn.nowrap
+    def check(self, parts: Parts, dims: Dims, given: dict[str, str]) -> None:
+        """Raises ValueError for a mixer that cannot read a source, and for parts that cannot compare it with the text."""
+        if self.mixer.remember is None:
+            raise ValueError(f"mixer={given['mixer']}: a decoder wants one that can attend to a source, mixer=attention")
+        if parts.encoding.depth > self.layers:
+            raise ValueError(f"the encoding acts before block {parts.encoding.depth}, the decoder has {self.layers}")
+        compatibility.check_mixer(self.mixer, parts, {**given, "mask": f"causal & {given['mask']}"}, given)
+        across(parts, given)
+
+    def setup(self) -> None:
+        """Makes the blocks, and the parameters of what they share."""
+        self.of = {"self": self.parts, "cross": across(self.parts)}
+        dims = self.dims._replace(num_layers=self.layers, layer=None)
+        self.shared = {name: self._params(name, dims) for name in ATTENTIONS}
+        here = [dims._replace(layer=layer) for layer in range(self.layers)]
+        self.of_layer = [{name: self._params(name, each) for name in ATTENTIONS} for each in here]
+        width = round(self.mlp * dims.model_dim)
+        self.blocks = [Block(self.mixer, each, self.of, width, self.activation, self.norm_type) for each in here]
+        self.norm = NORMS[self.norm_type]()
+        if self.width != dims.model_dim:
+            self.bridge = nn.Dense(dims.model_dim)
+
+    def _params(self, name: str, dims: Dims) -> dict[str, Params]:
+        """The parameters of the parts of one attention, shared by the layers or of one layer."""
+        dims = dims._replace(reads=reads(self.of[name]), causal=name == "self")
+        at = "" if dims.layer is None else f"_{dims.layer}"
+        return {kind: self.param(f"{name}_{kind}{at}", getattr(self.of[name], kind).init, dims) for kind in KINDS}
+
+    def __call__(self, y: jax.Array, source: Source, context: Context, call: Call) -> jax.Array:
+        """Embeddings ``[B U D]`` to states ``[B U D]``."""
+        rngs = [None] * (self.layers + 1) if call.rng is None else list(jax.random.split(call.rng, self.layers + 1))
+        positioned, x = self._embedded(y, context, call)
+        x, states = dropped(x, context, rngs[-1]), self._read(source)
+        for layer, block in enumerate(self.blocks):
+            x = self._positioned(layer, x, context, positioned) if layer else x
+            calls = self._calls(dataclasses.replace(call, rng=rngs[layer], layer=layer), source)
+            x = block(x, states, self._contexts(layer, context, positioned), calls)
+        return self.norm(self._positioned(self.layers, x, context, positioned)).astype(y.dtype)
+
+    def begin(self, source: Source, length: int) -> Any:
+        """The keys and values of the source, and room for those of the text; nothing where a layer must read all of it."""
+        if not self._remembers:
+            return ()
+        states = self._read(source)
+        made = []
+        for block in self.blocks:
+            blank = jnp.zeros((*states.shape[:-2], length, self.dims.model_dim), states.dtype)
+            room = jax.tree.map(jnp.zeros_like, jax.eval_shape(lambda x, block=block: block.remember("self", x), blank))
+            made.append({"self": room, "cross": block.remember("cross", states)})
+        return made
+
+    def advance(
+        self, y: jax.Array, place: jax.Array, source: Source, remembered: Any, context: Context, call: Call
+    ) -> tuple[jax.Array, Any]:
+        """The state of a place: of its own query and the keys before it, where these do not change with what follows."""
+        one = lambda leaf, axis: jax.lax.dynamic_slice_in_dim(leaf, place, 1, axis)
+        if not self._remembers:
+            return one(self(y, source, context, call), -2)[..., 0, :], remembered
+        positioned, x = self._embedded(y, context, call)
+        x, states, remembered = one(x, -2), self._read(source), list(remembered)
+        at = lambda call: dataclasses.replace(
+            call, q_positions=jax.tree.map(lambda leaf: one(leaf, -1), call.q_positions), q_valid=one(call.q_valid, -1)
+        )
+        length = y.shape[-2]
+        positioned = dataclasses.replace(at(completed(positioned, length, length)), consecutive=False)
+        for layer, block in enumerate(self.blocks):
+            calls = self._calls(dataclasses.replace(call, layer=layer), source)
+            calls["self"] = at(completed(calls["self"], length, length))
+            contexts = self._contexts(layer, context, positioned)
+            fresh = block.remember("self", block.normed("self", x))
+            put = lambda room, new: jax.lax.dynamic_update_slice_in_dim(room, new, place, -3)
+            remembered[layer] = {**remembered[layer], "self": jax.tree.map(put, remembered[layer]["self"], fresh)}
+            contexts = {name: each._replace(remembered=remembered[layer][name]) for name, each in contexts.items()}
+            x = block(x, states, contexts, calls)
+        return self.norm(x).astype(y.dtype)[..., 0, :], remembered
+
+    @property
+    def _remembers(self) -> bool:
+        """Whether the keys and values of a token stay what they are as the text goes on."""
+        return self.parts.encoding.prepare is Encoding().prepare and self.parts.encoding.depth == 0
+
+    def _read(self, source: Source) -> jax.Array:
+        return source.states if self.width == self.dims.model_dim else self.bridge(source.states).astype(source.states.dtype)
+
+    def _embedded(self, y: jax.Array, context: Context, call: Call) -> tuple[Call, jax.Array]:
+        positioned = self.parts.encoding.positions((self.shared["self"]["encoding"], {}), call)
+        return positioned, self._positioned(0, y, context, positioned)
+
+    def _positioned(self, layer: int, x: jax.Array, context: Context, positioned: Call) -> jax.Array:
+        """With what the encoding does to the embeddings, before the block where it does so."""
+        encoding = self.parts.encoding
+        if encoding.depth != layer:
+            return x
+        own = self.of_layer[layer]["self"]["encoding"] if layer < self.layers else {}
+        return encoding.embed((self.shared["self"]["encoding"], own), x, context.tokens, positioned)
+
+    def _contexts(self, layer: int, context: Context, positioned: Call) -> dict[str, Context]:
+        made = {}
+        for name in ATTENTIONS:
+            own, shared = self.of_layer[layer][name], self.shared[name]
+            made[name] = context._replace(
+                parts=self.of[name],
+                params={kind: (shared[kind], own[kind]) for kind in KINDS},
+                encoding_call=dataclasses.replace(positioned, layer=layer) if name == "self" else None,
+                record=_prefixed(context.record, f"layer_{layer}/{name}"),
+            )
+        return made
+
+    def _calls(self, call: Call, source: Source) -> dict[str, Call]:
+        return {"self": call, "cross": dataclasses.replace(call, k_valid=source.valid, q_positions=None, k_positions=None)}
+
+
+def _prefixed(record: Callable[[str, Any], None] | None, prefix: str) -> Callable[[str, Any], None] | None:
+    return None if record is None else lambda name, value: record(f"{prefix}/{name}", value)
+
+
+def build(layers: int = 2, mlp: float = 4.0, activation: Activation = "gelu", norm_type: NormType = "layer") -> Transformer:
+    """``layers`` blocks with pre-norm, ``x + f(N(x))``, and an MLP ``mlp`` times as wide as the model.
+
+    The attention to the text is the model's mixer under ``causal & mask``, with the model's encoding; that to the source has
+    the same score and normalizer, no encoding, and no mask but the source's padding.
+    Vaswani et al. 2017 (arXiv 1706.03762), there with norms after the residual connections.
+    """
+    if layers < 1:
+        raise ValueError(f"layers must be >= 1, got {layers}")
+    if not mlp > 0:
+        raise ValueError(f"mlp must be > 0, got {mlp}")
+    return Transformer(layers=layers, mlp=mlp, activation=activation, norm_type=norm_type)

@@ -1,0 +1,60 @@
+"""One mixer on the embeddings and nothing else: no residual connection, no norm, no MLP; attention as tutorials begin it."""
+
+import dataclasses
+from typing import Any, ClassVar
+
+import jax
+from flax import linen as nn
+
+from attention.attend import reads
+from attention.encoders._encoder import Encoder, dropped
+from attention.records import Call, Context, Dims
+
+__all__: list[str] = []
+KINDS = ("encoding", "score", "normalizer")
+
+
+class Bare(Encoder):
+    """What the mixer makes of the embeddings."""
+
+    mixer: Any = None  # set by `attention.model.classifier`
+
+    uses: ClassVar[tuple[str, ...]] = ("encoding", "mixer")
+
+    @nn.compact
+    def __call__(self, x: jax.Array, context: Context, call: Call, dims: Dims) -> tuple[jax.Array, Call]:
+        """Embeddings ``[B T D]`` to states ``[B T D]``."""
+        encoding = context.parts.encoding
+        if encoding.depth:
+            raise ValueError(f"the encoding acts after block {encoding.depth - 1}, and encoder=bare has none")
+        dims = dims._replace(num_layers=1, layer=None, reads=reads(context.parts))
+        own = dims._replace(layer=0)
+        records = {kind: getattr(context.parts, kind) for kind in KINDS}
+        params = {
+            kind: (self.param(kind, record.init, dims), self.param(f"{kind}_0", record.init, own))
+            for kind, record in records.items()
+        }
+        rngs = (None, None, None) if call.rng is None else jax.random.split(call.rng, 3)
+        positioned = encoding.positions(params["encoding"], dataclasses.replace(call, rng=rngs[0]))
+        x = dropped(encoding.embed(params["encoding"], x, context.tokens, positioned), context, rngs[1])
+        record = context.record
+        inner = context._replace(
+            params=params,
+            encoding_call=dataclasses.replace(positioned, layer=0),
+            record=None if record is None else lambda name, value: record(f"layer_0/{name}", value),
+        )
+        weights = self.param("mixer", self.mixer.init, own)
+        x = self.mixer.apply(weights, x, inner, dataclasses.replace(call, rng=rngs[2], layer=0))
+        if inner.record is not None:
+            inner.record("output", x)
+        return x, call
+
+
+def build() -> Bare:
+    """A mixer alone, with the encoding, score, normalizer and mask that it is given.
+
+    With ``mixer='attention(heads=1, projections=qkv)'`` it is ``softmax(QKᵀ/√D) V`` with ``Q, K, V = xW_Q, xW_K, xW_V`` and no
+    more; with ``projections=none`` and ``score=dot`` states are compared as they are. The attention of Vaswani et al. 2017
+    (arXiv 1706.03762), section 3.2, without the layer around it. Dropout is on the embeddings.
+    """
+    return Bare()

@@ -1,0 +1,47 @@
+"""What a run is asked to learn: as far as validation, test and the table of results differ by it."""
+
+from collections.abc import Callable, Iterable
+from typing import Any, NamedTuple
+
+from attention.data.dataset import Encoded
+from attention.training import evaluate, metrics, telemetry, writing
+
+
+class Task(NamedTuple):
+    """A task.
+
+    Attributes:
+      outputs: (model, params, encoded, settings, record) -> what each member says of a split.
+      score: (what one member says, encoded) -> the metrics by name, and "count".
+      known: whether a split says what is right.
+      metrics: the names, the one that validations compare by first; "nll" decides between equal ones.
+      shares: those of them that are shares, shown in percent.
+      telemetry: as ``telemetry.measure``.
+    """
+
+    outputs: Callable[..., Iterable[Any]]
+    score: Callable[[Any, Encoded], dict[str, float]]
+    known: Callable[[Encoded], bool]
+    metrics: tuple[str, ...]
+    shares: tuple[str, ...]
+    telemetry: Callable[..., dict[str, Any]]
+
+
+TASKS = {
+    "classification": Task(
+        outputs=evaluate.run_logits,
+        score=lambda logits, encoded: metrics.evaluate_logits(logits, encoded.labels),
+        known=lambda encoded: bool((encoded.labels >= 0).all()),
+        metrics=("accuracy", "macro_f1", "nll", "ece"),
+        shares=("accuracy", "macro_f1"),
+        telemetry=telemetry.measure,
+    ),
+    "seq2seq": Task(
+        outputs=writing.run_written,
+        score=writing.score,
+        known=lambda encoded: encoded.targets is not None,
+        metrics=writing.METRICS,
+        shares=("exact_match", "token_accuracy"),
+        telemetry=lambda *arguments, **options: {},
+    ),
+}
