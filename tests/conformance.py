@@ -20,7 +20,9 @@ FILES = {
     "encoding": ("test_encodings", "test_encodings_in_models", "oracles.test_oracles"),
     "pooling": ("test_poolings", "test_parts_train", "oracles.test_oracles"),
     "encoder": ("test_encoders", "test_parts_train", "oracles.test_oracles"),
+    "decoder": ("test_seq2seq", "oracles.test_oracles"),
     "mixer": ("test_mixers", "test_parts_train", "oracles.test_oracles"),
+    "mask": ("test_masks", "test_mask_kernels"),
 }
 
 

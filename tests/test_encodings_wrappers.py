@@ -246,6 +246,8 @@ def test_everything_is_handed_through(name):
     facts = lambda record: {field: getattr(record, field) for field in Encoding._fields if not callable(getattr(record, field))}
     length = 2048 if name == "randomized" else None
     assert facts(record) == facts(spy) | {"max_length": length, "redraws": name in ("randomized", "cape")}
+    plain = module.build(spy._replace(extrapolates=False))
+    assert plain.extrapolates == (name != "every")  # what the papers of the others claim
     inside = 2048 if name == "randomized" else L
     params = tuple(record.init(jax.random.key(0), DIMS._replace(layer=layer)) for layer in (None, 0))
     assert [size(each["inner"]) for each in params] == [1, inside]

@@ -99,7 +99,7 @@ def test_targets_reach_the_batches(tmp_path):
     assert not batch["targets"][1].any()
     assert set(batches.inputs(batch)) == {"tokens", "valid", "targets"}
     assert (found.extents == found.lengths + 1).all()
-    with pytest.raises(ValueError, match="train target .* has 8 tokens with its end, max_length is 7"):
+    with pytest.raises(ValueError, match=r"train target .* has 8 tokens with its end, max_length is 7"):
         dataset.load("sort(train=50, min_length=7, max_length=7)", "words", **{**options, "max_length": 7})
 
 

@@ -126,12 +126,12 @@ def test_fields_of_another_task(fields, message):
 def test_data_of_another_task(tmp_path, monkeypatch):
     monkeypatch.setenv("ATTENTION_CACHE_DIR", str(tmp_path / "cache"))
     classes = config.from_dict({"data": {"source": SOURCE, "max_length": 8}, "training": {"steps": 200}})
-    with pytest.raises(ValueError, match="the train split has texts to write and no classes; config.task=seq2seq learns"):
+    with pytest.raises(ValueError, match=r"the train split has texts to write and no classes; config\.task=seq2seq learns"):
         loop.train(classes, tmp_path / "run")
     rows = "text\tlabel\n" + "a\tx\nb\ty\n" * 10
     (tmp_path / "train.tsv").write_text(rows)
     labelled = settings(data={"source": f"files(train='{tmp_path}/train.tsv')"})
-    with pytest.raises(ValueError, match="the train split has classes and no texts to write; config.task=classification"):
+    with pytest.raises(ValueError, match=r"the train split has classes and no texts to write; config\.task=classification"):
         loop.train(labelled, tmp_path / "run")
 
 

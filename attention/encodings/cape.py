@@ -91,4 +91,4 @@ def build(
         queries, keys = (cape_positions(side, valid, rng, **options) for side in sides)
         return dataclasses.replace(call, q_positions=queries, k_positions=keys)
 
-    return wrap(inner, positions=positions, redraws=True)
+    return wrap(inner, positions=positions, redraws=True, extrapolates=True)

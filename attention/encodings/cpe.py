@@ -69,4 +69,4 @@ def build(width: int = 3, causal: bool = False) -> Encoding:
     def embed(params, x, tokens, call):
         return put(x, depthwise_convolution(x, **params[0], valid=call.q_valid, causal=causal))
 
-    return Encoding(init=init, embed=embed, depth=1)
+    return Encoding(init=init, embed=embed, depth=1, extrapolates=True)

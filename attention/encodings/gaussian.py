@@ -49,4 +49,4 @@ def build() -> Encoding:
         w, b = jax.nn.softplus(params[1]["w"]), -jax.nn.softplus(params[1]["b"])
         return by_distance(call, lambda distance: gaussian_bias(distance, w, b))
 
-    return Encoding(init=init, bias=bias, reads="block", extrapolates=True)
+    return Encoding(init=init, bias=bias, reads="block")

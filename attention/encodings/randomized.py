@@ -104,4 +104,5 @@ def build(inner: Encoding | str = "rope", max_position: int = 2048) -> Encoding:
         queries, keys = draw(rng, valid, q_positions, k_positions)
         return dataclasses.replace(call, q_positions=queries, k_positions=keys)
 
-    return wrap(inner, positions=positions, seen=lambda length: max_position, max_length=max_position, redraws=True)
+    facts = {"max_length": max_position, "redraws": True, "extrapolates": True}
+    return wrap(inner, positions=positions, seen=lambda length: max_position, **facts)

@@ -35,4 +35,5 @@ def build(inner: Encoding | str = "sinusoidal", most: int = 500) -> Encoding:
         by = jax.random.randint(draws_from(call, "shift"), (*queries.shape[:-1], 1), 0, most + 1)
         return dataclasses.replace(call, q_positions=queries + by, k_positions=keys + by)
 
-    return wrap(inner, positions=positions, seen=lambda length: None if length is None else length + longer, max_length=limit)
+    seen = lambda length: None if length is None else length + longer
+    return wrap(inner, positions=positions, seen=seen, max_length=limit, extrapolates=True)

@@ -1,6 +1,6 @@
 """Dates as people write them to year-month-day, by two LSTMs that read letters and one that attends to what they have read.
 
-The alignment model of Bahdanau et al. 2014 (arXiv 1409.0473): additive scores of the state so far with the states of the source.
+The alignment model of Bahdanau et al. 2014 (arXiv 1409.0473): additive scores of the state so far with the source's states.
 
 Command:  python train.py --config=configs/seq2seq/dates.py
 Others:   --config.model.encoder=transformer --config.model.decoder=transformer --config.model.score=scaled_dot
@@ -24,8 +24,8 @@ def get_config() -> Any:
     config.model.decoder = "recurrent"
     config.model.score = "additive"
     config.model.dim = 64
-    config.training.steps = 1500
-    config.training.eval_every = 250
+    config.training.steps = 1200
+    config.training.eval_every = 300
     config.training.learning_rate = 3e-3
     config.training.dropout = 0.0
     return config

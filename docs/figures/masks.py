@@ -1,4 +1,4 @@
-"""Draws the figure of the section Masks of ``docs/mechanisms.md``: every mask as a grid of 16 queries and 16 keys.
+"""Draws the figure of the page ``docs/masks.md``: every mask as a grid of 16 queries and 16 keys.
 
 python -m docs.figures.masks
 

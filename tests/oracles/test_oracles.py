@@ -1,5 +1,6 @@
 """Every method against other packages, on random numbers in float64 where the package can."""
 
+import oracle_decoders
 import oracle_encoders
 import oracle_encodings_absolute
 import oracle_encodings_bias
@@ -25,6 +26,7 @@ TABLES = (
     ("pooling", POOLINGS),
     ("mixer", MIXERS),
     ("encoder", oracle_encoders.ENCODERS),
+    ("decoder", oracle_decoders.DECODERS),
     *(("encoding", family.ENCODINGS) for family in FAMILIES),
 )
 # Encodings without a package of their own: their numbers are published ones, references in NumPy, or those of what they wrap.
@@ -49,7 +51,7 @@ def test_oracle(row, record_property):
     assert gradient is None or gradient <= 10 * witness.tolerance
 
 
-@pytest.mark.parametrize("kind", ["normalizer", "score", "encoding", "pooling", "encoder", "mixer"])
+@pytest.mark.parametrize("kind", ["normalizer", "score", "encoding", "pooling", "encoder", "decoder", "mixer"])
 def test_every_method_has_an_oracle(kind):
     found = {method for of, method, _ in WITNESSES if of == kind}
     assert found == set(attention.names(kind)) - ALONE.get(kind, set())
