@@ -1,8 +1,9 @@
 """Recurrences over texts: LSTM and GRU, in either direction, as functions of their weights.
 
-The inputs of all steps and directions are projected by one matrix product, and one loop runs all directions side by side, with
-one product each per step. Padding leaves the state as it is, so a recurrence over a text does not know where its padding
-stands; the reverse direction starts at the last valid token.
+One loop runs all directions side by side, in blocks of steps: the inputs of a block are projected by one matrix product for
+each direction, and a step takes one more. The backward pass runs a block again instead of keeping what its steps computed.
+Padding leaves the state as it is, so a recurrence over a text does not know where its padding stands; the reverse direction
+starts at the last valid token.
 """
 
 from collections.abc import Callable, Sequence
@@ -13,7 +14,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
 CellName = Literal["lstm", "gru"]
-BLOCK = 8  # steps between questions whether any text of the batch goes on
+BLOCK = 8  # steps that are projected at once, and between questions whether any text of the batch goes on
 
 
 class Cell(NamedTuple):
@@ -158,18 +159,19 @@ def recur(
     flat = lambda array: jnp.broadcast_to(array, (*batch, T)).reshape(-1, T)
     valid = flat(jnp.ones(T, jnp.bool_) if where is None else where)
     # What stands at padding, NaN included, must not reach a gradient.
-    x = jnp.where(valid[..., None], x.reshape(-1, T, D), 0)
+    x = jnp.where(valid[..., None], x.reshape(-1, T, D), 0).swapaxes(0, 1)
     wide = jnp.promote_types(x.dtype, jnp.float32)
-    inputs = _product(x.swapaxes(0, 1), jnp.concatenate([kernel for kernel, _, _ in weights], axis=-1), wide)
-    inputs = jnp.split(inputs + jnp.concatenate([bias for _, _, bias in weights]).astype(wide), len(weights), axis=-1)
     kept = [valid[:, ::-1] if back else valid for back in reverse]
     begins = None
     if segments is not None:
         numbers = flat(segments)
         begins = [_begins(numbers[:, ::-1] if back else numbers, keep).T for back, keep in zip(reverse, kept)]
-    inputs = [each[::-1] if back else each for each, back in zip(inputs, reverse)]
     matrices = [recurrent.astype(x.dtype) for _, recurrent, _ in weights]
-    zero = (jnp.zeros((len(x), U), wide),) * cell.carries
+    zero = (jnp.zeros((len(valid), U), wide),) * cell.carries
+
+    def project(block: Any) -> Any:
+        texts, *rest = block
+        return [_product(text, kernel, wide) + bias.astype(wide) for text, (kernel, _, bias) in zip(texts, weights)], *rest
 
     def step(states: Any, given: Any) -> Any:
         found = []
@@ -179,8 +181,9 @@ def recur(
             found.append(tuple(jnp.where(keep[:, None], new, old) for new, old in zip(after, before)))
         return tuple(found), tuple(state[0] for state in found)
 
-    given = (inputs, [keep.T for keep in kept], begins if begins is not None else [None] * len(weights))
-    outputs = _blocks(step, (zero,) * len(weights), given, T)
+    texts = [x[::-1] if back else x for back in reverse]
+    given = (texts, [keep.T for keep in kept], begins if begins is not None else [None] * len(weights))
+    outputs = _blocks(step, project, (zero,) * len(weights), given, T)
     outputs = [each[::-1] if back else each for each, back in zip(outputs, reverse)]
     return [jnp.where(valid[..., None], each.swapaxes(0, 1), 0).astype(x.dtype).reshape(*batch, T, U) for each in outputs]
 
@@ -197,18 +200,22 @@ def _begins(segments: jax.Array, valid: jax.Array) -> jax.Array:
     return valid & (before >= 0) & (segments != previous)
 
 
-def _blocks(step: Callable[[Any, Any], Any], start: Any, given: Any, length: int) -> Any:
-    """The outputs of ``step`` over the leading axis of ``given``; blocks of steps without a valid position are left out."""
+def _blocks(step: Callable[[Any, Any], Any], project: Callable[[Any], Any], start: Any, given: Any, length: int) -> Any:
+    """The outputs of ``step`` over the leading axis of ``given``, each block of which ``project`` makes into what a step reads.
+
+    Blocks without a valid position are left out, in the backward pass too.
+    """
     count = -(-length // BLOCK)
     spread = lambda leaf: jnp.pad(leaf, ((0, count * BLOCK - length), *[(0, 0)] * (leaf.ndim - 1)))
     blocks = jax.tree.map(lambda leaf: spread(leaf).reshape(count, BLOCK, *leaf.shape[1:]), given)
 
     def run(states: Any, block: Any) -> Any:
-        return jax.lax.scan(step, states, block)
+        return jax.lax.scan(step, states, project(block))
 
     def left_out(states: Any, block: Any) -> Any:
         return states, tuple(jnp.zeros((BLOCK, *state[0].shape), state[0].dtype) for state in states)
 
+    @jax.checkpoint
     def block(states: Any, block: Any) -> Any:
         some = jnp.any(jnp.stack([keep.any() for keep in block[1]]))
         return jax.lax.cond(some, run, left_out, states, block)

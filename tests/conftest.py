@@ -11,7 +11,7 @@ os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
 os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES", "-1")
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
 # Nearly all the time of the tests is compiling small programs. Without LLVM's optimiser, fusions built by way of MLIR, and
-# programs split to be compiled side by side, it is a tenth, and changes results by rounding alone. What is set outside wins.
+# programs split to be compiled side by side, it is a fraction, and changes results by rounding alone. What is set outside wins.
 _FAST = "--xla_backend_optimization_level=0 --xla_cpu_use_fusion_emitters=false --xla_cpu_parallel_codegen_split_count=1"
 os.environ["XLA_FLAGS"] = f"{_FAST} {os.environ.get('XLA_FLAGS', '').replace(_FAST, '').strip()}".strip()
 

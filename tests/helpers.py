@@ -1,6 +1,5 @@
 """Small tools of the tests of the pure library."""
 
-import functools
 import inspect
 
 import jax
@@ -10,8 +9,7 @@ import numpy as np
 import attention
 from attention.records import Dims
 
-# LLVM's optimiser takes most of the time of tiny programs and changes no result that these tests could see.
-jit = functools.partial(jax.jit, compiler_options={"xla_backend_optimization_level": 0})
+jit = jax.jit  # conftest.py sets how programs are compiled
 
 DIMS = Dims(num_heads=4, kv_heads=2, head_dim=8, model_dim=32, num_layers=2, max_length=48, vocab_size=11)
 
@@ -36,7 +34,8 @@ def init(record, dims=DIMS, seed=0, spread=0.3):
 def spread_out(tree, seed=0, spread=0.3):
     """Adds normal noise to every leaf, so that zeros and ties at the start prove nothing by themselves."""
     leaves, structure = jax.tree.flatten(tree)
-    noisy = [leaf + normal([seed, i], *leaf.shape, scale=spread) for i, leaf in enumerate(leaves)]
+    noise = [np.random.default_rng([seed, i]).normal(0.0, spread, leaf.shape) for i, leaf in enumerate(leaves)]
+    noisy = [jnp.asarray(np.asarray(leaf) + np.float32(each)) for leaf, each in zip(leaves, noise)]
     return jax.tree.unflatten(structure, noisy)
 
 

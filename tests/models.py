@@ -56,7 +56,7 @@ def train(updates=12, **specs):
     tokens, valid = batch((6, 5, 6, 4, 6, 3), 6)
     labels = jnp.arange(6) % C
     segments = jnp.broadcast_to(jnp.arange(6) // 2, (6, 6)) if model.encoder.needs_segments else None
-    start = model.init(jax.random.key(0), tokens, valid, segments=segments)["params"]
+    start = model.init(jax.random.key(0), tokens, valid, segments=segments)["params"]  # op by op: most variants share shapes
     optimizer = optax.adam(1e-2)
 
     def loss(params, rng):
@@ -69,9 +69,12 @@ def train(updates=12, **specs):
         moves, state = optimizer.update(gradient, state)
         return (optax.apply_updates(params, moves), state), value
 
-    rngs = jax.random.split(jax.random.key(1), updates)
-    (params, _), losses = jit(lambda params: jax.lax.scan(update, (params, optimizer.init(params)), rngs))(start)
-    return losses, jax.tree.map(lambda new, old: np.abs(new - old).max(), params, start)
+    @jit
+    def run(start, rngs):
+        (params, _), losses = jax.lax.scan(update, (start, optimizer.init(start)), rngs)
+        return losses, jax.tree.map(lambda new, old: jnp.abs(new - old).max(), params, start)
+
+    return jax.tree.map(np.asarray, run(start, jax.random.split(jax.random.key(1), updates)))
 
 
 def check_training(losses, moved):

@@ -330,7 +330,7 @@ def test_weights_of_words():
     tokens = jnp.tile(jnp.arange(1, 7), (2, 1))
     valid, segments = jnp.arange(6) < jnp.array([[6], [4]]), jnp.array([[0, 0, 1, 1, 1, 2]] * 2)
     model, params, _ = made(encoder="hierarchical", pooling="additive(hidden=3)")
-    captured = model.apply({"params": params}, tokens, valid, segments=segments, capture=True)[1]
+    captured = jit(lambda params: model.apply({"params": params}, tokens, valid, segments=segments, capture=True)[1])(params)
     weights = np.asarray(captured["word_weights"])
     np.testing.assert_allclose(weights[0, :2].sum(), 1, atol=1e-6)
     np.testing.assert_allclose(weights[1, 2:4].sum(), 1, atol=1e-6)
@@ -406,7 +406,10 @@ def test_stochastic_depth():
         params["encoder"][block]["mixer"]["output"]["bias"] += 1.0
         params["encoder"][block]["mlp"]["out"]["bias"] += 10.0
     tokens = jnp.ones((count, 2), jnp.int32)
-    run = lambda **rest: model.apply({"params": params}, tokens, tokens > 0, capture=True, **rest)[1]
+    apply = lambda rng=None, train=False: model.apply(
+        {"params": params}, tokens, tokens > 0, capture=True, rng=rng, train=train
+    )
+    run = jit(lambda **rest: apply(**rest)[1], static_argnames="train")
     found, plain = run(rng=jax.random.key(0), train=True), run(rng=jax.random.key(0))
     for layer, rate in enumerate((p / 2, p)):
         before = found["embeddings" if layer == 0 else "layer_0/output"]
@@ -429,7 +432,12 @@ def test_registers(encoding):
     specs = {"encoder": "transformer(layers=2, mlp=1, registers=3)", "encoding": encoding, "pooling": "max"}
     model, params, _ = made(**specs)
     tokens, valid = jnp.tile(jnp.arange(1, 7), (2, 1)), jnp.arange(6) < jnp.array([[6], [4]])
-    run = lambda params, **rest: model.apply({"params": params}, tokens, valid, capture=True, rng=jax.random.key(0), **rest)
+
+    @jit
+    def run(params, positions=None):
+        rng = jax.random.key(0)
+        return model.apply({"params": params}, tokens, valid, capture=True, rng=rng, positions=positions)
+
     logits, captured = run(params)
     assert captured["states"].shape[1] == 6
     assert captured["layer_0/weights"].shape[-2:] == (9, 9)
@@ -441,7 +449,8 @@ def test_registers(encoding):
     assert not np.allclose(run({**params, "encoder": moved})[0], logits, atol=1e-3)
     few = model.clone(encoder=dataclasses.replace(model.encoder, registers=0))
     without = {name: leaf for name, leaf in params["encoder"].items() if name != "registers"}
-    plain = few.apply({"params": {**params, "encoder": without}}, tokens, valid, capture=True, rng=jax.random.key(0))[1]
+    without = {**params, "encoder": without}
+    plain = jit(lambda p: few.apply({"params": p}, tokens, valid, capture=True, rng=jax.random.key(0))[1])(without)
     scores = lambda weights: np.log(weights[0, :, 1:, 1:]) - np.log(weights[0, :, 1:, :1])  # what softmax leaves of the scores
     ours = captured["layer_0/weights"][:, :, 3:, 3:]
     if encoding != "cpe":

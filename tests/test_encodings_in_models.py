@@ -22,8 +22,8 @@ SMALL = {"sandwich": "sandwich(dim=64)"}
 @pytest.mark.parametrize("name", ROWS)
 def test_padding_and_order(name):
     """1 or 7 columns of padding change no logits; permuting the tokens does, unless nothing says where they are."""
-    model, params, _ = made(**_specs(name))
-    run = lambda tokens, valid: model.apply({"params": params}, tokens, valid)[0]  # op by op: shapes repeat, programs do not
+    _, params, forward = made(**_specs(name))
+    run = lambda tokens, valid: forward(params, tokens, valid)[0]
     tokens, valid = batch((6, 3), 6)
     logits = run(tokens, valid)
     for p in (1, 7):

@@ -53,7 +53,10 @@ def test_parts_are_loaded_when_used():
 
 @pytest.mark.parametrize("path", sorted((ROOT / "attention").rglob("*.py")), ids=lambda p: str(p.relative_to(ROOT)))
 def test_imports_run_downwards(path):
-    """training → seq2seq → model → decoders → encoders → mixers → attend → kernels → kinds → records; data knows no model; flax in five places."""
+    """training → seq2seq → model → decoders → encoders → mixers → attend → kernels → kinds → records.
+
+    Data knows no model, and Flax is in five places.
+    """
     order = [
         ["records", "variants"],
         ["decoding", "dropout", "gates", "recurrent", "spread"],

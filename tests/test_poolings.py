@@ -228,16 +228,24 @@ def test_each_example_alone(row):
     record, params, run = _made(row)
     x, valid = _inputs()
     plain, _ = run(x, params, valid)
-    leaves = [leaf for leaf in (plain.x, plain.weights, plain.loss) if leaf is not None]
-    for b in (0, 3):
-        alone = record.apply(params, x[b], Call(q_valid=valid[b]))
-        for leaf, wanted in zip([leaf for leaf in alone if leaf is not None], leaves):
-            np.testing.assert_allclose(leaf, wanted[b] if np.ndim(wanted) else wanted, atol=1e-5)
-    axes = record.apply(params, x.reshape(2, 2, 5, D), Call(q_valid=valid.reshape(2, 2, 5)))
-    np.testing.assert_allclose(axes.x, plain.x.reshape(2, 2, -1), atol=1e-5)
-    everything = run(x, params, jnp.ones((4, 5), bool))[0].x
-    np.testing.assert_allclose(record.apply(params, x, Call()).x, everything, atol=1e-5)
-    np.testing.assert_allclose(record.apply(params, x, Call(q_valid=jnp.ones((1, 5), bool))).x, everything, atol=1e-5)
+    whole = jnp.ones((4, 5), bool)
+    everything = run(x, params, whole)[0].x
+
+    @jit
+    def others(params, x, valid):
+        one = lambda b: record.apply(params, x[b], Call(q_valid=valid[b]))
+        axes = record.apply(params, x.reshape(2, 2, 5, D), Call(q_valid=valid.reshape(2, 2, 5)))
+        return {0: one(0), 3: one(3)}, axes.x, record.apply(params, x, Call()).x
+
+    alone, axes, unmasked = others(params, x, valid)
+    for b, found in alone.items():
+        assert (found.weights is None) == (plain.weights is None)
+        for leaf, wanted in zip(found, plain):
+            if leaf is not None:
+                np.testing.assert_allclose(leaf, wanted[b] if np.ndim(wanted) else wanted, atol=1e-5)
+    np.testing.assert_allclose(axes, plain.x.reshape(2, 2, -1), atol=1e-5)
+    np.testing.assert_allclose(unmasked, everything, atol=1e-5)
+    np.testing.assert_allclose(record.apply(params, x, Call(q_valid=whole[:1])).x, everything, atol=1e-5)
 
 
 @EVERY

@@ -163,7 +163,7 @@ def test_the_model_is_the_formula(name):
 @pytest.mark.parametrize("name", BY_NAME)
 def test_sizes_are_the_tutorials(name):
     settings, model, _ = built(name)
-    words = int(re.search(r"max_size=(\d+)", settings.data.tokenizer)[1])
+    words = int(re.findall(r"max_size=(\d+)", settings.data.tokenizer)[0])
     assert words == (1002 if name.startswith("bilstm") else 1000)
     assert (settings.model.dim, len(settings.seeds)) == (64, 5)
     if name.startswith("bilstm"):
@@ -207,7 +207,6 @@ def test_the_page_says_what_the_numbers_say():
     for row in ROWS:
         assert found["rows"][row.name]["command"] == row.command()
         assert len(found["rows"][row.name]["test"]) == 5
-        assert found["rows"][row.name]["seconds"] < 120
 
 
 def said(*numbers):
@@ -244,7 +243,14 @@ def test_the_slips_in_numbers():
     steps = np.diff((np.asarray(code) ** 2).sum(1))
     assert 1.25 < steps.min() < steps.max() < 1.4
     assert 1.375 < float(attention.sin_cos_sum(jnp.array([39]))[0]) < 1.385
-    said("has weight 0.748, the first 0.0000045", "the steps are scores of 1.3", "between 1 and 1.38 over 40")
+    first = np.exp(code[0] @ code[:3].T)
+    np.testing.assert_allclose(first[1:] / first[:-1], 1.9, atol=0.05)
+    said(
+        "1.9 times the weight of the one before",
+        "has weight 0.748, the first 0.0000045",
+        "the steps are scores of 1.3",
+        "between 1 and 1.38 over 40",
+    )
     # A sigmoid in the exponent: the largest weight that one of n tokens can have.
     for n, share in ((10, 0.232), (40, 0.065)):
         np.testing.assert_allclose(np.e / (np.e + n - 1), share, atol=5e-4)

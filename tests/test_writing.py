@@ -137,7 +137,7 @@ def test_data_of_another_task(tmp_path, monkeypatch):
 
 def test_a_beam_of_classes_is_refused(run):
     for arguments, message in (
-        (["--beam=0", "--text=a"], "width must be at least 1, got 0"),
+        (["--beam=0", "--text=a"], "--beam wants a number of 1 or more, got 0"),
         (["--split=tset"], "has no split 'tset' (nearest: 'test')"),
     ):
         command = [sys.executable, "eval.py", f"--workdir={run}", *arguments]

@@ -54,6 +54,10 @@ def report(
     if file is not None and split is not None:
         raise ValueError(f"--split={split} names a split of a source; {file} is one file")
     target = _writable(out)
+    if beam < 1:
+        raise ValueError(f"--beam wants a number of 1 or more, got {beam}")
+    if not length_penalty >= 0:
+        raise ValueError(f"--length_penalty wants a number of 0 or more, got {length_penalty}")
     search = transcripts.Search(beam, length_penalty)
     trained = evaluate.load(workdir)
     sections = [*trained.notes, _headline(trained)]

@@ -5,6 +5,8 @@ The alignment model of Bahdanau et al. 2014 (arXiv 1409.0473): additive scores o
 Command:  python train.py --config=configs/seq2seq/dates.py
 Others:   --config.model.encoder=transformer --config.model.decoder=transformer --config.model.score=scaled_dot
 Hardware: 2 CPU cores
+Time:     a minute of training
+Score:    100 % of the test texts written exactly (seeds 0, 1, 2; with transformers too)
 """
 
 from typing import Any

@@ -3,6 +3,8 @@
 Command:  python train.py --config=configs/seq2seq/reverse.py
 Others:   --config.data.source=copy and --config.data.source=sort, with the same model
 Hardware: 2 CPU cores
+Time:     a minute and a half of training
+Score:    100 % of the test texts written exactly (seeds 0, 1, 2; copy and sort too)
 """
 
 from typing import Any

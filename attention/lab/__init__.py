@@ -1,0 +1,1 @@
+"""The laboratory: ablation sweeps, and what their results can and cannot say."""
