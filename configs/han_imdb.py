@@ -3,6 +3,8 @@
 Command:  python train.py --config=configs/han_imdb.py
 Offline:  --config.data.source="imdb(path='$ATTENTION_DATA_DIR/imdb')" reads a local copy
 Hardware: 2 CPU cores
+Time:     17 minutes of training for the three seeds, on a machine that others used too
+Score:    89.1 ± 0.7 on test (95 % Student-t interval); TF-IDF with logistic regression gets 90.9
 """
 
 from typing import Any
