@@ -175,10 +175,11 @@ def test_empty_rows_and_masked_keys(normalizer, kernel, small_blocks):
     where = jnp.asarray(np.random.default_rng(3).random((2, 1, 20, 20)) > 0.5).at[:, :, 3].set(False).at[..., 11].set(False)
     where = where.at[1].set(False)
 
+    options = {"normalizer": normalizer, "where": where, "kernel": kernel, "encoding": "shaw(max_distance=2)"}
+    params = params_of(encoding=options["encoding"], dims=DIMS._replace(head_dim=4))
+
     @jit
     def run(query, key, value):
-        options = {"normalizer": normalizer, "where": where, "kernel": kernel, "encoding": "shaw(max_distance=2)"}
-        params = params_of(encoding=options["encoding"], dims=DIMS._replace(head_dim=4))
         loss = lambda *arrays: jnp.sum(jnp.cos(attention.attend(*arrays, params=params, **options)))
         gradients = jax.grad(loss, (0, 1, 2))(query, key, value)
         return attention.attend(query, key, value, params=params, **options), gradients

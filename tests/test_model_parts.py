@@ -225,7 +225,7 @@ def test_added_token():
         ("encoder", "hierarchical", ["hierarchical(hidden=3)", "hierarchical(attention=3)"]),
         ("mixer", "attention(heads=2)", ["attention(heads=4)", "attention(heads=2, kv_heads=1)",
          "attention(heads=2, head_dim=3)", "attention(heads=2, bias=False)", "attention(heads=2, gate=head)",
-         "attention(heads=2, talking_heads=True)", "attention(heads=2, memory=1)"]),
+         "attention(heads=2, talking_heads=True)", "attention(heads=2, memory=1)", "attention(heads=2, projections=qkv)"]),
     ],
 )  # fmt: skip
 def test_no_dead_knobs(kind, base, changes):
@@ -251,7 +251,7 @@ def test_no_dead_knobs(kind, base, changes):
     [
         (
             {"encoder": "transfomer"},
-            "unknown encoder 'transfomer' .nearest: 'transformer'.; known: bigru, bilstm, .*, transformer",
+            "unknown encoder 'transfomer' .nearest: 'transformer'.; known: bare, bigru, bilstm, .*, transformer",
         ),
         ({"encoding": "rope(base=-1)"}, "base must be > 0"),
         ({"encoding": "rope", "score": "additive"}, "encoding=rope with score=additive"),

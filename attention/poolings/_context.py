@@ -21,7 +21,7 @@ def _final(x: jax.Array, where: jax.Array) -> jax.Array:
 CONTEXTS = {"last": last_pool, "final": _final}
 
 
-def check_width(context: ContextName, dims: Dims) -> None:
+def check_width(context: str, dims: Dims) -> None:
     """Refuses two directions of different widths."""
     if CONTEXTS.get(context) is _final and dims.model_dim % 2:
         raise ValueError(f"context=final is of two directions with half of the channels each, got {dims.model_dim} channels")

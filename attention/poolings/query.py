@@ -78,8 +78,7 @@ def build(
     rows, scale = check_normalizer(normalizer), None if scaled else 1.0
 
     def init(rng, dims):
-        if q == "last" or q == "final":
-            check_width(q, dims)
+        check_width(q, dims)
         return {"query": 0.02 * jax.random.normal(rng, (dims.model_dim,))} if q == "learned" else {}
 
     def query(params, x, where):
