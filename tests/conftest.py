@@ -11,9 +11,11 @@ os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
 os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES", "-1")
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
 # Nearly all the time of the tests is compiling small programs. Without LLVM's optimiser, fusions built by way of MLIR, and
-# programs split to be compiled side by side, it is a fraction, and changes results by rounding alone. What is set outside wins.
+# programs split to be compiled side by side, it is a fraction, and changes results by rounding alone. What is set outside wins;
+# with ATTENTION_TESTS_OPTIMIZED=1 programs are compiled as users compile them, which tests of bitwise equality need once.
 _FAST = "--xla_backend_optimization_level=0 --xla_cpu_use_fusion_emitters=false --xla_cpu_parallel_codegen_split_count=1"
-os.environ["XLA_FLAGS"] = f"{_FAST} {os.environ.get('XLA_FLAGS', '').replace(_FAST, '').strip()}".strip()
+if not os.environ.get("ATTENTION_TESTS_OPTIMIZED"):
+    os.environ["XLA_FLAGS"] = f"{_FAST} {os.environ.get('XLA_FLAGS', '').replace(_FAST, '').strip()}".strip()
 
 import hypothesis  # noqa: E402
 import jax  # noqa: E402

@@ -115,6 +115,19 @@ def hierarchical(x, params):
     return found
 
 
+def bare(x, params):
+    """``torch.nn.MultiheadAttention`` with our weights, and nothing around it."""
+    own, names = params["mixer"], ("query", "key", "value")
+    weights = {
+        "in_proj_weight": torch.cat([own[name]["kernel"].reshape(D, D).T for name in names]),
+        "in_proj_bias": torch.cat([own[name]["bias"].reshape(D) for name in names]),
+        "out_proj.weight": own["output"]["kernel"].reshape(D, D).T,
+        "out_proj.bias": own["output"]["bias"],
+    }
+    module = torch.nn.MultiheadAttention(D, N, batch_first=True).double()
+    return [torch.func.functional_call(module, weights, (rows[None],) * 3)[0][0] for rows in texts(x)]
+
+
 def transformer(norm_first):
     def apply(x, params):
         own, norms = params["block_0"], ("mixer_norm", "mlp_norm")
@@ -152,6 +165,7 @@ def _layer(y, own, norms, project, bias, norm_first):
 
 LSTM, GRU = torch.nn.LSTM, torch.nn.GRU
 ENCODERS = {
+    "bare": {"torch.nn.MultiheadAttention": of("bare", bare)},
     "bilstm": {
         "torch.nn.LSTM, packed": of("bilstm", recurrent(LSTM)),
         "torch.nn.LSTM, packed, two layers": of("bilstm(layers=2, hidden=4)", recurrent(LSTM, 2)),

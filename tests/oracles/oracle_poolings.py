@@ -174,6 +174,7 @@ POOLINGS = {
             lambda x, w: attention.mean_pool(x, w), lambda z: F.adaptive_avg_pool1d(_channels(z), 1)[0, :, 0]
         ),
     },
+    "sum": {"torch.sum": of(lambda x, w: attention.sum_pool(x, w), lambda z: z.sum(0))},
     "mean_sqrt": {"torch: Σ x / √n": of(lambda x, w: attention.mean_sqrt_pool(x, w), lambda z: z.sum(0) / math.sqrt(len(z)))},
     "max": {
         "torch.amax": of(lambda x, w: attention.max_pool(x, w), lambda z: z.amax(0)),
