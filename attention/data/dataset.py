@@ -2,25 +2,20 @@
 
 import dataclasses
 import hashlib
-import io
-import json
 import os
 import sys
-import tempfile
 from collections.abc import Iterable, Mapping, Sequence
-from pathlib import Path
 from typing import Any, Literal, NamedTuple, get_args
 
 import numpy as np
 
 from attention import variants
-from attention.data._files import cache_folder, read_sealed, write_sealed
+from attention.data._files import cache_folder
+from attention.data._token_cache import TokenCache, digest, pack, unpack
 from attention.data.records import LENGTHS, UNKNOWN, Corpus, Split, Tokenizer
 from attention.data.segments import Positions, Segments, cut, numbered, renumbered, restarted
 
 Truncate = Literal["head", "tail", "middle"]
-# Part of every cache key: raise it whenever a tokenizer or this file gives other arrays for the same options.
-_CACHE_VERSION = 2
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -134,20 +129,20 @@ def load(
     spec = variants.canonical("tokenizer", tokenizer)
     hashes = {name: content_hash(split) for name, split in corpus.splits.items()}
     notes = list(corpus.notes)
-    cache = _Cache(cache_folder(cache_dir) / "tokens", notes)
+    cache = TokenCache(cache_folder(cache_dir) / "tokens", notes)
     if tokenizer_state is None:
         train = corpus.splits["train"]
         tokenizer_state = _trained(record, spec, [*train.texts, *(train.targets or ())], hashes["train"], cache)
-    state_hash = _digest(_pack(record, tokenizer_state))
+    state_hash = digest(pack(record, tokenizer_state))
     splits: dict[str, Encoded] = {}
     statistics: dict[str, dict[str, float | int]] = {}
     for name, split in corpus.splits.items():
-        key = _digest(name, hashes, spec, state_hash, max_length, truncate, segments)
-        arrays = cache.arrays(key)
+        key = digest(name, hashes, spec, state_hash, max_length, truncate, segments)
+        arrays = cache.arrays(key, 4)
         if arrays is None:
             here = policy._replace(max_length=sys.maxsize) if name == LENGTHS else policy
             arrays = _encode_split(record, tokenizer_state, corpus, name, here)
-            cache.write(key, _to_bytes(arrays))
+            cache.write_arrays(key, arrays)
         flat, numbers, offsets, counts = arrays
         splits[name] = _encoded(flat, numbers, offsets, _labels(split), policy)
         if split.targets is not None:
@@ -208,15 +203,15 @@ def encode_texts(
 
 def content_hash(split: Split) -> str:
     """SHA-256 over the texts, labels and targets of a split, the same on every platform."""
-    digest = hashlib.sha256()
+    sha256 = hashlib.sha256()
     for mark, texts in ((b"", split.texts), (b"targets", split.targets)):
         if texts is not None:
             encoded = [text.encode("utf-8", "surrogatepass") for text in texts]
-            digest.update(mark + np.array([len(encoded), *map(len, encoded)], "<i8").tobytes())
-            digest.update(b"".join(encoded))
+            sha256.update(mark + np.array([len(encoded), *map(len, encoded)], "<i8").tobytes())
+            sha256.update(b"".join(encoded))
     if split.labels is not None:
-        digest.update(b"labels" + np.asarray(split.labels).astype("<i4").tobytes())
-    return digest.hexdigest()
+        sha256.update(b"labels" + np.asarray(split.labels).astype("<i4").tobytes())
+    return sha256.hexdigest()
 
 
 def verify_hashes(found: Mapping[str, str], recorded: Mapping[str, str]) -> None:
@@ -371,68 +366,11 @@ def _statistics(encoded: Encoded, name: str, truncated: int, in_train: int, in_e
     return measured
 
 
-def _trained(record: Tokenizer, spec: str, texts: Sequence[str], train_hash: str, cache: "_Cache") -> Any:
-    key = _digest("tokenizer", spec, train_hash)
+def _trained(record: Tokenizer, spec: str, texts: Sequence[str], train_hash: str, cache: TokenCache) -> Any:
+    key = digest("tokenizer", spec, train_hash)
     packed = cache.read(key)
     if packed is not None:
-        return _unpack(record, packed)
+        return unpack(record, packed)
     state = record.train(texts)
-    cache.write(key, _pack(record, state))
+    cache.write(key, pack(record, state))
     return state
-
-
-def _pack(record: Tokenizer, state: Any) -> bytes:
-    """The files of a saved state as one JSON text."""
-    with tempfile.TemporaryDirectory() as folder:
-        record.save(state, Path(folder))
-        files = {path.name: path.read_text(encoding="utf-8") for path in sorted(Path(folder).iterdir())}
-    return json.dumps(files).encode("ascii")
-
-
-def _unpack(record: Tokenizer, packed: bytes) -> Any:
-    with tempfile.TemporaryDirectory() as folder:
-        for name, text in json.loads(packed).items():
-            (Path(folder) / name).write_text(text, encoding="utf-8")
-        return record.load(Path(folder))
-
-
-def _digest(*parts: object) -> str:
-    return hashlib.sha256(repr((_CACHE_VERSION, *parts)).encode()).hexdigest()
-
-
-def _to_bytes(arrays: Iterable[np.ndarray]) -> bytes:
-    buffer = io.BytesIO()
-    for array in arrays:
-        np.save(buffer, array, allow_pickle=False)
-    return buffer.getvalue()
-
-
-class _Cache:
-    """Sealed files by key. What goes wrong is said in ``notes`` and costs the time of making the content again."""
-
-    def __init__(self, folder: Path, notes: list[str]):
-        self.folder = folder
-        self.notes = notes
-
-    def read(self, key: str) -> bytes | None:
-        path = self.folder / key[:32]
-        try:
-            return read_sealed(path)
-        except FileNotFoundError:
-            return None
-        except (OSError, ValueError) as error:
-            self.notes.append(f"token cache: {error}; made again")
-            return None
-
-    def arrays(self, key: str) -> tuple[np.ndarray, ...] | None:
-        content = self.read(key)
-        if content is None:
-            return None
-        buffer = io.BytesIO(content)
-        return tuple(np.load(buffer, allow_pickle=False) for _ in range(4))
-
-    def write(self, key: str, content: bytes) -> None:
-        try:
-            write_sealed(self.folder / key[:32], content)
-        except OSError as error:
-            self.notes.append(f"token cache: {self.folder} cannot be written ({error.strerror}); nothing is kept there")
