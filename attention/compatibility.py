@@ -86,24 +86,27 @@ def check_mixer(mixer: Mixer, parts: Parts, given: dict[str, str], defaults: dic
         raise ValueError(f"{owner} with {name(kind)}: {reason}")
 
 
-def check_encoder(encoder: Any, parts: Parts, pooling: Pooling, given: dict[str, str], defaults: dict[str, str]) -> None:
+def check_pooling(encoder: Any, pooling: Pooling, given: dict[str, str]) -> None:
+    """Raises ValueError for a pooling that reads an added token, with an encoder that has no state for one."""
+    if pooling.extra_tokens and not encoder.sees_all:
+        raise ValueError(
+            f"encoder={given['encoder']} with pooling={given['pooling']}: this encoder gives the added token no state that has "
+            "seen all of the text"
+        )
+
+
+def check_encoder(encoder: Any, parts: Parts, given: dict[str, str], defaults: dict[str, str]) -> None:
     """Refuses parts that an encoder would ignore.
 
     Args:
-      encoder: the Flax module, of which the facts ``uses`` and ``sees_all`` are read (``attention/encoders/_encoder.py``).
+      encoder: the Flax module, of which the fact ``uses`` is read (``attention/encoders/_encoder.py``).
       parts: the records.
-      pooling: the pooling.
       given: the canonical spec of each kind, and of "mixer" and "encoder".
       defaults: the canonical default of each kind.
 
     Raises:
       ValueError: naming the encoder, the part and the reason.
     """
-    if pooling.extra_tokens and not encoder.sees_all:
-        raise ValueError(
-            f"encoder={given['encoder']} with pooling={given['pooling']}: this encoder gives the added token no state that has "
-            "seen all of the text"
-        )
     if "mixer" in encoder.uses:
         return
     for kind in ("mixer", "score", "normalizer", "mask"):

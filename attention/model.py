@@ -10,7 +10,8 @@ from flax import linen as nn
 
 from attention import compatibility, kernels, variants
 from attention.attend import parts_of
-from attention.dropout import dropout as drop
+from attention.encoders._layers import Recorder, dropped, split
+from attention.encoders._registers import preceded
 from attention.gates import GATES, build_gate
 from attention.records import Call, Context, Dims, Mixer, Parts, Pooling, most
 
@@ -89,36 +90,25 @@ class TextClassifier(nn.Module):
           also "embeddings", "layer_0/weights" ``[B N T S]``, "layer_0/output", ..., "states", "pooling" (weights over
           positions, ``[B T]`` or ``[B R T]``) and "pooled".
         """
-        if dropout is not None and train and rng is None:
-            raise ValueError("dropout in training needs rng")
-        dropout = dropout if train else None
-        rngs: tuple[Any, ...] = (None, None) if rng is None else tuple(jax.random.split(rng))
         captured: dict[str, Any] = {}
-        D, dtype = self.dims.model_dim, DTYPES[self.compute_dtype]
-
-        table = Table(self.dims.vocab_size or 0, D, self.embedding_init, name="embedding")()
-        table = jax.lax.stop_gradient(table) if self.frozen_embeddings else table
-        x = (table[tokens] * math.sqrt(D)).astype(dtype)
-        if self.pooling.extra_tokens:
-            x, tokens = self._prepend(x, tokens)
-        call = call_of(self, valid, positions=positions, segments=segments, rng=rngs[0], train=train)
+        rng_encoder, rng_head = split(rng, 2)
+        embedding = Embedding(self.dims, self.embedding_init, self.frozen_embeddings, self.compute_dtype, name="embedding")
+        x = embedding(tokens)
+        if E := self.extra_tokens:
+            extra = self.param("extra_tokens", nn.initializers.normal(1.0), (E, x.shape[-1]))
+            x, tokens = preceded(x, extra, E, axis=-2), preceded(tokens, 0, E)  # token id 0 stands for them
+        call = call_of(self, valid, positions=positions, segments=segments, rng=rng_encoder, train=train)
         check_length(x.shape[-2], self.encoder, self.parts, self.dims)
-        context = Context(
-            parts=self.parts,
-            params={},
-            tokens=tokens,
-            kernel=self.kernel,
-            dropout=dropout,
-            record=captured.__setitem__ if capture else None,
-        )
+        record = captured.__setitem__ if capture else None
+        context = context_of(self, tokens, rng=rng, train=train, dropout=dropout, record=record)
         states, call = self.encoder(x, context, call, self.dims)
-        dims = self.dims._replace(model_dim=self.encoder.width(D))
+        dims = self.dims._replace(model_dim=self.encoder.width(self.dims.model_dim))
         pooled = self.pooling.apply(self.param("pooling", self.pooling.init, dims), states, call)
         gate, vector = build_gate(self.head_gate), pooled.x
         if gate is not None:
             vector = gate.apply(self.param("head_gate", gate.init, vector.shape[-1]), vector)
         vector = jax.nn.softmax(vector.astype(jnp.float32)) if self.head_softmax else vector
-        vector = (vector if dropout is None else drop(vector, dropout, rngs[1])).astype(jnp.float32)
+        vector = dropped(vector, context, rng_head).astype(jnp.float32)
         vector = nn.relu(nn.Dense(self.head_hidden, name="head_hidden")(vector)) if self.head_hidden else vector
         logits = nn.Dense(self.num_classes, name="head")(vector)
         if capture:
@@ -142,13 +132,6 @@ class TextClassifier(nn.Module):
         tokens = jnp.ones((1, 8), jnp.int32)
         return {"tokens": tokens, "valid": tokens > 0, "segments": 0 * tokens}
 
-    def _prepend(self, x, tokens):
-        """The learned tokens of the pooling, before the text; token id 0 stands for them."""
-        E, batch = self.pooling.extra_tokens, tokens.shape[:-1]
-        extra = self.param("extra_tokens", nn.initializers.normal(1.0), (E, x.shape[-1]))
-        x = jnp.concatenate([jnp.broadcast_to(extra.astype(x.dtype), (*batch, *extra.shape)), x], axis=-2)
-        return x, _preceded(tokens, jnp.zeros(E, tokens.dtype))
-
 
 def call_of(
     model: Any,
@@ -161,11 +144,9 @@ def call_of(
 ) -> Call:
     """The call that a model makes of its arguments, its extra tokens among them."""
     if extra := model.extra_tokens:
-        valid = _preceded(valid, jnp.ones(extra, jnp.bool_))
-        if positions is not None:
-            positions = _preceded(positions + extra, jnp.arange(extra, dtype=positions.dtype))
-        if segments is not None:
-            segments = jnp.concatenate([*[segments[..., :1]] * extra, segments], axis=-1)
+        valid = preceded(valid, True, extra)
+        positions = None if positions is None else preceded(positions + extra, jnp.arange(extra), extra)
+        segments = None if segments is None else preceded(segments, segments[..., :1], extra)
     if positions is not None:
         positions = jnp.where(valid, positions, 0)  # the position of padding must not matter
     return Call(
@@ -181,23 +162,38 @@ def call_of(
     )
 
 
-def _preceded(text: jax.Array, extra: jax.Array) -> jax.Array:
-    """``extra`` ``[E]`` before every row of ``[B T]``."""
-    return jnp.concatenate([jnp.broadcast_to(extra, (*text.shape[:-1], len(extra))), text], axis=-1)
+def context_of(
+    model: Any, tokens: jax.Array, *, rng: jax.Array | None, train: bool, dropout: Any, record: Recorder | None
+) -> Context:
+    """The context of a pass. Raises ValueError for dropout in training without a key."""
+    if dropout is not None and train and rng is None:
+        raise ValueError("dropout in training needs rng")
+    rate = dropout if train else None
+    return Context(model.parts, {}, tokens=tokens, kernel=model.kernel, dropout=rate, record=record)
 
 
-class Table(nn.Module):
-    """The embedding table ``[V D]``; the model multiplies it by √D, so that Adam moves embeddings faster than other weights."""
+class Embedding(nn.Module):
+    """Token embeddings, ``√D · table[token]``: with the factor, Adam moves them faster than other weights.
 
-    vocab_size: int
-    model_dim: int
+    Attributes:
+      dims: the sizes.
+      std: standard deviation of the embeddings at the start.
+      frozen: whether the table is kept as it is.
+      compute_dtype: of the embeddings; the table is float32.
+    """
+
+    dims: Dims
     std: float
+    frozen: bool
+    compute_dtype: str
 
     @nn.compact
-    def __call__(self) -> jax.Array:
-        """The table."""
-        shape = (self.vocab_size, self.model_dim)
-        return self.param("table", nn.initializers.normal(self.std / math.sqrt(self.model_dim)), shape)
+    def __call__(self, tokens: jax.Array) -> jax.Array:
+        """int32 ``[*B T]`` to ``[*B T D]``."""
+        V, D = self.dims.vocab_size or 0, self.dims.model_dim
+        table = self.param("table", nn.initializers.normal(self.std / math.sqrt(D)), (V, D))
+        table = jax.lax.stop_gradient(table) if self.frozen else table
+        return (table[tokens] * math.sqrt(D)).astype(DTYPES[self.compute_dtype])
 
 
 def embedding_table(vectors: jax.Array) -> jax.Array:
@@ -209,7 +205,7 @@ def _limits(encoder: Any, parts: Parts, dims: Dims) -> dict[str, int]:
     """The positions of the parts that have a table of them."""
     found = {}
     records = {"encoding": parts.encoding, "score": parts.score}
-    if "mixer" in encoder.uses and encoder.mixer is not None:
+    if "mixer" in encoder.uses:
         records["mixer"] = encoder.mixer
     for kind, record in records.items():
         given = record.max_length if isinstance(record.max_length, tuple) else (record.max_length,)
@@ -287,26 +283,16 @@ def classifier(
     given = {"encoder": encoder, "mixer": mixer, "encoding": encoding, "score": score}
     given |= {"normalizer": normalizer, "mask": mask, "pooling": pooling}
     given = {kind: variants.canonical(kind, spec) for kind, spec in given.items()}
-    parts = parts_of(**{kind: given[kind] for kind in Parts._fields})
-    built_encoder, built_mixer = variants.build("encoder", given["encoder"]), variants.build("mixer", given["mixer"])
     built_pooling = variants.build("pooling", given["pooling"])
-    compatibility.check_encoder(built_encoder, parts, built_pooling, given, DEFAULTS)
-    compatibility.check_mixer(built_mixer, parts, given, DEFAULTS)
     check_numbers(embedding_init, compute_dtype, dim=dim, vocab_size=vocab_size, num_classes=num_classes, max_length=max_length)
     if head_gate not in GATES:
         hint = variants.nearest(head_gate, GATES)
         raise ValueError(f"head_gate must be one of {', '.join(GATES)}{hint}, got {head_gate!r}")
     if head_hidden < 0:
         raise ValueError(f"head_hidden must be >= 0, got {head_hidden}")
-    dims = dims_of(built_mixer, given["mixer"], dim, used="mixer" in built_encoder.uses)._replace(
-        max_length=max_length + built_pooling.extra_tokens, vocab_size=vocab_size, causal=parts.mask.causal
-    )
-    if "mixer" in built_encoder.uses:
-        built_encoder = dataclasses.replace(built_encoder, mixer=built_mixer)
-    built_encoder.width(dim)  # raises where its parts cannot share the channels
-    check_length(dims.max_length or 0, built_encoder, parts, dims)
-    reads = most(parts.encoding.reads, parts.normalizer.reads)
-    kernels.choose(kernel, (1, dims.num_heads, 1, 1), reads=reads)
+    positions = max_length + built_pooling.extra_tokens
+    built_encoder, _, parts, dims = assembled(given, dim=dim, vocab_size=vocab_size, max_length=positions, kernel=kernel)
+    compatibility.check_pooling(built_encoder, built_pooling, given)
     return TextClassifier(
         built_encoder,
         parts,
@@ -323,6 +309,50 @@ def classifier(
     )
 
 
+def assembled(
+    given: dict[str, str],
+    *,
+    dim: int,
+    vocab_size: int,
+    max_length: int,
+    kernel: str,
+    decoder_uses: tuple[str, ...] = (),
+) -> tuple[Any, Mixer, Parts, Dims]:
+    """What specs say of a model, whatever reads the states of its encoder.
+
+    Args:
+      given: the canonical spec of each kind.
+      dim: D.
+      vocab_size: V.
+      max_length: positions of the longest text, with the tokens that a pooling puts before it.
+      kernel: as of ``classifier``.
+      decoder_uses: the kinds that a decoder gives a meaning to.
+
+    Returns:
+      The encoder with its mixer, the mixer, the parts and the sizes.
+
+    Raises:
+      ValueError: for a spec that cannot be built, sizes that do not fit, or parts that do not go together, with the reason.
+    """
+    parts = parts_of(**{kind: given[kind] for kind in Parts._fields})
+    encoder, mixer = variants.build("encoder", given["encoder"]), variants.build("mixer", given["mixer"])
+    # What a decoder uses is not ignored, whatever the encoder does with it; positions of the source are the encoder's alone.
+    unread = given | {kind: DEFAULTS[kind] for kind in decoder_uses if kind != "encoding"}
+    compatibility.check_encoder(encoder, parts, unread, DEFAULTS)
+    if "mixer" in encoder.uses:
+        compatibility.check_mixer(mixer, parts, given, DEFAULTS)
+        encoder = dataclasses.replace(encoder, mixer=mixer)
+    N, H = mixer.num_heads, mixer.head_dim or dim // mixer.num_heads
+    if "mixer" in (*encoder.uses, *decoder_uses) and mixer.head_dim is None and dim % N:
+        raise ValueError(f"mixer={given['mixer']}: dim {dim} is not a multiple of its {N} heads")
+    causal = parts.mask.causal
+    dims = Dims(N, mixer.kv_heads, H, dim, max_length=max_length, vocab_size=vocab_size, causal=causal)
+    encoder.width(dim)  # raises where its parts cannot share the channels
+    check_length(max_length, encoder, parts, dims)
+    kernels.choose(kernel, (1, N, 1, 1), reads=most(parts.encoding.reads, parts.normalizer.reads))
+    return encoder, mixer, parts, dims
+
+
 def check_numbers(embedding_init: float, compute_dtype: str, **sizes: int) -> None:
     """Raises ValueError for a size below 1, and for what no embedding or product can have."""
     for name, size in sizes.items():
@@ -333,13 +363,6 @@ def check_numbers(embedding_init: float, compute_dtype: str, **sizes: int) -> No
     if compute_dtype not in DTYPES:
         hint = variants.nearest(compute_dtype, DTYPES)
         raise ValueError(f"compute_dtype must be one of {', '.join(DTYPES)}{hint}, got {compute_dtype!r}")
-
-
-def dims_of(mixer: Mixer, spec: str, dim: int, *, used: bool) -> Dims:
-    """The sizes that a mixer has in a model ``dim`` wide. Raises ValueError where its heads cannot share it."""
-    if used and mixer.head_dim is None and dim % mixer.num_heads:
-        raise ValueError(f"mixer={spec}: dim {dim} is not a multiple of its {mixer.num_heads} heads")
-    return Dims(mixer.num_heads, mixer.kv_heads, mixer.head_dim or dim // mixer.num_heads, dim)
 
 
 def kernel_choice(model: Any, batch_size: int, length: int) -> str:

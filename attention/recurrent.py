@@ -106,9 +106,7 @@ def gru(
       kernel: W, ``[D 3U]``.
       recurrent: R, ``[U 3U]``.
       bias: b, ``[3U]``.
-      where: bool ``[*#B T]``, False at padding, which leaves the state as it is; None for all valid.
-      segments: int ``[*#B T]``, the segment of each position: where another begins, the state is 0; None for one.
-      reverse: whether the last valid position comes first.
+      where, segments, reverse: as of ``lstm``.
 
     Returns:
       h, ``[*B T U]``; zeros at padding.
@@ -162,7 +160,7 @@ def recur(
     x = jnp.where(valid[..., None], x.reshape(-1, T, D), 0).swapaxes(0, 1)
     wide = jnp.promote_types(x.dtype, jnp.float32)
     kept = [valid[:, ::-1] if back else valid for back in reverse]
-    begins = None
+    begins: list[Any] = [None] * len(weights)
     if segments is not None:
         numbers = flat(segments)
         begins = [_begins(numbers[:, ::-1] if back else numbers, keep).T for back, keep in zip(reverse, kept)]
@@ -182,8 +180,7 @@ def recur(
         return tuple(found), tuple(state[0] for state in found)
 
     texts = [x[::-1] if back else x for back in reverse]
-    given = (texts, [keep.T for keep in kept], begins if begins is not None else [None] * len(weights))
-    outputs = _blocks(step, project, (zero,) * len(weights), given, T)
+    outputs = _blocks(step, project, (zero,) * len(weights), (texts, [keep.T for keep in kept], begins), T)
     outputs = [each[::-1] if back else each for each, back in zip(outputs, reverse)]
     return [jnp.where(valid[..., None], each.swapaxes(0, 1), 0).astype(x.dtype).reshape(*batch, T, U) for each in outputs]
 
@@ -206,8 +203,8 @@ def _blocks(step: Callable[[Any, Any], Any], project: Callable[[Any], Any], star
     Blocks without a valid position are left out, in the backward pass too.
     """
     count = -(-length // BLOCK)
-    spread = lambda leaf: jnp.pad(leaf, ((0, count * BLOCK - length), *[(0, 0)] * (leaf.ndim - 1)))
-    blocks = jax.tree.map(lambda leaf: spread(leaf).reshape(count, BLOCK, *leaf.shape[1:]), given)
+    padded = lambda leaf: jnp.pad(leaf, ((0, count * BLOCK - length), *[(0, 0)] * (leaf.ndim - 1)))
+    blocks = jax.tree.map(lambda leaf: padded(leaf).reshape(count, BLOCK, *leaf.shape[1:]), given)
 
     def run(states: Any, block: Any) -> Any:
         return jax.lax.scan(step, states, project(block))
@@ -216,9 +213,9 @@ def _blocks(step: Callable[[Any, Any], Any], project: Callable[[Any], Any], star
         return states, tuple(jnp.zeros((BLOCK, *state[0].shape), state[0].dtype) for state in states)
 
     @jax.checkpoint
-    def block(states: Any, block: Any) -> Any:
+    def some_or_none(states: Any, block: Any) -> Any:
         some = jnp.any(jnp.stack([keep.any() for keep in block[1]]))
         return jax.lax.cond(some, run, left_out, states, block)
 
-    outputs = jax.lax.scan(block, start, blocks)[1]
+    outputs = jax.lax.scan(some_or_none, start, blocks)[1]
     return jax.tree.map(lambda leaf: leaf.reshape(-1, *leaf.shape[2:])[:length], outputs)

@@ -1,7 +1,6 @@
 """Encoder and decoder: a text is read, and another is written from its states, every part named by a spec."""
 
 import dataclasses
-import math
 from typing import Any
 
 import jax
@@ -9,10 +8,9 @@ import jax.numpy as jnp
 from flax import linen as nn
 
 from attention import compatibility, decoding, variants
-from attention.attend import parts_of
 from attention.decoders._decoder import Decoder, Source
-from attention.masks import combine
-from attention.model import DEFAULTS, DTYPES, Table, call_of, check_length, check_numbers, dims_of
+from attention.encoders._layers import Recorder, prefixed, split
+from attention.model import DEFAULTS, Embedding, assembled, call_of, check_length, check_numbers, context_of
 from attention.records import Call, Context, Dims, Parts
 
 
@@ -55,7 +53,7 @@ class Seq2Seq(nn.Module):
 
     def setup(self) -> None:
         """Makes what encoder and decoder share."""
-        self.embedding = Table(self.dims.vocab_size or 0, self.dims.model_dim, self.embedding_init)
+        self.embedding = Embedding(self.dims, self.embedding_init, self.frozen_embeddings, self.compute_dtype)
         self.head = nn.Dense(self.dims.vocab_size or 0)
 
     def __call__(
@@ -89,16 +87,13 @@ class Seq2Seq(nn.Module):
           ``[B N S S]``, "decoder/layer_0/self/weights" ``[B N U U]``, "decoder/layer_0/cross/weights" ``[B N U S]``, ..., and
           "source" ``[B S' W]``.
         """
-        if dropout is not None and train and rng is None:
-            raise ValueError("dropout in training needs rng")
-        rngs: Any = (None, None) if rng is None else jax.random.split(rng)
+        rngs = split(rng, 2)
         captured: dict[str, Any] = {}
-        options: dict[str, Any] = {"train": train, "dropout": dropout if train else None}
-        options["captured"] = captured if capture else None
+        options: dict[str, Any] = {"train": train, "dropout": dropout, "record": captured.__setitem__ if capture else None}
         source = self.encode(tokens, valid, positions=positions, segments=segments, rng=rngs[0], **options)
         before = decoding.shifted(targets)
         context, call = self._target(before, rng=rngs[1], **options)
-        logits = self._logits(self.decoder(self._embed(before), source, context, call))
+        logits = self._logits(self.decoder(self.embedding(before), source, context, call))
         if capture:
             captured["source"] = source.states
         return logits, {"loss": jnp.zeros(logits.shape[:-2], jnp.float32), **captured}
@@ -113,13 +108,14 @@ class Seq2Seq(nn.Module):
         rng: jax.Array | None = None,
         train: bool = False,
         dropout: Any = None,
-        captured: dict[str, Any] | None = None,
+        record: Recorder | None = None,
     ) -> Source:
         """What the decoder reads of a source; arguments as of the model."""
         check_length(tokens.shape[-1], self.encoder, self.parts, self.dims)
         call = call_of(self, valid, positions=positions, segments=segments, rng=rng, train=train)
-        context = self._context(tokens, dropout, captured, "encoder")
-        states, call = self.encoder(self._embed(tokens), context, call, self.dims)
+        record = prefixed(record, "encoder")
+        context = context_of(self, tokens, rng=rng, train=train, dropout=dropout, record=record)
+        states, call = self.encoder(self.embedding(tokens), context, call, self.dims)
         assert call.q_valid is not None  # a text's validity is given
         return Source(states, call.q_valid)
 
@@ -130,29 +126,22 @@ class Seq2Seq(nn.Module):
     def advance(self, tokens: jax.Array, place: jax.Array, remembered: Any, rng: Any = None) -> tuple[jax.Array, Any]:
         """The logits ``[B V]`` of the token at a place, given those before it: what ``attention.decoding`` asks of a model."""
         source, rest = remembered
-        context, call = self._target(tokens, rng=rng, train=False, dropout=None, captured=None)
-        state, rest = self.decoder.advance(self._embed(tokens), place, source, rest, context, call)
+        context, call = self._target(tokens, rng=rng, train=False, dropout=None, record=None)
+        state, rest = self.decoder.advance(self.embedding(tokens), place, source, rest, context, call)
         return self._logits(state), (source, rest)
-
-    def _embed(self, tokens: jax.Array) -> jax.Array:
-        table = jax.lax.stop_gradient(self.embedding()) if self.frozen_embeddings else self.embedding()
-        return (table[tokens] * math.sqrt(self.dims.model_dim)).astype(DTYPES[self.compute_dtype])
 
     def _logits(self, states: jax.Array) -> jax.Array:
         return self.head(states.astype(jnp.float32))
 
     def _target(
-        self, tokens: jax.Array, *, rng: Any, train: bool, dropout: Any, captured: dict[str, Any] | None
+        self, tokens: jax.Array, *, rng: Any, train: bool, dropout: Any, record: Recorder | None
     ) -> tuple[Context, Call]:
         """Context and call of the decoder. All places count: what is behind a text cannot be seen from within it."""
         check_length(tokens.shape[-1], self.encoder, self.parts, self.dims)
         valid = jnp.ones(tokens.shape, jnp.bool_)
         call = Call(q_valid=valid, k_valid=valid, rng=rng, train=train, max_length=self.dims.max_length)
-        return self._context(tokens, dropout, captured, "decoder"), call
-
-    def _context(self, tokens: jax.Array, dropout: Any, captured: dict[str, Any] | None, name: str) -> Context:
-        record = None if captured is None else lambda key, value: captured.__setitem__(f"{name}/{key}", value)
-        return Context(self.parts, {}, tokens=tokens, kernel=self.kernel, dropout=dropout, record=record)
+        record = prefixed(record, "decoder")
+        return context_of(self, tokens, rng=rng, train=train, dropout=dropout, record=record), call
 
     @nn.nowrap
     def example(self) -> dict[str, Any]:
@@ -205,31 +194,20 @@ def seq2seq(
     given = {"encoder": encoder, "decoder": decoder, "mixer": mixer, "encoding": encoding, "score": score}
     given |= {"normalizer": normalizer, "mask": mask}
     given = {kind: variants.canonical(kind, spec) for kind, spec in given.items()}
-    parts = parts_of(**{kind: given[kind] for kind in Parts._fields})
-    built = {kind: variants.build(kind, given[kind]) for kind in ("encoder", "decoder", "mixer")}
-    writer: Any = built["decoder"]
-    # What the decoder uses is not ignored, whatever the encoder does with it; positions of the source are the encoder's alone.
-    for_encoder = {**given, **{kind: DEFAULTS[kind] for kind in writer.uses if kind in DEFAULTS and kind != "encoding"}}
-    reader: Any = built["encoder"]
-    mixes = "mixer" in reader.uses
-    nothing_extra = variants.build("pooling", "mean")
-    compatibility.check_encoder(reader, parts, nothing_extra, given if mixes else for_encoder, DEFAULTS)
-    if mixes:
-        compatibility.check_mixer(built["mixer"], parts, given, DEFAULTS)
-        reader = dataclasses.replace(reader, mixer=built["mixer"])
-    check_numbers(embedding_init, compute_dtype, dim=dim, vocab_size=vocab_size, max_length=max_length)
-    uses_mixer = mixes or "mixer" in writer.uses
-    dims = dims_of(built["mixer"], given["mixer"], dim, used=uses_mixer)._replace(
-        max_length=max_length, vocab_size=vocab_size, causal=parts.mask.causal
-    )
-    causal = parts._replace(mask=parts.mask if parts.mask.causal else combine(variants.build("mask", "causal"), parts.mask))
-    compatibility.check_parts(causal, {**given, "mask": f"causal & {given['mask']}"})
-    if "mixer" in writer.uses:
-        writer = dataclasses.replace(writer, mixer=built["mixer"])
-    writer = dataclasses.replace(writer, dims=dims._replace(causal=True), parts=causal, width=reader.width(dim))
-    writer.check(causal, dims, given)
-    check_length(max_length, reader, parts, dims)
-    return Seq2Seq(reader, writer, parts, dims, kernel, compute_dtype, embedding_init, frozen_embeddings)
+    built_decoder: Any = variants.build("decoder", given["decoder"])
+    sizes = {"dim": dim, "vocab_size": vocab_size, "max_length": max_length}
+    check_numbers(embedding_init, compute_dtype, **sizes)
+    built_encoder, built_mixer, parts, dims = assembled(given, **sizes, kernel=kernel, decoder_uses=built_decoder.uses)
+    if not parts.mask.causal:  # a target is written from left to right, whatever may be seen of a source
+        given["mask"] = f"causal & {given['mask']}"
+    causal = parts._replace(mask=variants.build("mask", given["mask"]))
+    compatibility.check_parts(causal, given)
+    if "mixer" in built_decoder.uses:
+        built_decoder = dataclasses.replace(built_decoder, mixer=built_mixer)
+    told = {"dims": dims._replace(causal=True), "parts": causal, "width": built_encoder.width(dim)}
+    built_decoder = dataclasses.replace(built_decoder, **told)
+    built_decoder.check(given)
+    return Seq2Seq(built_encoder, built_decoder, parts, dims, kernel, compute_dtype, embedding_init, frozen_embeddings)
 
 
 def write(
@@ -265,7 +243,7 @@ def write(
     Example:
       >>> tokens, log_p = write(model, params, tokens, valid, length=32, width=4)
     """
-    rngs: Any = (None, None) if rng is None else jax.random.split(rng)
+    rngs = split(rng, 2)
     apply = lambda method, *args, **options: model.apply({"params": params}, *args, **options, method=method)
     source = apply("encode", tokens, valid, positions=positions, segments=segments, rng=rngs[0])
 

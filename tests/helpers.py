@@ -61,6 +61,18 @@ def inputs(B=2, T=40, S=40, N=4, K=2, H=8, seed=0):
     return normal([seed, 0], B, T, N, H), normal([seed, 1], B, S, K, H), normal([seed, 2], B, S, K, H)
 
 
+def value_and_gradients(arrays, upstream=1.0, **options):
+    """What `attend` makes of (query, key, value, params[, bias]), and the gradients of its product with ``upstream``."""
+
+    def loss(arrays):
+        query, key, value, params, *bias = arrays
+        output = attention.attend(query, key, value, params=params, **dict(zip(["bias"], bias)), **options)
+        return jnp.sum(output * upstream), output
+
+    (_, output), gradients = jax.value_and_grad(loss, has_aux=True)(arrays)
+    return output, gradients
+
+
 def assert_close(tree, wanted, tolerance=2e-5):
     """Leaf by leaf, relative to the largest value of a leaf."""
     for path, (a, b) in zip(jax.tree.leaves_with_path(tree), zip(jax.tree.leaves(tree), jax.tree.leaves(wanted)), strict=True):

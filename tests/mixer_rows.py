@@ -50,9 +50,7 @@ BOTH = ("full", "causal")
 ALL = ("encoding", "score", "normalizer", "mask")
 ROWS = {
     "linear": Row("linear(heads=2)", reference.linear, masks=BOTH, options=_HEADS, uses=("rotation",)),
-    "linear_rope": Row(
-        "linear(heads=2)", reference.linear_rope, masks=BOTH, cross=False, ordered=True, encoding="rope", uses=("rotation",)
-    ),
+    "linear_rope": Row("linear(heads=2)", reference.linear_rope, masks=BOTH, ordered=True, encoding="rope", uses=("rotation",)),
     "efficient": Row("efficient(heads=2)", reference.efficient, options={**_HEADS, "scaled": "False"}),
     "efficient_paper": Row(
         "efficient(heads=2, scaled=False)", lambda *a, **rest: reference.efficient(*a, scaled=False, **rest)

@@ -32,16 +32,23 @@ def test_examples():
     )
 
 
-@pytest.mark.parametrize("cell", ["lstm", "gru"])
+GATES = {"lstm": 4, "gru": 3}
+
+
+def _weights(cell):
+    """W, R and b of U units over D channels."""
+    columns = GATES[cell] * U
+    return [normal(i, *shape, scale=0.5) for i, shape in enumerate(((D, columns), (U, columns), (columns,)))]
+
+
+@pytest.mark.parametrize("cell", GATES)
 @pytest.mark.parametrize("reverse", [False, True])
 def test_recurrences_of_flax(cell, reverse):
     """Flax's own cells over the text alone, longer than a block, are a second witness."""
-    gates, T = {"lstm": 4, "gru": 3}[cell], 21
-    weights = [normal(i, *shape, scale=0.5) for i, shape in enumerate(((D, gates * U), (U, gates * U), (gates * U,)))]
+    T, weights = 21, _weights(cell)
     x, lengths = normal(5, 3, T, D), np.array([21, 1, 10])
-    function = attention.lstm if cell == "lstm" else attention.gru
-    found = function(x, *weights, jnp.arange(T) < lengths[:, None], reverse=reverse)
-    kernel, recurrent, bias = (jnp.split(w, gates, axis=-1) for w in weights)
+    found = getattr(attention, cell)(x, *weights, jnp.arange(T) < lengths[:, None], reverse=reverse)
+    kernel, recurrent, bias = (jnp.split(w, GATES[cell], axis=-1) for w in weights)
     if cell == "lstm":
         params = {f"i{g}": {"kernel": kernel[k]} for k, g in enumerate("ifgo")}
         params |= {f"h{g}": {"kernel": recurrent[k], "bias": bias[k]} for k, g in enumerate("ifgo")}
@@ -57,12 +64,10 @@ def test_recurrences_of_flax(cell, reverse):
         np.testing.assert_array_equal(found[b, n:], 0)
 
 
-@pytest.mark.parametrize("cell", ["lstm", "gru"])
+@pytest.mark.parametrize("cell", GATES)
 def test_segments_and_gaps(cell):
     """A state begins anew in each segment, from either end, and padding in between is as if it were not there."""
-    gates = {"lstm": 4, "gru": 3}[cell]
-    weights = [normal(i, *shape, scale=0.5) for i, shape in enumerate(((D, gates * U), (U, gates * U), (gates * U,)))]
-    function = getattr(attention, cell)
+    weights, function = _weights(cell), getattr(attention, cell)
     segments = jnp.array([4, 4, 4, 2, 2, 9])
     x, where = normal(6, 6, D), jnp.array([True, False, True, True, True, True])
     for reverse in (False, True):
@@ -83,9 +88,9 @@ def test_recurrence_wants_weights_of_one_size():
 
 def test_starts():
     """Orthogonal recurrences, the forget gate's bias where the option says, the other biases at 0."""
-    params = attention.build("encoder", "bilstm(forget_bias=2)").init(
-        jax.random.key(0), *(lambda x: (x, Context(parts_of("none"), {}, tokens=x[..., 0]), Call(), DIMS))(jnp.zeros((1, 2, D)))
-    )["params"]["layer_0"]
+    x = jnp.zeros((1, 2, D))
+    encoder, context = attention.build("encoder", "bilstm(forget_bias=2)"), Context(parts_of("none"), {}, tokens=x[..., 0])
+    params = encoder.init(jax.random.key(0), x, context, Call(), DIMS)["params"]["layer_0"]
     for own in params.values():
         np.testing.assert_array_equal(own["bias"].reshape(4, U), np.outer([0, 2, 0, 0], np.ones(U)))
         for matrix in np.split(np.asarray(own["recurrent"]), 4, axis=1):
@@ -141,7 +146,7 @@ def test_weights_of_words():
     weights = np.asarray(captured["word_weights"])
     np.testing.assert_allclose(weights[0, :2].sum(), 1, atol=1e-6)
     np.testing.assert_allclose(weights[1, 2:4].sum(), 1, atol=1e-6)
-    np.testing.assert_allclose(weights[:, :].sum(1), [3, 2], atol=1e-6)
+    np.testing.assert_allclose(weights.sum(1), [3, 2], atol=1e-6)
     np.testing.assert_allclose(captured["pooling"].sum(1), 1, atol=1e-6)
     np.testing.assert_array_equal(captured["pooling"][:, 3:], 0)
 

@@ -1,6 +1,5 @@
 """Biases that are added to the scores: alibi, kerple, sandwich, fire, dape, table, cpb, tisa, gaussian, and shaw's products."""
 
-import dataclasses
 import importlib
 import math
 
@@ -9,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 import reference_encodings_bias as reference
-from helpers import DIMS, assert_close, float64, init, inputs, jit, normal
+from helpers import DIMS, assert_close, float64, init, inputs, jit, normal, value_and_gradients
 
 import attention
 from attention.encodings import _rows
@@ -18,9 +17,9 @@ from attention.records import Call
 N = DIMS.num_heads
 
 # Every form of every bias, and its reference; the numbers in their parameters are of the layer or shared.
+FORMS = ("symmetric", "asymmetric", "split_heads", "learned", "learned_lr")
 BIASES = {
-    **{f"alibi(form={form})": reference.alibi(form) for form in ("symmetric", "asymmetric", "split_heads")},
-    **{f"alibi(form={form})": reference.alibi(form) for form in ("learned", "learned_lr")},
+    **{f"alibi(form={form})": reference.alibi(form) for form in FORMS},
     "kerple": reference.kerple("log"),
     "kerple(form=power)": reference.kerple("power"),
     "sandwich": reference.sandwich(DIMS.head_dim),
@@ -36,7 +35,6 @@ BIASES = {
     "tisa": reference.tisa,
     "gaussian": reference.gaussian,
 }
-CAUSAL = {spec: "causal" if "bidirectional=False" in spec else "full" for spec in BIASES}
 
 
 def _prepared(record, params, call, T, S):
@@ -45,11 +43,6 @@ def _prepared(record, params, call, T, S):
 
 
 def _bias(record, params, call):
-    call = (
-        call
-        if call.q_positions is not None
-        else dataclasses.replace(call, q_positions=jnp.arange(9), k_positions=jnp.arange(9))
-    )
     prepared = _prepared(record, params, call, call.q_positions.shape[-1], call.k_positions.shape[-1])
     return record.bias(params, *prepared, call), record.where(params, *prepared, call)
 
@@ -273,28 +266,10 @@ def test_distance_zero_has_gradients():
 
 CHUNKED = [
     *(spec for spec in BIASES if spec not in ("alibi(form=symmetric)", "sandwich(dim=16)", "cpb(hidden=5)")),
-    "dape(width=5)",
-]
-CHUNKED += [
-    "dape(inner=fire(width=5), width=5)",
-    "dape(inner=table(window=9), width=5)",
-    "rope + dape(inner=alibi(form=learned), width=5)",
-    "shaw(max_distance=3)",
-    "shaw(max_distance=3, values=False)",
+    *("dape(width=5)", "dape(inner=fire(width=5), width=5)", "dape(inner=table(window=9), width=5)"),
+    *("rope + dape(inner=alibi(form=learned), width=5)", "shaw(max_distance=3)", "shaw(max_distance=3, values=False)"),
 ]
 STREAMED = ["alibi(form=split_heads)", "fire(width=5, threshold=26)", "dape(inner=table(window=9), width=5)"]
-
-
-def _value_and_gradients(encoding, mask, kernel, arrays, upstream, call):
-    def loss(arrays):
-        query, key, value, params = arrays
-        output = attention.attend(
-            query, key, value, encoding=encoding, mask=mask, params={"encoding": params}, kernel=kernel, call=call
-        )
-        return jnp.sum(output * upstream), output
-
-    (_, output), gradients = jax.value_and_grad(loss, has_aux=True)(arrays)
-    return output, gradients
 
 
 @pytest.mark.parametrize(
@@ -302,12 +277,13 @@ def _value_and_gradients(encoding, mask, kernel, arrays, upstream, call):
 )
 def test_chunked_is_dense(spec, streamed, small_blocks, monkeypatch):
     """Value and every gradient, with padding, ragged blocks, a batch of 2, and in each block few rows at a time."""
-    record, mask = attention.build("encoding", spec), CAUSAL.get(spec, "full")
+    record, mask = attention.build("encoding", spec), "causal" if "bidirectional=False" in spec else "full"
     if streamed:
         monkeypatch.setattr(importlib.import_module("attention.kernels.chunked"), "STREAM_ELEMENTS", 0)
     call = Call(k_valid=jnp.arange(21) < jnp.array([[21], [13]]))
-    arrays, upstream = (*inputs(T=21, S=21), init(record)), normal(6, 2, 21, N, DIMS.head_dim)
-    run = lambda kernel: jit(lambda *a: _value_and_gradients(record, mask, kernel, *a))(arrays, upstream, call)
+    arrays, upstream = (*inputs(T=21, S=21), {"encoding": init(record)}), normal(6, 2, 21, N, DIMS.head_dim)
+    options = {"encoding": record, "mask": mask, "call": call}
+    run = lambda kernel: jit(lambda *a: value_and_gradients(*a, kernel=kernel, **options))(arrays, upstream)
     dense = run("dense")
     monkeypatch.setattr(_rows, "ELEMENTS", 600)
     assert_close(run("chunked"), dense)
@@ -320,9 +296,9 @@ def test_rows_at_a_time(spec, monkeypatch):
     """What is too large to be held at once is computed in blocks of rows, to the same value and gradients."""
     record, seen = attention.build("encoding", spec), []
     positions = jnp.asarray(np.stack([np.arange(11), np.arange(11)[::-1] * 2]))
-    arrays, upstream = (*inputs(T=11, S=11), init(record)), normal(6, 2, 11, N, DIMS.head_dim)
-    call = Call(positions, positions)
-    run = lambda: jit(lambda *a: _value_and_gradients(record, "full", "dense", *a))(arrays, upstream, call)
+    arrays, upstream = (*inputs(T=11, S=11), {"encoding": init(record)}), normal(6, 2, 11, N, DIMS.head_dim)
+    options = {"encoding": record, "kernel": "dense", "call": Call(positions, positions)}
+    run = lambda: jit(lambda *a: value_and_gradients(*a, **options))(arrays, upstream)
     whole = run()
     monkeypatch.setattr(
         jax.lax, "map", lambda f, xs, map=jax.lax.map: (seen.append(len(jax.tree.leaves(xs)[0])), map(f, xs))[1]
@@ -353,8 +329,9 @@ def test_nothing_is_as_large_as_vectors_of_pairs(spec, given, monkeypatch):
     dims = DIMS._replace(num_heads=heads, kv_heads=heads, head_dim=width, model_dim=48)
     x = jnp.zeros((1, T, heads, width))
     positions = jnp.arange(T)[None] if given else None
-    loss = lambda arrays: _value_and_gradients(record, "full", "dense", arrays, x, Call(positions, positions))
-    largest = _largest(jax.make_jaxpr(loss)((x, x, x, init(record, dims))).jaxpr)
+    options = {"encoding": record, "kernel": "dense", "call": Call(positions, positions)}
+    loss = lambda arrays: value_and_gradients(arrays, x, **options)
+    largest = _largest(jax.make_jaxpr(loss)((x, x, x, {"encoding": init(record, dims)})).jaxpr)
     assert heads * T * T <= largest <= 5 * T * T
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import reference_encodings_rotary as reference
 from encoding_rows import layer, positions
-from helpers import DIMS, assert_close, float64, init, inputs, jit, normal, params_of
+from helpers import DIMS, assert_close, float64, init, inputs, jit, normal, params_of, value_and_gradients
 
 import attention
 from attention.records import Call
@@ -229,21 +229,16 @@ def test_chunked_is_dense(spec, streamed, small_blocks, monkeypatch):
     """Value and every gradient, with padding, ragged blocks and a batch of 2; queries and keys may be wider than values."""
     if streamed:
         monkeypatch.setattr(importlib.import_module("attention.kernels.chunked"), "STREAM_ELEMENTS", 0)
-    params, arrays, upstream = params_of(encoding=spec), inputs(), normal(6, 2, 40, 4, 8)
+    arrays, upstream = (*inputs(), params_of(encoding=spec)), normal(6, 2, 40, 4, 8)
     valid = jnp.arange(40) < jnp.array([[40], [33]])
-    call = Call(q_valid=valid, k_valid=valid)
+    options = {"encoding": spec, "mask": SPECS[spec], "call": Call(q_valid=valid, k_valid=valid)}
 
     @jit
-    def both(arrays, params):
-        def loss(arrays, params, kernel):
-            output = attention.attend(*arrays, encoding=spec, mask=SPECS[spec], params=params, call=call, kernel=kernel)
-            return jnp.sum(output * upstream), output
+    def both(arrays):
+        return [value_and_gradients(arrays, upstream, kernel=kernel, **options) for kernel in ("dense", "chunked")]
 
-        return [jax.value_and_grad(loss, (0, 1), has_aux=True)(arrays, params, kernel) for kernel in ("dense", "chunked")]
-
-    ((_, dense), dense_gradients), ((_, chunked), gradients) = both(arrays, params)
+    dense, chunked = both(arrays)
     assert_close(chunked, dense)
-    assert_close(gradients, dense_gradients)
 
 
 @pytest.mark.parametrize("spec", [spec for spec in SPECS if "+" not in spec and "fope" not in spec])

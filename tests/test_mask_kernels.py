@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from helpers import assert_close, inputs, jit, normal, params_of
+from helpers import assert_close, inputs, jit, normal, params_of, value_and_gradients
 from mask_rows import ROWS
 
 import attention
@@ -35,22 +35,13 @@ READ = {
 }  # fmt: skip
 
 
-def _value_and_gradients(kernel, arrays, upstream, options):
-    def loss(arrays):
-        query, key, value, params = arrays
-        output = attention.attend(query, key, value, params=params, kernel=kernel, **options)
-        return jnp.sum(output * upstream), output
-
-    (_, output), gradients = jax.value_and_grad(loss, has_aux=True)(arrays)
-    return output, gradients
-
-
 def _check(arrays, **options):
     upstream = normal(6, *arrays[0].shape[:-1], arrays[2].shape[-1])
 
     @jit
     def both(arrays, options):
-        return tuple(_value_and_gradients(kernel, arrays, upstream, {**static, **options}) for kernel in ("dense", "chunked"))
+        options = {**static, **options}
+        return tuple(value_and_gradients(arrays, upstream, kernel=kernel, **options) for kernel in ("dense", "chunked"))
 
     static = {name: option for name, option in options.items() if isinstance(option, (str, Mask))}
     dense, chunked = both(arrays, {name: option for name, option in options.items() if name not in static})

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import models
 import numpy as np
 import pytest
-from helpers import assert_close, jit, normal
+from helpers import assert_close, float64, jit, normal, unchecked
 from mixer_layers import VALID, T, layer, made, outputs, states
 from mixer_rows import ROWS, D, L
 
@@ -37,6 +37,20 @@ def test_linformer_with_identities_is_attention():
     eye = {"key_table": jnp.eye(L)[:, :T], "value_table": jnp.eye(L)[:, :T]}
     found = outputs(f"linformer(heads=2, rank={T})", {**own, **eye}, x)
     np.testing.assert_allclose(found, outputs("attention(heads=2)", own, x), atol=1e-6)
+
+
+def test_linformer_by_hand():
+    """The bare function, whose mixer goes by way of `attend`: two tables, padding and the scale, token by token."""
+    query, key, value = normal(0, 5, 2, 4), normal(1, 6, 2, 4), normal(2, 6, 2, 4)
+    E, F, where = normal(3, 8, 3), normal(4, 8, 3), np.array([True, True, False, True, False, True])
+    found = attention.linformer_attention(query, key, value, E, F, jnp.asarray(where))
+    for t, n in np.ndindex(5, 2):
+        keys, values = (
+            sum(np.outer(table[s], x[s, n]) for s in np.flatnonzero(where))
+            for table, x in zip(float64((E, F)), float64((key, value)))
+        )
+        shares = np.exp(keys @ np.float64(query[t, n]) / 2)
+        np.testing.assert_allclose(found[t, n], shares / shares.sum() @ values, atol=1e-5)
 
 
 def test_nystrom_with_every_token_a_landmark_is_attention():
@@ -118,6 +132,11 @@ def test_global_rows_with_equal_projections_are_rows_of_attention():
         for s in ("longformer(heads=2, window=2, globals=2)", "longformer(heads=2, window=2, globals=2, separate=False)")
     )
     np.testing.assert_allclose(np.where(VALID[..., None], found - wanted, 0), 0, atol=1e-6)
+
+
+def test_without_global_positions_there_are_no_projections_for_them():
+    mixer = made("longformer(heads=2, globals=0)")[2]
+    assert set(mixer) == {"query", "key", "value", "output"}
 
 
 # Long texts.
@@ -234,6 +253,17 @@ def test_memory_is_seen_whatever_the_mask():
 
 
 # What is refused.
+
+
+@pytest.mark.parametrize("T", [1, 2])
+@pytest.mark.parametrize("name", ["linear_attention", "cosformer_attention", "aft_simple", "aft_full"])
+def test_causal_forms_want_as_many_keys_as_queries(name, T):
+    """As users call them, without the checks of the hook."""
+    x, options = jnp.ones((3, 1, 4)), {"length": 9} if name == "cosformer_attention" else {}
+    arrays = (x[:T], x, x) if name.endswith("attention") else (x[:T, 0], x[:, 0], x[:, 0])
+    arrays += (jnp.zeros((T, 3)),) if name == "aft_full" else ()
+    with pytest.raises(ValueError, match=f"the causal form wants as many keys as queries, got 3 and {T}"):
+        unchecked(getattr(attention, name))(*arrays, causal=True, **options)
 
 
 @pytest.mark.parametrize("spec", ["linformer(heads=2)", "aft", "synthesizer(heads=2)", "fnet", "cosformer(heads=2, length=24)"])

@@ -56,9 +56,8 @@ def test_cross(name):
     x, memory = np.asarray(states()), np.asarray(normal(5, 3, 5, D))
     k_valid = np.arange(5) < np.array([[5], [4], [2]])
     if not ROWS[name].cross:
-        if ROWS[name].encoding == "none":
-            with pytest.raises(ValueError, match="cannot read a memory"):
-                run(own, x, HERE, memory, k_valid)
+        with pytest.raises(ValueError, match="cannot read a memory"):
+            run(own, x, HERE, memory, k_valid)
         return
     found = np.asarray(run(own, x, HERE, memory, k_valid))
     for b, (n, s) in enumerate(zip(LENGTHS, (5, 4, 2))):
@@ -152,7 +151,7 @@ def test_parameters(name):
     for path, leaf in jax.tree.leaves_with_path(pulled(name)(states(), HERE, WEIGHTS)[1]):
         if "fixed" not in jax.tree_util.keystr(path):
             # A bias of the keys adds one number to all scores of a query.
-            assert np.abs(leaf).max() > 1e-6 or "key" in jax.tree_util.keystr(path), jax.tree_util.keystr(path)
+            assert np.abs(leaf).max() > 1e-6 or "key']['bias']" in jax.tree_util.keystr(path), jax.tree_util.keystr(path)
 
 
 @pytest.mark.parametrize("name", [name for name, row in ROWS.items() if row.options])

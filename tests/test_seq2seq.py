@@ -1,6 +1,7 @@
 """Encoder and decoder: against NumPy, place by place against all at once, and what may not matter."""
 
 import functools
+import itertools
 import re
 
 import jax
@@ -10,6 +11,7 @@ import pytest
 import reference_decoders as reference
 from helpers import jit
 
+import attention
 from attention import decoding
 from attention.seq2seq import seq2seq, write
 
@@ -165,11 +167,59 @@ def test_decoders_are_those_of_numpy(name, theirs):
         ({"decoder": "transformer(layers=0)"}, "layers must be >= 1, got 0"),
         ({"decoder": "recurent"}, "unknown decoder 'recurent' (nearest: 'recurrent')"),
         ({"dim": 0}, "dim must be >= 1, got 0"),
+        ({"kernel": "flash"}, "unknown kernel 'flash'"),
+        ({"mixer": "attention(heads=3)"}, "mixer=attention(heads=3): dim 8 is not a multiple of its 3 heads"),
+        ({**RECURRENT, "encoder": "bilstm", "dim": 7}, "each direction has half of the model's channels, got 7"),
+        ({"encoding": "learned(max_length=7)"}, "the encoding has 7 positions, got a sequence of 8"),
+        ({"compute_dtype": "float16"}, "compute_dtype must be one of float32, bfloat16"),
     ],
 )
 def test_refused(specs, message):
     with pytest.raises(ValueError, match=re.escape(message)):
         seq2seq(**{"dim": 8, "vocab_size": V, "max_length": U, **specs})
+
+
+@pytest.mark.parametrize(
+    ("base", "changes"),
+    [
+        ("transformer(layers=1)", ["transformer(layers=2)", "transformer(layers=1, mlp=2)",
+         "transformer(layers=1, norm_type=rms)", "transformer(layers=1, activation=relu)",
+         "transformer(layers=1, activation=swiglu)"]),
+        ("recurrent", ["recurrent(cell=gru)", "recurrent(forget_bias=0)"]),
+    ],
+)  # fmt: skip
+def test_no_dead_knobs(base, changes):
+    """Every option of a decoder changes the parameters or the logits: no two of the specs have the same ones."""
+    tokens, valid, targets = map(jnp.asarray, given())
+    shapes, starts = {}, {}
+    for spec in (base, *changes):
+        mixer = {"mixer": "attention(heads=2)"} if "transformer" in base else {}
+        model = seq2seq(encoder="embeddings", decoder=spec, dim=D, vocab_size=V, max_length=U, **mixer)
+        starts[spec] = functools.partial(model.init_with_output, jax.random.key(0), tokens, valid, targets=targets)
+        shapes[spec] = jax.eval_shape(starts[spec])[1]["params"]
+    for one, two in itertools.combinations(shapes, 2):
+        if shapes[one] == shapes[two]:
+            (logits, _), (other, _) = (jit(starts[spec])()[0] for spec in (one, two))
+            assert not np.allclose(logits, other, atol=1e-5), (one, two)
+    options = attention.describe("decoder", base.split("(")[0]).options
+    assert all(any(re.search(rf"\b{o.name}=", spec) for spec in changes) for o in options)
+
+
+@pytest.mark.parametrize("name", ["transformer", "recurrent"])
+def test_dropout(name):
+    """In training alone, with a key; a traced rate; a rate of 0 is none."""
+    model, params, _ = made(name)
+    tokens, valid, targets = map(jnp.asarray, given())
+    apply = lambda **rest: model.apply({"params": params}, tokens, valid, targets=targets, **rest)[0]
+    run = jit(lambda rng, rate: [apply(rng=rng, train=train, dropout=rate) for train in (False, True)])
+    one, two = jax.random.split(jax.random.key(0))
+    plain, noisy = run(one, 0.4)
+    for other in (plain, run(two, 0.4)[1]):
+        assert np.abs(noisy - other).max() > 1e-2
+    for same in (*run(one, 0.0), jit(apply)()):
+        np.testing.assert_allclose(same, plain, atol=1e-5)
+    with pytest.raises(ValueError, match="dropout in training needs rng"):
+        apply(train=True, dropout=0.1)
 
 
 def test_targets_past_the_positions_are_refused():

@@ -84,6 +84,9 @@ def test_files(tmp_path):
     assert corpus.notes == ("there is no validation split: 10 of 40 training examples (25 % seed 0) were carved off train",)
     with pytest.raises(ValueError, match="texts have classes or texts to write; give one"):
         attention.build("source", f"files(train='{tmp_path}/train.tsv', target='out', label='out')")
+    (tmp_path / "empty.tsv").write_text("text\tout\nt0\t \n")
+    with pytest.raises(ValueError, match="line 2: 'out' is empty"):
+        attention.build("source", f"files(train='{tmp_path}/empty.tsv', target='out')").load(0)
 
 
 def test_targets_reach_the_batches(tmp_path):

@@ -6,7 +6,7 @@ import jax
 from flax import linen as nn
 
 from attention import compatibility, variants
-from attention.records import Call, Context, Dims, Parts
+from attention.records import Call, Context, Parts
 
 
 class Source(NamedTuple):
@@ -16,8 +16,8 @@ class Source(NamedTuple):
     valid: jax.Array
 
 
-def across(parts: Parts, given: dict[str, str] | None = None) -> Parts:
-    """The parts of the attention to the source: positions of two texts do not compare, and all of the source may be read.
+def cross_parts(parts: Parts, given: dict[str, str] | None = None) -> Parts:
+    """The parts of cross-attention: positions of two texts do not compare, and all of the source may be read.
 
     Raises:
       ValueError: for score and normalizer that do not go with that; ``given`` are the specs, for the message.
@@ -39,7 +39,7 @@ class Decoder(nn.Module):
 
     Facts:
       uses: the kinds it gives a meaning to.
-      check(...): raises ValueError for parts that it cannot be made of.
+      check(given): raises ValueError for parts that it cannot be made of.
     """
 
     dims: Any = None
@@ -49,8 +49,8 @@ class Decoder(nn.Module):
     uses: ClassVar[tuple[str, ...]] = ()
 
     @nn.nowrap
-    def check(self, parts: Parts, dims: Dims, given: dict[str, str]) -> None:
-        """Raises ValueError where the decoder cannot be made of ``parts``, of which ``given`` are the specs."""
+    def check(self, given: dict[str, str]) -> None:
+        """Raises ValueError where the decoder cannot be made of its parts, of which ``given`` are the specs."""
 
     def begin(self, source: Source, length: int) -> Any:
         """What is remembered before the first of ``length`` places; leaves ``[B ...]``."""

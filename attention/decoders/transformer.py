@@ -1,7 +1,6 @@
 """Blocks of causal attention to what is written, attention to the source, and an MLP."""
 
 import dataclasses
-from collections.abc import Callable
 from typing import Any, ClassVar
 
 import jax
@@ -10,10 +9,10 @@ from flax import linen as nn
 
 from attention import compatibility
 from attention.attend import completed, reads
-from attention.decoders._decoder import Decoder, Source, across
-from attention.encoders._encoder import dropped
-from attention.encoders.transformer import KINDS, MLP, NORMS, Activation, NormType
-from attention.records import Call, Context, Dims, Encoding, Mixer, Params, Parts
+from attention.decoders._decoder import Decoder, Source, cross_parts
+from attention.encoders._layers import KINDS, dropped, part_params, prefixed, split
+from attention.encoders.transformer import MLP, NORMS, Activation, NormType
+from attention.records import Call, Context, Dims, Encoding, Mixer, Parts
 
 __all__: list[str] = []
 
@@ -40,8 +39,7 @@ class Block(nn.Module):
 
     def __call__(self, x: jax.Array, source: jax.Array, contexts: dict[str, Context], calls: dict[str, Call]) -> jax.Array:
         """``[B U D]`` to ``[B U D]``."""
-        rng = calls["self"].rng
-        rngs = [None] * 5 if rng is None else list(jax.random.split(rng, 5))
+        rngs = split(calls["self"].rng, 5)
         for name, seed, after in zip(ATTENTIONS, rngs, rngs[2:]):
             context = contexts[name]._replace(memory=source if name == "cross" else None)
             call = dataclasses.replace(calls[name], rng=seed)
@@ -70,37 +68,39 @@ class Transformer(Decoder):
     uses: ClassVar[tuple[str, ...]] = ("encoding", "mixer", "score", "normalizer", "mask")
 
     @nn.nowrap
-    def check(self, parts: Parts, dims: Dims, given: dict[str, str]) -> None:
+    def check(self, given: dict[str, str]) -> None:
         """Raises ValueError for a mixer that cannot read a source, and for parts that cannot compare it with the text."""
         if self.mixer.remember is None:
             raise ValueError(f"mixer={given['mixer']}: a decoder wants one that can attend to a source, mixer=attention")
-        if parts.encoding.depth > self.layers:
-            raise ValueError(f"the encoding acts before block {parts.encoding.depth}, the decoder has {self.layers}")
-        compatibility.check_mixer(self.mixer, parts, {**given, "mask": f"causal & {given['mask']}"}, given)
-        across(parts, given)
+        if (depth := self.parts.encoding.depth) > self.layers:
+            raise ValueError(f"the encoding acts before block {depth}, the decoder has {self.layers}")
+        compatibility.check_mixer(self.mixer, self.parts, given, {**given, "mask": "full"})
+        cross_parts(self.parts, given)
 
     def setup(self) -> None:
         """Makes the blocks, and the parameters of what they share."""
-        self.of = {"self": self.parts, "cross": across(self.parts)}
-        dims = self.dims._replace(num_layers=self.layers, layer=None)
-        self.shared = {name: self._params(name, dims) for name in ATTENTIONS}
+        self.of = {"self": self.parts, "cross": cross_parts(self.parts)}
+        dims = self.dims._replace(num_layers=self.layers)
         here = [dims._replace(layer=layer) for layer in range(self.layers)]
-        self.of_layer = [{name: self._params(name, each) for name in ATTENTIONS} for each in here]
+        self.shared = self._params(dims, None)
+        self.of_layer = [self._params(dims, layer) for layer in range(self.layers)]
         width = round(self.mlp * dims.model_dim)
         self.blocks = [Block(self.mixer, each, self.of, width, self.activation, self.norm_type) for each in here]
         self.norm = NORMS[self.norm_type]()
         if self.width != dims.model_dim:
             self.bridge = nn.Dense(dims.model_dim)
 
-    def _params(self, name: str, dims: Dims) -> dict[str, Params]:
-        """The parameters of the parts of one attention, shared by the layers or of one layer."""
-        dims = dims._replace(reads=reads(self.of[name]), causal=name == "self")
-        at = "" if dims.layer is None else f"_{dims.layer}"
-        return {kind: self.param(f"{name}_{kind}{at}", getattr(self.of[name], kind).init, dims) for kind in KINDS}
+    def _params(self, dims: Dims, layer: int | None) -> dict[str, Any]:
+        """The parameters of the parts of both attentions, shared by the layers or of one layer."""
+        made = {}
+        for name, parts in self.of.items():
+            here = dims._replace(reads=reads(parts), causal=name == "self")
+            made[name] = part_params(self, parts, here, (layer,), prefix=f"{name}_")
+        return made
 
     def __call__(self, y: jax.Array, source: Source, context: Context, call: Call) -> jax.Array:
         """Embeddings ``[B U D]`` to states ``[B U D]``."""
-        rngs = [None] * (self.layers + 1) if call.rng is None else list(jax.random.split(call.rng, self.layers + 1))
+        rngs = split(call.rng, self.layers + 1)
         positioned, x = self._embedded(y, context, call)
         x, states = dropped(x, context, rngs[-1]), self._read(source)
         for layer, block in enumerate(self.blocks):
@@ -155,7 +155,7 @@ class Transformer(Decoder):
         return source.states if self.width == self.dims.model_dim else self.bridge(source.states).astype(source.states.dtype)
 
     def _embedded(self, y: jax.Array, context: Context, call: Call) -> tuple[Call, jax.Array]:
-        positioned = self.parts.encoding.positions((self.shared["self"]["encoding"], {}), call)
+        positioned = self.parts.encoding.positions((*self.shared["self"]["encoding"], {}), call)
         return positioned, self._positioned(0, y, context, positioned)
 
     def _positioned(self, layer: int, x: jax.Array, context: Context, positioned: Call) -> jax.Array:
@@ -163,8 +163,8 @@ class Transformer(Decoder):
         encoding = self.parts.encoding
         if encoding.depth != layer:
             return x
-        own = self.of_layer[layer]["self"]["encoding"] if layer < self.layers else {}
-        return encoding.embed((self.shared["self"]["encoding"], own), x, context.tokens, positioned)
+        own = self.of_layer[layer]["self"]["encoding"] if layer < self.layers else ({},)
+        return encoding.embed(self.shared["self"]["encoding"] + own, x, context.tokens, positioned)
 
     def _contexts(self, layer: int, context: Context, positioned: Call) -> dict[str, Context]:
         made = {}
@@ -172,18 +172,14 @@ class Transformer(Decoder):
             own, shared = self.of_layer[layer][name], self.shared[name]
             made[name] = context._replace(
                 parts=self.of[name],
-                params={kind: (shared[kind], own[kind]) for kind in KINDS},
+                params={kind: shared[kind] + own[kind] for kind in KINDS},
                 encoding_call=dataclasses.replace(positioned, layer=layer) if name == "self" else None,
-                record=_prefixed(context.record, f"layer_{layer}/{name}"),
+                record=prefixed(context.record, f"layer_{layer}/{name}"),
             )
         return made
 
     def _calls(self, call: Call, source: Source) -> dict[str, Call]:
         return {"self": call, "cross": dataclasses.replace(call, k_valid=source.valid, q_positions=None, k_positions=None)}
-
-
-def _prefixed(record: Callable[[str, Any], None] | None, prefix: str) -> Callable[[str, Any], None] | None:
-    return None if record is None else lambda name, value: record(f"{prefix}/{name}", value)
 
 
 def build(layers: int = 2, mlp: float = 4.0, activation: Activation = "gelu", norm_type: NormType = "layer") -> Transformer:

@@ -1,12 +1,10 @@
-"""What every encoder is, and what those without attention do first."""
+"""What every encoder is."""
 
-from typing import Any, ClassVar
+from typing import ClassVar
 
-import jax
 from flax import linen as nn
 
-from attention.dropout import dropout
-from attention.records import Call, Context, Dims
+from attention.records import Call
 
 
 class Encoder(nn.Module):
@@ -43,15 +41,3 @@ class Encoder(nn.Module):
     def inner_length(self, length: int) -> int:
         """Positions of the layers for a text of ``length`` tokens."""
         return length
-
-
-def embedded(module: nn.Module, x: jax.Array, context: Context, call: Call, dims: Dims) -> jax.Array:
-    """The embeddings with positions as the encoding has them, for encoders whose encoding acts on nothing else."""
-    encoding = context.parts.encoding
-    params = (module.param("encoding", encoding.init, dims._replace(layer=None)), {})
-    return encoding.embed(params, x, context.tokens, encoding.positions(params, call))
-
-
-def dropped(x: jax.Array, context: Context, rng: Any) -> jax.Array:
-    """``x`` with the dropout of the context."""
-    return x if context.dropout is None else dropout(x, context.dropout, rng)

@@ -1,13 +1,15 @@
 """Recurrences in both directions, layer by layer, as Flax modules."""
 
 import math
+from collections.abc import Sequence
 from typing import Literal
 
 import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
-from attention.encoders._encoder import Encoder, dropped, embedded
+from attention.encoders._encoder import Encoder
+from attention.encoders._layers import dropped, embedded, split
 from attention.records import Call, Context, Dims, Params
 from attention.recurrent import CELLS, CellName, recur
 
@@ -40,15 +42,32 @@ class Bidirectional(nn.Module):
     @nn.nowrap
     def _init(self, rng: jax.Array, inputs: int) -> Params:
         """Of each gate, inputs as of a layer of its own and an orthogonal recurrence (Saxe et al. 2013, arXiv 1312.6120)."""
-        cell, U = CELLS[self.cell], self.hidden
-        into, *inside = jax.random.split(rng, cell.gates + 1)
-        kernel = jax.nn.initializers.glorot_uniform(in_axis=0, out_axis=2, batch_axis=1)
-        bias = jnp.zeros((cell.gates, U))
+        gates, U = CELLS[self.cell].gates, self.hidden
+        into, *inside = jax.random.split(rng, gates + 1)
+        kernel = nn.initializers.glorot_uniform(in_axis=0, out_axis=2, batch_axis=1)
         return {
-            "kernel": kernel(into, (inputs, cell.gates, U)).reshape(inputs, -1),
-            "recurrent": jnp.concatenate([jax.nn.initializers.orthogonal()(each, (U, U)) for each in inside], axis=1),
-            "bias": (bias if cell.forget is None else bias.at[cell.forget].set(self.forget_bias)).reshape(-1),
+            "kernel": kernel(into, (inputs, gates, U)).reshape(inputs, -1),
+            "recurrent": orthogonal(inside, U),
+            "bias": bias_of(self.cell, U, self.forget_bias),
         }
+
+
+def orthogonal(rngs: Sequence[jax.Array], units: int) -> jax.Array:
+    """A recurrent matrix ``[U G·U]``, orthogonal for each of the G gates, of which ``rngs`` are the keys."""
+    return jnp.concatenate([nn.initializers.orthogonal()(rng, (units, units)) for rng in rngs], axis=1)
+
+
+def bias_of(cell: CellName, units: int, forget_bias: float) -> jax.Array:
+    """Biases ``[G·U]`` at the start: 0, but ``forget_bias`` for the forget gate where there is one."""
+    bias, forget = jnp.zeros((CELLS[cell].gates, units)), CELLS[cell].forget
+    return (bias if forget is None else bias.at[forget].set(forget_bias)).reshape(-1)
+
+
+def half(hidden: int | None, model_dim: int) -> int:
+    """Units per direction: ``hidden``, or half of the model's channels. Raises ValueError where these cannot be halved."""
+    if hidden is None and model_dim % 2:
+        raise ValueError(f"without hidden, each direction has half of the model's channels, got {model_dim}; give hidden")
+    return hidden or model_dim // 2
 
 
 class Recurrent(Encoder):
@@ -71,11 +90,7 @@ class Recurrent(Encoder):
     @nn.nowrap
     def units(self, model_dim: int) -> int:
         """U. Raises ValueError where two directions cannot share the width."""
-        if self.hidden is not None:
-            return self.hidden
-        if self.combine == "concat" and model_dim % 2:
-            raise ValueError(f"without hidden, each direction has half of the model's channels, got {model_dim}; give hidden")
-        return model_dim // 2 if self.combine == "concat" else model_dim
+        return half(self.hidden, model_dim) if self.combine == "concat" else self.hidden or model_dim
 
     @nn.nowrap
     def width(self, model_dim: int) -> int:
@@ -85,9 +100,8 @@ class Recurrent(Encoder):
     @nn.compact
     def __call__(self, x: jax.Array, context: Context, call: Call, dims: Dims) -> tuple[jax.Array, Call]:
         """Embeddings ``[B T D]`` to states ``[B T width(D)]``, zeros at padding."""
-        rngs = [None] * self.layers if call.rng is None else list(jax.random.split(call.rng, self.layers))
         x, hidden = embedded(self, x, context, call, dims), self.units(dims.model_dim)
-        for layer, rng in enumerate(rngs):
+        for layer, rng in enumerate(split(call.rng, self.layers)):
             one = Bidirectional(self.cell, hidden, self.combine, self.forget_bias, name=f"layer_{layer}")
             x = one(dropped(x, context, rng), call.q_valid)
             if context.record is not None:
@@ -95,7 +109,7 @@ class Recurrent(Encoder):
         return x, call
 
 
-def check_options(hidden: int | None, layers: int, forget_bias: float = 1.0) -> None:
+def check_options(hidden: int | None = None, layers: int = 1, forget_bias: float = 1.0) -> None:
     """Refuses sizes below 1 and a bias that is no number."""
     if hidden is not None and hidden < 1:
         raise ValueError(f"hidden must be >= 1, got {hidden}")

@@ -1,4 +1,4 @@
-"""Learned tokens in the layers of an encoder that the text can attend to, and that the pooling does not see."""
+"""Learned tokens before a text: how they are put there, and those that the layers of an encoder see and a pooling does not."""
 
 import dataclasses
 from typing import Any
@@ -9,6 +9,13 @@ import jax.numpy as jnp
 from attention.records import Call
 
 
+def preceded(x: jax.Array, extra: Any, count: int, axis: int = -1) -> jax.Array:
+    """``x`` with ``count`` more entries before it along an axis: ``[*B T]`` to ``[*B count+T]``; ``extra`` is broadcast."""
+    shape = list(x.shape)
+    shape[axis] = count
+    return jnp.concatenate([jnp.broadcast_to(jnp.asarray(extra, x.dtype), shape), x], axis=axis)
+
+
 def with_registers(call: Call, count: int, length: int) -> Call:
     """The call of ``count`` registers before a text of ``length`` tokens.
 
@@ -17,17 +24,13 @@ def with_registers(call: Call, count: int, length: int) -> Call:
     """
     if not count:
         return call
-    text = jnp.arange(length)
-
-    def before(array: jax.Array, value: jax.Array) -> jax.Array:
-        return jnp.concatenate([jnp.broadcast_to(value, (*array.shape[:-1], count)).astype(array.dtype), array], axis=-1)
 
     def of_positions(tree: Any) -> Any:
-        one = lambda leaf: before(text if leaf is None else leaf, jnp.zeros((), jnp.int32))
+        one = lambda leaf: preceded(jnp.arange(length) if leaf is None else leaf, 0, count)
         return jax.tree.map(one, tree, is_leaf=lambda leaf: leaf is None)
 
-    of_valid = lambda valid: before(jnp.ones(length, bool) if valid is None else valid, jnp.ones((), bool))
-    of_segments = lambda segments: None if segments is None else before(segments, segments[..., :1])
+    of_valid = lambda valid: preceded(jnp.ones(length, bool) if valid is None else valid, True, count)
+    of_segments = lambda segments: None if segments is None else preceded(segments, segments[..., :1], count)
     return dataclasses.replace(
         call,
         q_positions=of_positions(call.q_positions),

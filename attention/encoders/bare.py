@@ -7,11 +7,11 @@ import jax
 from flax import linen as nn
 
 from attention.attend import reads
-from attention.encoders._encoder import Encoder, dropped
+from attention.encoders._encoder import Encoder
+from attention.encoders._layers import dropped, part_params, prefixed, split
 from attention.records import Call, Context, Dims
 
 __all__: list[str] = []
-KINDS = ("encoding", "score", "normalizer")
 
 
 class Bare(Encoder):
@@ -27,23 +27,17 @@ class Bare(Encoder):
         encoding = context.parts.encoding
         if encoding.depth:
             raise ValueError(f"the encoding acts after block {encoding.depth - 1}, and encoder=bare has none")
-        dims = dims._replace(num_layers=1, layer=None, reads=reads(context.parts))
-        own = dims._replace(layer=0)
-        records = {kind: getattr(context.parts, kind) for kind in KINDS}
-        params = {
-            kind: (self.param(kind, record.init, dims), self.param(f"{kind}_0", record.init, own))
-            for kind, record in records.items()
-        }
-        rngs = (None, None, None) if call.rng is None else jax.random.split(call.rng, 3)
+        dims = dims._replace(num_layers=1, layer=0, reads=reads(context.parts))
+        params = part_params(self, context.parts, dims, (None, 0))
+        rngs = split(call.rng, 3)
         positioned = encoding.positions(params["encoding"], dataclasses.replace(call, rng=rngs[0]))
         x = dropped(encoding.embed(params["encoding"], x, context.tokens, positioned), context, rngs[1])
-        record = context.record
         inner = context._replace(
             params=params,
             encoding_call=dataclasses.replace(positioned, layer=0),
-            record=None if record is None else lambda name, value: record(f"layer_0/{name}", value),
+            record=prefixed(context.record, "layer_0"),
         )
-        weights = self.param("mixer", self.mixer.init, own)
+        weights = self.param("mixer", self.mixer.init, dims)
         x = self.mixer.apply(weights, x, inner, dataclasses.replace(call, rng=rngs[2], layer=0))
         if inner.record is not None:
             inner.record("output", x)

@@ -8,9 +8,7 @@ __all__: list[str] = []
 def build(hidden: int | None = None, layers: int = 1, combine: Combine = "concat") -> Recurrent:
     """``layers`` layers of two GRUs with U = ``hidden`` units each; None for D / 2, or D where the directions are added.
 
-    States are ``[→h_t ; ←h_t]`` (``concat``) or ``→h_t + ←h_t`` (``sum``), zeros at padding; the reverse direction starts at
-    the last valid token. 2·3U(I + U + 1) parameters a layer, with I inputs: D, then the width of the layer below. Recurrent
-    matrices start orthogonal. Dropout is on what each layer reads. Cho et al. 2014 (arXiv 1406.1078); with
+    As ``bilstm``, with 2·3U(I + U + 1) parameters a layer. Cho et al. 2014 (arXiv 1406.1078); with
     ``pooling=additive(context=final)`` the encoder and the attention of Bahdanau et al. 2014 (arXiv 1409.0473).
     """
     check_options(hidden, layers)

@@ -5,7 +5,8 @@ from typing import ClassVar
 import jax
 from flax import linen as nn
 
-from attention.encoders._encoder import Encoder, dropped, embedded
+from attention.encoders._encoder import Encoder
+from attention.encoders._layers import dropped, embedded
 from attention.records import Call, Context, Dims
 
 __all__: list[str] = []

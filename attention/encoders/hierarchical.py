@@ -7,8 +7,9 @@ import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
-from attention.encoders._encoder import Encoder, dropped, embedded
-from attention.encoders._recurrent import Bidirectional, check_options
+from attention.encoders._encoder import Encoder
+from attention.encoders._layers import dropped, embedded, split
+from attention.encoders._recurrent import Bidirectional, check_options, half
 from attention.records import Call, Context, Dims
 
 __all__: list[str] = []
@@ -24,26 +25,19 @@ class Hierarchical(Encoder):
     needs_segments: ClassVar[bool] = True
 
     @nn.nowrap
-    def units(self, model_dim: int) -> int:
-        """U. Raises ValueError where two directions cannot share the width."""
-        if self.hidden is None and model_dim % 2:
-            raise ValueError(f"without hidden, each direction has half of the model's channels, got {model_dim}; give hidden")
-        return self.hidden or model_dim // 2
-
-    @nn.nowrap
     def width(self, model_dim: int) -> int:
-        """Channels of a state, 2U."""
-        return 2 * self.units(model_dim)
+        """Channels of a state, 2U. Raises ValueError where two directions cannot share the model's."""
+        return 2 * half(self.hidden, model_dim)
 
     @nn.compact
     def __call__(self, x: jax.Array, context: Context, call: Call, dims: Dims) -> tuple[jax.Array, Call]:
         """Embeddings ``[B T D]`` to states of sentences ``[B T 2U]``, and which of them there are."""
         if call.q_segments is None:
             raise ValueError("encoder=hierarchical reads sentences; give segments, or config.data.segments=sentences or lines")
-        batch, length, hidden = x.shape[:-2], x.shape[-2], self.units(dims.model_dim)
+        batch, length, hidden = x.shape[:-2], x.shape[-2], half(self.hidden, dims.model_dim)
         valid = jnp.broadcast_to(True if call.q_valid is None else call.q_valid, (*batch, length))
         numbers = jnp.broadcast_to(call.q_segments, valid.shape)
-        rngs = (None, None) if call.rng is None else tuple(jax.random.split(call.rng))
+        rngs = split(call.rng, 2)
         x = dropped(embedded(self, x, context, call, dims), context, rngs[0])
         words = Bidirectional("gru", hidden, name="words")(x, valid, numbers)
         inside = jnp.tanh(nn.Dense(self.attention or 2 * hidden, dtype=x.dtype, name="attention")(words))
@@ -102,7 +96,7 @@ def build(hidden: int | None = None, attention: int | None = None) -> Hierarchic
     2·3U(D + U + 1) + 2·3U(3U + 1) + 2U·A + 2A parameters. With ``capture``, "word_weights" ``[B T]`` are the α, and the weights
     of the pooling are over sentences. Yang et al. 2016 (NAACL, N16-1174).
     """
-    check_options(hidden, 1)
+    check_options(hidden)
     if attention is not None and attention < 1:
         raise ValueError(f"attention must be >= 1, got {attention}")
     return Hierarchical(hidden, attention)

@@ -2,7 +2,6 @@
 
 import dataclasses
 import math
-from collections.abc import Callable
 from typing import Any, ClassVar, Literal
 
 import jax
@@ -11,8 +10,9 @@ from flax import linen as nn
 
 from attention.attend import reads
 from attention.dropout import dropout
-from attention.encoders._encoder import Encoder, dropped
-from attention.encoders._registers import with_registers
+from attention.encoders._encoder import Encoder
+from attention.encoders._layers import KINDS, dropped, part_params, prefixed, split
+from attention.encoders._registers import preceded, with_registers
 from attention.gates import Gate, GateName, build_gate
 from attention.records import Call, Context, Dims, Mixer, Params
 
@@ -23,7 +23,6 @@ Norm = Literal["pre", "post", "sandwich"]
 NormType = Literal["layer", "rms"]
 Init = Literal["plain", "depth"]
 NORMS = {"layer": nn.LayerNorm, "rms": nn.RMSNorm}
-KINDS = ("encoding", "score", "normalizer")
 
 
 class MLP(nn.Module):
@@ -53,7 +52,8 @@ class MLP(nn.Module):
 class Block(nn.Module):
     """A mixer and an MLP with their residual connections; a gate may stand before the mixer, after a norm that is there.
 
-    ``scale`` multiplies the output projections at the start; ``left_out`` is the rate at which either is, in training.
+    ``scale`` multiplies the output projections at the start; ``stochastic_depth`` is the rate at which either is left out, in
+    training.
     """
 
     mixer: Mixer
@@ -63,12 +63,12 @@ class Block(nn.Module):
     norm_type: NormType = "layer"
     gate: Gate | None = None
     scale: float = 1.0
-    left_out: float = 0.0
+    stochastic_depth: float = 0.0
 
     @nn.compact
     def __call__(self, x: jax.Array, context: Context, call: Call, dims: Dims) -> jax.Array:
         """``[B T D]`` to ``[B T D]``."""
-        rng_mixer, *rngs = _split(call.rng, 3)
+        rng_mixer, *rngs = split(call.rng, 3)
         own = self.param("mixer", self._mixer, dims)
         gate = self.gate
         weights = self.param("gate", gate.init, x.shape[-1]) if gate is not None else {}
@@ -99,12 +99,12 @@ class Block(nn.Module):
     def _thinned(self, added: jax.Array, context: Context, call: Call, rng: jax.Array | None) -> jax.Array:
         """With dropout, and left out altogether for some examples."""
         added = dropped(added, context, rng)
-        if not (self.left_out and call.train):
+        if not (self.stochastic_depth and call.train):
             return added
         if rng is None:
             raise ValueError("stochastic_depth in training needs rng")
-        kept = dropout(jnp.ones((*added.shape[:-2], 1, 1), added.dtype), self.left_out, jax.random.fold_in(rng, 1))
-        return added * kept
+        examples = jnp.ones((*added.shape[:-2], 1, 1), added.dtype)
+        return added * dropout(examples, self.stochastic_depth, jax.random.fold_in(rng, 1))
 
 
 class Transformer(Encoder):
@@ -139,32 +139,33 @@ class Transformer(Encoder):
         encoding, length, R = context.parts.encoding, x.shape[-2], self.registers
         if encoding.depth > self.layers:
             raise ValueError(f"the encoding acts before block {encoding.depth}, the encoder has {self.layers}")
-        records = {kind: getattr(context.parts, kind) for kind in KINDS}
-        dims = dims._replace(num_layers=self.layers, layer=None, reads=reads(context.parts))
-        shared = {kind: self.param(kind, record.init, dims) for kind, record in records.items()}
-        rng_positions, rng_dropout, *rngs = _split(call.rng, self.layers + 2)
-        positioned = encoding.positions((shared["encoding"], {}), dataclasses.replace(call, rng=rng_positions))
+        dims = dims._replace(num_layers=self.layers, reads=reads(context.parts))
+        shared = part_params(self, context.parts, dims, (None,))
+        outside = (*shared["encoding"], {})  # of the encoding, where it acts outside of the layers
+        rng_positions, rng_dropout, *rngs = split(call.rng, self.layers + 2)
+        positioned = encoding.positions(outside, dataclasses.replace(call, rng=rng_positions))
         tokens, within = context.tokens, self.inner(call, length)
         if R:
-            context = context._replace(tokens=jnp.pad(tokens, [*[(0, 0)] * (tokens.ndim - 1), (R, 0)]))
+            context = context._replace(tokens=preceded(tokens, 0, R))
 
-        def embed(own: Params, x: jax.Array) -> jax.Array:
+        def embed(params: Params, x: jax.Array) -> jax.Array:
             """On the text alone, which comes last."""
             first = x.shape[-2] - length
-            text = encoding.embed((shared["encoding"], own), x[..., first:, :], tokens, positioned)
+            text = encoding.embed(params, x[..., first:, :], tokens, positioned)
             return jnp.concatenate([x[..., :first, :], text], axis=-2) if first else text
 
         for layer in range(self.layers):
             here = dims._replace(layer=layer)
-            params = {kind: (shared[kind], self.param(f"{kind}_{layer}", r.init, here)) for kind, r in records.items()}
+            own = part_params(self, context.parts, here, (layer,))
+            params = {kind: shared[kind] + own[kind] for kind in KINDS}
             if encoding.depth == layer:
-                x = embed(params["encoding"][1], x)
+                x = embed(params["encoding"], x)
             if layer == 0:
                 x = self._registered(dropped(x, context, rng_dropout))
             inner = context._replace(
                 params=params,
                 encoding_call=dataclasses.replace(self.inner(positioned, length), layer=layer),
-                record=_prefixed(context.record, f"layer_{layer}"),
+                record=prefixed(context.record, f"layer_{layer}"),
             )
             if here.max_length is not None:
                 here = here._replace(max_length=self.inner_length(here.max_length))  # a mixer's weights are by place
@@ -172,7 +173,7 @@ class Transformer(Encoder):
             if inner.record is not None:
                 inner.record("output", x)
         if encoding.depth == self.layers:
-            x = embed({}, x)
+            x = embed(outside, x)
         x = x[..., R:, :]
         return x if self.norm == "post" else NORMS[self.norm_type](dtype=x.dtype, name="norm")(x), call
 
@@ -181,8 +182,7 @@ class Transformer(Encoder):
         if not self.registers:
             return x
         registers = self.param("registers", nn.initializers.normal(1.0), (self.registers, x.shape[-1]))
-        registers = jnp.broadcast_to(registers.astype(x.dtype), (*x.shape[:-2], *registers.shape))
-        return jnp.concatenate([registers, x], axis=-2)
+        return preceded(x, registers, self.registers, axis=-2)
 
     @nn.nowrap
     def _block(self, layer: int, model_dim: int) -> Block:
@@ -194,17 +194,9 @@ class Transformer(Encoder):
             norm_type=self.norm_type,
             gate=self.gate,
             scale=1.0 if self.init_type == "plain" else 1.0 / math.sqrt(2 * self.layers),
-            left_out=self.stochastic_depth * (layer + 1) / self.layers,
+            stochastic_depth=self.stochastic_depth * (layer + 1) / self.layers,
             name=f"block_{layer}",
         )
-
-
-def _split(rng: jax.Array | None, count: int) -> list[Any]:
-    return [None] * count if rng is None else list(jax.random.split(rng, count))
-
-
-def _prefixed(record: Callable[[str, Any], None] | None, prefix: str) -> Callable[[str, Any], None] | None:
-    return None if record is None else lambda name, value: record(f"{prefix}/{name}", value)
 
 
 def build(

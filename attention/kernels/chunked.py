@@ -73,9 +73,10 @@ def _attend_group(problem: Problem, plan: Plan, group: Group, begin: int) -> jax
     count = group.queries.shape[-1]
     over_queries = functools.partial(_over_queries, problem, len(batch), T)
     blocks = [_split(leaf, axis, rows, group.queries, len(batch)) for leaf, axis in over_queries()]
-    keys = group.keys if group.keys is None else jnp.asarray(group.keys, jnp.int32)
-    lists = keys is not None and keys.ndim > 1
-    keys = jnp.moveaxis(keys, -2, 0) if keys is not None and keys.ndim > 1 else keys
+    keys, lists = None, np.ndim(group.keys) > 1
+    if group.keys is not None:
+        keys = jnp.asarray(group.keys, jnp.int32)
+        keys = jnp.moveaxis(keys, -2, 0) if lists else keys
     streams = _streams(problem, span)
 
     @jax.checkpoint

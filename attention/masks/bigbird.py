@@ -115,9 +115,7 @@ def build(block: int = 64, random_blocks: int = 3, seed: int = 0) -> Mask:
         if last is None:
             return None
         t = tiles(T, S, bq, bk)
-        found = mask(
-            jnp.arange(0, T, block), jnp.arange(0, S, block), last
-        )  # the other positions of a block are like its first
+        found = mask(jnp.arange(0, T, block), jnp.arange(0, S, block), last)  # a block is as its first position
         for axis, first, end in ((-2, t.q_first, t.q_last), (-1, t.k_first, t.k_last)):
             first, end = first.ravel() // block, end.ravel() // block  # of the mask's blocks, those a kernel's block touches
             touched = (np.minimum(first + i, end) for i in range(1 + (end - first).max()))

@@ -93,24 +93,19 @@ def build(stride: int = 128, form: Form = "strided", summary: int | None = None,
     c = max(1, stride // 16) if summary is None else summary
     _check(stride, c)
 
-    def apply(call, lengths):
-        q, k = positions(call, lengths)
-        strided = form == "strided"
-        found = (
-            strided_mask(q, k, stride=stride, causal=causal)
-            if strided
-            else fixed_mask(q, k, stride=stride, summary=c, causal=causal)
-        )
-        return found[..., None, :, :]
+    def mask(q, k):
+        if form == "strided":
+            return strided_mask(q, k, stride=stride, causal=causal)
+        return fixed_mask(q, k, stride=stride, summary=c, causal=causal)
 
     def blocks(T, S, bq, bk, last):
         t = tiles(T, S, bq, bk)
         lowest = 0 if causal else None
         if form == "strided":
-            return within(t, lowest if causal else -stride, stride) | within(t, lowest, None, stride)
+            return within(t, 0 if causal else -stride, stride) | within(t, lowest, None, stride)
         # The first key at or after the block's first one that ends a block of l.
         ending = t.k_first + (stride - c - t.k_first % stride).clip(0)
         summaries = (ending <= t.k_last) & (not causal or ending <= t.q_last)
         return (near(t, stride, 0) | summaries) & within(t, lowest, None)
 
-    return Mask(apply=apply, blocks=blocks, causal=causal)
+    return Mask(apply=lambda call, lengths: mask(*positions(call, lengths))[..., None, :, :], blocks=blocks, causal=causal)

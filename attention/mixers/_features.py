@@ -6,6 +6,8 @@ The causal form takes prefix sums by chunks of tokens, in memory that grows with
 import jax
 import jax.numpy as jnp
 
+from attention.mixers._heads import check_causal
+
 CHUNK = 128  # tokens: within one the products are a matrix, between chunks the sums are carried
 
 
@@ -44,8 +46,7 @@ def divided(sums: jax.Array, weights: jax.Array) -> jax.Array:
 
 def _prefix_sums(q_features: jax.Array, k_features: jax.Array, value: jax.Array) -> jax.Array:
     T = q_features.shape[-3]
-    if k_features.shape[-3] != T:
-        raise ValueError(f"the causal form wants as many keys as queries, got {k_features.shape[-3]} and {T}")
+    check_causal(T, k_features.shape[-3])
     size = min(CHUNK, T)
     chunks = [_chunks(x, size) for x in (q_features, k_features, value)]
     lower = jnp.tril(jnp.ones((size, size), bool))

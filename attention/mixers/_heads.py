@@ -1,9 +1,12 @@
 """What mixers share: projections into heads and out of them, and what is done to padding."""
 
+from collections.abc import Callable
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 
-from attention.records import Call, Context, Dims, Params
+from attention.records import Context, Dims, Mixer, Params
 
 
 def init_heads(rng: jax.Array, dims: Dims, names: tuple[str, ...] = ("query", "key", "value", "output"), bias: bool = True):
@@ -15,7 +18,7 @@ def init_heads(rng: jax.Array, dims: Dims, names: tuple[str, ...] = ("query", "k
     into = jax.nn.initializers.lecun_normal(in_axis=0, out_axis=(1, 2))
     out_of = jax.nn.initializers.lecun_normal(in_axis=(0, 1), out_axis=2)
     heads = {"query": (N, H), "key": (K, H), "value": (K, H)}
-    rngs = dict(zip((*heads, "output"), jax.random.split(rng, 5)))
+    rngs = dict(zip((*heads, "output"), jax.random.split(rng, 5)))  # the fifth is of the gate of `attention`
     params: dict[str, Params] = {}
     for name in names:
         kernel = out_of(rngs[name], (N, H, D)) if name == "output" else into(rngs[name], (D, *heads[name]))
@@ -40,6 +43,22 @@ def triple(params: Params, x: jax.Array, context: Context) -> tuple[jax.Array, j
     """Queries of ``x``, keys and values of the memory, or of ``x`` where there is none: each ``[*B T N H]``."""
     source = x if context.memory is None else context.memory
     return project(params["query"], x), project(params["key"], source), project(params["value"], source)
+
+
+def mixer_of_heads(
+    attend: Callable[..., jax.Array], heads: int, head_dim: int | None, bias: bool, *, uses: tuple[str, ...] = (), **facts: Any
+) -> Mixer:
+    """Projections around ``attend(query, key, value, context, call) -> [*B T N H]``, which has no weights and no kernel."""
+    return Mixer(
+        apply=lambda params, x, context, call: merge(params["output"], attend(*triple(params, x, context), context, call)),
+        init=lambda rng, dims: init_heads(rng, dims, bias=bias),
+        num_heads=heads,
+        kv_heads=heads,
+        head_dim=head_dim,
+        uses=uses,
+        attends=False,
+        **facts,
+    )
 
 
 def without_padding(x: jax.Array, where: jax.Array | None, fill: float = 0.0) -> jax.Array:
@@ -67,9 +86,15 @@ def check_heads(heads: int, kv_heads: int | None = None, **others: int | None) -
         raise ValueError(f"kv_heads must divide heads, got {kv_heads} and {heads}")
 
 
-def is_causal(context: Context, call: Call) -> bool:
+def is_causal(context: Context) -> bool:
     """Whether the mask is causal; refuses one over a memory, whose tokens have no place among the others'."""
     causal = context.parts.mask.causal
     if causal and context.memory is not None:
         raise ValueError("the causal form goes by the order of one sequence; it cannot read a memory")
     return causal
+
+
+def check_causal(T: int, S: int) -> None:
+    """Refuses a causal form whose queries are not the keys. Raises ValueError."""
+    if T != S:
+        raise ValueError(f"the causal form wants as many keys as queries, got {S} and {T}")

@@ -1,5 +1,6 @@
 """Attention-free transformer: every channel is an attention of its own, by keys and a bias per pair of positions."""
 
+from collections.abc import Callable
 from typing import Literal
 
 import jax
@@ -7,7 +8,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
 from attention.mixers._features import divided
-from attention.mixers._heads import init_heads, is_causal, merge, triple, wide
+from attention.mixers._heads import check_causal, init_heads, is_causal, merge, triple, wide
 from attention.mixers._tables import check_length, length_of, places, rows
 from attention.records import Mixer
 
@@ -31,10 +32,13 @@ def aft_full(
       value: ``[*B S D]``.
       bias: w, ``[*#B T S]``.
       where: bool ``[*#B S]``, the keys that count; None for all.
-      causal: whether the sums are over ``j <= i``, in the order of the sequence.
+      causal: whether the sums are over ``j <= i``, in the order of the sequence; S = T then.
 
     Returns:
       ``[*B T D]`` of the type of ``value``, computed in float32; zeros where no key counts.
+
+    Raises:
+      ValueError: for the causal form with S ≠ T.
 
     Example:
       >>> attention.aft_full(jnp.zeros((1, 1)), jnp.zeros((2, 1)), jnp.array([[1.0], [3.0]]), jnp.zeros((1, 2)))
@@ -44,17 +48,13 @@ def aft_full(
     where it is 88 below the largest of its channel.
     """
     T, S = bias.shape[-2:]
-    query, key, values, bias = wide(query, key, value, bias)
-    keys, values = _exponentials(key, values, where)
     open_pairs = jnp.ones((1, S), bool) if where is None else where[..., None, :]
     if causal:
+        check_causal(T, S)
         open_pairs = open_pairs & jnp.tril(jnp.ones((T, S), bool))
-    hidden = jnp.where(open_pairs, bias, -jnp.inf)
-    top = jax.lax.stop_gradient(jnp.max(hidden, axis=-1, keepdims=True))
-    top = jnp.where(top == -jnp.inf, 0.0, top)
-    pairs = jnp.where(open_pairs, jnp.exp(jnp.where(open_pairs, bias - top, 0.0)), 0.0)
-    mean = divided(pairs @ (keys * values), pairs @ keys)
-    return (jax.nn.sigmoid(query) * mean).astype(value.dtype)
+    (bias,) = wide(bias)
+    pairs = _exponentials(bias, open_pairs, axis=-1)
+    return _gated_means(query, key, value, where, lambda x: pairs @ x)
 
 
 def aft_simple(
@@ -77,26 +77,37 @@ def aft_simple(
     Returns:
       ``[*B T D]`` of the type of ``value``, computed in float32; zeros where no key counts.
 
+    Raises:
+      ValueError: for the causal form with S ≠ T.
+
     Example:
       >>> attention.aft_simple(jnp.zeros((1, 1)), jnp.zeros((2, 1)), jnp.array([[1.0], [3.0]]))
       [[1.0]]
 
     Source: Zhai et al. 2021 (arXiv 2105.14103), eq. 4; in the causal form a key is lost as in ``aft_full``.
     """
+    if causal:
+        check_causal(query.shape[-2], key.shape[-2])
+        return _gated_means(query, key, value, where, lambda x: jnp.cumsum(x, axis=-2))
+    return _gated_means(query, key, value, where, lambda x: jnp.sum(x, axis=-2, keepdims=True))
+
+
+def _gated_means(
+    query: jax.Array, key: jax.Array, value: jax.Array, where: jax.Array | None, total: Callable[[jax.Array], jax.Array]
+) -> jax.Array:
+    """``σ(q) ⊙ total(e^k ⊙ v) / total(e^k)``, with ``total`` a sum over keys."""
     query, key, values = wide(query, key, value)
-    keys, values = _exponentials(key, values, where)
-    total = (lambda x: jnp.cumsum(x, axis=-2)) if causal else (lambda x: jnp.sum(x, axis=-2, keepdims=True))
-    mean = divided(total(keys * values), total(keys))
+    open_keys = jnp.ones((key.shape[-2], 1), bool) if where is None else where[..., None]
+    keys = _exponentials(key, open_keys, axis=-2)
+    mean = divided(total(keys * jnp.where(open_keys, values, 0.0)), total(keys))
     return (jax.nn.sigmoid(query) * mean).astype(value.dtype)
 
 
-def _exponentials(key: jax.Array, value: jax.Array, where: jax.Array | None) -> tuple[jax.Array, jax.Array]:
-    """``e^(k - max k)`` per channel, zeros at padding, and the values without it."""
-    open_keys = jnp.ones((key.shape[-2], 1), bool) if where is None else where[..., None]
-    top = jnp.max(jnp.where(open_keys, key, -jnp.inf), axis=-2, keepdims=True)
-    top = jax.lax.stop_gradient(jnp.where(top == -jnp.inf, 0.0, top))
-    keys = jnp.where(open_keys, jnp.exp(jnp.where(open_keys, key - top, 0.0)), 0.0)
-    return keys, jnp.where(open_keys, value, 0.0)
+def _exponentials(x: jax.Array, where: jax.Array, axis: int) -> jax.Array:
+    """``e^(x - max x)`` along an axis, zeros where it does not count."""
+    top = jax.lax.stop_gradient(jnp.max(jnp.where(where, x, -jnp.inf), axis=axis, keepdims=True))
+    top = jnp.where(top == -jnp.inf, 0.0, top)
+    return jnp.where(where, jnp.exp(jnp.where(where, x - top, 0.0)), 0.0)
 
 
 def build(form: Literal["full", "simple"] = "full", bias: bool = True) -> Mixer:
@@ -115,7 +126,7 @@ def build(form: Literal["full", "simple"] = "full", bias: bool = True) -> Mixer:
 
     def apply(params, x, context, call):
         query, key, value = (each[..., 0, :] for each in triple(params, x, context))
-        options = {"where": call.k_valid, "causal": is_causal(context, call)}
+        options = {"where": call.k_valid, "causal": is_causal(context)}
         if form == "simple":
             return merge(params["output"], aft_simple(query, key, value, **options)[..., None, :])
         table, T, S = params["pairs"], query.shape[-2], key.shape[-2]

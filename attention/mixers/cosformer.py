@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
 from attention.mixers._features import weighted_means
-from attention.mixers._heads import check_heads, init_heads, is_causal, merge, triple, wide, without_padding
+from attention.mixers._heads import check_heads, is_causal, mixer_of_heads, wide, without_padding
 from attention.records import Mixer
 
 __all__ = ["cosformer_attention"]
@@ -86,24 +86,12 @@ def build(heads: int = 4, head_dim: int | None = None, bias: bool = True, length
     """
     check_heads(heads, head_dim=head_dim, length=length)
 
-    def apply(params, x, context, call):
-        query, key, value = triple(params, x, context)
-        options = {"q_where": call.q_valid, "length": length, "causal": is_causal(context, call)}
-        return merge(params["output"], cosformer_attention(query, key, value, call.k_valid, **options))
+    def attend(query, key, value, context, call):
+        options = {"q_where": call.q_valid, "length": length, "causal": is_causal(context)}
+        return cosformer_attention(query, key, value, call.k_valid, **options)
 
     def refuses(parts):
         lacks = parts.mask.causal and length is None
         return ("mask", "give length, the longest text: its own is not known at its start") if lacks else None
 
-    return Mixer(
-        apply=apply,
-        init=lambda rng, dims: init_heads(rng, dims, bias=bias),
-        num_heads=heads,
-        kv_heads=heads,
-        head_dim=head_dim,
-        uses=(),
-        masks=("causal",),
-        max_length=length,
-        attends=False,
-        refuses=refuses,
-    )
+    return mixer_of_heads(attend, heads, head_dim, bias, masks=("causal",), max_length=length, refuses=refuses)

@@ -6,7 +6,7 @@ import jax
 from jaxtyping import Array, Bool, Float
 
 from attention.mixers._features import weighted_sums
-from attention.mixers._heads import check_heads, init_heads, merge, triple, wide, without_padding
+from attention.mixers._heads import check_heads, mixer_of_heads, wide, without_padding
 from attention.normalizers.softmax import softmax
 from attention.records import Mixer
 
@@ -55,10 +55,8 @@ def build(heads: int = 4, head_dim: int | None = None, bias: bool = True, scaled
     """
     check_heads(heads, head_dim=head_dim)
 
-    def apply(params, x, context, call):
-        query, key, value = triple(params, x, context)
+    def attend(query, key, value, context, call):
         scale = 1.0 / math.sqrt(query.shape[-1]) if scaled else 1.0
-        return merge(params["output"], efficient_attention(query, key, value, call.k_valid, scale=scale))
+        return efficient_attention(query, key, value, call.k_valid, scale=scale)
 
-    init = lambda rng, dims: init_heads(rng, dims, bias=bias)
-    return Mixer(apply=apply, init=init, num_heads=heads, kv_heads=heads, head_dim=head_dim, uses=(), attends=False)
+    return mixer_of_heads(attend, heads, head_dim, bias)

@@ -6,7 +6,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
 from attention.mixers._features import divided, weighted_means, weighted_sums
-from attention.mixers._heads import check_heads, init_heads, is_causal, merge, triple, wide, without_padding
+from attention.mixers._heads import check_heads, is_causal, mixer_of_heads, wide, without_padding
 from attention.records import Mixer
 
 __all__ = ["elu_features", "linear_attention"]
@@ -85,21 +85,10 @@ def build(heads: int = 4, head_dim: int | None = None, bias: bool = True) -> Mix
     """
     check_heads(heads, head_dim=head_dim)
 
-    def apply(params, x, context, call):
-        query, key, value = triple(params, x, context)
+    def attend(query, key, value, context, call):
         encoding, at, rotate = context.parts.encoding, context.encoding_call or call, None
         if encoding.rotates:
             rotate = lambda q, k: encoding.rotate(context.params["encoding"], q, k, at)
-        output = linear_attention(query, key, value, call.k_valid, causal=is_causal(context, call), rotate=rotate)
-        return merge(params["output"], output)
+        return linear_attention(query, key, value, call.k_valid, causal=is_causal(context), rotate=rotate)
 
-    return Mixer(
-        apply=apply,
-        init=lambda rng, dims: init_heads(rng, dims, bias=bias),
-        num_heads=heads,
-        kv_heads=heads,
-        head_dim=head_dim,
-        uses=("rotation",),
-        masks=("causal",),
-        attends=False,
-    )
+    return mixer_of_heads(attend, heads, head_dim, bias, uses=("rotation",), masks=("causal",))

@@ -18,7 +18,7 @@ __all__: list[str] = []
 def build(
     heads: int = 4, head_dim: int | None = None, bias: bool = True, window: int = 64, globals: int = 1, separate: bool = True
 ) -> Mixer:
-    """Attention under ``longformer(window, globals)`` and the mask that is given; 4(D² + D) parameters, and 3(D² + D).
+    """Attention under ``longformer(window, globals)`` and the mask given; 4(D² + D) parameters, and 3(D² + D) of globals.
 
     The rows of the first ``globals`` positions are ``softmax(Q_g K_gᵀ) V_g`` with projections of their own, unless
     ``separate=False``, which is ``attention`` with that mask. The other rows read those positions by the common K and V. Where
@@ -27,6 +27,7 @@ def build(
     """
     check_heads(heads, head_dim=head_dim)
     own_mask = build_mask(window=window, globals=globals)
+    separate = separate and globals > 0
     names = ("query", "key", "value")
 
     def init(rng: jax.Array, dims: Any) -> Params:
@@ -41,7 +42,7 @@ def build(
         here = context._replace(parts=context.parts._replace(mask=combine(context.parts.mask, own_mask)))
         query, key, value = (project(params[name], x) for name in names)
         output, weights = weighed(query, key, value, x, here, call)
-        if separate and globals:
+        if separate:
             query, key, value = (project(params[f"global_{name}"], x) for name in names)
             count = min(globals, x.shape[-2]) if _sliced(context, call) else x.shape[-2]
             there, narrow = _first(count, context, call)

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Key
 
 from attention.mixers._features import divided, weighted_means
-from attention.mixers._heads import check_heads, init_heads, is_causal, merge, triple, wide, without_padding
+from attention.mixers._heads import check_heads, is_causal, mixer_of_heads, wide, without_padding
 from attention.records import Mixer
 
 __all__ = ["orthogonal_gaussian", "performer_attention", "performer_features"]
@@ -153,19 +153,8 @@ def build(
         with jax.ensure_compile_time_eval():  # a constant of the program
             return orthogonal_gaussian(jax.random.fold_in(jax.random.key(seed), call.layer), m, H)
 
-    def apply(params, x, context, call):
-        query, key, value = triple(params, x, context)
-        options = {"causal": is_causal(context, call), "epsilon": epsilon}
-        output = performer_attention(query, key, value, omega(query.shape[-1], call), call.k_valid, **options)
-        return merge(params["output"], output)
+    def attend(query, key, value, context, call):
+        options = {"causal": is_causal(context), "epsilon": epsilon}
+        return performer_attention(query, key, value, omega(query.shape[-1], call), call.k_valid, **options)
 
-    return Mixer(
-        apply=apply,
-        init=lambda rng, dims: init_heads(rng, dims, bias=bias),
-        num_heads=heads,
-        kv_heads=heads,
-        head_dim=head_dim,
-        uses=(),
-        masks=("causal",),
-        attends=False,
-    )
+    return mixer_of_heads(attend, heads, head_dim, bias, masks=("causal",))

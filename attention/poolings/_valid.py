@@ -1,5 +1,7 @@
 """Which positions of a call are text, and the states with nothing beside it."""
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 
@@ -31,6 +33,16 @@ def mask_of(x: jax.Array, where: jax.Array | None) -> jax.Array:
 def text(x: jax.Array, where: jax.Array) -> jax.Array:
     """States in at least float32 with zeros at padding: whatever stood there, NaN included, is gone with its gradient."""
     return jnp.where(where[..., None], x.astype(jnp.promote_types(x.dtype, jnp.float32)), 0.0)
+
+
+def number(where: jax.Array, dtype: Any) -> jax.Array:
+    """How many positions count, at least 1, ``[*#B 1]`` to divide vectors by."""
+    return jnp.maximum(jnp.sum(where, axis=-1, keepdims=True, dtype=dtype), 1.0)
+
+
+def state_at(x: jax.Array, index: jax.Array, where: jax.Array) -> jax.Array:
+    """The states ``[*B D]`` at one position of each sequence ``[*B]``; zeros where no position counts."""
+    return unless_empty(jnp.take_along_axis(x, index[..., None, None], axis=-2)[..., 0, :], where)
 
 
 def unless_empty(y: jax.Array, where: jax.Array) -> jax.Array:

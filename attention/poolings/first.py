@@ -3,7 +3,7 @@
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
-from attention.poolings._valid import mask_of, unless_empty, valid
+from attention.poolings._valid import mask_of, state_at, valid
 from attention.records import Pooled, Pooling
 
 __all__ = ["first_pool"]
@@ -26,9 +26,7 @@ def first_pool(x: Float[Array, "*B T D"], where: Bool[Array, "*#B T"] | None = N
     Source: Devlin et al. 2018 (arXiv 1810.04805), section 3, of a text whose tokens begin with [CLS].
     """
     where = jnp.broadcast_to(mask_of(x, where), x.shape[:-1])
-    first = jnp.argmax(where, axis=-1)
-    state = jnp.take_along_axis(x, first[..., None, None], axis=-2)[..., 0, :]
-    return unless_empty(state, where).astype(x.dtype)
+    return state_at(x, jnp.argmax(where, axis=-1), where)
 
 
 def build() -> Pooling:

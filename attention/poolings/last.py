@@ -3,7 +3,7 @@
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
-from attention.poolings._valid import mask_of, unless_empty, valid
+from attention.poolings._valid import mask_of, state_at, valid
 from attention.records import Pooled, Pooling
 
 __all__ = ["last_pool"]
@@ -26,9 +26,7 @@ def last_pool(x: Float[Array, "*B T D"], where: Bool[Array, "*#B T"] | None = No
     Source: Radford et al. 2018 (GPT), section 3.2.
     """
     where = jnp.broadcast_to(mask_of(x, where), x.shape[:-1])
-    last = x.shape[-2] - 1 - jnp.argmax(where[..., ::-1], axis=-1)
-    state = jnp.take_along_axis(x, last[..., None, None], axis=-2)[..., 0, :]
-    return unless_empty(state, where).astype(x.dtype)
+    return state_at(x, x.shape[-2] - 1 - jnp.argmax(where[..., ::-1], axis=-1), where)
 
 
 def build() -> Pooling:

@@ -3,7 +3,7 @@
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
-from attention.poolings._valid import mask_of, text, valid
+from attention.poolings._valid import mask_of, number, text, valid
 from attention.records import Pooled, Pooling
 
 __all__ = ["mean_sqrt_pool"]
@@ -29,8 +29,7 @@ def mean_sqrt_pool(x: Float[Array, "*B T D"], where: Bool[Array, "*#B T"] | None
     """
     where = mask_of(x, where)
     states = text(x, where)
-    number = jnp.maximum(jnp.sum(where, axis=-1, dtype=states.dtype), 1.0)
-    return (jnp.sum(states, axis=-2) / jnp.sqrt(number)[..., None]).astype(x.dtype)
+    return (jnp.sum(states, axis=-2) / jnp.sqrt(number(where, states.dtype))).astype(x.dtype)
 
 
 def build() -> Pooling:

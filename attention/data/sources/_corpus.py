@@ -76,8 +76,9 @@ def make_split(texts: Sequence[str], labels: Sequence[int] | np.ndarray | None) 
 
 
 def _rows(split: Split, chosen: np.ndarray) -> Split:
-    take = lambda texts: None if texts is None else [str(texts[number]) for number in chosen]
-    return Split(take(split.texts) or [], None if split.labels is None else split.labels[chosen], take(split.targets))
+    take = lambda texts: [str(texts[number]) for number in chosen]
+    labels = None if split.labels is None else split.labels[chosen]
+    return Split(take(split.texts), labels, None if split.targets is None else take(split.targets))
 
 
 def class_names(labels: Iterable[str]) -> tuple[str, ...]:
@@ -151,8 +152,8 @@ def corpus(
     return Corpus(ordered, classes, {"majority": majority(ordered)}, (*carved, *notes), resolved)
 
 
-def pairs(splits: dict[str, Split], *, seed: int, validation_share: float, resolved: str) -> Corpus:
-    """A corpus of texts and targets, validation carved off train where it is missing."""
+def pairs(splits: dict[str, Split], *, seed: int, validation_share: float | None, resolved: str) -> Corpus:
+    """A corpus of texts and targets, validation carved off train where it is missing and a share of it is given."""
     ordered, notes = _with_validation(splits, np.zeros(len(splits["train"].texts), np.int64), "", seed, validation_share)
     same = np.mean([text == target for text, target in zip(scored(ordered).texts, scored(ordered).targets or ())])
     return Corpus(ordered, (), {"the_source_itself": float(same)}, notes, resolved)

@@ -37,10 +37,9 @@ def read(path: Path, *, text: str, label: str) -> Table:
     rows = {".tsv": _tsv, ".csv": _csv, ".jsonl": _jsonl}[suffix](content, path, text, label)
     table = Table(path, [], [], [])
     for line, text_value, label_value in rows:
-        if not text_value.strip():
-            raise ValueError(f"{path}, line {line}: the text is empty")
-        if not label_value.strip():
-            raise ValueError(f"{path}, line {line}: the label is empty")
+        for name, value in ((text, text_value), (label, label_value)):
+            if not value.strip():
+                raise ValueError(f"{path}, line {line}: {name!r} is empty")
         table.texts.append(text_value)
         table.labels.append(label_value.strip())
         table.lines.append(line)
@@ -150,9 +149,9 @@ def _jsonl(content: str, path: Path, text: str, label: str) -> Iterator[tuple[in
                 listed = ", ".join(row)
                 raise ValueError(f"{path}, line {number}: the field {name!r} is missing{nearest(name, row)}; fields: {listed}")
         if not isinstance(row[text], str):
-            raise ValueError(f"{path}, line {number}: the text is a string, got {_short(row[text])}")
+            raise ValueError(f"{path}, line {number}: {text!r} is a string, got {_short(row[text])}")
         if not isinstance(row[label], (str, int)) or isinstance(row[label], bool):
-            raise ValueError(f"{path}, line {number}: the label is a string or whole number, got {_short(row[label])}")
+            raise ValueError(f"{path}, line {number}: {label!r} is a string or whole number, got {_short(row[label])}")
         yield number, row[text], str(row[label])
 
 

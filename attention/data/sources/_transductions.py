@@ -29,7 +29,7 @@ def source(name: str, draw: Callable[[Draws, int], Pairs], sizes: dict[str, int]
         for stream, (split, size) in enumerate(sizes.items()):
             written, targets = draw(Draws(seed, _corpus.TRANSDUCTION_STREAM, stream), size)
             splits[split] = Split(written, None, targets)
-        return _corpus.pairs(splits, seed=seed, validation_share=0.0, resolved=_corpus.resolved(name, **sizes, **options))
+        return _corpus.pairs(splits, seed=seed, validation_share=None, resolved=_corpus.resolved(name, **sizes, **options))
 
     return Source(load)
 
