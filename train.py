@@ -44,6 +44,8 @@ def main(argv: list[str]) -> None:
     from attention.training import config as configs
 
     fields = given.fields.to_dict()
+    if "sweep" in fields:
+        raise ValueError(f"config {given.name} is a sweep: python sweep.py --config=...")
     if values.init_from is not None:
         fields.setdefault("training", {})["init_from"] = values.init_from
     config = configs.from_dict(fields)

@@ -69,5 +69,6 @@ def get_config() -> Any:  # a ConfigDict, whose fields a type checker cannot kno
 
     cohort = config.cohort = ConfigDict()
     cohort.axis = "auto"  # members under vmap, or map: one after another, bitwise as single runs; auto is map on a CPU
+    cohort.halvings = 0  # times the worse half of the members stops, the last at half of the updates; for searches
 
     return config

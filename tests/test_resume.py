@@ -19,6 +19,7 @@ from attention.training import checkpoints, config, evaluate, loop, optimizers, 
 ROOT = Path(__file__).parent.parent
 KILLS = 10
 CLOCK = ("seconds", "examples_per_second")
+MEASURED = ("train_seconds", "step_seconds", "compile_seconds", "state_bytes", "work_bytes", "examples_per_second")
 # Trains the config of a JSON file: what train.py does after its flags.
 SCRIPT = """
 import json, sys
@@ -34,7 +35,7 @@ def outcome(where):
     """All that a run leaves behind, without what the clock says."""
     lines = [{k: v for k, v in line.items() if k not in CLOCK} for line in run.RunDirectory(where).read_metrics().lines]
     result = json.loads((where / "result.json").read_text())
-    result = {name: value for name, value in result.items() if name not in ("train_seconds", "examples_per_second")}
+    result = {name: value for name, value in result.items() if name not in MEASURED}
     weights = [np.asarray(leaf) for leaf in jax.tree.leaves(evaluate.load(str(where)).params)]
     (last,) = sorted((where / "checkpoints").glob("step-*"))[-1:]
     with np.load(last / checkpoints.ARRAYS) as arrays:

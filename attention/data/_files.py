@@ -2,7 +2,7 @@
 
 import hashlib
 import os
-import tempfile
+import threading
 from pathlib import Path
 
 
@@ -24,15 +24,15 @@ def write_atomic(path: Path, content: bytes) -> None:
     """Writes a file that a kill at any instant leaves whole or absent; its folder is made where missing."""
     path.parent.mkdir(parents=True, exist_ok=True)
     # A name of its own for every writer, so that two processes filling one cache do not write into each other's file.
-    handle, aside = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    aside = path.with_name(f".{path.name}.{os.getpid()}-{threading.get_ident()}")
     try:
-        with os.fdopen(handle, "wb") as file:
+        with open(aside, "wb") as file:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
         os.replace(aside, path)
     except BaseException:
-        Path(aside).unlink(missing_ok=True)
+        aside.unlink(missing_ok=True)
         raise
 
 

@@ -2,7 +2,7 @@
 
 A config file returns an ``ml_collections.ConfigDict``; ``from_dict`` crosses it once into ``Config``, which is what the
 trainer reads. Every field says its meaning and its range in its metadata. Fields marked per-member may differ between
-the members of a cohort: they enter the compiled program as arrays ``[M]``, whatever their value.
+the members of a cohort, where they hold a number for each: they enter the compiled program as arrays ``[M]`` in any case.
 """
 
 import dataclasses
@@ -27,10 +27,15 @@ def _field(
     within: str = "",
     choices: tuple[str, ...] = (),
     kind: str = "",
-    per_member: bool = False,
 ) -> Any:
     """A field with its meaning, its range (``"[0, 1)"``), its choices, or the kind of variant whose spec it holds."""
-    facts = {"meaning": meaning, "within": within, "choices": choices, "kind": kind, "per_member": per_member}
+    facts = {"meaning": meaning, "within": within, "choices": choices, "kind": kind, "per_member": False}
+    return dataclasses.field(default=default, metadata=facts)
+
+
+def _per_member(default: float, meaning: str, within: str) -> Any:
+    """A field that may differ between members: a number, or a tuple with one for each seed."""
+    facts = {"meaning": meaning, "within": within, "choices": (), "kind": "", "per_member": True}
     return dataclasses.field(default=default, metadata=facts)
 
 
@@ -82,15 +87,15 @@ class TrainingConfig:
     batch_size: int = _field(64, "examples of one update", within="[1, inf)")
     accumulation: int = _field(1, "parts a batch is computed in, to save memory; divides batch_size", within="[1, inf)")
     optimizer: str = _field("adamw", "adamw, sgd, lion or adafactor, with options: sgd(momentum=0.9)")
-    learning_rate: float = _field(1e-3, "peak learning rate", within="(0, inf)", per_member=True)
+    learning_rate: float | tuple[float, ...] = _per_member(1e-3, "peak learning rate", "(0, inf)")
     warmup: int = _field(100, "updates over which the learning rate rises from 0", within="[0, inf)")
     schedule: str = _field("cosine", "learning rate after warmup", choices=("constant", "cosine", "linear"))
-    weight_decay: float = _field(0.01, "decoupled, of the matrices only", within="[0, inf)", per_member=True)
-    clip_norm: float = _field(1.0, "largest global norm of a gradient; 0 for off", within="[0, inf)", per_member=True)
-    ema_decay: float = _field(0.0, "of the average of weights to evaluate; 0 for off", within="[0, 1)", per_member=True)
-    label_smoothing: float = _field(0.0, "mass spread over all classes", within="[0, 1)", per_member=True)
-    dropout: float = _field(0.1, "rate of dropout in the model", within="[0, 1)", per_member=True)
-    word_dropout: float = _field(0.0, "share of tokens made unknown in training", within="[0, 1)", per_member=True)
+    weight_decay: float | tuple[float, ...] = _per_member(0.01, "decoupled, of the matrices only", "[0, inf)")
+    clip_norm: float | tuple[float, ...] = _per_member(1.0, "largest global norm of a gradient; 0 for off", "[0, inf)")
+    ema_decay: float | tuple[float, ...] = _per_member(0.0, "of the average of weights to evaluate; 0 for off", "[0, 1)")
+    label_smoothing: float | tuple[float, ...] = _per_member(0.0, "mass spread over all classes", "[0, 1)")
+    dropout: float | tuple[float, ...] = _per_member(0.1, "rate of dropout in the model", "[0, 1)")
+    word_dropout: float | tuple[float, ...] = _per_member(0.0, "share of tokens made unknown in training", "[0, 1)")
     class_weights: str = _field("none", "none, balanced, or one number per class: '1,2.5'")
     eval_every: int = _field(200, "updates between validations; 0 for once per epoch", within="[0, inf)")
     patience: int = _field(0, "validations without a better one before a member stops; 0 for off", within="[0, inf)")
@@ -105,6 +110,9 @@ class CohortConfig:
     """How the members of a cohort share a program."""
 
     axis: str = _field("auto", "vmap, map (one after another), or auto by device", choices=("auto", "map", "vmap"))
+    halvings: int = _field(
+        0, "times that the worse half of the members stops, the last at half of the updates", within="[0, 16]"
+    )
 
 
 # Fields that have a meaning in one task only; in the other they stay at their defaults.
@@ -116,7 +124,7 @@ _OF_TASK: dict[str, tuple[str, ...]] = {
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Config:
-    """A run. ``seeds`` has one seed per member of the cohort."""
+    """A run. ``seeds`` has one seed per member of the cohort; members with one seed differ in a per-member field."""
 
     task: str = _field("classification", "what is learned: the class of a text, or another text", choices=tuple(_OF_TASK))
     data: DataConfig = dataclasses.field(default_factory=DataConfig)
@@ -127,6 +135,8 @@ class Config:
 
 
 PER_MEMBER = tuple(field.name for field in dataclasses.fields(TrainingConfig) if field.metadata["per_member"])
+# Those of them that are a feature of the program: 0 leaves it out.
+FEATURES = ("clip_norm", "ema_decay", "dropout", "word_dropout")
 
 
 def from_dict(values: Mapping[str, Any]) -> Config:
@@ -158,6 +168,7 @@ def from_dict(values: Mapping[str, Any]) -> Config:
     config = Config(task=task, **made, seeds=_seeds(values.get("seeds", (0,))))
     _check_task(config)
     _check_training(config.training)
+    config = _check_members(config)
     if config.data.positions == "segment" and config.data.segments == "none":
         raise ValueError("config.data.positions=segment wants config.data.segments=sentences or lines, got none")
     if config.model.vectors and config.training.init_from:
@@ -180,6 +191,42 @@ def member_values(config: Config) -> dict[str, np.ndarray]:
     count = len(config.seeds)
     floats = {name: np.full(count, getattr(config.training, name), np.float32) for name in PER_MEMBER}
     return {"seed": np.asarray(config.seeds, np.uint32), **floats}
+
+
+def members(config: Config) -> list[Config]:
+    """The config of each member, as a run of its own."""
+    values = {name: np.broadcast_to(getattr(config.training, name), len(config.seeds)).tolist() for name in PER_MEMBER}
+    trainings = [
+        dataclasses.replace(config.training, **{name: column[m] for name, column in values.items()})
+        for m in range(len(config.seeds))
+    ]
+    return [dataclasses.replace(config, training=one, seeds=(seed,)) for one, seed in zip(trainings, config.seeds)]
+
+
+def cohort(configs: Sequence[Config]) -> Config:
+    """One config whose ``members`` are these, which differ in their seeds and per-member fields only.
+
+    Raises:
+      ValueError: where they differ in another field, or in whether a feature such as dropout is there at all.
+    """
+    first = configs[0]
+    values = {name: tuple(getattr(one.training, name) for one in configs) for name in PER_MEMBER}
+    seeds = tuple(seed for one in configs for seed in one.seeds)
+    training = dataclasses.replace(first.training, **values)
+    made = _check_members(dataclasses.replace(first, training=training, seeds=seeds))
+    for one, again in zip(configs, members(made)):
+        if one != again:
+            pairs = ((section, to_dict(one)[section], to_dict(again)[section]) for section in to_dict(one))
+            other = [section for section, value, there in pairs if value != there]
+            varied = ", ".join(("seeds", *PER_MEMBER))
+            raise ValueError(f"members of a cohort differ in {varied} only; these differ in config.{other[0]}")
+    return made
+
+
+def program_of(config: Config) -> Config:
+    """The config without what members of one cohort may differ in: equal for runs that can share a program."""
+    features = {name: float(name in FEATURES and np.max(getattr(config.training, name)) > 0) for name in PER_MEMBER}
+    return dataclasses.replace(config, training=dataclasses.replace(config.training, **features), seeds=())
 
 
 def suggest(word: str, words: Sequence[str]) -> str:
@@ -208,6 +255,10 @@ def _section(section: type[T], values: Any, where: str) -> T:
 
 def _checked(field: dataclasses.Field, hint: type, value: Any, where: str) -> Any:
     """The value of one field, of its type and in its range."""
+    if field.metadata["per_member"]:
+        hint = float
+        if isinstance(value, (tuple, list)):
+            return tuple(_checked(field, float, one, where) for one in value)
     value = _typed(hint, value, where)
     choices, within, kind = (field.metadata[key] for key in ("choices", "within", "kind"))
     if choices and value not in choices:
@@ -251,9 +302,29 @@ def _seeds(value: Any) -> tuple[int, ...]:
     for seed in seeds:
         if not 0 <= seed < 2**32:
             raise ValueError(f"config.seeds wants numbers in [0, 2**32), got {seed}")
-    if len(set(seeds)) < len(seeds):
-        raise ValueError(f"config.seeds wants each seed once, got {tuple(seeds)}")
     return tuple(seeds)
+
+
+def _check_members(config: Config) -> Config:
+    """The config with every per-member field that is one number for all written as that number."""
+    count, changed = len(config.seeds), {}
+    for name in PER_MEMBER:
+        values = getattr(config.training, name)
+        if not isinstance(values, tuple):
+            continue
+        where = f"config.training.{name}"
+        if len(values) != count:
+            raise ValueError(f"{where} wants one number, or one for each of the {count} seeds; got {len(values)}")
+        if name in FEATURES and 0 in values and any(values):
+            raise ValueError(f"{where} wants numbers that are all above 0, or all 0: it is another program; got {values}")
+        if len(set(values)) == 1:
+            changed[name] = values[0]
+    config = dataclasses.replace(config, training=dataclasses.replace(config.training, **changed))
+    varied = [getattr(config.training, name) for name in PER_MEMBER]
+    alike = list(zip(config.seeds, *(values for values in varied if isinstance(values, tuple))))
+    if len(set(alike)) < count:
+        raise ValueError(f"config.seeds wants each seed once, got {config.seeds}")
+    return config
 
 
 def _check_task(config: Config) -> None:

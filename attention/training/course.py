@@ -17,7 +17,7 @@ from attention.training.evaluate import BEST
 from attention.training.progress import Progress
 from attention.training.run import DataRecord, RunDirectory
 from attention.training.state import Axis, Cohort, Members, evaluated, keep_best, new_cohort
-from attention.training.step import Program
+from attention.training.step import Program, Update
 from attention.training.tasks import TASKS, Task
 
 
@@ -31,6 +31,7 @@ class Record:
       best: the scores of that validation.
       worse: validations since then.
       stopped: why it stopped before the end; None where it did not.
+      failed: whether that was a loss or a gradient that is not finite.
     """
 
     seed: int
@@ -38,6 +39,7 @@ class Record:
     best: dict[str, float] | None = None
     worse: int = 0
     stopped: str | None = None
+    failed: bool = False
 
 
 class Setting(NamedTuple):
@@ -49,6 +51,7 @@ class Setting(NamedTuple):
     steps: int
     model: Any
     program: Program
+    update: Update
     axis: Axis
     run: RunDirectory
 
@@ -56,6 +59,11 @@ class Setting(NamedTuple):
     def task(self) -> Task:
         """What is learned."""
         return TASKS[self.config.task]
+
+    @property
+    def rungs(self) -> list[int]:
+        """The updates after which the worse half of the members stops: ``steps 2^-k``, rounded up."""
+        return [-(-self.steps // 2**k) for k in range(self.config.cohort.halvings, 0, -1)]
 
     @property
     def record(self) -> DataRecord:
@@ -75,6 +83,7 @@ class Course:
     step: int = 0
     train_seconds: float = 0.0  # in updates, validations and checkpoints
     step_seconds: float = 0.0  # in updates alone
+    compile_seconds: float = 0.0  # in compiling them
     examples: int = 0
     logged: tuple[float, int] = (0.0, 0)  # step_seconds and examples at the last line of metrics
     pending: Any = None  # of the line still to be written: step, sums on the device, step_seconds, examples
@@ -87,9 +96,10 @@ class Course:
         """Which members still train."""
         return [record.stopped is None for record in self.records]
 
-    def stepped(self, seconds: float) -> None:
-        """Time has gone into updates."""
-        self.step_seconds += seconds
+    def stepped(self, seconds: float, compiling: float) -> None:
+        """Time has gone into updates, some of it into compiling them."""
+        self.compile_seconds += compiling
+        self.step_seconds += seconds - compiling
         self.train_seconds += seconds
 
 
@@ -112,7 +122,7 @@ def start(setting: Setting, weights: Any, vectors: Any) -> Course:
     # Copied: what NumPy owns must not be donated.
     members, best = jax.tree.map(lambda x: jnp.array(x, copy=True), found.tree)
     records = [Record(**record) for record in meta["records"]]
-    times: dict[str, Any] = {name: meta[name] for name in ("train_seconds", "step_seconds", "examples")}
+    times: dict[str, Any] = {name: meta[name] for name in ("train_seconds", "step_seconds", "compile_seconds", "examples")}
     times |= {"logged": tuple(meta["logged"]), "saved_at": meta["train_seconds"], "saved_step": found.step}
     return Course(members, best, records, found.step, **times)
 
@@ -142,7 +152,7 @@ def write_metrics(setting: Setting, course: Course, progress: Progress) -> None:
     progress.trained(step, line["loss"], rate)
     for record, failed_at in zip(course.records, sums["failed_at"]):
         if failed_at >= 0 and record.stopped is None:
-            record.stopped = f"loss or gradient not finite at update {int(failed_at) + 1}"
+            record.stopped, record.failed = f"loss or gradient not finite at update {int(failed_at) + 1}", True
             progress.say(f"member with seed {record.seed}: {record.stopped}; stopped")
 
 
@@ -168,7 +178,7 @@ def validate(setting: Setting, course: Course, progress: Progress) -> None:
     for record, member in zip(course.records, outputs):
         score = task.score(member, encoded) if record.stopped is None else None
         scores.append(score)
-        better.append(score is not None and (record.best is None or _quality(score, task) > _quality(record.best, task)))
+        better.append(score is not None and (record.best is None or quality(score, task) > quality(record.best, task)))
         if better[-1]:
             record.best_step, record.best, record.worse = course.step, score, 0
         elif score is not None:
@@ -176,6 +186,10 @@ def validate(setting: Setting, course: Course, progress: Progress) -> None:
             if patience and record.worse >= patience:
                 record.stopped = f"no better validation in {patience} after update {record.best_step}"
                 progress.say(f"member with seed {record.seed}: {record.stopped}; stopped")
+    if course.step in setting.rungs:
+        for record in _losers(course.records, task):
+            record.stopped = f"in the worse half after update {course.step}"
+            progress.say(f"member with seed {record.seed}: {record.stopped}; stopped")
     cohort = Cohort(course.members, course.best)
     course.members, course.best = _keep_best(cohort, jnp.asarray(better), jnp.asarray(course.active))
     course.improved |= any(better)
@@ -192,7 +206,14 @@ def validate(setting: Setting, course: Course, progress: Progress) -> None:
 _keep_best = jax.jit(keep_best, donate_argnums=0)
 
 
-def _quality(score: dict[str, float], task: Task) -> tuple[float, float]:
+def _losers(records: Sequence[Record], task: Task) -> list[Record]:
+    """The worse half of the members that still train, by their best validation; of equal ones the later, of one none."""
+    active = [(quality(record.best, task), record) for record in records if record.stopped is None and record.best]
+    ranked = sorted(active, key=lambda each: each[0], reverse=True)
+    return [record for _, record in ranked[-(-len(ranked) // 2) :]]
+
+
+def quality(score: dict[str, float], task: Task) -> tuple[float, float]:
     """Validations compare by the task's first metric, and equal ones by likelihood."""
     return score[task.metrics[0]], -score["nll"] if math.isfinite(score["nll"]) else -math.inf
 
@@ -205,7 +226,7 @@ def save(setting: Setting, course: Course) -> None:
         checkpoints.save_named(folder, BEST, course.step, course.best, meta)
         course.improved = False
     course.saved_at, course.saved_step = course.train_seconds, course.step
-    names = ("train_seconds", "step_seconds", "examples", "logged")
+    names = ("train_seconds", "step_seconds", "compile_seconds", "examples", "logged")
     meta = {name: getattr(course, name) for name in names}
     meta["records"] = [dataclasses.asdict(record) for record in course.records]
     meta["metrics_size"] = setting.run.metrics_size()

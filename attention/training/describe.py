@@ -74,15 +74,28 @@ def _cost(config: Config, compiled: Program, members: Any, data: dataset.Dataset
     values = member_values(config)
     count = jnp.int32(len(config.seeds))
     memory: Any = cohort_step(compiled, axis).lower(count, members, batch, values).compile().memory_analysis()
-    # XLA counts the body of a loop once: counted without loops, in one part and with the whole score matrix.
-    model = dataclasses.replace(compiled.model, kernel="dense")
-    plain = compiled._replace(model=model, accumulation=1)
-    first = functools.partial(jax.tree.map, lambda x: jax.ShapeDtypeStruct(x.shape[1:], x.dtype))
-    update = jax.jit(functools.partial(train_step, plain))
-    counts: Any = update.lower(first(members), first(batch), first(values)).compile().cost_analysis()
+    flops = flops_per_example(compiled, members, batch, values)
     state, work = memory.argument_size_in_bytes, memory.temp_size_in_bytes
     return [
         f"update: {size} examples of {length} tokens for each of {len(config.seeds)} members, axis {axis}",
-        f"  {counts['flops'] / size:.3g} floating-point operations per example, forward and backward",
+        f"  {flops:.3g} floating-point operations per example, forward and backward",
         f"  {state / 2**20:.1f} MiB of state and batch, {work / 2**20:.1f} MiB while it computes",
     ]
+
+
+def flops_per_example(compiled: Program, members: Any, batch: Any, values: Any) -> float:
+    """Floating-point operations of an update, forward and backward, over the examples of its batch, before any fusing.
+
+    XLA counts the body of a loop once, so that they are counted without loops: in one part and with the whole score matrix.
+    What loops by its nature, a recurrent layer or a search for a threshold, is counted too low.
+
+    Args:
+      compiled: the program; nothing is compiled here.
+      members, batch, values: the arguments of its update, with the leading axis of members, or their shapes.
+    """
+    model = dataclasses.replace(compiled.model, kernel="dense")
+    plain = compiled._replace(model=model, accumulation=1)
+    first = functools.partial(jax.tree.map, lambda x: jax.ShapeDtypeStruct(x.shape[1:], x.dtype))
+    lowered = jax.jit(functools.partial(train_step, plain)).lower(first(members), first(batch), first(values))
+    counts: Any = lowered.cost_analysis()
+    return counts["flops"] / batch["weight"].shape[1]

@@ -68,13 +68,20 @@ class Trace:
         self._folder = None
 
 
+_listening: list[list[int]] = []  # of the ``signals`` under way, at most one
+
+
 @contextlib.contextmanager
 def signals() -> Iterator[list[int]]:
-    """The list that SIGINT and SIGTERM are noted in; the second one acts as without us."""
+    """The list that SIGINT and SIGTERM are noted in; the second one acts as without us. Within another, it is that list."""
+    if _listening:
+        yield _listening[0]
+        return
     caught: list[int] = []
     if threading.current_thread() is not threading.main_thread():
         yield caught  # only the main thread may listen
         return
+    _listening.append(caught)
     before: dict[int, Any] = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
 
     def note(number: int, _: Any) -> None:
@@ -87,5 +94,6 @@ def signals() -> Iterator[list[int]]:
     try:
         yield caught
     finally:
+        _listening.clear()
         for number, handler in before.items():
             signal.signal(number, handler)

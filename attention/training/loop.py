@@ -2,12 +2,13 @@
 
 import contextlib
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from attention.model import kernel_choice
 from attention.training import by_length, finetune, prepare, result
@@ -19,16 +20,25 @@ from attention.training.instruments import Clock, Trace, signals
 from attention.training.progress import Progress
 from attention.training.run import config_hash, open_run, read_json, write_json_atomic
 from attention.training.state import resolve_axis, take_sums
-from attention.training.step import cohort_step, program
+from attention.training.step import Update, program
 
 
-def train(config: Config, workdir: str | os.PathLike[str], *, profile: bool = False) -> dict[str, Any]:
+def train(
+    config: Config,
+    workdir: str | os.PathLike[str],
+    *,
+    profile: bool = False,
+    test: bool = True,
+    progress: Callable[[int, int], Progress] = Progress,
+) -> dict[str, Any]:
     """Trains a cohort, or goes on with a run that was cut off, and writes ``result.json``.
 
     Args:
       config: what to train.
       workdir: the run directory; made where missing. A finished run of this config is left as it is.
       profile: whether to write a trace of a few updates into the run directory.
+      test: whether to score the test split at the end; False where a choice is still to be made, on validation.
+      progress: shows how it goes, made of the number of updates and of those done before.
 
     Returns:
       The result, as ``result.json`` holds it.
@@ -65,16 +75,17 @@ def train(config: Config, workdir: str | os.PathLike[str], *, profile: bool = Fa
         opened = opened or stack.enter_context(open_run(folder, to_dict(config)))
         for note in (*opened.notes, *notes):
             print(f"note: {note}")
-        setting = Setting(config, data, plan, steps, model, compiled, resolve_axis(config.cohort.axis), opened.run)
+        axis = resolve_axis(config.cohort.axis)
+        setting = Setting(config, data, plan, steps, model, compiled, Update(compiled, axis), axis, opened.run)
         _write_data(setting)
         course = courses.start(setting, start, vectors)
 
         # ---- training, with validations and checkpoints
         with signals() as caught:
-            _train(setting, course, caught, profile=profile)
+            _train(setting, course, caught, profile=profile, make_progress=progress)
 
         # ---- final test and result
-        finished = _finish(setting, course)
+        finished = _finish(setting, course, test=test)
         print(result.table(finished))
         return finished
 
@@ -99,16 +110,18 @@ def _kernel(setting: Setting) -> str:
     return kernel_choice(setting.model, training.batch_size // training.accumulation, longest)
 
 
-def _train(setting: Setting, course: Course, caught: Sequence[int], *, profile: bool) -> None:
+def _train(
+    setting: Setting, course: Course, caught: Sequence[int], *, profile: bool, make_progress: Callable[[int, int], Progress]
+) -> None:
     """Updates until the last one, until every member has stopped, or until a signal is caught."""
-    update = cohort_step(setting.program, setting.axis)
+    update, compiled = setting.update, setting.update.compile_seconds
     count = jnp.int32(len(course.records))
     values = {name: jnp.asarray(value) for name, value in member_values(setting.config).items()}
     batch_of = Batches(setting.data.splits["train"], setting.plan, setting.config.seeds)
     batch = batch_of(course.step) if course.step < setting.steps else {}
     trace = Trace(setting.run.path / "profile" if profile else None)
     clock, before = Clock(), None
-    with contextlib.closing(Progress(setting.steps, course.step)) as progress:
+    with contextlib.closing(make_progress(setting.steps, course.step)) as progress:
         while course.step < setting.steps and any(course.active):
             # ---- one update: the next batch is gathered while the device computes, two updates are under way at most
             interrupted = list(caught)
@@ -122,7 +135,8 @@ def _train(setting: Setting, course: Course, caught: Sequence[int], *, profile: 
                 before.block_until_ready()
             before = done
             trace.after(done)
-            course.stepped(clock.spent())
+            course.stepped(clock.spent(), update.compile_seconds - compiled)
+            compiled = update.compile_seconds
             progress.advance(course.step)
 
             # ---- metrics: fetched once the next update is under way
@@ -136,7 +150,7 @@ def _train(setting: Setting, course: Course, caught: Sequence[int], *, profile: 
 
             # ---- validation and checkpoint
             done.block_until_ready()
-            course.stepped(clock.spent())
+            course.stepped(clock.spent(), 0.0)
             courses.write_metrics(setting, course, progress)
             if validating:
                 courses.validate(setting, course, progress)
@@ -163,38 +177,30 @@ def _due(setting: Setting, course: Course, *, interrupted: bool) -> tuple[bool, 
     every = training.checkpoint_every or eval_every
     late = 0 < training.checkpoint_seconds <= course.train_seconds - course.saved_at
     logging = course.step % training.log_every == 0 or last
-    return logging, course.step % eval_every == 0 or last, course.step % every == 0 or last or late or interrupted
+    validating = course.step % eval_every == 0 or course.step in setting.rungs or last
+    return logging, validating, course.step % every == 0 or last or late or interrupted
 
 
-def _finish(setting: Setting, course: Course) -> dict[str, Any]:
+def _finish(setting: Setting, course: Course, *, test: bool) -> dict[str, Any]:
     """Evaluates the best weights of each member on test, and by length, and writes the result."""
-    data, config = setting.data, setting.config
-    test = data.splits.get("test")
-    task = setting.task
-    labelled = test is not None and task.known(test)
-    tested: list[dict[str, float] | None] = [None] * len(course.records)
-    if test is not None and labelled:
-        outputs = task.outputs(setting.model, course.best, test, config, setting.record)
-        tested = [
-            task.score(member, test) if record.best is not None else None for record, member in zip(course.records, outputs)
-        ]
+    data, config, task = setting.data, setting.config, setting.task
+    known = [record.best is not None for record in course.records]
+    tested, lengths = _test(setting, course, known) if test else ([None] * len(known), None)
+    updates = np.asarray(course.members.step).tolist()
     members = [
         {
             "seed": record.seed,
+            "updates": done,
             "best_step": record.best_step,
             "stopped": record.stopped,
+            "failed": record.failed,
             "validation": record.best,
             "test": scores,
         }
-        for record, scores in zip(course.records, tested)
+        for record, scores, done in zip(course.records, tested, updates)
     ]
-    known = [record.best is not None for record in course.records]
-    lengths = run_by_length(setting.model, course.best, data, config, setting.record, known)
-    if lengths is not None:
-        title = f"{config.data.source}, encoding {config.model.encoding}"
-        by_length.plot(lengths, setting.run.by_length, title=title, baselines=data.baselines)
     device = jax.devices()[0]
-    split = "test" if labelled else "validation"
+    split = "validation" if all(scores is None for scores in tested) else "test"
     finished = {
         "config_hash": config_hash(to_dict(config)),
         "task": config.task,
@@ -206,9 +212,34 @@ def _finish(setting: Setting, course: Course) -> dict[str, Any]:
         "parameters": sum(leaf.size for leaf in jax.tree.leaves(course.best)) // len(members),
         "steps": course.step,
         "train_seconds": course.train_seconds,
+        "step_seconds": course.step_seconds,
+        "compile_seconds": course.compile_seconds,
+        "state_bytes": setting.update.state_bytes,
+        "work_bytes": setting.update.work_bytes,
         "examples_per_second": len(members) * course.examples / max(course.step_seconds, 1e-9),
         "device": f"{device.device_kind} ({os.cpu_count()} cores)" if device.platform == "cpu" else device.device_kind,
         "kernel": _kernel(setting),
     }
     write_json_atomic(setting.run.result, finished)
     return read_json(setting.run.result)
+
+
+def _test(
+    setting: Setting, course: Course, known: Sequence[bool]
+) -> tuple[list[dict[str, float] | None], dict[str, Any] | None]:
+    """The scores of each member on test, None for one of which nothing is known, and the report by length, if any.
+
+    What each member says of each example of test is written beside them.
+    """
+    data, config, task = setting.data, setting.config, setting.task
+    split = data.splits.get("test")
+    tested: list[dict[str, float] | None] = [None] * len(known)
+    if split is not None and task.known(split):
+        outputs = list(task.outputs(setting.model, course.best, split, config, setting.record))
+        tested = [task.score(member, split) if there else None for there, member in zip(known, outputs)]
+        setting.run.write_predictions([task.predicted(member, split) for member in outputs])
+    lengths = run_by_length(setting.model, course.best, data, config, setting.record, known)
+    if lengths is not None:
+        title = f"{config.data.source}, encoding {config.model.encoding}"
+        by_length.plot(lengths, setting.run.by_length, title=title, baselines=data.baselines)
+    return tested, lengths

@@ -8,6 +8,7 @@
               tokenizer/        the tokenizer as trained
               checkpoints/      step-*: the last ones; best-*: the best weights of each member
               metrics.jsonl     one JSON object per line, of training or of a validation
+              predictions.npz   what each member says of each example of test, and whether it is right
               by_length.png     accuracy by length, where the source has texts for it
               result.json       written last: a run that has it is finished
 
@@ -16,12 +17,13 @@ JSON files are written aside, fsynced and renamed. Numbers that are not finite b
 
 import fcntl
 import hashlib
+import io
 import json
 import math
 import os
 import platform
 import subprocess
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from importlib import metadata
 from pathlib import Path
 from typing import IO, Any, Literal, NamedTuple
@@ -29,6 +31,7 @@ from typing import IO, Any, Literal, NamedTuple
 import jax
 import numpy as np
 
+from attention.data._files import write_atomic
 from attention.training import checkpoints
 
 _LOCK = ".lock"
@@ -74,6 +77,7 @@ class RunDirectory:
         self.tokenizer = self.path / "tokenizer"
         self.checkpoints = self.path / "checkpoints"
         self.metrics = self.path / "metrics.jsonl"
+        self.predictions = self.path / "predictions.npz"
         self.by_length = self.path / "by_length.png"
         self.result = self.path / "result.json"
 
@@ -108,6 +112,20 @@ class RunDirectory:
     def record_kernel(self, kernel: str) -> None:
         """Adds the kernel that the model runs to ``environment.json``."""
         write_json_atomic(self.environment, {**read_json(self.environment), "kernel": kernel})
+
+    def write_predictions(self, members: Sequence[Mapping[str, np.ndarray]]) -> None:
+        """Writes ``predictions.npz``: arrays ``[M n]`` by name, from ``[n]`` of each member."""
+        content = io.BytesIO()
+        arrays: dict[str, Any] = {name: np.stack([member[name] for member in members]) for name in members[0]}
+        np.savez_compressed(content, **arrays)
+        write_atomic(self.predictions, content.getvalue())
+
+    def read_predictions(self) -> dict[str, np.ndarray] | None:
+        """What ``write_predictions`` wrote; None where the run has no test split with labels."""
+        if not self.predictions.exists():
+            return None
+        with np.load(self.predictions, allow_pickle=False) as archive:
+            return {name: archive[name] for name in archive.files}
 
     def append_metrics(self, line: Mapping[str, Any]) -> None:
         """Adds one line to ``metrics.jsonl`` and hands it to the operating system, so that a kill does not lose it."""

@@ -67,7 +67,9 @@ def resolve_axis(axis: str) -> Axis:
     return "vmap" if axis == "vmap" else "map"
 
 
-def over_members(function: Callable[..., Any], axis: Axis) -> Callable[..., Any]:
+def over_members(
+    function: Callable[..., Any], axis: Axis, runs: Callable[[Any], jax.Array | bool] = lambda _: True
+) -> Callable[..., Any]:
     """Applies ``function(member, *rest)`` to each member.
 
     With ``map`` one member follows the other, each computed as if alone: the result is bitwise that of a cohort of one.
@@ -78,6 +80,7 @@ def over_members(function: Callable[..., Any], axis: Axis) -> Callable[..., Any]
     Args:
       function: takes trees without the leading axis, returns the first one changed.
       axis: how.
+      runs: whether ``function`` would change a member at all; with ``map``, the time of one that it would not is saved.
 
     Returns:
       ``mapped(count, members, *rest) -> members``; ``count`` is M as an int32 array, and must not be a constant.
@@ -90,8 +93,8 @@ def over_members(function: Callable[..., Any], axis: Axis) -> Callable[..., Any]
             take = lambda x: jax.lax.dynamic_index_in_dim(x, index, keepdims=False)
             put = lambda x, y: jax.lax.dynamic_update_index_in_dim(x, y, index, 0)
             member, *others = jax.tree.map(take, (members, *rest))
-            # Always true, which XLA cannot know.
-            changed = jax.lax.cond(index < count, function, lambda member, *_: member, member, *others)
+            # The first is always true, which XLA cannot know.
+            changed = jax.lax.cond((index < count) & runs(member), function, lambda member, *_: member, member, *others)
             return jax.tree.map(put, members, changed)
 
         return jax.lax.fori_loop(0, count, one, members)

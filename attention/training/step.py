@@ -9,11 +9,13 @@
 """
 
 import functools
+import time
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 
 from attention.data.batches import inputs
@@ -61,11 +63,40 @@ def program(config: Config, model: Any, *, steps: int, class_weights: tuple[floa
         class_weights=class_weights,
         accumulation=training.accumulation,
         frozen_embeddings=config.model.frozen_embeddings,
-        dropout=training.dropout > 0,
-        word_dropout=training.word_dropout > 0,
-        clip=training.clip_norm > 0,
-        average=training.ema_decay > 0,
+        dropout=bool(np.max(training.dropout) > 0),
+        word_dropout=bool(np.max(training.word_dropout) > 0),
+        clip=bool(np.max(training.clip_norm) > 0),
+        average=bool(np.max(training.ema_decay) > 0),
     )
+
+
+class Update:
+    """The update of a cohort as ``cohort_step`` has it, compiled once per shape of a batch.
+
+    Attributes:
+      compile_seconds: spent on compiling so far.
+      state_bytes, work_bytes: what the largest of its programs takes: state and batch, and while it computes.
+    """
+
+    def __init__(self, program: Program, axis: Axis):
+        self._step = cohort_step(program, axis)
+        self._compiled: dict[tuple[int, ...], Any] = {}
+        self.compile_seconds = 0.0
+        self.state_bytes = self.work_bytes = 0
+
+    def __call__(self, count: jax.Array, members: Members, batch: Batch, values: Values) -> tuple[Members, jax.Array]:
+        """The members after an update, and what is ready when it is done."""
+        shape = tuple(size for name in sorted(batch) for size in batch[name].shape)
+        if shape not in self._compiled:
+            start = time.monotonic()
+            compiled = self._step.lower(count, members, batch, values).compile()
+            self.compile_seconds += time.monotonic() - start
+            memory: Any = compiled.memory_analysis()
+            if memory is not None:  # as it is on devices that do not tell
+                self.state_bytes = max(self.state_bytes, memory.argument_size_in_bytes)
+                self.work_bytes = max(self.work_bytes, memory.temp_size_in_bytes)
+            self._compiled[shape] = compiled
+        return self._compiled[shape](count, members, batch, values)
 
 
 def cohort_step(program: Program, axis: Axis) -> jax.stages.Wrapped:
@@ -75,7 +106,7 @@ def cohort_step(program: Program, axis: Axis) -> jax.stages.Wrapped:
       ``step(count, members, batch, values) -> (members, tick)``. Members are donated; ``batch`` leaves are ``[M B ...]``,
       ``values`` ``[M]``; ``tick`` is ready when the update is done. Compiled once per shape of a batch.
     """
-    mapped = over_members(functools.partial(train_step, program), axis)
+    mapped = over_members(functools.partial(train_step, program), axis, runs=lambda member: member.active)
 
     def step(count: jax.Array, members: Members, batch: Batch, values: Values) -> tuple[Members, jax.Array]:
         members = mapped(count, members, batch, values)

@@ -3,6 +3,8 @@
 from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
+import numpy as np
+
 from attention.data.dataset import Encoded
 from attention.training import evaluate, metrics, telemetry, writing
 
@@ -13,6 +15,8 @@ class Task(NamedTuple):
     Attributes:
       outputs: (model, params, encoded, settings, record) -> what each member says of a split.
       score: (what one member says, encoded) -> the metrics by name, and "count".
+      predicted: (what one member says, encoded) -> what it says of each example: "correct", bool ``[n]``, and for classes
+        "predicted", int32 ``[n]``.
       known: whether a split says what is right.
       metrics: the names, the one that validations compare by first; "nll" decides between equal ones.
       shares: those of them that are shares, shown in percent.
@@ -21,16 +25,22 @@ class Task(NamedTuple):
 
     outputs: Callable[..., Iterable[Any]]
     score: Callable[[Any, Encoded], dict[str, float]]
+    predicted: Callable[[Any, Encoded], dict[str, np.ndarray]]
     known: Callable[[Encoded], bool]
     metrics: tuple[str, ...]
     shares: tuple[str, ...]
     telemetry: Callable[..., dict[str, Any]]
 
 
+def _classes(predicted: np.ndarray, labels: np.ndarray) -> dict[str, np.ndarray]:
+    return {"correct": predicted == labels, "predicted": predicted.astype(np.int32)}
+
+
 TASKS = {
     "classification": Task(
         outputs=evaluate.run_logits,
         score=lambda logits, encoded: metrics.evaluate_logits(logits, encoded.labels),
+        predicted=lambda logits, encoded: _classes(metrics.predictions(logits), encoded.labels),
         known=lambda encoded: bool((encoded.labels >= 0).all()),
         metrics=("accuracy", "macro_f1", "nll", "ece"),
         shares=("accuracy", "macro_f1"),
@@ -39,6 +49,7 @@ TASKS = {
     "seq2seq": Task(
         outputs=writing.run_written,
         score=writing.score,
+        predicted=lambda written, encoded: {"correct": writing.matches(written.tokens, encoded.targets)},
         known=lambda encoded: encoded.targets is not None,
         metrics=writing.METRICS,
         shares=("exact_match", "token_accuracy"),

@@ -1,0 +1,54 @@
+"""What ``sweep.py`` does: plan, train, collect, report; or compare two runs."""
+
+import shlex
+from collections.abc import Sequence
+from pathlib import Path
+
+from attention.lab import execute, outline, plan, report, results
+from attention.lab.points import Points
+from attention.training import cli, instruments
+from attention.training.run import default_name
+
+
+def sweep(
+    given: cli.Config,
+    arguments: Sequence[str],
+    *,
+    workdir: str | None,
+    dry_run: bool,
+    export: str | None,
+    only: str | None,
+    retry_failed: bool,
+) -> None:
+    """Runs a sweep, or the part of it that the flags ask for.
+
+    Args:
+      given: the config file with its overrides.
+      arguments: the flags that gave it, for the commands that are printed.
+      workdir: the directory; ``runs/<config>-<hash>`` where None.
+      dry_run: whether to print the plan and stop.
+      export: "shell" to print commands and stop.
+      only: the cohort to train alone.
+      retry_failed: whether failed points are tried again.
+    """
+    asked = plan.read(given.fields.to_dict(), given.name)
+    path = Path(workdir or Path("runs") / default_name(given.name, asked.identity()))
+    planned = plan.plan(asked)
+    if export is not None:
+        print(outline.export(planned, str(path), arguments))
+        return
+    if dry_run:
+        print(outline.outline(planned, Points(path) if path.exists() else None))
+        print(f"it would go into {path}; nothing was trained")
+        return
+    instruments.keep_freed_memory()
+    with execute.opened(path, planned, shared=only is not None) as points:
+        print(outline.outline(planned, points), flush=True)
+        print(f"into {path}", flush=True)
+        execute.run(planned, points, retry_failed=retry_failed, only=only)
+        if only is not None:
+            return
+        command = shlex.join(["python", "sweep.py", *arguments])
+        found = results.collect(planned, points, execute.choices(planned, points), command)
+        results.write(path / "results.parquet", found)
+        print(report.write(path))

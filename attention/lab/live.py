@@ -1,0 +1,152 @@
+"""What a sweep shows while it runs: a table that redraws itself on a terminal, plain lines elsewhere."""
+
+import math
+import sys
+import threading
+import time
+from collections.abc import Sequence
+from typing import Any
+
+from rich.console import Console, Group
+from rich.live import Live
+from rich.table import Table
+
+from attention.lab.plan import Point
+from attention.training.progress import Progress, duration
+
+
+class Board:
+    """Progress, time left and the standing so far.
+
+    Args:
+      variants: their names, in order.
+      members: of each variant, in all.
+      share: whether the metric is a share, shown in percent.
+      metric: its name, with the split.
+      updates: of all that is still to be trained, members times steps.
+    """
+
+    def __init__(self, variants: Sequence[str], members: int, *, metric: str, share: bool, updates: int):
+        self._variants, self._members, self._metric, self._share = variants, members, metric, share
+        self._values: dict[str, list[float]] = {name: [] for name in variants}
+        self._failed = dict.fromkeys(variants, 0)
+        self._updates, self._done, self._start = updates, 0.0, time.monotonic()
+        self._under_way: dict[int, str] = {}
+        self._lock = threading.Lock()
+        self._console = Console(file=sys.stdout)
+        self._live: Live | None = None
+
+    def __enter__(self) -> "Board":
+        if self._console.is_terminal:
+            self._live = Live(
+                get_renderable=self._drawn,
+                console=self._console,
+                refresh_per_second=2,
+                redirect_stdout=False,
+                redirect_stderr=False,
+            )
+            self._live.__enter__()
+        return self
+
+    def __exit__(self, *raised: Any) -> None:
+        if self._live is not None:
+            self._live.__exit__(*raised)
+
+    def say(self, line: str) -> None:
+        """A line that stays."""
+        with self._lock:
+            self._console.print(line, markup=False, highlight=False, soft_wrap=True)
+
+    def known(self, name: str, value: float | None) -> None:
+        """The metric of a member of a variant, None where it failed."""
+        with self._lock:
+            if value is None:
+                self._failed[name] += 1
+            else:
+                self._values[name].append(value)
+
+    def trained(self, members: int, steps: int) -> None:
+        """So many updates have been done, of so many members."""
+        with self._lock:
+            self._done += members * steps
+
+    def spared(self, members: int, steps: int) -> None:
+        """So many updates need not be done: they were before, or the members stopped early."""
+        with self._lock:
+            self._updates -= members * steps
+
+    def under_way(self, cohort: int, line: str | None) -> None:
+        """What a cohort is doing, None where it has ended."""
+        with self._lock:
+            if line is None:
+                self._under_way.pop(cohort, None)
+            else:
+                self._under_way[cohort] = line
+
+    def left(self) -> str:
+        """The time that is left, by the updates done and those to come."""
+        spent = time.monotonic() - self._start
+        if not self._done:
+            return "time left not known yet"
+        return f"about {duration(spent * max(self._updates - self._done, 0) / self._done)} left"
+
+    def standing(self) -> Table:
+        """The variants with what is known of each, the best first."""
+        table = Table(box=None, pad_edge=False, header_style="bold")
+        for head in ("variant", "members", self._metric, "failed"):
+            table.add_column(head, justify="left" if head == "variant" else "right")
+        mean = {name: sum(values) / len(values) if values else -math.inf for name, values in self._values.items()}
+        for name in self._variants:
+            known, failed = len(self._values[name]), self._failed[name]
+            shown = "" if not known else f"{100 * mean[name]:.2f}" if self._share else f"{mean[name]:.4f}"
+            table.add_row(name, f"{known + failed} / {self._members}", shown, str(failed or ""))
+        return table
+
+    def _drawn(self) -> Group:
+        with self._lock:
+            lines = [self._under_way[cohort] for cohort in sorted(self._under_way)]
+        return Group(self.standing(), *lines, self.left())
+
+    def show_standing(self) -> None:
+        """The standing, where nothing is redrawn."""
+        if self._live is None:
+            self._console.print(self.standing())
+
+
+class CohortProgress(Progress):
+    """A run's progress, as a line of the board.
+
+    Args:
+      board: the board.
+      number: of the cohort, from 1.
+      title: what it trains.
+      members: of the cohort.
+      steps, start: as ``Progress``.
+    """
+
+    def __init__(self, board: Board, number: int, title: str, members: int, steps: int, start: int):
+        super().__init__(steps, start, live=False)
+        self._board, self._number, self._title, self._members = board, number, title, members
+        self._step = start
+        board.spared(members, start)
+
+    def advance(self, step: int) -> None:
+        """As ``Progress``."""
+        self._board.trained(self._members, step - self._step)
+        self._step = step
+        shown = ", ".join(f"{name} {value}" for name, value in self._shown.items())
+        self._board.under_way(self._number, f"{self._title}: update {step} of {self.steps}, {shown}")
+
+    def close(self) -> None:
+        """As ``Progress``; what members that stopped early leave undone will not be done."""
+        super().close()
+        self._board.spared(self._members, self.steps - self._step)
+        self._board.under_way(self._number, None)
+
+
+def title(points: Sequence[Point]) -> str:
+    """``rope: seeds 0-4``, or how many points there are of several variants."""
+    names = list(dict.fromkeys(point.variant.name for point in points))
+    what = names[0] if len(names) == 1 else f"{len(names)} variants ({', '.join(names[:3])}{', ...' if len(names) > 3 else ''})"
+    count = "1 member" if len(points) == 1 else f"{len(points)} members"
+    return f"{what}, {count}{' of the search' if points[0].phase == 'search' else ''}"

@@ -1,0 +1,327 @@
+"""What a sweep would train: its variants checked, its points with their keys, and the cohorts that share a program.
+
+A **variant** is a change to the base config (``axes.Variant``). A **point** is one member: a variant, a seed, and where the
+sweep searches hyperparameters, a draw of them. It is known by the hash of its config, so that a sweep that is given more
+seeds or variants finds again what it has done. A **cohort** is the points that one compiled program trains together.
+"""
+
+import dataclasses
+import functools
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from ml_collections import config_dict
+
+from attention.data import batches, dataset
+from attention.lab.axes import Axis, Variant
+from attention.lab.search import Search
+from attention.training import config as configs
+from attention.training import prepare
+from attention.training.config import Config
+from attention.training.describe import flops_per_example
+from attention.training.evaluate import build_model
+from attention.training.run import config_hash
+from attention.training.state import new_cohort
+from attention.training.step import program
+from attention.training.tasks import TASKS
+from attention.variants import nearest
+
+Phase = Literal["final", "search"]
+
+
+def section(
+    variants: Axis,
+    *,
+    baseline: str,
+    metric: str = "",
+    max_members: int = 32,
+    drop_incompatible: bool = False,
+    search: Mapping[str, str] | None = None,
+    trials: int = 8,
+    halvings: int = 0,
+    search_seed: int = 1_000_000,
+) -> config_dict.ConfigDict:
+    """What a config file gives ``config.sweep``.
+
+    Args:
+      variants: what ``attention.lab.axes`` makes.
+      baseline: the name of the variant that the others are compared with.
+      metric: what they are compared by; the task's first where empty.
+      max_members: points of a cohort at most.
+      drop_incompatible: whether variants that cannot be built are left out, with their reasons, or stop the sweep.
+      search: by field, what is searched for each variant before its seeds are trained: ``log(1e-4, 1e-2)``,
+        ``uniform(0, 0.5)`` or ``choice(0.1, 0.3)``; None to search nothing.
+      trials: draws of each variant; the same draws for all.
+      halvings: times that the worse half of a variant's trials stops early.
+      search_seed: the seed of the trials, and of the draws; none of ``config.seeds``.
+    """
+    given: dict[str, Any] = {"variants": tuple(variants), "baseline": baseline, "metric": metric}
+    given |= {"max_members": max_members, "drop_incompatible": drop_incompatible}
+    given["search"] = tuple((search or {}).items())
+    return config_dict.ConfigDict({**given, "trials": trials, "halvings": halvings, "search_seed": search_seed})
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Sweep:
+    """A sweep as it is asked for: what ``read`` makes of a config file.
+
+    Attributes:
+      name: of the config file.
+      base: the fields of the base config, without seeds.
+      variants: the changes, in order.
+      baseline: the name of one of them.
+      seeds: of the members of each.
+      metric: what they are compared by.
+      max_members: points of a cohort at most.
+      drop_incompatible: whether variants that cannot be built are left out.
+      search: of hyperparameters, or None.
+    """
+
+    name: str
+    base: dict[str, Any]
+    variants: tuple[Variant, ...]
+    baseline: str
+    seeds: tuple[int, ...]
+    metric: str
+    max_members: int
+    drop_incompatible: bool
+    search: Search | None
+
+    def identity(self) -> dict[str, Any]:
+        """What stays the same when a sweep is given more seeds or variants; a directory belongs to one identity."""
+        search = None if self.search is None else self.search._asdict()
+        return {"base": self.base, "baseline": self.baseline, "metric": self.metric, "search": search}
+
+
+class Point(NamedTuple):
+    """One member to train.
+
+    Attributes:
+      variant: the change it belongs to.
+      config: its own, with one seed.
+      phase: "final", or "search" for a trial.
+    """
+
+    variant: Variant
+    config: Config
+    phase: Phase
+
+    @property
+    def key(self) -> str:
+        """Its name among all points: the hash of its config, of a trial with a mark."""
+        return config_hash({"phase": self.phase, "config": configs.to_dict(self.config)})
+
+
+class Built(NamedTuple):
+    """A variant that can be built.
+
+    Attributes:
+      variant: the change.
+      config: its config with the sweep's seeds.
+      parameters: entries of the weights of one member.
+      flops: floating-point operations per example of training, at the longest padded length.
+      steps: updates.
+      padded: tokens of an update, padding included, over those at the longest length.
+    """
+
+    variant: Variant
+    config: Config
+    parameters: int
+    flops: float
+    steps: int
+    padded: float
+
+
+class Plan(NamedTuple):
+    """A sweep that has been checked.
+
+    Attributes:
+      sweep: as asked for.
+      built: the variants that can be built.
+      dropped: those that cannot: name and reason.
+    """
+
+    sweep: Sweep
+    built: tuple[Built, ...]
+    dropped: tuple[tuple[str, str], ...]
+
+    def points(self, chosen: Mapping[str, Mapping[str, float]] | None = None) -> list[Point]:
+        """The final points, variant by variant; ``chosen`` has the searched values of each, those without are left out."""
+        found = []
+        for built in self.built:
+            if self.sweep.search is not None and (chosen is None or built.variant.name not in chosen):
+                continue
+            values = (chosen or {}).get(built.variant.name, {})
+            whole = with_training(built.config, values)
+            found += [Point(built.variant, one, "final") for one in configs.members(whole)]
+        return found
+
+    def trials(self) -> list[Point]:
+        """The points of the search, variant by variant; none where nothing is searched."""
+        search = self.sweep.search
+        if search is None:
+            return []
+        found = []
+        for built in self.built:
+            cohort = dataclasses.replace(built.config.cohort, halvings=search.halvings)
+            single = dataclasses.replace(built.config, seeds=(search.seed,), cohort=cohort)
+            found += [Point(built.variant, with_training(single, drawn), "search") for drawn in search.draws()]
+        return found
+
+    def cohorts(self, points: Sequence[Point]) -> list[list[Point]]:
+        """Points that can share a program, in groups of up to ``max_members``; trials of a variant stay together."""
+        groups: dict[Any, list[Point]] = {}
+        for point in points:
+            # Halving compares the trials of one variant with each other.
+            among = point.variant.name if point.phase == "search" else None
+            groups.setdefault((configs.program_of(point.config), point.phase, among), []).append(point)
+        most = self.sweep.max_members
+        return [group[start : start + most] for group in groups.values() for start in range(0, len(group), most)]
+
+
+def with_training(config: Config, values: Mapping[str, float]) -> Config:
+    """The config with other values of ``config.training``, by dotted field."""
+    changed: dict[str, Any] = {field.removeprefix("training."): value for field, value in values.items()}
+    return dataclasses.replace(config, training=dataclasses.replace(config.training, **changed))
+
+
+def read(fields: Mapping[str, Any], name: str) -> Sweep:
+    """Checks what a config file asks for, as far as no model is needed.
+
+    Args:
+      fields: of a config, with the section ``sweep`` that ``section`` makes.
+      name: of the file.
+
+    Raises:
+      ValueError: for a config without a sweep, an axis that names no field, an empty grid, variants of one name or of one
+        config, a baseline that is not among them, an unknown metric, or a search that cannot be.
+    """
+    base = dict(fields)
+    if "sweep" not in base:
+        raise ValueError(f"config {name} has no sweep: sweep.py wants config.sweep, as the files of configs/sweeps have it")
+    asked = dict(base.pop("sweep"))
+    variants = tuple(Variant(tuple(names), dict(values)) for names, values in asked["variants"])
+    _check_variants(variants, asked["baseline"])
+    checked = configs.from_dict(base)
+    metrics = TASKS[checked.task].metrics
+    metric = asked["metric"] or metrics[0]
+    if metric not in metrics:
+        raise ValueError(f"config.sweep.metric wants one of {', '.join(metrics)}, got {metric!r}{nearest(metric, metrics)}")
+    if asked["max_members"] < 1:
+        raise ValueError(f"config.sweep.max_members wants 1 or more, got {asked['max_members']}")
+    search = None
+    if asked["search"]:
+        search = Search.read(dict(asked["search"]), asked["trials"], asked["halvings"], asked["search_seed"])
+        if search.seed in checked.seeds:
+            raise ValueError(f"config.sweep.search_seed wants a seed that is not in config.seeds, got {search.seed}")
+        if search.halvings and search.trials > asked["max_members"]:
+            have = f"{search.trials} trials and max_members={asked['max_members']}"
+            raise ValueError(f"config.sweep.halvings compares the trials of one cohort; got {have}")
+    del base["seeds"]
+    return Sweep(
+        name=name,
+        base=base,
+        variants=variants,
+        baseline=asked["baseline"],
+        seeds=checked.seeds,
+        metric=metric,
+        max_members=asked["max_members"],
+        drop_incompatible=asked["drop_incompatible"],
+        search=search,
+    )
+
+
+def _check_variants(variants: Sequence[Variant], baseline: str) -> None:
+    known = _field_names()
+    seen: dict[str, Variant] = {}
+    for variant in variants:
+        for field in variant.fields:
+            if field not in known:
+                near = nearest(field, known) or f"; fields: {', '.join(known)}"
+                raise ValueError(f"the axis {field!r} names no field of a config{near}")
+        if variant.name in seen:
+            raise ValueError(
+                f"two variants are called {variant.name!r}; give their values names: param(field, {{name: value}})"
+            )
+        seen[variant.name] = variant
+    if not seen:
+        raise ValueError("the grid of config.sweep.variants is empty")
+    if baseline not in seen:
+        have = f"got {baseline!r}{nearest(baseline, seen)}; variants: {', '.join(seen)}"
+        raise ValueError(f"config.sweep.baseline wants one of the variants, {have}")
+
+
+def _field_names() -> list[str]:
+    sections = dataclasses.asdict(Config())
+    nested = [f"{name}.{field}" for name, value in sections.items() if isinstance(value, dict) for field in value]
+    return ["task", *nested]
+
+
+def plan(sweep: Sweep) -> Plan:
+    """Builds every variant once, on paper: its config, its data, its model and its update; nothing is trained.
+
+    Raises:
+      ValueError: for a value that no config takes, data that cannot be read, two variants of one config, and for variants
+        that cannot be built where the sweep does not drop them, with every reason.
+    """
+    built, dropped, seen = [], [], {}
+    load = functools.lru_cache(None)(_load)
+    for variant in sweep.variants:
+        config = configs.from_dict({**_changed(sweep.base, variant.fields), "seeds": sweep.seeds})
+        if config in seen:
+            raise ValueError(f"duplicate points: {seen[config]!r} and {variant.name!r} are the same config")
+        seen[config] = variant.name
+        try:
+            build_model(config, vocab_size=1, num_classes=1)
+        except ValueError as error:
+            dropped.append((variant.name, str(error)))
+            continue
+        data, batching = load(config.data, config.training.batch_size, config.task)
+        prepare.check_task(data.splits["train"], config.task, data.source)
+        try:
+            built.append(_built(variant, config, data, batching))
+        except ValueError as error:
+            dropped.append((variant.name, str(error)))
+    named = [name for name, _ in dropped]
+    if dropped and (not sweep.drop_incompatible or sweep.baseline in named):
+        reasons = "; ".join(f"{name!r}: {reason}" for name, reason in dropped)
+        hint = "" if sweep.drop_incompatible else "; --config.sweep.drop_incompatible leaves them out"
+        what = f"{len(dropped)} of {len(sweep.variants)} variants cannot be built"
+        raise ValueError(f"{what}: {reasons}{hint if sweep.baseline not in named else '; the baseline is among them'}")
+    return Plan(sweep, tuple(built), tuple(dropped))
+
+
+def _changed(base: Mapping[str, Any], values: Mapping[str, Any]) -> dict[str, Any]:
+    """The nested fields with dotted ones set."""
+    fields = {name: dict(value) if isinstance(value, Mapping) else value for name, value in base.items()}
+    for field, value in values.items():
+        part, _, name = field.rpartition(".")
+        (fields.setdefault(part, {}) if part else fields)[name] = value
+    return fields
+
+
+def _load(section: configs.DataConfig, batch_size: int, task: str) -> tuple[dataset.Dataset, batches.Plan]:
+    training = configs.TrainingConfig(batch_size=batch_size)
+    config = Config(task=task, data=section, training=training)
+    data = prepare.load_data(config, None, None)
+    return data, prepare.train_plan(config, data)
+
+
+def _built(variant: Variant, config: Config, data: dataset.Dataset, batching: batches.Plan) -> Built:
+    model = build_model(config, vocab_size=data.vocab_size, num_classes=len(data.classes))
+    steps = prepare.total_steps(config.training, batching.steps_per_epoch)
+    weights = prepare.class_weights(config.training, data)
+    compiled = program(config, model, steps=steps, class_weights=weights)
+    make = functools.partial(new_cohort, model, compiled.direction, average=compiled.average)
+    seeds = jnp.asarray(config.seeds[:1], jnp.uint32)
+    members = jax.eval_shape(make, jnp.int32(1), seeds, {}, None).members
+    parameters = sum(leaf.size for leaf in jax.tree.leaves(members.params))
+    longest = batching.bucket_lengths[-1]
+    batch = batches.gather(data.splits["train"], np.full((1, config.training.batch_size), -1), longest)
+    first = configs.members(config)[0]
+    flops = flops_per_example(compiled, members, batch, configs.member_values(first))
+    padded = float(batching.shapes(0).mean()) / longest
+    return Built(variant, config, parameters, flops, steps, padded)

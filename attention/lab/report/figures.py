@@ -1,0 +1,288 @@
+"""The figures of a report: differences, curves, costs, the two axes of a grid, and the trials of a search.
+
+Each takes the results and returns a figure, or None where there is nothing to draw. Curves have a panel for each variant, with
+the mean of the baseline beside its members: eighty lines in one panel tell nothing.
+"""
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from matplotlib import colormaps, colors, ticker
+from matplotlib.figure import Figure
+
+from attention.lab import verdicts
+from attention.lab.report import drawing
+from attention.lab.report.drawing import COLOURS, GROUND, INK, MARKERS, WIDTH
+from attention.lab.report.formats import MINUS, SIGNS, Metric, wrapped
+from attention.lab.results import Results
+from attention.lab.verdicts import Cost, Grid, Standing
+
+Curves = Mapping[str, Sequence[tuple[Sequence[float], Sequence[float]]]]  # by variant, x and y of each member
+
+
+def differences(results: Results, found: Sequence[Standing]) -> Figure | None:
+    """The difference of each variant from the baseline: its pairs, their mean and 95 % interval, the greatest on top."""
+    base = next(one for one in found if one.name == results.sweep["baseline"])
+    shown = [one for one in found if one.comparison is not None and one.comparison.difference is not None]
+    if not shown:
+        return None
+    shown.sort(key=lambda one: one.comparison.difference if one.comparison and one.comparison.difference else 0.0)
+    metric = Metric.of(results.sweep)
+    labels = [wrapped(one.name, 34) for one in shown]
+    height = 0.75 + sum(0.22 + 0.15 * (1 + label.count("\n")) for label in labels)
+    figure = Figure(figsize=(WIDTH, height))
+    axes = figure.subplots()
+    axes.axvline(0, color=INK, linewidth=0.8)
+    drawing.grid_lines(axes, "x")
+    for place, one in enumerate(shown):
+        _interval(axes, place, one, base, metric.factor)
+    axes.set_yticks(range(len(shown)), labels)
+    axes.tick_params(axis="y", length=0)
+    axes.set_ylim(-0.6, len(shown) - 0.4)
+    axes.spines["left"].set_visible(False)
+    better = "to the right" if results.sweep["higher_is_better"] else "to the left"
+    unit = f", in{metric.unit}" if metric.share else ""
+    axes.set_xlabel(f"{metric.words} less that of the baseline{unit}; {better} is better")
+    return figure
+
+
+def _interval(axes: Any, place: int, one: Standing, base: Standing, factor: float) -> None:
+    found = one.comparison
+    assert found is not None
+    assert found.difference is not None
+    pairs = [(one.members[seed], base.members.get(seed)) for seed in one.members]
+    dots = [factor * (a - b) for a, b in pairs if a is not None and b is not None]
+    axes.plot(dots, [place] * len(dots), "|", color=INK, alpha=0.35, markersize=7, zorder=2)
+    decided = found.verdict in ("better", "worse")
+    colour = {"better": COLOURS[0], "worse": COLOURS[1]}.get(found.verdict, INK)
+    if found.low is not None and found.high is not None:
+        axes.plot([factor * found.low, factor * found.high], [place, place], color=colour, linewidth=2.4, zorder=3)
+    marker = {"better": "^", "worse": "v"}.get(found.verdict, "o")
+    axes.plot(
+        factor * found.difference, place, marker, color=colour, mfc=colour if decided else GROUND, ms=7, mew=1.6, zorder=4
+    )
+    words = f"{SIGNS.get(found.verdict, '')} {found.verdict}".strip()
+    axes.text(1.01, place, words, transform=axes.get_yaxis_transform(), va="center", fontsize=8.5)
+
+
+def curves(results: Results, column: str) -> Figure | None:
+    """The members' ``losses`` or ``validations`` against updates."""
+    factor = Metric.of(results.sweep).factor if column == "validations" else 1.0
+    series = {}
+    for name in results.sweep["variants"]:
+        lines = [row[column] for row in verdicts.rows(results, name) if row[column]]
+        points = [[(point["step"], point["value"]) for point in line if _finite(point["value"])] for line in lines]
+        series[name] = [([x for x, _ in line], [factor * y for _, y in line]) for line in points if line]
+    title = "training loss" if column == "losses" else f"validation {Metric.of(results.sweep).title}"
+    figure, axes = _panels(results, series, marked=column == "validations")
+    for one in axes:
+        drawing.thousands(one.xaxis)
+        if column == "losses":
+            one.set_ylim(*_without_outliers(series))
+    if figure is not None:
+        figure.supxlabel("update", fontsize=9, color=INK)
+        figure.supylabel(title, fontsize=9, color=INK)
+    return figure
+
+
+def by_length(results: Results) -> Figure | None:
+    """Accuracy against length; a range that a model has no positions for is left out."""
+    found = verdicts.lengths(results)
+    if found is None:
+        return None
+    trained, by_name = found
+    series: dict[str, list[tuple[list[float], list[float]]]] = {}
+    for name, ranges in by_name.items():
+        seeds = list(dict.fromkeys(seed for one in ranges for seed in one.values))
+        series[name] = []
+        for seed in seeds:
+            known = [(one, value) for one in ranges if _finite(value := one.values.get(seed)) and not one.undefined]
+            x, y = [(one.above + 1 + one.up_to) / 2 for one, _ in known], [100 * float(value or 0) for _, value in known]
+            series[name].append((x, y))
+    figure, axes = _panels(results, series, marked=True)
+    longest = max(one.up_to for ranges in by_name.values() for one in ranges)
+    for name, one in zip([name for name in series if any(x for x, _ in series[name])], axes):
+        one.axvline(trained + 0.5, color=INK, linewidth=0.8, linestyle=(0, (1, 2)))
+        one.set(xlim=(0, longest + 1), ylim=(-2, 102))
+        gone = [each for each in by_name[name] if each.undefined]
+        if gone:
+            one.axvspan(gone[0].above + 0.5, longest + 1, color=INK, alpha=0.07, linewidth=0)
+            place = (gone[0].above + longest + 1) / 2
+            ground = {"facecolor": GROUND, "edgecolor": "none", "pad": 1.5}
+            one.text(place, 8, "undefined", ha="center", va="bottom", fontsize=8, bbox=ground)
+    if figure is not None:
+        figure.supxlabel("length in symbols (dotted: the longest in training)", fontsize=9, color=INK)
+        figure.supylabel("accuracy, %", fontsize=9, color=INK)
+    return figure
+
+
+def _panels(results: Results, series: Curves, *, marked: bool) -> tuple[Figure | None, list[Any]]:
+    """A panel for each variant that has curves: members thin, their mean thick, the baseline's mean dashed."""
+    there = [name for name in series if any(len(x) for x, _ in series[name])]
+    if not there:
+        return None, []
+    figure, axes = drawing.panels(len(there), height=1.75, sharex=True, sharey=True)
+    base = results.sweep["baseline"]
+    for place, (one, name) in enumerate(zip(axes, there)):
+        colour = INK if name == base else COLOURS[place % len(COLOURS)]
+        drawing.grid_lines(one)
+        for x, y in series[name]:
+            one.plot(x, y, color=colour, alpha=0.45, linewidth=0.7)
+        if name != base and base in there:
+            one.plot(*_mean(series[base]), color=INK, linewidth=1.2, linestyle="--")
+        few = marked and max(len(x) for x, _ in series[name]) <= 15
+        one.plot(*_mean(series[name]), color=colour, linewidth=2, marker="o" if few else None, markersize=3)
+        drawing.named(one, f"{name} (baseline)" if name == base else name)
+    return figure, axes
+
+
+def _mean(lines: Sequence[tuple[Sequence[float], Sequence[float]]]) -> tuple[list[float], list[float]]:
+    """The mean where every line has a value: beyond, those that went on would be compared with those that stopped."""
+    lines = [line for line in lines if len(line[0])]
+    shared = sorted(set.intersection(*(set(x) for x, _ in lines)))
+    values = [dict(zip(x, y)) for x, y in lines]
+    return shared, [float(np.mean([value[x] for value in values])) for x in shared]
+
+
+def _without_outliers(series: Curves) -> tuple[float, float]:
+    """Limits that a spike at the start does not decide."""
+    values = np.concatenate([y for lines in series.values() for _, y in lines])
+    low, high = float(values.min()), float(np.quantile(values, 0.995))
+    room = 0.05 * (high - low) or 0.1
+    return low - room, high + room
+
+
+def costs(results: Results, found: Sequence[Standing], ledger: Sequence[Cost]) -> Figure | None:
+    """The metric against parameters, operations and seconds: each that is not the same for all."""
+    metric = Metric.of(results.sweep)
+    measures = {
+        "parameters": [one.parameters for one in ledger],
+        "operations per example": [one.flops for one in ledger],
+        "seconds of training": [one.member_seconds for one in ledger],
+    }
+    there = [place for place, one in enumerate(found) if one.mean is not None]
+    shown = {}
+    for title, values in measures.items():
+        known = [float(value) for place in there if (value := values[place]) is not None]
+        if len(set(known)) > 1:
+            shown[title] = values
+    if not shown:
+        return None
+    figure, panels = drawing.panels(len(shown), height=3.1, sharey=True)
+    for axes, (title, values) in zip(panels, shown.items()):
+        drawing.grid_lines(axes)
+        for place in there:
+            _cost(axes, values[place], found[place], place, metric.factor, base=found[place].name == results.sweep["baseline"])
+        known = [value for place in there if (value := values[place])]
+        if max(known) > 10 * min(known):
+            drawing.logarithmic(axes)
+        else:
+            axes.xaxis.set_major_locator(ticker.MaxNLocator(4))
+        axes.xaxis.set_major_formatter(ticker.EngFormatter(sep=""))
+        axes.set_xlabel(title)
+    panels[0].set_ylabel(metric.title)
+    handles, labels = panels[0].get_legend_handles_labels()
+    labels = [wrapped(label, 34) for label in labels]
+    figure.legend(handles, labels, loc="outside lower left", ncols=3 if max(map(len, labels)) > 18 else 4, alignment="left")
+    return figure
+
+
+def _cost(axes: Any, x: float | None, one: Standing, place: int, factor: float, *, base: bool) -> None:
+    if x is None or one.mean is None:
+        return
+    colour = INK if base else COLOURS[place % len(COLOURS)]
+    label = f"{one.name} (baseline)" if base else one.name
+    y, spread = factor * one.mean, factor * (one.spread or 0.0)
+    axes.plot([x, x], [y - spread, y + spread], color=colour, linewidth=1, alpha=0.6)
+    axes.plot(x, y, MARKERS[place % len(MARKERS)], color=colour, markersize=7, label=label, mfc=GROUND if base else colour)
+
+
+def heat_map(results: Results, found: Grid) -> Figure | None:
+    """The means over the grid, and beside them what two changes do together beyond the sum of each alone."""
+    metric = Metric.of(results.sweep)
+    tables = {metric.title: _cells(found, found.means, metric.factor)}
+    if found.contrasts:
+        contrasts = {cell: one.difference for cell, one in found.contrasts.items()}
+        unit = f",{metric.unit}" if metric.share else ""
+        tables[f"interaction in {metric.words}{unit}"] = _cells(found, contrasts, metric.factor)
+    if not any(np.isfinite(cells).any() for cells in tables.values()):
+        return None
+    rows, columns = len(found.axes[0]), len(found.axes[1])
+    figure = Figure(figsize=(WIDTH, 1.2 + 0.5 * rows))
+    panels = figure.subplots(1, len(tables), sharey=True, squeeze=False)[0]
+    for number, (axes, (title, cells)) in enumerate(zip(panels, tables.items())):
+        _heat(axes, cells, metric, found if number else None)
+        axes.set_title(title)
+        axes.set_xticks(range(columns), [wrapped(name, 60 // (columns * len(tables)) + 8) for name in found.axes[1]])
+        axes.set_yticks(range(rows), [wrapped(name, 20) for name in found.axes[0]])
+        axes.set_xlabel(found.fields[1])
+        axes.tick_params(length=0)
+        axes.spines[:].set_visible(False)
+    panels[0].set_ylabel(found.fields[0])
+    return figure
+
+
+def _cells(found: Grid, values: Mapping[tuple[str, str], float | None], factor: float) -> np.ndarray:
+    known = [[values.get((a, b)) for b in found.axes[1]] for a in found.axes[0]]
+    return factor * np.array([[math.nan if value is None else value for value in row] for row in known])
+
+
+def _heat(axes: Any, cells: np.ndarray, metric: Metric, contrasts: Grid | None) -> None:
+    """Cells with their numbers; those of ``contrasts`` have a sign, and that of a verdict."""
+    known = cells[np.isfinite(cells)]
+    low, high = (float(known.min()), float(known.max())) if known.size else (0.0, 1.0)
+    if contrasts is not None:
+        high = max(abs(low), abs(high)) or 1.0
+        low = -high
+    scale = colormaps["cividis" if contrasts is None else "PuOr"]
+    norm = colors.Normalize(low, high if high > low else low + 1)
+    for (row, column), value in np.ndenumerate(cells):
+        fill: Any = scale(norm(value)) if np.isfinite(value) else "none"
+        axes.fill([column - 0.49, column + 0.49, column + 0.49, column - 0.49], [row - 0.48] * 2 + [row + 0.48] * 2, color=fill)
+        light = np.isfinite(value) and np.dot(fill[:3], (0.299, 0.587, 0.114)) > 0.55
+        dark: Any = "#111111" if light else "#ffffff"
+        words = metric.value(value / metric.factor)
+        if contrasts is not None:
+            verdict = contrasts.contrasts.get((contrasts.axes[0][row], contrasts.axes[1][column]))
+            sign = SIGNS[verdict.verdict] if verdict is not None and verdict.verdict in ("better", "worse") else ""
+            words = f"{metric.difference(value / metric.factor)} {sign}".strip().replace("-", MINUS)
+        known_here = bool(np.isfinite(value))
+        axes.text(column, row, words if known_here else "–", ha="center", va="center", color=dark if known_here else INK)
+    axes.set(xlim=(-0.5, cells.shape[1] - 0.5), ylim=(cells.shape[0] - 0.5, -0.5))
+
+
+def search(results: Results, field: str) -> Figure | None:
+    """The trials of each variant: the metric of validation against one of the values that were searched."""
+    metric = Metric.of(results.sweep)
+    ranges = results.sweep["search"]["ranges"]
+    by_name = {}
+    for name in results.sweep["variants"]:
+        trials = [(json.loads(row["drawn"]), row) for row in verdicts.rows(results, name, "search")]
+        scored = [(drawn, row, verdicts.value(row, metric.name, "validation")) for drawn, row in trials]
+        by_name[name] = [(drawn[field], metric.factor * y, row["reason"] is None) for drawn, row, y in scored if y is not None]
+    there = [name for name, trials in by_name.items() if trials]
+    if not there:
+        return None
+    figure, panels = drawing.panels(len(there), height=1.75, sharex=True, sharey=True)
+    for place, (axes, name) in enumerate(zip(panels, there)):
+        base = name == results.sweep["baseline"]
+        colour = INK if base else COLOURS[place % len(COLOURS)]
+        drawing.grid_lines(axes)
+        for x, y, whole in by_name[name]:
+            axes.plot(x, y, "o", color=colour, mfc=colour if whole else GROUND, markersize=5)
+        chosen = {json.loads(row["drawn"]).get(field) for row in verdicts.rows(results, name)} - {None}
+        for x in chosen:
+            axes.axvline(x, color=colour, linewidth=0.8, linestyle="--")
+        if ranges[field].strip().startswith("log"):
+            drawing.logarithmic(axes)
+        drawing.named(axes, f"{name} (baseline)" if base else name)
+    figure.supxlabel(f"{field} (hollow: stopped early; dashed: chosen)", fontsize=9, color=INK)
+    figure.supylabel(f"validation {metric.title}", fontsize=9, color=INK)
+    return figure
+
+
+def _finite(value: float | None) -> bool:
+    return value is not None and math.isfinite(value)

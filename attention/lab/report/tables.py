@@ -1,0 +1,267 @@
+"""The tables of a report, before they are written as HTML, Markdown, LaTeX or text."""
+
+import json
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from attention.lab import verdicts
+from attention.lab.report import formats
+from attention.lab.report.formats import NONE, SIGNS, Metric
+from attention.lab.results import Results
+from attention.lab.statistics import Comparison
+from attention.lab.verdicts import Agreement, Cost, Grid, Standing
+
+
+class Cell(NamedTuple):
+    """A cell.
+
+    Attributes:
+      text: as it is read.
+      key: what a column of numbers is sorted by; None for nothing, which comes last.
+      mark: a verdict, for its colour.
+    """
+
+    text: str
+    key: float | None = None
+    mark: str = ""
+
+
+class Head(NamedTuple):
+    """A column: its name, what it means, and whether it holds numbers."""
+
+    text: str
+    meaning: str = ""
+    number: bool = True
+
+
+class Table(NamedTuple):
+    """A table; the first cell of a row names it."""
+
+    name: str
+    caption: str
+    heads: list[Head]
+    rows: list[list[Cell]]
+
+
+def verdict_table(results: Results, found: Sequence[Standing]) -> Table:
+    """The variants with their differences from the baseline, in the order of their ranks where there are ranks."""
+    sweep, metric = results.sweep, Metric.of(results.sweep)
+    split = splits(results)
+    heads = [
+        Head("variant", number=False),
+        Head("rank", "by the difference; differences that are not distinguishable rank by chance"),
+        Head("members", "that finished, of those asked for"),
+        Head(metric.title, f"mean over the members that finished, on {split}"),
+        Head("sd", "sample standard deviation over the members"),
+        Head("difference", f"mean over seeds of variant - {sweep['baseline']}{',' + metric.unit if metric.share else ''}"),
+        Head("95 % interval", "of this difference alone, not corrected for the number of comparisons"),
+        Head("p (Holm)", "corrected for the number of comparisons; decides"),
+        Head("verdict", "better or worse where p (Holm) is 0.05 or less", number=False),
+        Head("detectable", "the difference that so many seeds find with a chance of 0.8"),
+        Head("seeds needed", "to find the observed difference with a chance of 0.8; a rough guide"),
+    ]
+    order = sorted(found, key=lambda one: (one.rank is None, one.rank or 0))
+    better = "more" if sweep["higher_is_better"] else "less"
+    caption = f"{metric.title} on {split}, against the baseline “{sweep['baseline']}”; {better} is better"
+    return Table("verdicts", caption, heads, [_verdict_row(one, metric, sweep["baseline"]) for one in order])
+
+
+def _verdict_row(one: Standing, metric: Metric, baseline: str) -> list[Cell]:
+    base = one.name == baseline
+    c = one.comparison or Comparison(0, 0, verdict="baseline" if base else "no pair")
+    return [
+        Cell(one.name),
+        Cell(NONE if one.rank is None else str(one.rank), one.rank),
+        Cell(f"{one.finished} of {len(one.members)}", one.finished),
+        Cell(metric.value(one.mean), one.mean),
+        Cell(metric.value(one.spread), one.spread),
+        Cell(metric.difference(c.difference), c.difference),
+        Cell(metric.interval(c), c.low),
+        Cell(formats.p_value(c.adjusted), c.adjusted),
+        Cell(verdict(c), mark=c.verdict),
+        Cell(metric.value(c.detectable), c.detectable),
+        Cell(formats.seeds(c.seeds_needed), c.seeds_needed),
+    ]
+
+
+def verdict(found: Comparison) -> str:
+    """``▲ better``."""
+    return f"{SIGNS[found.verdict]} {found.verdict}" if found.verdict in SIGNS else found.verdict
+
+
+def splits(results: Results) -> str:
+    """What the scores are of: "test" or "validation", or both."""
+    known = [row["split"] for row in results.rows if row["phase"] == "final" and row["status"] == "finished"]
+    return " and ".join(dict.fromkeys(known)) or "test"
+
+
+def metric_table(results: Results, found: Sequence[Standing]) -> Table:
+    """The other metrics, and what the comparison was made with."""
+    metrics = [Metric.of(results.sweep, name) for name in results.sweep["metrics"] if name != results.sweep["metric"]]
+    heads = [Head("variant", number=False), *(Head(metric.title, "mean over the members that finished") for metric in metrics)]
+    heads += [Head("effect d_z", "difference in standard deviations of the paired differences")]
+    heads += [Head("pairs", "seeds for which both finished"), Head("left out", "seeds for which one did not")]
+    heads += [Head("p", "two-sided, not corrected"), Head("test and interval", number=False)]
+    rows = []
+    for one in found:
+        c = one.comparison or Comparison(0, 0)
+        cells = [Cell(one.name), *(Cell(each.value(one.others[each.name]), one.others[each.name]) for each in metrics)]
+        cells += [Cell(NONE if c.effect is None else f"{c.effect:+.2f}", c.effect)]
+        cells += [Cell(NONE if one.comparison is None else str(number), number) for number in (c.pairs, c.left_out)]
+        cells += [Cell(formats.p_value(c.p), c.p), Cell(NONE if c.p is None else c.method)]
+        rows.append(cells)
+    return Table("metrics", f"Other metrics on {splits(results)}, and how each difference was tested", heads, rows)
+
+
+def ledger_table(ledger: Sequence[Cost]) -> Table:
+    """What each variant costs."""
+    heads = [
+        Head("variant", number=False),
+        Head("parameters", "of one member"),
+        Head("operations per example", "floating-point, forward and backward, at the longest padded length"),
+        Head("ms per update", "of one member, without compiling; median over members"),
+        Head("training per member", "all updates without compiling, median over members"),
+        Head("state per member", "weights, optimizer and batch"),
+        Head("work memory", "of the program while an update computes"),
+        Head("examples seen", "in training, by all members"),
+        Head("trials", "of the search, the same for each variant"),
+        Head("updates in trials", "spent in them"),
+        Head("total time", "of members and trials that finished, with compiling"),
+        Head("kernel", "that computed attention", number=False),
+    ]
+    rows = [
+        [
+            Cell(one.name),
+            Cell(formats.count(one.parameters), one.parameters),
+            Cell(formats.operations(one.flops), one.flops),
+            Cell(formats.milliseconds(one.update_seconds), one.update_seconds),
+            Cell(formats.time(one.member_seconds), one.member_seconds),
+            Cell(formats.memory(one.state_bytes), one.state_bytes),
+            Cell(formats.memory(one.work_bytes), one.work_bytes),
+            Cell(formats.count(one.examples), one.examples),
+            Cell(str(one.trials), one.trials),
+            Cell(formats.count(one.trial_updates), one.trial_updates),
+            Cell(formats.time(one.seconds), one.seconds),
+            Cell(one.kernel or NONE),
+        ]
+        for one in ledger
+    ]
+    if not any(one.trials for one in ledger):
+        kept = [place for place, head in enumerate(heads) if "trials" not in head.text]
+        heads, rows = [heads[place] for place in kept], [[row[place] for place in kept] for row in rows]
+    return Table("ledger", "Cost of each variant; times and memory are of the machine below", heads, rows)
+
+
+def interaction_table(results: Results, found: Grid) -> Table:
+    """What two changes do together beyond the sum of what each does alone."""
+    metric = Metric.of(results.sweep)
+    heads = [Head("cell", number=False), Head("interaction"), Head("95 % interval"), Head("p"), Head("p (Holm)")]
+    heads += [Head("verdict", "better: the two together do more good than the sum of each alone", number=False)]
+    heads += [Head("pairs", "seeds for which all four finished"), Head("left out")]
+    rows = [
+        [
+            Cell(", ".join(cell)),
+            Cell(metric.difference(c.difference), c.difference),
+            Cell(metric.interval(c), c.low),
+            Cell(formats.p_value(c.p), c.p),
+            Cell(formats.p_value(c.adjusted), c.adjusted),
+            Cell(verdict(c), mark=c.verdict),
+            Cell(str(c.pairs), c.pairs),
+            Cell(str(c.left_out), c.left_out),
+        ]
+        for cell, c in found.contrasts.items()
+    ]
+    a0, b0 = found.baseline
+    unit = f", in{metric.unit}" if metric.share else ""
+    return Table("interactions", f"v[a, b] - v[{a0}, b] - v[a, {b0}] + v[{a0}, {b0}] of {metric.words}{unit}", heads, rows)
+
+
+def agreement_table(results: Results, found: Sequence[Agreement]) -> Table:
+    """The errors shared with the baseline."""
+    heads = [Head("variant", number=False), Head("pairs"), Head("shared errors, %", "2 shared / (errors of both)")]
+    heads += [Head("if independent, %", "share for independent runs as good as these")]
+    heads += [Head("consistency", "kappa of right and wrong: 1 where the same examples are wrong, 0 as independent")]
+    base, rows = results.sweep["baseline"], []
+    for place, one in enumerate(found):
+        # the first entry may be the yardstick
+        name = f"{base}, two of its seeds" if one.name == base and place == 0 else one.name
+        shares = [Cell(NONE if x is None else f"{100 * x:.1f}", x) for x in (one.share, one.expected)]
+        kappa = Cell(NONE if one.consistency is None else f"{one.consistency:.3f}", one.consistency)
+        rows.append([Cell(name), Cell(str(one.pairs), one.pairs), *shares, kappa])
+    caption = f"Errors on test shared with the member of {base} of the same seed, means over pairs"
+    return Table("agreement", caption, heads, rows)
+
+
+def length_table(results: Results) -> Table | None:
+    """Accuracy by length, means over members."""
+    found = verdicts.lengths(results)
+    if found is None:
+        return None
+    trained, by_name = found
+    places = sorted({(one.above, one.up_to) for ranges in by_name.values() for one in ranges})
+    beyond = lambda up_to: "beyond training" if up_to > trained else "seen in training"
+    heads = [Head("variant", number=False), *(Head(f"{above + 1}-{up_to}", beyond(up_to)) for above, up_to in places)]
+    rows = []
+    for name, ranges in by_name.items():
+        known = {(one.above, one.up_to): one for one in ranges}
+        cells = [Cell(name)]
+        for place in places:
+            one = known.get(place)
+            mean = None if one is None or one.undefined else one.mean
+            text = "undefined" if one is not None and one.undefined else NONE if mean is None else f"{100 * mean:.2f}"
+            cells.append(Cell(text, mean))
+        rows.append(cells)
+    return Table("lengths", f"Accuracy, %, by length in symbols; trained up to {trained}", heads, rows)
+
+
+def trial_table(results: Results) -> Table:
+    """The trials of the search."""
+    metric = Metric.of(results.sweep)
+    fields = list(results.sweep["search"]["ranges"])
+    heads = [Head("variant", number=False), *(Head(field, results.sweep["search"]["ranges"][field]) for field in fields)]
+    heads += [Head(f"validation {metric.title}"), Head("updates"), Head("", number=False)]
+    rows = []
+    for row in results.rows:
+        if row["phase"] == "search":
+            drawn = json.loads(row["drawn"])
+            value = verdicts.value(row, metric.name, "validation")
+            cells = [Cell(row["variant"]), *(Cell(f"{drawn[field]:g}", drawn[field]) for field in fields)]
+            cells += [Cell(metric.value(value), value), Cell(formats.count(row["updates"]), row["updates"])]
+            final = verdicts.rows(results, row["variant"])
+            chosen = "chosen" if any(json.loads(one["drawn"]) == drawn for one in final) else ""
+            status = "" if row["status"] == "finished" else row["status"]
+            rows.append([*cells, Cell(", ".join(filter(None, (status, row["reason"], chosen))))])
+    return Table(
+        "trials", "Trials of the search, one seed each; the best of validation gives its values to the members", heads, rows
+    )
+
+
+def failure_table(results: Results) -> Table:
+    """Members and trials without a score, and variants that were left out, with the reasons."""
+    heads = [Head(text, number=text == "seed") for text in ("variant", "seed", "phase", "status", "reason")]
+    rows = [
+        [Cell(one.name), Cell(str(one.seed), one.seed), Cell(one.phase), Cell(one.status), Cell(one.reason)]
+        for one in verdicts.failures(results)
+    ]
+    rows += [[Cell(name), Cell(NONE), Cell(NONE), Cell("left out"), Cell(reason)] for name, reason in results.sweep["dropped"]]
+    return Table("failures", "Members without a score, and variants that could not be built", heads, rows)
+
+
+def environment_table(results: Results) -> Table:
+    """Data, versions, machine and code; a column for each that members were trained with."""
+    known: dict[str, int] = {}
+    for row in results.rows:
+        if row["status"] == "finished" and row["phase"] == "final":
+            facts = {**json.loads(row["environment"]), "device": row["device"]}
+            tested = f"{row['test_count']} examples, {(row['test_hash'] or '')[:12]}" if row["test_count"] else NONE
+            facts |= {"data": json.loads(row["config"])["data"]["source"], "test split": tested}
+            text = json.dumps(facts, sort_keys=True)
+            known[text] = known.get(text, 0) + 1
+    columns = [json.loads(text) for text in known]
+    fields = list(dict.fromkeys(field for column in columns for field in column))
+    heads = [
+        Head("", number=False),
+        *(Head(f"{count} {'member' if count == 1 else 'members'}", number=False) for count in known.values()),
+    ]
+    rows = [[Cell(field.replace("_", " ")), *(Cell(str(column.get(field, NONE))) for column in columns)] for field in fields]
+    return Table("environment", "Data, versions, machine and code", heads, rows)

@@ -1,0 +1,35 @@
+"""Eight ways of telling positions, on TREC-6: does knowing the order of the words help to say what a question asks for?
+
+Command:  python sweep.py --config=configs/sweeps/encodings.py
+Offline:  --config.data.source="trec6(path='$ATTENTION_DATA_DIR/trec6')" reads a local copy
+Hardware: 2 CPU cores
+Time:     TIME
+Verdict:  VERDICT
+"""
+
+from typing import Any
+
+from attention.lab import axes, plan
+from configs import base
+
+
+def get_config() -> Any:
+    config = base.get_config()
+    config.seeds = tuple(range(10))
+    config.data.source = "trec6"
+    config.data.tokenizer = "words"
+    config.data.max_length = 40
+    config.data.buckets = 2
+    config.model.encoder = "transformer(layers=1, mlp=2)"
+    config.model.embedding_init = 0.1
+    config.model.pooling = "max"
+    config.model.dim = 64
+    config.training.steps = 500
+    config.training.warmup = 50
+    config.training.learning_rate = 1e-3
+    config.training.ema_decay = 0.98
+    config.training.dropout = 0.3
+    config.training.eval_every = 50
+    encodings = ["none", "sinusoidal", "learned", "rope", "alibi", "t5", "kerple", "shaw"]
+    config.sweep = plan.section(axes.param("model.encoding", encodings), baseline="none")
+    return config

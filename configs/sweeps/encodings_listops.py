@@ -1,0 +1,30 @@
+"""Eight ways of telling positions, on short ListOps, where the order of the digits and the nesting decide the answer.
+
+Command:  python sweep.py --config=configs/sweeps/encodings_listops.py
+Hardware: 2 CPU cores
+Time:     TIME
+Verdict:  VERDICT
+"""
+
+from typing import Any
+
+from attention.lab import axes, plan
+from configs import base
+
+
+def get_config() -> Any:
+    config = base.get_config()
+    config.seeds = tuple(range(10))
+    config.data.source = "listops(train=20000, validation=1000, test=2000, lengths=1000, max_length=24, max_args=3)"
+    config.data.max_length = 24
+    config.data.buckets = 2
+    config.model.encoder = "transformer(layers=2, mlp=2)"
+    config.model.dim = 48
+    config.training.steps = 2000
+    config.training.batch_size = 64
+    config.training.learning_rate = 3e-3
+    config.training.dropout = 0.0
+    config.training.eval_every = 500
+    encodings = ["none", "sinusoidal", "learned", "rope", "alibi", "t5", "kerple", "shaw"]
+    config.sweep = plan.section(axes.param("model.encoding", encodings), baseline="none")
+    return config

@@ -1,0 +1,24 @@
+"""Three encodings with three normalizers, every pair of them, on TREC-6: does what positions do depend on the weights?
+
+Command:  python sweep.py --config=configs/sweeps/encodings_x_normalizers.py
+Offline:  --config.data.source="trec6(path='$ATTENTION_DATA_DIR/trec6')" reads a local copy
+Hardware: 2 CPU cores
+Time:     TIME
+Verdict:  VERDICT
+"""
+
+from typing import Any
+
+from attention.lab import axes, plan
+from configs.sweeps import encodings
+
+
+def get_config() -> Any:
+    config = encodings.get_config()
+    config.seeds = (0, 1, 2, 3, 4)
+    grid = axes.product(
+        axes.param("model.encoding", ["none", "sinusoidal", "rope"]),
+        axes.param("model.normalizer", ["softmax", "sparsemax", "sigmoid"]),
+    )
+    config.sweep = plan.section(grid, baseline="none, softmax")
+    return config

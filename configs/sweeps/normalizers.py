@@ -1,0 +1,34 @@
+"""Six ways of turning scores into weights, on SST-2: does it matter for attention over the words of a review?
+
+Command:  python sweep.py --config=configs/sweeps/normalizers.py
+Offline:  --config.data.source="sst2(path='$ATTENTION_DATA_DIR/sst2')" reads a local copy
+Hardware: 2 CPU cores
+Time:     TIME
+Verdict:  VERDICT
+"""
+
+from typing import Any
+
+from attention.lab import axes, plan
+from configs import base
+
+
+def get_config() -> Any:
+    config = base.get_config()
+    config.seeds = tuple(range(10))
+    config.data.source = "sst2"
+    config.data.tokenizer = "words"
+    config.data.max_length = 56
+    config.data.buckets = 2
+    config.model.encoder = "transformer(layers=1, mlp=2)"
+    config.model.embedding_init = 0.1
+    config.model.dim = 64
+    config.training.steps = 400
+    config.training.warmup = 50
+    config.training.learning_rate = 1e-3
+    config.training.ema_decay = 0.98
+    config.training.dropout = 0.4
+    config.training.eval_every = 50
+    normalizers = ["softmax", "sparsemax", "entmax15", "softmax1", "sigmoid", "pointwise(activation=relu)"]
+    config.sweep = plan.section(axes.param("model.normalizer", normalizers), baseline="softmax")
+    return config

@@ -1,0 +1,24 @@
+"""Seven ways of making one vector of a question's words, on TREC-6; nothing lies between the embeddings and the pooling.
+
+Command:  python sweep.py --config=configs/sweeps/poolings.py
+Offline:  --config.data.source="trec6(path='$ATTENTION_DATA_DIR/trec6')" reads a local copy
+Hardware: 2 CPU cores
+Time:     TIME
+Verdict:  VERDICT
+"""
+
+from typing import Any
+
+from attention.lab import axes, plan
+from configs import trec6
+
+
+def get_config() -> Any:
+    config = trec6.get_config()
+    config.data.tokenizer = "words"
+    config.data.max_length = 40
+    config.training.steps = 400
+    config.seeds = tuple(range(10))
+    poolings = ["mean", "max", "mean_sqrt", "logsumexp", "additive", "query", "structured"]
+    config.sweep = plan.section(axes.param("model.pooling", poolings), baseline="mean")
+    return config

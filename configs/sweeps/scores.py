@@ -1,0 +1,22 @@
+"""Six ways of comparing a query with a key, on TREC-6.
+
+Command:  python sweep.py --config=configs/sweeps/scores.py
+Offline:  --config.data.source="trec6(path='$ATTENTION_DATA_DIR/trec6')" reads a local copy
+Hardware: 2 CPU cores
+Time:     TIME
+Verdict:  VERDICT
+"""
+
+from typing import Any
+
+from attention.lab import axes, plan
+from configs.sweeps import encodings
+
+
+def get_config() -> Any:
+    config = encodings.get_config()
+    config.model.encoding = "sinusoidal"
+    config.seeds = (0, 1, 2, 3, 4)
+    scores = ["scaled_dot", "dot", "general", "additive", "cosine", "l2"]
+    config.sweep = plan.section(axes.param("model.score", scores), baseline="scaled_dot")
+    return config
