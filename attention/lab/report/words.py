@@ -200,7 +200,11 @@ def methods(results: Results) -> list[tuple[str, str]]:
             "2 shared / (errors of both), beside the share of independent runs as good as these; the consistency is Cohen's"
             " kappa of right and wrong. The yardstick is the baseline beside itself, every two of its seeds.",
         ),
-        ("Operations", "floating-point operations of the compiled update, per example, at the longest padded length."),
+        (
+            "Operations",
+            "of an update, forward and backward, per example, at the longest padded length, as XLA counts them before it"
+            " fuses; what loops is counted once.",
+        ),
         ("Times and memory", "of the machine below, whose programs train several members: comparable in this report only."),
     ]
 

@@ -1,0 +1,25 @@
+"""The normalizers with exact zeros once more on SST-2, each with the learning rate that suits it, by the same search for all.
+
+Command:  python sweep.py --config=configs/sweeps/normalizers_searched.py
+Offline:  --config.data.source="sst2(path='$ATTENTION_DATA_DIR/sst2')" reads a local copy
+Hardware: 2 CPU cores
+Time:     TIME
+Verdict:  VERDICT
+"""
+
+from typing import Any
+
+from attention.lab import axes, plan
+from configs.sweeps import normalizers
+
+
+def get_config() -> Any:
+    config = normalizers.get_config()
+    config.sweep = plan.section(
+        axes.param("model.normalizer", ["softmax", "sparsemax", "entmax15"]),
+        baseline="softmax",
+        search={"training.learning_rate": "log(5e-4, 2e-2)"},
+        trials=8,
+        halvings=2,
+    )
+    return config
