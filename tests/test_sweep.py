@@ -18,6 +18,7 @@ import sweeps
 import toy
 
 from attention.lab import axes, execute, outline, results
+from attention.training import config as configs
 from attention.training import evaluate, loop
 from attention.training import run as runs
 
@@ -219,6 +220,17 @@ def test_processes_that_die_in_a_cohort_again_and_again_split_it(grid, tmp_path)
         assert points.pending(made.points()) == []
         assert not points.cohort(first).path.exists()
         assert {json.loads(points.run(p).result.read_text())["cohort"]["members"] for p in first} == {2}
+
+
+def test_a_cohort_that_another_process_trains_is_left_to_it(grid, tmp_path):
+    made = sweeps.planned(grid)
+    with execute.opened(tmp_path / "sweep", made, shared=True) as points:
+        (first, *_) = made.cohorts(made.points())
+        config = configs.to_dict(configs.cohort([point.config for point in first]))
+        with runs.open_run(points.cohort(first).path, config), pytest.raises(ValueError, match="in use by another process"):
+            execute.run(made, points)
+        assert points.cohort(first).config.exists()
+        assert all(points.failure(point) is None for point in made.points())
 
 
 def test_a_search_trains_the_best_draw_and_looks_at_no_test(source, tmp_path):

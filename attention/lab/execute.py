@@ -29,7 +29,7 @@ from attention.training import config as configs
 from attention.training import loop
 from attention.training.course import quality
 from attention.training.instruments import signals
-from attention.training.run import differences, plain, read_json, write_json_atomic
+from attention.training.run import InUseError, differences, plain, read_json, write_json_atomic
 from attention.training.tasks import TASKS
 
 _TRIES = 3  # of a cohort that gets no further: processes that died in it
@@ -197,7 +197,7 @@ def _train(
             config = configs.cohort([point.config for point in cohort])
             loop.train(config, run.path, test=cohort[0].phase == "final", progress=progress)
             points.take_apart(cohort)
-    except SystemExit:  # asked to stop, with a checkpoint written
+    except (SystemExit, InUseError):  # asked to stop, with a checkpoint written; or trained by another process
         tries.end()
         raise
     except OSError as error:

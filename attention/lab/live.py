@@ -145,8 +145,9 @@ class CohortProgress(Progress):
 
 
 def title(points: Sequence[Point]) -> str:
-    """``rope: seeds 0-4``, or how many points there are of several variants."""
+    """``rope, 10 members``, or the first of several variants and how many points they have."""
     names = list(dict.fromkeys(point.variant.name for point in points))
-    what = names[0] if len(names) == 1 else f"{len(names)} variants ({', '.join(names[:3])}{', ...' if len(names) > 3 else ''})"
+    listed = "; ".join([*names[:3], *(["..."] if len(names) > 3 else [])])
+    what = names[0] if len(names) == 1 else f"{len(names)} variants ({listed})"
     count = "1 member" if len(points) == 1 else f"{len(points)} members"
     return f"{what}, {count}{' of the search' if points[0].phase == 'search' else ''}"

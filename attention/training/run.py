@@ -38,6 +38,10 @@ _LOCK = ".lock"
 Status = Literal["new", "unfinished", "finished"]
 
 
+class InUseError(ValueError):
+    """A run directory that another process writes."""
+
+
 class DataRecord(NamedTuple):
     """What ``data.json`` keeps of the data: enough to load it again and to notice that it has changed.
 
@@ -256,7 +260,7 @@ def _lock(run: RunDirectory) -> IO[str]:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         lock.close()
-        raise ValueError(f"workdir {run.path} is in use by another process; wait for it or give another") from None
+        raise InUseError(f"workdir {run.path} is in use by another process; wait for it or give another") from None
     except OSError as error:
         lock.close()
         raise ValueError(f"workdir {run.path} cannot be locked ({error.strerror})") from None
