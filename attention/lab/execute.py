@@ -23,8 +23,8 @@ from typing import Any
 import jax
 
 from attention.lab.live import Board, CohortProgress, title
-from attention.lab.plan import Plan, Point
-from attention.lab.points import Points, cohort_name
+from attention.lab.plan import BEYOND, Plan, Point
+from attention.lab.points import Points, cohort_name, test_scores
 from attention.training import config as configs
 from attention.training import loop
 from attention.training.course import quality
@@ -130,7 +130,7 @@ def _stage(plan: Plan, points: Points, wanted: Sequence[Point], *, retry_failed:
     flat = {point.key for cohort in cohorts for point in cohort}
     updates = sum(steps[point.variant.name] for cohort in cohorts for point in cohort if not points.cohort(cohort).finished)
     per_variant = max((sum(point.variant.name == name for point in wanted) for name in names), default=0)
-    metric, share = plan.sweep.metric, plan.sweep.metric in task.shares
+    metric, share = plan.sweep.metric, plan.sweep.metric in (*task.shares, BEYOND)
     with Board(names, per_variant, metric=metric, share=share, updates=updates) as board:
         for point in wanted:
             if point.key not in flat:
@@ -234,8 +234,8 @@ def _value(points: Points, point: Point, metric: str) -> float | None:
         return None
     result = read_json(run.result)
     member = result["members"][0]
-    scores = member[result["summary_split"]]
-    return None if member["failed"] or scores is None else scores[metric]
+    scores = test_scores(result) if result["summary_split"] == "test" else member["validation"]
+    return None if member["failed"] or scores is None else scores.get(metric)
 
 
 class _Tries:

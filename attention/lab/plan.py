@@ -30,6 +30,7 @@ from attention.training.tasks import TASKS
 from attention.variants import nearest
 
 Phase = Literal["final", "search"]
+BEYOND = "accuracy_beyond_training"  # a metric of data that have texts longer than those of training
 
 
 def section(
@@ -49,7 +50,8 @@ def section(
     Args:
       variants: what ``attention.lab.axes`` makes.
       baseline: the name of the variant that the others are compared with.
-      metric: what they are compared by; the task's first where empty.
+      metric: what they are compared by; the task's first where empty. ``accuracy_beyond_training`` is that on all texts longer
+        than those of training.
       max_members: points of a cohort at most.
       drop_incompatible: whether variants that cannot be built are left out, with their reasons, or stop the sweep.
       search: by field, what is searched for each variant before its seeds are trained: ``log(1e-4, 1e-2)``,
@@ -206,7 +208,7 @@ def read(fields: Mapping[str, Any], name: str) -> Sweep:
     variants = tuple(Variant(tuple(names), dict(values)) for names, values in asked["variants"])
     _check_variants(variants, asked["baseline"])
     checked = configs.from_dict(base)
-    metrics = TASKS[checked.task].metrics
+    metrics = (*TASKS[checked.task].metrics, BEYOND)
     metric = asked["metric"] or metrics[0]
     if metric not in metrics:
         raise ValueError(f"config.sweep.metric wants one of {', '.join(metrics)}, got {metric!r}{nearest(metric, metrics)}")
@@ -281,6 +283,10 @@ def plan(sweep: Sweep) -> Plan:
             continue
         data, batching = load(config.data, config.training.batch_size, config.task)
         prepare.check_task(data.splits["train"], config.task, data.source)
+        if sweep.metric == BEYOND and data.trained_length is None:
+            raise ValueError(
+                f"config.sweep.metric={BEYOND} wants data with longer texts than training's; {data.source} has none"
+            )
         try:
             built.append(_built(variant, config, data, batching))
         except ValueError as error:

@@ -23,8 +23,8 @@ from typing import Any
 
 import numpy as np
 
-from attention.lab.plan import Point
-from attention.training import checkpoints, evaluate
+from attention.lab.plan import BEYOND, Point
+from attention.training import by_length, checkpoints, evaluate
 from attention.training import config as configs
 from attention.training.checkpoints import TEMPORARY
 from attention.training.result import summary
@@ -122,6 +122,12 @@ class Points:
 
     def _failure(self, point: Point) -> Path:
         return self.path / "failures" / f"{point.key[:12]}.json"
+
+
+def test_scores(result: Mapping[str, Any]) -> dict[str, float | None] | None:
+    """The test scores of a finished point by metric, ``BEYOND`` among them where its data have longer texts; None for none."""
+    scores, lengths = result["members"][0]["test"], result["by_length"]
+    return scores if scores is None or lengths is None else {**scores, BEYOND: by_length.beyond(lengths, 0)}
 
 
 def folder_name(point: Point) -> str:

@@ -14,8 +14,8 @@ import pyarrow as pa
 from pyarrow import parquet
 
 from attention.data._files import write_atomic
-from attention.lab.plan import Plan, Point
-from attention.lab.points import Points
+from attention.lab.plan import BEYOND, Plan, Point
+from attention.lab.points import Points, test_scores
 from attention.training import config as configs
 from attention.training.run import RunDirectory, read_json
 from attention.training.tasks import TASKS
@@ -48,7 +48,7 @@ SCHEMA = pa.schema(
         ("kernel", pa.string()),
         ("baselines", _SCORES),  # of trivial rules
         ("losses", _CURVE),  # of training
-        ("validations", _CURVE),  # of the metric that decides
+        ("validations", _CURVE),  # of the metric that decides, or of the task's first where validation has it not
         ("by_length", pa.string()),  # JSON, as result.json has it
         ("correct", pa.binary()),  # of each example of test, a bit
         ("test_count", pa.int32()),
@@ -91,6 +91,7 @@ def collect(plan: Plan, points: Points, chosen: dict[str, dict[str, float]], com
         _row(points, point, flops[point.variant.name], chosen.get(point.variant.name, {}), plan.sweep.metric) for point in final
     ]
     task = TASKS[configs.from_dict(plan.sweep.base).task]
+    beyond = [BEYOND] if any(row["by_length"] is not None for row in rows) else []
     depth = {len(built.variant.names) for built in plan.built}
     return Results(
         rows,
@@ -98,8 +99,8 @@ def collect(plan: Plan, points: Points, chosen: dict[str, dict[str, float]], com
             "name": plan.sweep.name,
             "baseline": plan.sweep.baseline,
             "metric": plan.sweep.metric,
-            "metrics": list(task.metrics),
-            "shares": list(task.shares),
+            "metrics": [*task.metrics, *beyond],
+            "shares": [*task.shares, *beyond],
             "higher_is_better": plan.sweep.metric not in LOWER_IS_BETTER,
             "variants": [built.variant.name for built in plan.built],
             "axes": depth.pop() if len(depth) == 1 else 1,
@@ -137,7 +138,7 @@ def read(path: Path) -> Results:
 def score(row: dict[str, Any], metric: str) -> float | None:
     """The score of a row that variants are compared by; None where the point failed or is pending."""
     scores = row[row["split"]] if row["status"] == "finished" else None
-    return None if scores is None else scores[metric]
+    return None if scores is None else scores.get(metric)
 
 
 def correct(row: dict[str, Any]) -> np.ndarray | None:
@@ -175,6 +176,7 @@ def _finished(run: RunDirectory, point: Point, metric: str) -> dict[str, Any]:
     predictions = run.read_predictions()
     right = None if predictions is None or member["test"] is None else predictions["correct"][0]
     updates = max(member["updates"], 1)
+    validated = metric if member["validation"] is None or metric in member["validation"] else TASKS[result["task"]].metrics[0]
     curve = lambda split, name: [
         {"step": line["step"], "value": line[name][0]} for line in lines if line["split"] == split and line[name][0] is not None
     ]
@@ -183,7 +185,7 @@ def _finished(run: RunDirectory, point: Point, metric: str) -> dict[str, Any]:
         "reason": member["stopped"],
         "split": result["summary_split"],
         "validation": member["validation"],
-        "test": member["test"],
+        "test": test_scores(result),
         "best_step": member["best_step"],
         "updates": member["updates"],
         "examples": member["updates"] * point.config.training.batch_size,
@@ -191,7 +193,7 @@ def _finished(run: RunDirectory, point: Point, metric: str) -> dict[str, Any]:
         "kernel": result["kernel"],
         "baselines": result["baselines"],
         "losses": curve("train", "loss"),
-        "validations": curve("validation", metric),
+        "validations": curve("validation", validated),
         "by_length": None if result["by_length"] is None else json.dumps(result["by_length"]),
         "correct": None if right is None else np.packbits(right).tobytes(),
         "test_count": None if right is None else len(right),

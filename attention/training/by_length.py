@@ -75,6 +75,15 @@ def report(
     return {"trained_length": trained_length, "ranges": ranges}
 
 
+def beyond(found: Mapping[str, Any], member: int) -> float | None:
+    """The accuracy of a member on all texts longer than those of training; None where one of them is undefined for it."""
+    ranges = [row for row in found["ranges"] if row["above"] >= found["trained_length"]]
+    scores = [row["accuracy"][member] for row in ranges]
+    if not ranges or any(score is None for score in scores):
+        return None
+    return sum(row["count"] * score for row, score in zip(ranges, scores)) / sum(row["count"] for row in ranges)
+
+
 def table(found: Mapping[str, Any]) -> str:
     """The report as lines of text: a row per range, the mean over the members in percent and its interval."""
     rows = [("length", "texts", "accuracy", "")]

@@ -3,8 +3,9 @@
 Command:  python sweep.py --config=configs/sweeps/encodings.py
 Offline:  --config.data.source="trec6(path='$ATTENTION_DATA_DIR/trec6')" reads a local copy
 Hardware: 2 CPU cores
-Time:     TIME
-Verdict:  VERDICT
+Time:     18 minutes on one core, beside another sweep
+Verdict:  sinusoidal +3.4 and learned +2.7 points over none, not distinguishable at ten seeds: on this test set
+          seeds differ by 5 points
 """
 
 from typing import Any

@@ -2,8 +2,9 @@
 
 Command:  python sweep.py --config=configs/sweeps/encodings_listops.py
 Hardware: 2 CPU cores
-Time:     TIME
-Verdict:  VERDICT
+Time:     41 minutes on one core, beside another sweep
+Verdict:  all seven are better than none: shaw +20.0 points, rope +18.5, t5 +18.0, sinusoidal +16.6, learned +12.0,
+          alibi and kerple, blind to direction, +8.6
 """
 
 from typing import Any

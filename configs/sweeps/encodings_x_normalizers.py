@@ -3,8 +3,8 @@
 Command:  python sweep.py --config=configs/sweeps/encodings_x_normalizers.py
 Offline:  --config.data.source="trec6(path='$ATTENTION_DATA_DIR/trec6')" reads a local copy
 Hardware: 2 CPU cores
-Time:     TIME
-Verdict:  VERDICT
+Time:     10 minutes on one core, beside another sweep
+Verdict:  nothing is distinguishable from none with softmax at five seeds, and no interaction either
 """
 
 from typing import Any

@@ -3,8 +3,9 @@
 Command:  python sweep.py --config=configs/sweeps/normalizers.py
 Offline:  --config.data.source="sst2(path='$ATTENTION_DATA_DIR/sst2')" reads a local copy
 Hardware: 2 CPU cores
-Time:     TIME
-Verdict:  VERDICT
+Time:     15 minutes on one core, beside another sweep
+Verdict:  sparsemax -6.8 points and entmax15 -3.7 are worse than softmax at one learning rate for all; softmax1,
+          sigmoid and relu are not distinguishable from it
 """
 
 from typing import Any

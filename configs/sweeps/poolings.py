@@ -3,8 +3,8 @@
 Command:  python sweep.py --config=configs/sweeps/poolings.py
 Offline:  --config.data.source="trec6(path='$ATTENTION_DATA_DIR/trec6')" reads a local copy
 Hardware: 2 CPU cores
-Time:     TIME
-Verdict:  VERDICT
+Time:     11 minutes on one core, beside another sweep
+Verdict:  additive -3.9 points and structured -5.1 are worse than the mean; max +0.6 is not distinguishable
 """
 
 from typing import Any

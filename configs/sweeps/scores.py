@@ -3,8 +3,9 @@
 Command:  python sweep.py --config=configs/sweeps/scores.py
 Offline:  --config.data.source="trec6(path='$ATTENTION_DATA_DIR/trec6')" reads a local copy
 Hardware: 2 CPU cores
-Time:     TIME
-Verdict:  VERDICT
+Time:     7 minutes on one core, beside another sweep
+Verdict:  dot -11.8 points, general -11.7 and l2 -5.2 are worse than scaled_dot; additive and cosine are not
+          distinguishable from it
 """
 
 from typing import Any
