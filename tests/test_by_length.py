@@ -44,6 +44,20 @@ def report(**changes):
     return by_length.report(CORRECT, LENGTHS, DEFINED, **given)
 
 
+def test_accuracy_beyond_training_by_hand():
+    ranges = report()["ranges"]
+    longer = LENGTHS > 4
+    found = {"trained_length": 4, "ranges": [{**row, "accuracy": [0.5, 0.25]} for row in ranges]}
+    assert by_length.beyond(found, 1) == 0.25
+    whole = by_length.report(CORRECT, LENGTHS, LENGTHS > 0, trained_length=4, known=(True, True, False))
+    for member in (0, 1):
+        assert by_length.beyond(whole, member) == pytest.approx(CORRECT[member, longer].mean(), abs=1e-12)
+    assert by_length.beyond(whole, 2) is None  # never validated
+    assert by_length.beyond(report(), 0) is None  # without positions for the longest
+    within = by_length.report(CORRECT[:, :4], LENGTHS[:4], DEFINED[:4], trained_length=4, known=(True, True, False))
+    assert by_length.beyond(within, 0) is None  # no longer text
+
+
 def test_report_by_hand():
     found = report()
     assert found["trained_length"] == 4

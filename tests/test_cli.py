@@ -1,5 +1,6 @@
 """Flags and configs: what is given arrives with its type, and what cannot be used is one line and exit code 2."""
 
+import errno
 import subprocess
 import sys
 
@@ -190,8 +191,10 @@ def test_exit_codes(capsys, monkeypatch):
     assert capsys.readouterr().err == "error: two lines\n"
     assert cli.run_main(raising(FileNotFoundError(2, "No such file", "a.tsv")), ["x"]) == 2
     assert capsys.readouterr().err == "error: a.tsv: No such file\n"
+    assert cli.run_main(raising(OSError(errno.ENOSPC, "No space left on device")), ["x"]) == 2
+    assert capsys.readouterr().err == "error: the disk is full: No space left on device\n"
     assert cli.run_main(raising(KeyboardInterrupt()), ["x"]) == 130
-    for defect in (TypeError("x"), OSError(28, "No space left on device"), ZeroDivisionError()):
+    for defect in (TypeError("x"), OSError(errno.EIO, "Input/output error"), ZeroDivisionError()):
         with pytest.raises(type(defect)):
             cli.run_main(raising(defect), ["x"])
     monkeypatch.setenv(cli.TRACEBACK, "1")

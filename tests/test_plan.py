@@ -98,6 +98,10 @@ def bad(source):
         ),
         "unknown value": (sweeps.fields(source, axes.param("model.pooling", ["mean", "maxx"])), "nearest: 'max'"),
         "unknown metric": (sweeps.fields(source, POOLINGS, metric="acuracy"), "got 'acuracy' .nearest: 'accuracy'"),
+        "no longer texts": (
+            sweeps.fields(source, POOLINGS, metric=plan.BEYOND),
+            "accuracy_beyond_training wants data with longer texts than training's",
+        ),
         "max_members": (sweeps.fields(source, POOLINGS, max_members=0), "max_members wants 1 or more, got 0"),
         "incompatible": (
             sweeps.fields(source, encodings, baseline="none"),

@@ -6,6 +6,7 @@ and calls one function. Configs are files whose ``get_config()`` returns a ``Con
 ``--config.FIELD`` and ``--noconfig.FIELD``.
 """
 
+import errno
 import importlib.util
 import math
 import os
@@ -32,7 +33,7 @@ def run_main(main: Callable[[list[str]], Any], argv: list[str] | None = None) ->
       argv: program name and arguments; ``sys.argv`` where None.
 
     Returns:
-      The exit code: 0; 2 for bad input (ValueError, flags, an OSError that names a file); 130 for an interrupt.
+      The exit code: 0; 2 for bad input (ValueError, flags, an OSError that names a file or a full disk); 130 for an interrupt.
       Whatever else is raised is a defect and goes through with its traceback, as everything does where
       ``ATTENTION_TRACEBACK`` is set.
     """
@@ -49,9 +50,10 @@ def run_main(main: Callable[[list[str]], Any], argv: list[str] | None = None) ->
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except OSError as error:
-        if error.filename is None or os.environ.get(TRACEBACK):
+        full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+        if not (error.filename or full) or os.environ.get(TRACEBACK):
             raise
-        message, code = f"{error.filename}: {error.strerror}", 2
+        message, code = f"{error.filename or 'the disk is full'}: {error.strerror}", 2
     print(f"error: {' '.join(message.split())}", file=sys.stderr)
     return code
 
