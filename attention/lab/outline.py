@@ -8,6 +8,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
+from attention.lab.execute import choices
 from attention.lab.live import title
 from attention.lab.plan import Plan, Point
 from attention.lab.points import Points, cohort_name
@@ -24,7 +25,10 @@ def outline(plan: Plan, points: Points | None) -> str:
       points: what there is already; None before anything is.
     """
     sweep = plan.sweep
-    trials, final = plan.trials(), _final(plan)
+    trials = plan.trials()
+    found = choices(plan, points) if trials and points is not None and not points.pending(trials) else {}
+    # Where values are still to be searched, those of the base config stand in their place.
+    final = plan.points(found or {built.variant.name: {} for built in plan.built})
     lines = [f"{len(plan.built)} variants x {len(sweep.seeds)} seeds, against {sweep.baseline!r} by {sweep.metric}"]
     width = max(len(built.variant.name) for built in plan.built)
     head = f"  {'variant':{width}} {'parameters':>12} {'operations per example':>23} {'updates':>8}"
@@ -57,11 +61,6 @@ def outline(plan: Plan, points: Points | None) -> str:
     devices = len(jax.local_devices())
     lines.append(f"about {duration(total / devices)} on {devices} {jax.devices()[0].device_kind}")
     return "\n".join(lines)
-
-
-def _final(plan: Plan) -> list[Point]:
-    """The final points; where values are still to be searched, with those of the base config in their place."""
-    return plan.points({built.variant.name: {} for built in plan.built})
 
 
 def _seconds(plan: Plan, points: Sequence[Point], rate: float) -> float:

@@ -3,8 +3,9 @@
 Command:  python sweep.py --config=configs/sweeps/normalizers_searched.py
 Offline:  --config.data.source="sst2(path='$ATTENTION_DATA_DIR/sst2')" reads a local copy
 Hardware: 2 CPU cores
-Time:     TIME
-Verdict:  VERDICT
+Time:     11 minutes on one core, beside another sweep
+Verdict:  sparsemax -1.4 points and entmax15 -0.8 are worse than softmax: most of what they lose at one learning rate
+          for all is the learning rate
 """
 
 from typing import Any
