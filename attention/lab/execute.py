@@ -30,7 +30,6 @@ from attention.training import loop
 from attention.training.course import quality
 from attention.training.instruments import signals
 from attention.training.run import InUseError, differences, plain, read_json, write_json_atomic
-from attention.training.tasks import TASKS
 
 _TRIES = 3  # of a cohort that gets no further: processes that died in it
 
@@ -105,7 +104,7 @@ def choices(plan: Plan, points: Points) -> dict[str, dict[str, float]]:
     found = {}
     search = plan.sweep.search
     draws = [] if search is None else search.draws()
-    task = TASKS[configs.from_dict(plan.sweep.base).task]
+    task = plan.sweep.task
     trials = plan.trials()
     for start in range(0, len(trials), max(len(draws), 1)):
         scored = []
@@ -125,7 +124,7 @@ def _stage(plan: Plan, points: Points, wanted: Sequence[Point], *, retry_failed:
         points.forget_failures(wanted)
     cohorts = outstanding(plan, points, wanted)
     names = list(dict.fromkeys(point.variant.name for point in wanted))
-    task = TASKS[configs.from_dict(plan.sweep.base).task]
+    task = plan.sweep.task
     steps = {built.variant.name: built.steps for built in plan.built}
     flat = {point.key for cohort in cohorts for point in cohort}
     updates = sum(steps[point.variant.name] for cohort in cohorts for point in cohort if not points.cohort(cohort).finished)

@@ -26,7 +26,7 @@ from attention.training.evaluate import build_model
 from attention.training.run import config_hash
 from attention.training.state import new_cohort
 from attention.training.step import program
-from attention.training.tasks import TASKS
+from attention.training.tasks import TASKS, Task
 from attention.variants import nearest
 
 Phase = Literal["final", "search"]
@@ -91,6 +91,11 @@ class Sweep:
     max_members: int
     drop_incompatible: bool
     search: Search | None
+
+    @property
+    def task(self) -> Task:
+        """What is learned."""
+        return TASKS[configs.from_dict(self.base).task]
 
     def identity(self) -> dict[str, Any]:
         """What stays the same when a sweep is given more seeds or variants; a directory belongs to one identity."""

@@ -90,7 +90,7 @@ def collect(plan: Plan, points: Points, chosen: dict[str, dict[str, float]], com
     rows += [
         _row(points, point, flops[point.variant.name], chosen.get(point.variant.name, {}), plan.sweep.metric) for point in final
     ]
-    task = TASKS[configs.from_dict(plan.sweep.base).task]
+    task = plan.sweep.task
     beyond = [BEYOND] if any(row["by_length"] is not None for row in rows) else []
     depth = {len(built.variant.names) for built in plan.built}
     return Results(
