@@ -1,12 +1,10 @@
 """Small tools of the tests of the pure library."""
 
 import inspect
-import math
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from scipy import stats
 
 import attention
 from attention.records import Dims
@@ -78,10 +76,3 @@ def assert_close(tree, wanted, tolerance=2e-5):
     for path, (a, b) in zip(jax.tree.leaves_with_path(tree), zip(jax.tree.leaves(tree), jax.tree.leaves(wanted)), strict=True):
         scale = max(1.0, float(np.max(np.abs(b), initial=0.0)))
         np.testing.assert_allclose(a, b, atol=tolerance * scale, err_msg=str(path[0]))
-
-
-def noncentral(effect, pairs, level):
-    """P(Z + shift > q V) over the normal Z, V^2 chi-squared over its degrees of freedom: a sum over Z."""
-    z = np.linspace(-9, 9, 60_001)
-    reach = np.maximum(z + effect * math.sqrt(pairs), 0) / stats.t.ppf(1 - level / 2, pairs - 1)
-    return np.trapezoid(stats.norm.pdf(z) * stats.chi2.cdf((pairs - 1) * reach**2, pairs - 1), z)

@@ -1,6 +1,5 @@
 """Paired tests, intervals and power: against enumeration, closed forms, published numbers, and simulated sweeps."""
 
-import itertools
 import math
 
 import numpy as np
@@ -9,22 +8,7 @@ from scipy import stats
 
 from attention.lab import paired
 from attention.lab.statistics import compare, family
-from tests.helpers import noncentral
-
-# Darwin's 15 pairs of maize, height of the crossed plant less that of the selfed in eighths of an inch: Fisher (1935), §17.
-DARWIN = [49, -67, 8, 16, 6, 23, 28, 41, 14, 29, 56, 24, 75, 60, -48]
-
-
-def members(values):
-    return dict(enumerate(values))
-
-
-def flipped_p(whole):
-    """All sign flips of whole numbers, one by one."""
-    observed = abs(sum(whole))
-    flips = [abs(sum(sign * d for sign, d in zip(signs, whole))) for signs in itertools.product((1, -1), repeat=len(whole))]
-    return sum(flip >= observed for flip in flips) / len(flips)
-
+from tests.pairs import DARWIN, flipped_p, members, noncentral
 
 # Sign flips and t-test
 

@@ -12,22 +12,7 @@ from scipy import stats
 
 from attention.lab import paired, statistics
 from attention.lab.statistics import compare, family, interactions, mcnemar, shared_errors
-from tests.helpers import noncentral
-
-# Darwin's 15 pairs of maize, height of the crossed plant less that of the selfed in eighths of an inch: Fisher (1935), §17.
-DARWIN = [49, -67, 8, 16, 6, 23, 28, 41, 14, 29, 56, 24, 75, 60, -48]
-
-
-def members(values):
-    return dict(enumerate(values))
-
-
-def flipped_p(whole):
-    """All sign flips of whole numbers, one by one."""
-    observed = abs(sum(whole))
-    flips = [abs(sum(sign * d for sign, d in zip(signs, whole))) for signs in itertools.product((1, -1), repeat=len(whole))]
-    return sum(flip >= observed for flip in flips) / len(flips)
-
+from tests.pairs import members, noncentral
 
 # One comparison
 

@@ -70,8 +70,8 @@ class Results(NamedTuple):
 
     Attributes:
       rows: as dicts by column.
-      sweep: "name", "baseline", "metric", "metrics", "shares", "higher_is_better", "axes" (names of each), "seeds",
-        "searched" (JSON or None), "dropped" (pairs of name and reason), "command".
+      sweep: "name", "baseline", "metric", "metrics", "shares", "variants",
+        "higher_is_better", "axes" (how many), "seeds", "search" (or None), "dropped" (pairs of name and reason), "command".
     """
 
     rows: list[dict[str, Any]]

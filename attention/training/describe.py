@@ -90,7 +90,7 @@ def flops_per_example(compiled: Program, members: Any, batch: Any, values: Any) 
     What loops by its nature, a recurrent layer or a search for a threshold, is counted too low.
 
     Args:
-      compiled: the program; nothing is compiled here.
+      compiled: the program; it is compiled only where the device counts nothing before.
       members, batch, values: the arguments of its update, with the leading axis of members, or their shapes.
     """
     model = dataclasses.replace(compiled.model, kernel="dense")

@@ -92,7 +92,7 @@ class Update:
             compiled = self._step.lower(count, members, batch, values).compile()
             self.compile_seconds += time.monotonic() - start
             memory: Any = compiled.memory_analysis()
-            if memory is not None:  # as it is on devices that do not tell
+            if memory is not None:  # None on devices that do not tell
                 self.state_bytes = max(self.state_bytes, memory.argument_size_in_bytes)
                 self.work_bytes = max(self.work_bytes, memory.temp_size_in_bytes)
             self._compiled[shape] = compiled

@@ -8,11 +8,11 @@ from pathlib import Path
 from attention.lab import verdicts
 from attention.lab.report import tables, words
 from attention.lab.report.formats import MINUS, NONE, Metric, p_value
-from attention.lab.report.gallery import FOLDER, Drawn
+from attention.lab.report.gallery import FOLDER, Content, Drawn
 from attention.lab.report.tables import Table
 from attention.lab.results import Results
 from attention.lab.statistics import Comparison
-from attention.lab.verdicts import Cost, Grid, Standing
+from attention.lab.verdicts import Standing
 from attention.training import tables as plain
 
 _TERMINAL = ("variant", "rank", "members", None, "sd", "difference", "95 % interval", "p (Holm)", "verdict")
@@ -27,15 +27,9 @@ _LATEX = {
 }
 
 
-def markdown(
-    workdir: Path,
-    results: Results,
-    found: Sequence[Standing],
-    ledger: Sequence[Cost],
-    grid: Grid | None,
-    drawn: Mapping[str, Drawn],
-) -> str:
-    """``report.md``; the arguments are those of ``page.page``."""
+def markdown(content: Content) -> str:
+    """``report.md``."""
+    workdir, results, found, ledger, grid, drawn = content
     said = [*words.findings(results, found), *words.power(results, verdicts.outlook(found)), *words.warnings(results, found)]
     parts = [
         f"# {escaped(words.title(results))}",

@@ -1,6 +1,6 @@
 """The figures that a sweep has something for, drawn and saved, with their captions and what they show in words."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -19,6 +19,26 @@ class Drawn(NamedTuple):
     caption: str
     description: str
     svg: str  # for the page
+
+
+class Content(NamedTuple):
+    """What a report is made of.
+
+    Attributes:
+      workdir: of the sweep, for the commands.
+      results: the rows.
+      found: ``verdicts.standings``.
+      ledger: ``verdicts.ledger``.
+      grid: ``verdicts.grid``.
+      drawn: the figures by name.
+    """
+
+    workdir: Path
+    results: Results
+    found: Sequence[Standing]
+    ledger: Sequence[Cost]
+    grid: Grid | None
+    drawn: Mapping[str, Drawn]
 
 
 def draw(

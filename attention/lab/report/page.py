@@ -11,10 +11,10 @@ from typing import NamedTuple
 from attention.lab import verdicts
 from attention.lab.report import tables, words
 from attention.lab.report.formats import Metric
-from attention.lab.report.gallery import FOLDER, Drawn
+from attention.lab.report.gallery import FOLDER, Content, Drawn
 from attention.lab.report.markup import Markup, definitions, joined, listed, table, tag
 from attention.lab.results import Results
-from attention.lab.verdicts import Cost, Grid, Row, Standing
+from attention.lab.verdicts import Grid, Row, Standing
 
 
 class Section(NamedTuple):
@@ -25,24 +25,9 @@ class Section(NamedTuple):
     body: Markup
 
 
-def page(
-    workdir: Path,
-    results: Results,
-    found: Sequence[Standing],
-    ledger: Sequence[Cost],
-    grid: Grid | None,
-    drawn: Mapping[str, Drawn],
-) -> str:
-    """The page.
-
-    Args:
-      workdir: of the sweep, for the commands.
-      results: the rows.
-      found: ``verdicts.standings``.
-      ledger: ``verdicts.ledger``.
-      grid: ``verdicts.grid``.
-      drawn: the figures by name.
-    """
+def page(content: Content) -> str:
+    """The page."""
+    workdir, results, found, ledger, grid, drawn = content
     sections = [
         Section("verdicts", "Verdicts", _verdicts(results, found, drawn)),
         Section("training", "Training", _figures(drawn, "learning", "losses")),
