@@ -11,7 +11,8 @@ import sys
 
 from absl import flags
 
-from attention.training import cli, reports
+from attention.evaluation import report
+from attention.training import command_line
 
 
 def define_flags() -> flags.FlagValues:
@@ -32,14 +33,14 @@ def define_flags() -> flags.FlagValues:
 def main(argv: list[str]) -> None:
     """Parses the flags and prints the report."""
     values = define_flags()
-    cli.parse_flags(argv, values, usage=__doc__ or "")
+    command_line.parse_flags(argv, values, usage=__doc__ or "")
     if not values.workdir:
         raise ValueError("--workdir is missing: --workdir=runs/NAME")
-    cli.enable_compilation_cache()
+    command_line.enable_compilation_cache()
     search = {"beam": values.beam, "length_penalty": values.length_penalty}
     asked = {"split": values.split, "data": values.data, "texts": values.text}
-    print(reports.report(values.workdir, **asked, out=values.out, **search))
+    print(report.report(values.workdir, **asked, out=values.out, **search))
 
 
 if __name__ == "__main__":
-    sys.exit(cli.run_main(main))
+    sys.exit(command_line.run_main(main))

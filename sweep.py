@@ -13,7 +13,7 @@ from pathlib import Path
 
 from absl import flags
 
-from attention.training import cli
+from attention.training import command_line
 
 DEFAULT = Path(__file__).parent / "configs" / "sweeps" / "smoke.py"
 
@@ -33,18 +33,18 @@ def define_flags() -> flags.FlagValues:
 
 def main(argv: list[str]) -> None:
     """Parses the flags and runs the sweep."""
-    given = cli.parse_config(_joined(argv), default=DEFAULT)
+    given = command_line.parse_config(_joined(argv), default=DEFAULT)
     values = define_flags()
-    cli.parse_flags(given.argv, values, usage=__doc__ or "")
+    command_line.parse_flags(given.argv, values, usage=__doc__ or "")
     if values.compare is not None:
-        from attention.lab import duel
+        from attention.lab import compare_runs
 
-        print(duel.duel(values.compare))
+        print(compare_runs.duel(values.compare))
         return
     from attention.lab import command
 
     arguments = [argument for argument in argv[1:] if argument.lstrip("-").startswith(("config", "noconfig"))]
-    cli.enable_compilation_cache()
+    command_line.enable_compilation_cache()
     options = {"only": values.only, "retry_failed": values.retry_failed}
     command.sweep(given, arguments, workdir=values.workdir, dry_run=values.dry_run, export=values.export, **options)
 
@@ -59,4 +59,4 @@ def _joined(argv: list[str]) -> list[str]:
 
 
 if __name__ == "__main__":
-    sys.exit(cli.run_main(main))
+    sys.exit(command_line.run_main(main))

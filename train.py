@@ -14,7 +14,7 @@ from pathlib import Path
 
 from absl import flags
 
-from attention.training import cli
+from attention.training import command_line
 
 DEFAULT = Path(__file__).parent / "configs" / "listops.py"
 
@@ -33,9 +33,9 @@ def define_flags() -> flags.FlagValues:
 def main(argv: list[str]) -> None:
     """Parses the flags and trains."""
     argv = ["--list=all" if argument.lstrip("-") == "list" else argument for argument in argv]
-    given = cli.parse_config(argv, default=DEFAULT)
+    given = command_line.parse_config(argv, default=DEFAULT)
     values = define_flags()
-    cli.parse_flags(given.argv, values, usage=__doc__ or "")
+    command_line.parse_flags(given.argv, values, usage=__doc__ or "")
     if values.list is not None:
         from attention.training import describe
 
@@ -49,20 +49,21 @@ def main(argv: list[str]) -> None:
     if values.init_from is not None:
         fields.setdefault("training", {})["init_from"] = values.init_from
     config = configs.from_dict(fields)
-    cli.enable_compilation_cache()
+    command_line.enable_compilation_cache()
     if values.describe:
         from attention.training import describe
 
         print(describe.describe(config))
         return
-    from attention.training import instruments, loop, run
+    from attention.runs import directory
+    from attention.training import loop, process
 
-    instruments.keep_freed_memory()
-    name = run.default_name(given.name, configs.to_dict(config))
+    process.keep_freed_memory()
+    name = directory.default_name(given.name, configs.to_dict(config))
     result = loop.train(config, values.workdir or Path("runs") / name, profile=values.profile)
     if result["summary"] is None:
         raise SystemExit("error: every member stopped before its first validation")
 
 
 if __name__ == "__main__":
-    sys.exit(cli.run_main(main))
+    sys.exit(command_line.run_main(main))

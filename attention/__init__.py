@@ -3,14 +3,14 @@
 The mathematics is here by name: ``attention.sparsemax(scores)``, ``attention.rope(x, positions)``,
 ``attention.alibi_slopes(8)``. ``attention.attend(query, key, value, encoding="rope", normalizer="sparsemax")`` puts it
 together; ``attention.build(kind, spec)`` returns one record and ``attention.names(kind)`` lists a kind. Importing this package
-needs JAX alone; ``attention.model``, ``attention.seq2seq``, ``attention.encoders``, ``attention.decoders`` (Flax),
-``attention.data`` and ``attention.training`` are loaded when they are first used.
+needs JAX alone; the other packages (``attention.models`` and ``encoders``, which are Flax, ``data``, ``training``,
+``evaluation``, ``lab``) are loaded when they are first used.
 """
 
 import importlib
 from typing import Any
 
-from attention import variants
+from attention import specs
 from attention.attend import attend
 from attention.decoding import beam, greedy
 from attention.dropout import dropout
@@ -29,12 +29,12 @@ from attention.records import (
     Score,
 )
 from attention.recurrent import gru, lstm
-from attention.variants import build, canonical, describe, names
+from attention.specs import build, canonical, describe, names
 
 __version__ = "0.1.0"
 
 PURE_KINDS = ("encoding", "normalizer", "score", "mask", "mixer", "pooling")
-_LAZY = ("data", "decoders", "encoders", "model", "seq2seq", "training")
+_LAZY = ("data", "decoders", "encoders", "evaluation", "lab", "models", "runs", "tasks", "training")
 
 
 def _mathematics() -> dict[str, Any]:
@@ -42,7 +42,7 @@ def _mathematics() -> dict[str, Any]:
     found: dict[str, Any] = {}
     for kind in PURE_KINDS:
         for name in names(kind):
-            module = variants.module(kind, name)
+            module = specs.module(kind, name)
             found.update({public: getattr(module, public) for public in module.__all__})
     return found
 
@@ -53,7 +53,7 @@ globals().update(_mathematics())
 def __getattr__(name: str) -> Any:
     if name in _LAZY:
         return importlib.import_module(f"attention.{name}")
-    raise AttributeError(f"module 'attention' has no attribute {name!r}{variants.nearest(name, globals())}")
+    raise AttributeError(f"module 'attention' has no attribute {name!r}{specs.nearest(name, globals())}")
 
 
 __all__ = [

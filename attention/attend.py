@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
-from attention import compatibility, variants
+from attention import compatibility, specs
 from attention.kernels import KERNELS, Problem, choose, planned
 from attention.masks import last_key
 from attention.records import Call, Dims, Encoding, Mask, Normalizer, Parts, Score, most
@@ -26,7 +26,7 @@ def parts_of(
       ValueError: for a spec that cannot be built, or an incompatible pair, with the reason.
     """
     kinds = {"encoding": encoding, "score": score, "normalizer": normalizer, "mask": mask}
-    built = {k: variants.build(k, given) if isinstance(given, str) else given for k, given in kinds.items()}
+    built = {k: specs.build(k, given) if isinstance(given, str) else given for k, given in kinds.items()}
     parts = Parts(**built)
     compatibility.check_parts(parts, {kind: str(given) for kind, given in kinds.items() if isinstance(given, str)})
     return parts

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from attention import variants
+from attention import specs
 from attention.records import Encoding, Mixer, Parts, Pooling
 
 
@@ -42,7 +42,7 @@ def check_parts(parts: Parts, given: dict[str, str] | None = None) -> None:
 
 def _dot_products() -> list[str]:
     """The scores that rotations go with."""
-    return [name for name in variants.names("score") if variants.build("score", name).dot_product]
+    return [name for name in specs.names("score") if specs.build("score", name).dot_product]
 
 
 def _or(names: list[str]) -> str:

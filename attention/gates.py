@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from attention.records import Params
-from attention.variants import nearest
+from attention.specs import nearest
 
 GateName = Literal["none", "residual", "mult", "input", "residual_input"]
 GATES: tuple[str, ...] = get_args(GateName)

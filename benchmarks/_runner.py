@@ -16,8 +16,8 @@ from typing import Any, NamedTuple
 
 import jax
 
-from attention.training.instruments import keep_freed_memory
-from attention.training.run import environment, write_json_atomic
+from attention.runs.directory import environment, write_json_atomic
+from attention.training.process import keep_freed_memory
 
 
 class Case(NamedTuple):

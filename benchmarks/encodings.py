@@ -16,7 +16,7 @@ import jax
 import jax.numpy as jnp
 
 import attention
-from attention.model import classifier
+from attention.models.classifier import classifier
 from benchmarks import _runner
 
 LAYERS, DIM, HEADS, TOKENS = 4, 256, 8, 4096

@@ -25,7 +25,7 @@ import jax.numpy as jnp
 import numpy as np
 
 import attention
-from attention import variants
+from attention import specs as variants
 from benchmarks import _runner
 
 HEAD_DIM = 64

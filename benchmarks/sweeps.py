@@ -25,30 +25,30 @@ import jax.numpy as jnp
 import numpy as np
 
 from attention.data import batches
+from attention.evaluation.trained import build_model
 from attention.lab import plan
-from attention.training import cli, prepare
+from attention.training import command_line, recipe
 from attention.training import config as configs
-from attention.training.evaluate import build_model
-from attention.training.state import new_cohort, resolve_axis
-from attention.training.step import Update, program
+from attention.training.cohort.members import new_cohort, resolve_axis
+from attention.training.cohort.update import Update, program
 
 ROOT = Path(__file__).parent.parent
 # Trains the config of a JSON file, as train.py does.
 SINGLE = """
 import json, sys
-from attention.training import cli, config, instruments, loop
+from attention.training import command_line, config, loop, process
 def main(argv):
     made = config.from_dict(json.load(open(argv[1])))
-    cli.enable_compilation_cache()
-    instruments.keep_freed_memory()
+    command_line.enable_compilation_cache()
+    process.keep_freed_memory()
     loop.train(made, argv[2])
-sys.exit(cli.run_main(main))
+sys.exit(command_line.run_main(main))
 """
 
 
 def against_processes(path: str, jobs: list[int]) -> None:
     """Prints how long the sweep of a config file takes, and its members as processes of their own."""
-    fields = cli.load_config(path)
+    fields = command_line.load_config(path)
     planned = plan.plan(plan.read(fields.to_dict(), Path(path).stem))
     points = planned.points()
     updates = sum(built.steps for built in planned.built) * len(planned.sweep.seeds)
@@ -107,10 +107,10 @@ def _show(name: str, seconds: float, updates: int, sweep: float) -> None:
 
 def curve(path: str, members: list[int], updates: int) -> None:
     """Prints members x updates per second of cohorts of several sizes."""
-    fields = cli.load_config(path).to_dict()
+    fields = command_line.load_config(path).to_dict()
     base = configs.from_dict(fields)
-    data = prepare.load_data(base, None, None)
-    batching = prepare.train_plan(base, data)
+    data = recipe.load_data(base, None, None)
+    batching = recipe.train_plan(base, data)
     model = build_model(base, vocab_size=data.vocab_size, num_classes=len(data.classes))
     axis = resolve_axis(base.cohort.axis)
     length, one = batching.bucket_lengths[-1], None
@@ -118,7 +118,7 @@ def curve(path: str, members: list[int], updates: int) -> None:
     print(f"{path}: {what}, axis {axis}, {jax.devices()[0].device_kind}")
     for count in members:
         config = configs.from_dict({**fields, "seeds": tuple(range(count))})
-        compiled = program(config, model, steps=10**6, class_weights=prepare.class_weights(config.training, data))
+        compiled = program(config, model, steps=10**6, class_weights=recipe.class_weights(config.training, data))
         update = Update(compiled, axis)
         seeds = jnp.asarray(config.seeds, jnp.uint32)
         state = new_cohort(model, compiled.direction, jnp.int32(count), seeds, {}, None, average=compiled.average).members

@@ -18,9 +18,9 @@ import numpy as np
 from scipy.optimize import minimize
 from scipy.sparse import csr_array
 
-from attention import variants
-from attention.training import cli, config, instruments, loop
-from attention.training.run import read_json, write_json_atomic
+from attention import specs
+from attention.runs.directory import read_json, write_json_atomic
+from attention.training import command_line, config, loop, process
 from docs import vectors
 from docs.figures._page import table
 
@@ -93,7 +93,7 @@ def source(name: str, data: str | None) -> str:
 
 def fields(row: Row, *, data: str | None = None, workdir: Path | None = None) -> dict[str, Any]:
     """The config of a row."""
-    whole: Any = cli.load_config(ROOT / "configs" / "tutorials" / f"{row.config}.py")
+    whole: Any = command_line.load_config(ROOT / "configs" / "tutorials" / f"{row.config}.py")
     whole.data.source = source(whole.data.source, data)
     for field, value in row.changes.items():
         section, _, name = field.rpartition(".")
@@ -121,8 +121,8 @@ def rival(texts: str, tokenizer: str) -> dict[str, float]:
 
     ``tf (log((1 + n) / (1 + df)) + 1)``, rows of length 1; ``Σ loss + |W|² / 2C``, the biases unpenalised.
     """
-    splits: Any = variants.build("source", texts).load(0).splits
-    made = variants.build("tokenizer", tokenizer)
+    splits: Any = specs.build("source", texts).load(0).splits
+    made = specs.build("tokenizer", tokenizer)
     state = made.train(splits["train"].texts)
     counted: dict[str, Any] = {
         name: _counts(made.encode(state, splits[name].texts), made.size(state)) for name in ("train", "validation", "test")
@@ -214,8 +214,8 @@ def main(arguments: list[str] | None = None) -> None:
     only = {name for name in options.only.split(",") if name}
     if unknown := only - {row.config for row in ROWS}:
         parser.error(f"no config {', '.join(sorted(unknown))}; configs: {', '.join(dict.fromkeys(r.config for r in ROWS))}")
-    cli.enable_compilation_cache()
-    instruments.keep_freed_memory()
+    command_line.enable_compilation_cache()
+    process.keep_freed_memory()
     run(options.workdir, tuple(row for row in ROWS if not only or row.config in only), options.data)
     missing = [row.name for row in ROWS if not (row.folder(options.workdir) / "result.json").exists()]
     if missing:

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
-from attention import variants
+from attention import specs
 
 WINDOW = 5
 CONTEXTS = 2000  # the most frequent words, as contexts
@@ -46,8 +46,8 @@ def embed(together: np.ndarray, dim: int) -> np.ndarray:
 
 def write(path: Path, source: str, *, dim: int, words: int) -> None:
     """Learns vectors from the training texts of a source and writes them."""
-    texts = variants.build("source", source).load(0).splits["train"].texts
-    tokenizer = variants.build("tokenizer", f"words(max_size={words})")
+    texts = specs.build("source", source).load(0).splits["train"].texts
+    tokenizer = specs.build("tokenizer", f"words(max_size={words})")
     state = tokenizer.train(texts)
     vocabulary = tokenizer.vocabulary(state)
     vectors = embed(counts(tokenizer.encode(state, texts), len(vocabulary)), dim)

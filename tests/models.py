@@ -9,7 +9,7 @@ import optax
 from helpers import jit
 
 import attention
-from attention import model
+from attention.models import classifier as model
 
 V, C, L, D, N = 13, 3, 24, 8, 2
 # One row per variant of the kinds that no other table tests; `test_model` checks that none is missing. Of the encodings these
@@ -25,7 +25,7 @@ ENCODINGS = {
 
 
 def classifier(**specs):
-    """A classifier of 13 tokens, 3 classes and 8 channels; specs as in `attention.model.classifier`."""
+    """A classifier of 13 tokens, 3 classes and 8 channels; specs as in `attention.models.classifier.classifier`."""
     options = {"encoder": ENCODERS["transformer"], "mixer": "attention(heads=2)", "dim": D, **specs}
     if "mixer" not in attention.build("encoder", options["encoder"]).uses:
         del options["mixer"]

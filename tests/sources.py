@@ -4,12 +4,12 @@ from pathlib import Path
 
 import pytest
 
-from attention import variants
+from attention import specs
 
 
 def build(name, /, **options):
     values = {key: str(value) if isinstance(value, Path) else value for key, value in options.items()}
-    return variants.build("source", variants.Spec(name, tuple(values.items())))
+    return specs.build("source", specs.Spec(name, tuple(values.items())))
 
 
 def error_of(action):

@@ -2,7 +2,7 @@
 
 import toy
 
-from attention.lab import axes, execute, plan, results
+from attention.lab import execute, grid, plan, results
 from attention.training import config as configs
 
 # What of a row depends on the machine and the moment.
@@ -11,7 +11,7 @@ MEASURED = ("measured_", "environment")
 
 def fields(source, variants=None, *, seeds=(0, 1), training=None, baseline="mean", **sweep):
     """The fields of a sweep over poolings of the toy data."""
-    chosen = axes.param("model.pooling", ["mean", "max"]) if variants is None else variants
+    chosen = grid.param("model.pooling", ["mean", "max"]) if variants is None else variants
     base = toy.fields(source, **(training or {}))
     return {**base, "seeds": seeds, "sweep": plan.section(chosen, baseline=baseline, **sweep).to_dict()}
 

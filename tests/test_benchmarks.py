@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import pytest
 
 import attention
-from attention import variants
+from attention import specs as variants
 from benchmarks import _runner
 from benchmarks import normalizers as benchmark
 

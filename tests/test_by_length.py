@@ -11,8 +11,10 @@ import pytest
 
 import eval as entry
 from attention.data import dataset
-from attention.model import longest_text
-from attention.training import by_length, cli, config, evaluate, loop, run
+from attention.evaluation import trained as evaluate
+from attention.models.classifier import longest_text
+from attention.runs import directory
+from attention.training import by_length, command_line, config, loop
 
 # ---------------------------------------------------------------------------------------------- the report by itself
 
@@ -153,14 +155,14 @@ def learned(trained):
 
 
 def test_a_run_reports_by_length(sinusoidal, capsys):
-    result = run.read_json(sinusoidal / "result.json")
+    result = directory.read_json(sinusoidal / "result.json")
     found = result["by_length"]
     assert found["trained_length"] == 12
     assert [row["up_to"] for row in found["ranges"]] == [6, 12, 18, 24, 30, 36, 42, 48, 54, 60]
     assert sum(row["count"] for row in found["ranges"]) == 100
     assert all(len(row["accuracy"]) == 2 and not row["undefined"] for row in found["ranges"])
     assert (sinusoidal / "by_length.png").read_bytes().startswith(b"\x89PNG")
-    loop.train(config.from_dict(run.read_json(sinusoidal / "config.json")), sinusoidal)  # finished: printed again
+    loop.train(config.from_dict(directory.read_json(sinusoidal / "config.json")), sinusoidal)  # finished: printed again
     assert by_length.table(found) in capsys.readouterr().out
 
 
@@ -180,25 +182,25 @@ def test_against_one_text_at_a_time(sinusoidal):
             np.testing.assert_allclose(logits[member, row], alone[0], atol=2e-5)
     last = [row for row in range(100) if 54 < len(words[row]) <= 60]
     right = [sum(member[row].argmax() == encoded.labels[row] for row in last) / len(last) for member in logits]
-    found = run.read_json(sinusoidal / "result.json")["by_length"]["ranges"][-1]
+    found = directory.read_json(sinusoidal / "result.json")["by_length"]["ranges"][-1]
     assert (found["count"], found["accuracy"]) == (len(last), pytest.approx(right))
 
 
 @pytest.mark.parametrize("which", ["sinusoidal", "learned"])
 def test_evaluation_gives_trainings_own_numbers(which, request, capsys):
     folder = request.getfixturevalue(which)
-    recorded = run.read_json(folder / "result.json")["by_length"]
+    recorded = directory.read_json(folder / "result.json")["by_length"]
     trained = evaluate.load(str(folder))
     assert trained.accuracy_by_length(trained.load_data()) == recorded
-    assert cli.run_main(entry.main, ["eval.py", f"--workdir={folder}"]) == 0
+    assert command_line.run_main(entry.main, ["eval.py", f"--workdir={folder}"]) == 0
     assert by_length.table(recorded) in capsys.readouterr().out
 
 
 def test_beyond_a_table_is_undefined(learned, capsys):
-    ranges = run.read_json(learned / "result.json")["by_length"]["ranges"]
+    ranges = directory.read_json(learned / "result.json")["by_length"]["ranges"]
     assert [row["undefined"] for row in ranges] == [False] * 2 + [True] * 8
-    assert "13-18" in by_length.table(run.read_json(learned / "result.json")["by_length"])
-    code = cli.run_main(entry.main, ["eval.py", f"--workdir={learned}", "--split=lengths"])
+    assert "13-18" in by_length.table(directory.read_json(learned / "result.json")["by_length"])
+    code = command_line.run_main(entry.main, ["eval.py", f"--workdir={learned}", "--split=lengths"])
     assert code == 2
     assert "the encoding has 16 positions, got a sequence of" in capsys.readouterr().err
 
@@ -206,7 +208,7 @@ def test_beyond_a_table_is_undefined(learned, capsys):
 def test_a_table_beyond_training_is_defined_up_to_its_end(trained):
     """30 positions: the last padded length is cut to them."""
     folder = trained("learned(max_length=30)", seeds=(0,))
-    ranges = run.read_json(folder / "result.json")["by_length"]["ranges"]
+    ranges = directory.read_json(folder / "result.json")["by_length"]["ranges"]
     assert [row["undefined"] for row in ranges] == [False] * 5 + [True] * 5
     assert ranges[0]["ci95"] is None
 
@@ -243,7 +245,7 @@ def test_few_shapes(sinusoidal, monkeypatch):
 
 
 def test_longer_texts_can_be_scored_like_any_other(sinusoidal, capsys):
-    code = cli.run_main(entry.main, ["eval.py", f"--workdir={sinusoidal}", "--split=lengths"])
+    code = command_line.run_main(entry.main, ["eval.py", f"--workdir={sinusoidal}", "--split=lengths"])
     assert code == 0
     assert "lengths, 100 examples" in capsys.readouterr().out
 

@@ -12,7 +12,7 @@ import ml_dtypes
 import numpy as np
 import pytest
 
-from attention.training import checkpoints
+from attention.runs import checkpoints
 
 
 def tree(scale=1.0):

@@ -6,8 +6,10 @@ import numpy as np
 import optax
 import pytest
 
-from attention.model import classifier
-from attention.training import config, state, step
+from attention.models.classifier import classifier
+from attention.training import config
+from attention.training.cohort import members as state
+from attention.training.cohort import update as step
 
 CLASSES, VOCABULARY = 3, 11
 

@@ -7,7 +7,7 @@ import attention
 from attention import compatibility
 from attention.attend import parts_of
 from attention.compatibility import needs_scores
-from attention.model import DEFAULTS, classifier
+from attention.models.classifier import DEFAULTS, classifier
 from attention.records import Encoding, Mixer, Normalizer, Parts
 
 SIZES = {"vocab_size": 5, "num_classes": 2, "max_length": 9, "dim": 8, "mixer": "attention(heads=2)"}

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from attention.training import cli, config
+from attention.training import command_line, config
 
 ROOT = Path(__file__).parent.parent
 SECTIONS = {
@@ -22,7 +22,7 @@ def _configs_importable(monkeypatch):
 
 
 def test_base_config_is_every_field_with_its_default():
-    given = cli.load_config(ROOT / "configs/base.py").to_dict()
+    given = command_line.load_config(ROOT / "configs/base.py").to_dict()
     assert given == config.to_dict(config.Config())
 
 
@@ -35,7 +35,7 @@ def test_base_config_comments_every_field():
 
 @pytest.mark.parametrize("name", sorted(path.name for path in (ROOT / "configs").glob("*.py")))
 def test_shipped_configs_cross_and_carry_their_header(name):
-    config.from_dict(cli.load_config(ROOT / "configs" / name).to_dict())
+    config.from_dict(command_line.load_config(ROOT / "configs" / name).to_dict())
     header = ast.get_docstring(ast.parse((ROOT / "configs" / name).read_text())) or ""
     assert "python train.py" in header
 

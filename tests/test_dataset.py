@@ -10,9 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import attention.data.dataset as dataset_module
-from attention import variants
+from attention import specs
+from attention.data.contracts import Corpus, Source, Split
 from attention.data.dataset import content_hash, encode_texts, load, seen_before, verify_hashes
-from attention.data.records import Corpus, Source, Split
 from attention.data.vectors import load_vectors
 
 DATA = os.environ.get("ATTENTION_DATA_DIR")
@@ -36,7 +36,7 @@ def corpus():
 @pytest.fixture
 def toy(monkeypatch, tmp_path):
     """`toy(**options)` loads a small corpus; `toy.corpus` may be changed, `toy.trained` counts trainings."""
-    build = variants.build
+    build = specs.build
 
     def fake(kind, spec):
         if kind == "source":
@@ -117,7 +117,7 @@ def test_load_by_hand(toy):
     ],
 )
 def test_truncation(truncate, max_length, kept):
-    tokenizer = variants.build("tokenizer", "bytes")
+    tokenizer = specs.build("tokenizer", "bytes")
     state = tokenizer.train([])
     found = encode_texts(tokenizer, state, ["abcdefg"], max_length=max_length, truncate=truncate).flat
     assert found.dtype == np.int32
@@ -129,7 +129,7 @@ def test_texts_without_tokens_are_refused(toy, text):
     toy.corpus.splits["validation"].texts[1] = text
     with pytest.raises(ValueError, match=r"toy: validation row 1 \(counted from 0\) is empty"):
         toy()
-    tokenizer = variants.build("tokenizer", "words")
+    tokenizer = specs.build("tokenizer", "words")
     with pytest.raises(ValueError, match=r"text 2 \(counted from 0\) is empty"):
         encode_texts(tokenizer, {"a": 2}, ["a", "b", text], max_length=3, truncate="head")
 

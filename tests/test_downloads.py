@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from sources import build, contents, error_of
 
-from attention.data.sources import _archives, _named, ag_news, imdb, sst2, trec6
+from attention.data.sources import _archives, _downloads, ag_news, imdb, sst2, trec6
 
 ROOT = Path(__file__).resolve().parent.parent
 REAL = os.environ.get("ATTENTION_DATA_DIR")
@@ -70,7 +70,7 @@ def small(recipe, files, counts):
 
 def load(recipe, url, data_dir, share: float | None = 0.25, seed=0):
     options = dict(path=None, mirror=url, data_dir=str(data_dir), validation_share=share)
-    return _named.source(recipe, **options).load(seed)
+    return _downloads.source(recipe, **options).load(seed)
 
 
 TREES = {

@@ -14,9 +14,10 @@ from models import classifier, made
 
 import attention
 from attention.attend import parts_of
-from attention.model import kernel_choice
+from attention.evaluation import trained as evaluate
+from attention.models.classifier import kernel_choice
 from attention.records import Call, Context
-from attention.training import config, evaluate, loop, telemetry
+from attention.training import config, loop, telemetry
 
 # Recurrences.
 

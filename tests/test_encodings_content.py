@@ -68,7 +68,7 @@ def _built(spec):
 
 
 def _options(spec):
-    parsed = attention.variants.parse(spec)
+    parsed = attention.specs.parse(spec)
     return getattr(plain, parsed.name), {k: v.name if hasattr(v, "name") else v for k, v in parsed.options}
 
 

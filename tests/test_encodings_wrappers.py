@@ -234,7 +234,7 @@ def test_everything_is_handed_through(name):
     """Hooks are called with the parameters inside, their results come back, and facts are those of the encoding inside."""
     log = []
     spy = _spy(log)
-    module = attention.variants.module("encoding", name)
+    module = attention.specs.module("encoding", name)
     record = module.build(spy)
     assert set(_wrapper.DEFAULTS) == {field for field in Encoding._fields if callable(getattr(spy, field))}
     facts = lambda record: {field: getattr(record, field) for field in Encoding._fields if not callable(getattr(record, field))}

@@ -12,7 +12,9 @@ import numpy as np
 import pytest
 
 import eval as entry
-from attention.training import cli, config, evaluate, loop, metrics, run
+from attention.evaluation import trained as evaluate
+from attention.runs import directory
+from attention.training import command_line, config, loop, metrics
 
 ROOT = Path(__file__).parent.parent
 CITIES, FRUIT = ["oslo", "rome", "bonn", "graz"], ["apple", "plum", "fig", "pear"]
@@ -64,7 +66,7 @@ def trained(folder):
 
 
 def test_gives_trainings_own_number(folder, trained):
-    result = run.read_json(folder / "run" / "result.json")
+    result = directory.read_json(folder / "run" / "result.json")
     for split in ("test", "validation"):
         evaluation = trained.evaluate(split)
         for member, recorded in zip(evaluation.members, result["members"]):
@@ -149,7 +151,7 @@ def test_other_data_matches_classes_by_name(folder, trained, tmp_path):
 
 
 def evaluated(capsys, *arguments):
-    code = cli.run_main(entry.main, ["eval.py", *arguments])
+    code = command_line.run_main(entry.main, ["eval.py", *arguments])
     out, err = capsys.readouterr()
     return code, out, err
 
@@ -157,7 +159,7 @@ def evaluated(capsys, *arguments):
 def test_report(folder, capsys):
     code, out, err = evaluated(capsys, f"--workdir={folder}/run")
     assert (code, err) == (0, "")
-    result = run.read_json(folder / "run" / "result.json")
+    result = directory.read_json(folder / "run" / "result.json")
     for member in result["members"]:
         assert f"seed {member['seed']}" in out
         assert f"{100 * member['test']['accuracy']:.2f} %" in out
@@ -225,9 +227,9 @@ def damage_best(path):
 
 
 def widen(path):
-    stored = run.read_json(path / "config.json")
+    stored = directory.read_json(path / "config.json")
     stored["model"]["dim"] = 16
-    run.write_json_atomic(path / "config.json", stored)
+    directory.write_json_atomic(path / "config.json", stored)
 
 
 @pytest.mark.parametrize(
@@ -253,13 +255,13 @@ def test_changed_data_is_refused(folder, tmp_path):
     path = copy(folder, tmp_path)
     rows = sentences(45, 2)
     write_tsv(tmp_path / "test.tsv", [("changed", rows[0][1]), *rows[1:]])
-    record = run.RunDirectory(path).read_data()
+    record = directory.RunDirectory(path).read_data()
     source = record.source.replace(f"test='{folder}/test.tsv'", f"test='{tmp_path}/test.tsv'")
     assert source != record.source
-    run.RunDirectory(path).write_data(record._replace(source=source))
+    directory.RunDirectory(path).write_data(record._replace(source=source))
     with pytest.raises(ValueError, match=r"has changed since .* was trained: the test split is not the one recorded"):
         evaluate.load(str(path)).evaluate()
-    run.RunDirectory(path).write_data(record)
+    directory.RunDirectory(path).write_data(record)
     evaluate.load(str(path)).evaluate()
 
 
@@ -302,7 +304,7 @@ def test_as_a_program(folder):
     command = [sys.executable, "eval.py", f"--workdir={folder}/run"]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
-    result = run.read_json(folder / "run" / "result.json")
+    result = directory.read_json(folder / "run" / "result.json")
     for member in result["members"]:
         assert f"{100 * member['test']['accuracy']:.2f} %" in done.stdout
     done = subprocess.run([*command, "--split=x"], cwd=ROOT, capture_output=True, text=True)

@@ -7,8 +7,8 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from attention import variants
-from attention.data.records import LENGTHS
+from attention import specs
+from attention.data.contracts import LENGTHS
 from attention.data.sources import _conditioned, _lengths, listops
 
 # ---------------------------------------------------------------------------------------------- checkers: text to class
@@ -82,8 +82,8 @@ SMALL = dict(train=400, validation=50, test=200, lengths=120, max_length=12)
 
 
 def build(spec, /, **options):
-    parsed = variants.parse(spec)
-    return variants.build("source", variants.Spec(parsed.name, (*parsed.options, *options.items())))
+    parsed = specs.parse(spec)
+    return specs.build("source", specs.Spec(parsed.name, (*parsed.options, *options.items())))
 
 
 @pytest.fixture(scope="module", params=ROWS)
@@ -94,9 +94,9 @@ def task(request, tmp_path_factory):
 
 
 def test_every_task_has_a_row():
-    options_of = {name: [option.name for option in variants.options("source", name)] for name in variants.names("source")}
+    options_of = {name: [option.name for option in specs.options("source", name)] for name in specs.names("source")}
     declared = {name for name, known in options_of.items() if "test_length" in known}
-    assert declared - {"listops"} == {variants.parse(spec).name for spec in ROWS}
+    assert declared - {"listops"} == {specs.parse(spec).name for spec in ROWS}
 
 
 def test_labels_lengths_and_symbols(task):
@@ -132,7 +132,7 @@ def test_lengths_are_spread_evenly(task):
 def test_classes_are_balanced_where_texts_are_long(task):
     """Each class of a hundred or more draws of one length, within five standard deviations."""
     name, _, _ = task
-    source = variants.module("source", variants.parse(name).name)
+    source = specs.module("source", specs.parse(name).name)
     draw = source.draw if hasattr(source, "draw") else (source.NESTED if "True" in name else source.FLAT).draw
     _, labels = draw(_lengths.Draws(3, 1), np.full(2000, 41))
     counts = np.bincount(labels)
@@ -166,7 +166,7 @@ def test_the_bag_of_symbols_is_the_best_guess_by_counting():
     strings = [f"{number:06b}" for number in range(64)]
     labels = np.array([even_pairs(text) == "odd" for text in strings], int)
     counts = np.array([[text.count("0"), text.count("1")] for text in strings])
-    right = (variants.module("source", "even_pairs").bag(counts) == labels).sum()
+    right = (specs.module("source", "even_pairs").bag(counts) == labels).sum()
     groups = {ones: labels[counts[:, 1] == ones] for ones in range(7)}
     assert right == sum(max(group.sum(), len(group) - group.sum()) for group in groups.values())
 
@@ -194,7 +194,7 @@ def test_seed_sizes_and_options(name, tmp_path):
     assert max(len(text.split()) for text in far.splits[LENGTHS].texts) == 20
     assert list(far.splits["test"].texts) == list(corpus.splits["test"].texts)
     assert far.resolved.endswith(f"lengths=120, max_length=12, test_length=20, data_dir='{tmp_path}')")
-    assert variants.canonical("source", far.resolved) == far.resolved
+    assert specs.canonical("source", far.resolved) == far.resolved
 
 
 @pytest.mark.parametrize(
@@ -215,7 +215,7 @@ def test_seed_sizes_and_options(name, tmp_path):
 )
 def test_options_out_of_range_are_refused(spec, message):
     with pytest.raises(ValueError, match=re.escape(message)):
-        variants.build("source", spec)
+        specs.build("source", spec)
 
 
 # ---------------------------------------------------------------------------------------------- how texts are drawn
@@ -239,7 +239,7 @@ def test_places_are_uniform_over_pairs():
 
 def test_brackets_follow_the_published_grammar():
     """Every way to split a text of seven symbols as often, and each of the short forms."""
-    draw = variants.module("source", "modular_arithmetic").draw_nested
+    draw = specs.module("source", "modular_arithmetic").draw_nested
     tokens, _ = draw(_lengths.Draws(0, 7), np.full(3000, 7))
     shapes = Counter(re.sub(r"[0-4]", "d", re.sub(r"(?<=[d0-4)])[+-]", "o", row.replace(" ", ""))) for row in texts_of(tokens))
     assert set(shapes) == {"(do(d))", "(-do-d)", "((d)od)"}
@@ -250,7 +250,7 @@ def test_brackets_follow_the_published_grammar():
 
 
 def texts_of(tokens):
-    return _lengths.texts(tokens, variants.module("source", "modular_arithmetic").FLAT.alphabet)
+    return _lengths.texts(tokens, specs.module("source", "modular_arithmetic").FLAT.alphabet)
 
 
 # ---------------------------------------------------------------------------------------------- ListOps by length

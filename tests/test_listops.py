@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-import attention.variants as variants
+import attention.specs as variants
 from attention.data.sources import _lengths, listops
 
 ROOT = Path(__file__).resolve().parent.parent

@@ -271,7 +271,7 @@ def test_too_long(spec):
     """At construction of the model, and for a text that is too long with its padding; `longest_text` knows the limit."""
     tokens = jnp.ones((1, L + 1), jnp.int32)
     model, params, _ = models.made(mixer=spec)
-    assert attention.model.longest_text(model) == L
+    assert attention.models.classifier.longest_text(model) == L
     with pytest.raises(ValueError, match=f"the mixer has {L} positions, got a sequence of {L + 1}, padding included"):
         model.apply({"params": params}, tokens, tokens > 0)
     if spec != "synthesizer(heads=2)":
@@ -351,8 +351,8 @@ def test_options_out_of_range(spec, message):
 
 
 def test_there_is_no_kernel_without_attention():
-    assert attention.model.kernel_choice(models.classifier(mixer="linear"), 64, 512) == "none"
-    assert attention.model.kernel_choice(models.classifier(mixer="latent_attention"), 64, 512) == "chunked"
+    assert attention.models.classifier.kernel_choice(models.classifier(mixer="linear"), 64, 512) == "none"
+    assert attention.models.classifier.kernel_choice(models.classifier(mixer="latent_attention"), 64, 512) == "chunked"
 
 
 # Benchmark and page.

@@ -9,8 +9,8 @@ from helpers import jit, normal, size
 from models import ENCODERS, ENCODINGS, C, D, L, N, V, batch, classifier, made
 
 import attention
-from attention import model as attention_model
-from attention.model import embedding_table
+from attention.models import classifier as attention_model
+from attention.models.classifier import embedding_table
 
 BAGS = ("transformer", "embeddings")  # encoders that know no order but that of the encoding
 

@@ -11,9 +11,9 @@ from helpers import jit, normal, spread_out
 from models import C, D, L, batch, classifier, made
 
 import attention
-from attention import model as attention_model
 from attention.attend import parts_of
-from attention.model import kernel_choice
+from attention.models import classifier as attention_model
+from attention.models.classifier import kernel_choice
 from attention.records import Call, Context, Dims, Encoding, Normalizer, Pooled, Pooling
 
 

@@ -14,7 +14,7 @@ from normalizer_rows import BY_SPEC, OFFSET, SPECS
 
 import attention
 from attention.attend import parts_of
-from attention.model import classifier
+from attention.models.classifier import classifier
 from attention.records import Call
 
 N, T, S = DIMS.num_heads, 3, 6

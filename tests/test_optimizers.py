@@ -6,7 +6,7 @@ import numpy as np
 import optax
 import pytest
 
-from attention.training import optimizers
+from attention import optimizers
 
 ETA, DECAY = 0.1, 0.3
 

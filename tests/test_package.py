@@ -15,11 +15,11 @@ import pytest
 from helpers import unchecked
 
 import attention
-from attention import PURE_KINDS, variants
+from attention import PURE_KINDS, specs
 
 ROOT = Path(attention.__file__).parent.parent
 FILES = [(kind, name) for kind in PURE_KINDS for name in attention.names(kind)]
-PUBLIC = [(kind, name, public) for kind, name in FILES for public in variants.module(kind, name).__all__]
+PUBLIC = [(kind, name, public) for kind, name in FILES for public in specs.module(kind, name).__all__]
 
 
 def test_the_type_checker_is_on():
@@ -45,7 +45,7 @@ def test_import_loads_jax_alone():
 
 
 def test_parts_are_loaded_when_used():
-    done = _run("import sys, attention; attention.model.classifier; print('flax' in sys.modules, 'optax' in sys.modules)")
+    done = _run("import sys, attention.models.classifier; print('flax' in sys.modules, 'optax' in sys.modules)")
     assert done.stdout == "True False\n", done.stderr
     with pytest.raises(AttributeError, match=r"no attribute 'sparse_max' \(nearest: 'sparsemax'\)"):
         attention.sparse_max
@@ -53,18 +53,27 @@ def test_parts_are_loaded_when_used():
 
 @pytest.mark.parametrize("path", sorted((ROOT / "attention").rglob("*.py")), ids=lambda p: str(p.relative_to(ROOT)))
 def test_imports_run_downwards(path):
-    """training → seq2seq → model → decoders → encoders → mixers → attend → kernels → kinds → records.
+    """lab → evaluation, training → runs, tasks → models → decoders → encoders → mixers → attend → kernels → kinds → records.
 
-    Data knows no model, and Flax is in five places.
+    Data knows no model, and Flax is in few places.
     """
     order = [
-        ["records", "variants"],
-        ["decoding", "dropout", "gates", "recurrent", "spread"],
+        ["records", "specs", "files", "text_table"],
+        ["decoding", "dropout", "gates", "recurrent", "broadcast"],
         ["encodings", "normalizers", "scores", "masks", "compatibility"],
         ["poolings"],
     ]
-    order += [["kernels"], ["attend"], ["mixers"], ["encoders"], ["decoders"], ["model"], ["seq2seq"]]
-    order += [["training"], ["lab"]]
+    order += [
+        ["kernels"],
+        ["attend"],
+        ["mixers"],
+        ["modules", "extra_tokens"],
+        ["encoders"],
+        ["decoders"],
+        ["models"],
+        ["optimizers"],
+    ]
+    order += [["optimizers"], ["tasks", "runs", "training", "evaluation"], ["lab"]]
     layer = {part: i for i, parts in enumerate(order) for part in parts}
     here = path.relative_to(ROOT / "attention").with_suffix("").parts[0]
     tree = ast.parse(path.read_text())
@@ -72,7 +81,8 @@ def test_imports_run_downwards(path):
     for node in ast.walk(tree):
         if isinstance(node, ast.ImportFrom):
             found |= {f"{node.module}.{alias.name}" for alias in node.names} if node.module == "attention" else {node.module}
-    if here not in ("model", "seq2seq", "encoders", "decoders", "training", "lab"):
+    flax = ("modules", "encoders", "decoders", "models", "optimizers", "tasks", "runs", "training", "evaluation", "lab")
+    if here not in flax:
         assert not any(name.split(".")[0] in ("flax", "optax", "ml_collections") for name in found)
     if here == "__init__":
         return
@@ -81,11 +91,11 @@ def test_imports_run_downwards(path):
         if parts[0] != "attention" or len(parts) < 2:
             continue
         if here == "data":
-            assert parts[1] in ("data", "variants"), name
+            assert parts[1] in ("data", "specs", "files"), name
         elif parts[1] != "data":
             assert layer[parts[1]] <= layer[here], name
         else:
-            assert here in ("training", "lab"), name
+            assert here in ("tasks", "runs", "training", "evaluation", "lab"), name
 
 
 def test_names_are_unique():
@@ -94,8 +104,8 @@ def test_names_are_unique():
     assert len(names) == len(set(names))
     assert not set(names) & set(attention.__all__)
     for kind, name, public in PUBLIC:
-        assert unchecked(getattr(attention, public)) is unchecked(getattr(variants.module(kind, name), public))
-        assert inspect.unwrap(getattr(attention, public)).__module__ == f"{variants.KINDS[kind]}.{name}"
+        assert unchecked(getattr(attention, public)) is unchecked(getattr(specs.module(kind, name), public))
+        assert inspect.unwrap(getattr(attention, public)).__module__ == f"{specs.KINDS[kind]}.{name}"
 
 
 @pytest.mark.parametrize(("kind", "name", "public"), PUBLIC, ids=lambda x: x)
@@ -115,9 +125,9 @@ def test_public_functions_are_documented(kind, name, public):
     assert not raises or "Raises:" in text
 
 
-@pytest.mark.parametrize(("kind", "name"), [(k, n) for k in variants.KINDS for n in attention.names(k)])
+@pytest.mark.parametrize(("kind", "name"), [(k, n) for k in specs.KINDS for n in attention.names(k)])
 def test_variants_are_documented(kind, name):
-    module = variants.module(kind, name)
+    module = specs.module(kind, name)
     assert (inspect.getdoc(module) or "").split("\n")[0].endswith(".")
     assert inspect.getdoc(module.build)
     assert isinstance(getattr(module, "__all__", None), list) or kind in ("source", "tokenizer")
@@ -218,7 +228,7 @@ def test_version_is_one():
 SHARED_WORDS = {"none", "learned", "query", "sandwich", "concat", "full", "sum"}
 
 
-@pytest.mark.parametrize("kind", variants.KINDS)
+@pytest.mark.parametrize("kind", specs.KINDS)
 def test_no_name_is_tested_for_elsewhere(kind):
     """Outside of its own file no variant's name stands in a comparison."""
     names = set(attention.names(kind)) - SHARED_WORDS

@@ -6,11 +6,11 @@ import pytest
 import sweeps
 import toy
 
-from attention.lab import axes, outline, plan
+from attention.lab import dry_run, grid, plan
 from attention.training import config as configs
 
-POOLINGS = axes.param("model.pooling", ["mean", "max", "sum"])
-RATES = axes.param("training.learning_rate", [0.01, 0.02])
+POOLINGS = grid.param("model.pooling", ["mean", "max", "sum"])
+RATES = grid.param("training.learning_rate", [0.01, 0.02])
 
 
 @pytest.fixture(scope="module")
@@ -49,7 +49,7 @@ def test_a_sweep_is_another_with_another_base_metric_or_baseline(source):
 
 
 def test_seeds_and_floats_share_a_program_and_spec_strings_do_not(source):
-    made = sweeps.planned(sweeps.fields(source, axes.product(POOLINGS, RATES), seeds=(0, 1, 2), baseline="mean, 0.01"))
+    made = sweeps.planned(sweeps.fields(source, grid.product(POOLINGS, RATES), seeds=(0, 1, 2), baseline="mean, 0.01"))
     cohorts = made.cohorts(made.points())
     assert [len(cohort) for cohort in cohorts] == [6, 6, 6]
     for cohort in cohorts:
@@ -59,11 +59,11 @@ def test_seeds_and_floats_share_a_program_and_spec_strings_do_not(source):
         assert merged.seeds == (0, 1, 2) * 2
         assert configs.members(merged) == [point.config for point in cohort]
     fewer = sweeps.planned(
-        sweeps.fields(source, axes.product(POOLINGS, RATES), seeds=(0, 1, 2), baseline="mean, 0.01", max_members=4)
+        sweeps.fields(source, grid.product(POOLINGS, RATES), seeds=(0, 1, 2), baseline="mean, 0.01", max_members=4)
     )
     assert [len(cohort) for cohort in fewer.cohorts(fewer.points())] == [4, 2] * 3
     # Whether there is dropout at all is another program.
-    rates = axes.param("training.dropout", [0.0, 0.1, 0.2])
+    rates = grid.param("training.dropout", [0.0, 0.1, 0.2])
     split = sweeps.planned(sweeps.fields(source, rates, seeds=(0, 1), baseline="0"))
     assert [[p.config.training.dropout for p in cohort] for cohort in split.cohorts(split.points())] == [
         [0.0, 0.0],
@@ -79,24 +79,24 @@ def test_a_cohort_refuses_members_of_other_programs(source):
 
 
 def bad(source):
-    encodings = axes.param("model.encoding", ["none", "rope"])
+    encodings = grid.param("model.encoding", ["none", "rope"])
     return {
         "unknown field": (
-            sweeps.fields(source, axes.param("model.poling", ["mean"])),
+            sweeps.fields(source, grid.param("model.poling", ["mean"])),
             "names no field.*nearest: 'model.pooling'",
         ),
-        "no section": (sweeps.fields(source, axes.param("pooling", ["mean"])), "the axis 'pooling' names no field"),
-        "empty grid": (sweeps.fields(source, axes.where(POOLINGS, lambda _: False)), "grid of config.sweep.variants is empty"),
+        "no section": (sweeps.fields(source, grid.param("pooling", ["mean"])), "the axis 'pooling' names no field"),
+        "empty grid": (sweeps.fields(source, grid.where(POOLINGS, lambda _: False)), "grid of config.sweep.variants is empty"),
         "unknown baseline": (
             sweeps.fields(source, POOLINGS, baseline="men"),
             "got 'men' .nearest: 'mean'.; variants: mean, max",
         ),
         "same name": (sweeps.fields(source, [*POOLINGS, *POOLINGS]), "two variants are called 'mean'"),
         "same config": (
-            sweeps.fields(source, axes.param("model.pooling", {"mean": "mean", "also": "mean()"})),
+            sweeps.fields(source, grid.param("model.pooling", {"mean": "mean", "also": "mean()"})),
             "duplicate points: 'mean' and 'also' are the same config",
         ),
-        "unknown value": (sweeps.fields(source, axes.param("model.pooling", ["mean", "maxx"])), "nearest: 'max'"),
+        "unknown value": (sweeps.fields(source, grid.param("model.pooling", ["mean", "maxx"])), "nearest: 'max'"),
         "unknown metric": (sweeps.fields(source, POOLINGS, metric="acuracy"), "got 'acuracy' .nearest: 'accuracy'"),
         "no longer texts": (
             sweeps.fields(source, POOLINGS, metric=plan.BEYOND),
@@ -112,7 +112,7 @@ def bad(source):
             "the baseline is among them",
         ),
         "no such data": (sweeps.fields("files(train='no.tsv', validation='no.tsv')", POOLINGS), "no.tsv"),
-        "warmup": (sweeps.fields(source, axes.param("training.warmup", [2, 12]), baseline="2"), "warmup wants fewer updates"),
+        "warmup": (sweeps.fields(source, grid.param("training.warmup", [2, 12]), baseline="2"), "warmup wants fewer updates"),
         "search of the seeds": (
             sweeps.fields(source, POOLINGS, seeds=(7,), search={"training.dropout": "uniform(0.1, 0.2)"}, search_seed=7),
             "search_seed wants a seed that is not in config.seeds, got 7",
@@ -137,13 +137,13 @@ def test_a_config_without_a_sweep_is_named(source):
 
 
 def test_what_cannot_be_built_is_left_out_where_the_config_says_so(source):
-    encodings = axes.param("model.encoding", ["none", "rope", "sinusoidal"])
+    encodings = grid.param("model.encoding", ["none", "rope", "sinusoidal"])
     made = sweeps.planned(sweeps.fields(source, encodings, baseline="none", drop_incompatible=True))
     assert [built.variant.name for built in made.built] == ["none", "sinusoidal"]
     ((name, reason),) = made.dropped
     assert name == "rope"
     assert "embeddings" in reason
-    assert f"left out, 'rope' cannot be built: {reason}" in outline.outline(made, None)
+    assert f"left out, 'rope' cannot be built: {reason}" in dry_run.outline(made, None)
 
 
 def test_trials_have_the_same_draws_for_each_variant(source):
@@ -163,11 +163,11 @@ def test_trials_have_the_same_draws_for_each_variant(source):
 
 
 def test_the_outline_counts_members_and_programs_and_exports_a_command_for_each(source):
-    made = sweeps.planned(sweeps.fields(source, axes.product(POOLINGS, RATES), baseline="mean, 0.01"))
-    text = outline.outline(made, None)
+    made = sweeps.planned(sweeps.fields(source, grid.product(POOLINGS, RATES), baseline="mean, 0.01"))
+    text = dry_run.outline(made, None)
     assert "6 variants x 2 seeds, against 'mean, 0.01' by accuracy" in text
     assert "members: 12 in 3 programs" in text
-    lines = outline.export(made, "runs/x", ["--config=c.py", "--config.seeds=0,1"]).splitlines()
+    lines = dry_run.export(made, "runs/x", ["--config=c.py", "--config.seeds=0,1"]).splitlines()
     commands = [line for line in lines if line.startswith("python sweep.py --config=c.py --config.seeds=0,1 --workdir=runs/x")]
     assert len(commands) == 4
     assert sum("--only=" in command for command in commands) == 3

@@ -14,7 +14,7 @@ from models import batch, classifier, made
 
 import attention
 from attention.records import Call
-from attention.training import step
+from attention.training.cohort import update
 
 D, A = 6, 5
 DIMS = DIMS._replace(model_dim=D)
@@ -336,13 +336,13 @@ def test_penalty_of_training():
     def loss(params):
         logits, extra = model.apply({"params": params}, tokens[:5], valid[:5])
         penalty = weight @ extra["loss"] / weight.sum()
-        return weight @ step.smoothed_cross_entropy(logits, data["labels"][:5], 0.0) / weight.sum() + penalty, penalty
+        return weight @ update.smoothed_cross_entropy(logits, data["labels"][:5], 0.0) / weight.sum() + penalty, penalty
 
     wanted, penalty = jit(jax.grad(loss, has_aux=True))(params)
     for parts in (1, 3):
-        program = step.Program(model, optax.identity(), jnp.ones_like, class_weights=(1.0, 2.0, 4.0), accumulation=parts)
+        program = update.Program(model, optax.identity(), jnp.ones_like, class_weights=(1.0, 2.0, 4.0), accumulation=parts)
         values = {"label_smoothing": 0.0}
-        gradients, sums = jit(lambda p: step._gradients(program, p, data, values, jax.random.key(0)))(params)  # noqa: B023
+        gradients, sums = jit(lambda p: update._gradients(program, p, data, values, jax.random.key(0)))(params)  # noqa: B023
         np.testing.assert_allclose(sums["penalty"], penalty, rtol=1e-5)
         assert_close(gradients, wanted, tolerance=1e-5)
     assert penalty > 1

@@ -12,9 +12,10 @@ import numpy as np
 import pytest
 from made_results import failed, made, pending, searched
 
-from attention.lab import report, results, statistics, verdicts
-from attention.lab.report import documents, drawing, formats, markup, words
-from attention.training import cli
+from attention.lab import analysis, comparisons, report, results
+from attention.lab.report import html as markup
+from attention.lab.report import markdown_latex, numbers, plot_style, sentences
+from attention.training import command_line
 from attention.training import config as configs
 
 ROOT = Path(report.__file__).parents[3]
@@ -123,7 +124,7 @@ def test_figures_are_the_pages_and_stand_alone(written):
     assert names == expected.get(case, usual | more.get(case, set()))
     page = (folder / "report.html").read_text(encoding="utf-8")
     assert page.count("<svg ") == len(names)
-    assert drawing.INK not in page
+    assert plot_style.INK not in page
     text = (folder / "report.md").read_text(encoding="utf-8")
     for name in names:
         xml.etree.ElementTree.parse(folder / "figures" / f"{name}.svg")
@@ -173,7 +174,7 @@ def test_every_number_of_the_verdicts_follows_from_the_rows(written):
             by_name[row["variant"]][row["seed"]] = results.score(row, sweep["metric"])
     compared = {}
     if any(value is not None for value in by_name[sweep["baseline"]].values()):
-        compared = statistics.family(sweep["baseline"], by_name, higher_is_better=sweep["higher_is_better"])
+        compared = comparisons.family(sweep["baseline"], by_name, higher_is_better=sweep["higher_is_better"])
     heads, rows = markdown_rows((folder / "report.md").read_text(encoding="utf-8"), "Verdicts")
     assert sorted(row[0] for row in rows) == sorted(sweep["variants"])
     shown = lambda value, sign="": "-" if value is None else f"{factor * value:{sign}.{digits}f}"
@@ -190,7 +191,7 @@ def test_every_number_of_the_verdicts_follows_from_the_rows(written):
         assert cell["detectable"] == shown(c and c.detectable)
         needed = None if c is None else c.seeds_needed
         assert cell["seeds needed"] == ("-" if needed is None else "over 1,000" if needed > 1000 else f"{needed:,}")
-        assert cell["p (Holm)"] == formats.p_value(c and c.adjusted)
+        assert cell["p (Holm)"] == numbers.p_value(c and c.adjusted)
         verdict = c.verdict if c is not None else "baseline" if row[0] == sweep["baseline"] else "no pair"
         assert cell["verdict"].lstrip("▲▼○ ") == verdict
 
@@ -215,13 +216,13 @@ def test_commands_train_and_score_a_member_again(written, tmp_path):
     text = (folder / "report.md").read_text(encoding="utf-8")
     for row in found.rows:
         if row["phase"] == "final":
-            command = words.train_command(json.loads(row["config"]))
+            command = sentences.train_command(json.loads(row["config"]))
             assert command in text
             assert command in page
             program, script, *flags = shlex.split(command)
             assert (program, script) == ("python", "train.py")
             flags[0] = f"--config={ROOT / flags[0].removeprefix('--config=')}"
-            given = cli.parse_config(["train.py", *flags], default="none")
+            given = command_line.parse_config(["train.py", *flags], default="none")
             assert given.argv == ["train.py"]
             fields = given.fields.to_dict()
             assert json.loads(json.dumps(fields)) == json.loads(row["config"])
@@ -240,9 +241,9 @@ def test_a_command_gives_each_kind_of_field():
         }
     )
     plain = json.loads(json.dumps(configs.to_dict(config)))
-    arguments = shlex.split(words.train_command(plain))[2:]
+    arguments = shlex.split(sentences.train_command(plain))[2:]
     arguments[0] = f"--config={ROOT}/configs/base.py"
-    given = cli.parse_config(["train.py", *arguments], default="none")
+    given = command_line.parse_config(["train.py", *arguments], default="none")
     assert configs.from_dict(given.fields.to_dict()) == config
 
 
@@ -269,16 +270,16 @@ def test_a_hostile_name_is_text(tmp_path):
     _, rows = markdown_rows(lines, "Verdicts")
     assert {len(row) for row in rows} == {11}
     tex = (tmp_path / "table.tex").read_text(encoding="utf-8")
-    assert documents.in_latex(HOSTILE) in tex
+    assert markdown_latex.in_latex(HOSTILE) in tex
     assert r"\textless{}script\textgreater{}" in tex
     for path in (tmp_path / "figures").glob("*.svg"):
         xml.etree.ElementTree.parse(path)
 
 
 def test_escapes():
-    assert documents.escaped("a|b\nc*d_e") == r"a\|b c\*d\_e"
-    assert documents.escaped("<b> & `x`") == r"&lt;b&gt; &amp; \`x\`"
-    assert documents.in_latex("50 % of a_b & {c} ~ ^ \\ $") == (
+    assert markdown_latex.escaped("a|b\nc*d_e") == r"a\|b c\*d\_e"
+    assert markdown_latex.escaped("<b> & `x`") == r"&lt;b&gt; &amp; \`x\`"
+    assert markdown_latex.in_latex("50 % of a_b & {c} ~ ^ \\ $") == (
         r"50 \% of a\_b \& \{c\} \textasciitilde{} \textasciicircum{} \textbackslash{} \$"
     )
     assert markup.tag("p", "a < b", markup.tag("br"), class_="note", hidden=True) == '<p class="note" hidden>a &lt; b<br></p>'
@@ -308,7 +309,7 @@ def test_warnings(tmp_path):
 
 def test_a_verdict_that_no_seed_could_give_is_told():
     found = made([f"v{number}" for number in range(41)], seeds=10)
-    said = words.power(found, verdicts.outlook(verdicts.standings(found)))
+    said = sentences.power(found, analysis.outlook(analysis.standings(found)))
     assert said[0] == "Smallest attainable p with 10 pairs: 0.00195; 0.0781 after correction for 40 comparisons."
     assert said[1] == "That is above 0.05: whatever the differences, a verdict wants 11 seeds or more."
 
@@ -338,10 +339,10 @@ def test_names_with_commas_are_told_apart(tmp_path):
 
 
 def test_numbers():
-    accuracy, nll = formats.Metric("accuracy", True), formats.Metric("nll", False)
+    accuracy, nll = numbers.Metric("accuracy", True), numbers.Metric("nll", False)
     assert (accuracy.value(0.843), accuracy.difference(-0.0121), accuracy.title) == ("84.30", "-1.21", "accuracy, %")
     assert (nll.value(0.843), nll.difference(0.0121), nll.title, nll.value(None)) == ("0.8430", "+0.0121", "nll", "-")
-    assert [formats.p_value(p) for p in (None, 0.0, 0.00009, 0.0137, 0.5, 1.0)] == [
+    assert [numbers.p_value(p) for p in (None, 0.0, 0.00009, 0.0137, 0.5, 1.0)] == [
         "-",
         "<0.0001",
         "<0.0001",
@@ -349,10 +350,10 @@ def test_numbers():
         "0.50",
         "1.00",
     ]
-    assert [formats.memory(x) for x in (None, 0, 512, 171_974, 3 * 2**30)] == ["-", "0.00 B", "512 B", "168 KiB", "3.00 GiB"]
-    assert [formats.operations(x) for x in (12, 2_280_935, 3e12)] == ["12.0", "2.28M", "3.00T"]
-    assert [formats.time(x) for x in (0.34, 9.94, 48, 185)] == ["0.34 s", "9.9 s", "48 s", "3 min 05 s"]
-    assert [formats.milliseconds(x) for x in (0.00671, 1.2, None)] == ["6.71", "1,200", "-"]
+    assert [numbers.memory(x) for x in (None, 0, 512, 171_974, 3 * 2**30)] == ["-", "0.00 B", "512 B", "168 KiB", "3.00 GiB"]
+    assert [numbers.operations(x) for x in (12, 2_280_935, 3e12)] == ["12.0", "2.28M", "3.00T"]
+    assert [numbers.time(x) for x in (0.34, 9.94, 48, 185)] == ["0.34 s", "9.9 s", "48 s", "3 min 05 s"]
+    assert [numbers.milliseconds(x) for x in (0.00671, 1.2, None)] == ["6.71", "1,200", "-"]
 
 
 @pytest.mark.parametrize(
@@ -365,4 +366,4 @@ def test_numbers():
     ],
 )
 def test_names_are_wrapped(name, lines):
-    assert formats.wrapped(name, 20).split("\n") == lines
+    assert numbers.wrapped(name, 20).split("\n") == lines

@@ -14,7 +14,11 @@ import numpy as np
 import pytest
 import toy
 
-from attention.training import checkpoints, config, evaluate, loop, optimizers, run, state
+from attention import optimizers
+from attention.evaluation import trained
+from attention.runs import checkpoints, directory
+from attention.training import config, loop
+from attention.training.cohort import members as state
 
 ROOT = Path(__file__).parent.parent
 KILLS = 10
@@ -23,20 +27,20 @@ MEASURED = ("train_seconds", "step_seconds", "compile_seconds", "state_bytes", "
 # Trains the config of a JSON file: what train.py does after its flags.
 SCRIPT = """
 import json, sys
-from attention.training import cli, config, loop
+from attention.training import command_line, config, loop
 def main(argv):
-    cli.enable_compilation_cache()
+    command_line.enable_compilation_cache()
     loop.train(config.from_dict(json.load(open(argv[1]))), argv[2])
-sys.exit(cli.run_main(main))
+sys.exit(command_line.run_main(main))
 """
 
 
 def outcome(where):
     """All that a run leaves behind, without what the clock says."""
-    lines = [{k: v for k, v in line.items() if k not in CLOCK} for line in run.RunDirectory(where).read_metrics().lines]
+    lines = [{k: v for k, v in line.items() if k not in CLOCK} for line in directory.RunDirectory(where).read_metrics().lines]
     result = json.loads((where / "result.json").read_text())
     result = {name: value for name, value in result.items() if name not in MEASURED}
-    weights = [np.asarray(leaf) for leaf in jax.tree.leaves(evaluate.load(str(where)).params)]
+    weights = [np.asarray(leaf) for leaf in jax.tree.leaves(trained.load(str(where)).params)]
     (last,) = sorted((where / "checkpoints").glob("step-*"))[-1:]
     with np.load(last / checkpoints.ARRAYS) as arrays:
         state = {name: arrays[name] for name in arrays.files}
@@ -184,8 +188,8 @@ def test_time_and_patience_go_on(folder, tmp_path):
 
 def like(settings, folder):
     """The shapes of a checkpoint's tree."""
-    record = run.RunDirectory(folder / "unbroken").read_data()
-    model = evaluate.build_model(settings, vocab_size=record.vocab_size, num_classes=len(record.classes))
+    record = directory.RunDirectory(folder / "unbroken").read_data()
+    model = trained.build_model(settings, vocab_size=record.vocab_size, num_classes=len(record.classes))
     direction = optimizers.direction(settings.training.optimizer)
     seeds = jax.numpy.asarray(settings.seeds, "uint32")
     make = lambda seeds: state.new_cohort(model, direction, jax.numpy.int32(2), seeds, {}, None, average=True)
@@ -193,4 +197,4 @@ def like(settings, folder):
 
 
 def validations(workdir):
-    return [line for line in run.RunDirectory(workdir).read_metrics().lines if line["split"] == "validation"]
+    return [line for line in directory.RunDirectory(workdir).read_metrics().lines if line["split"] == "validation"]

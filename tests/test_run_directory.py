@@ -9,8 +9,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from attention.training import run as runs
-from attention.training.run import DataRecord, RunDirectory, open_run
+from attention.runs import directory as runs
+from attention.runs.directory import DataRecord, RunDirectory, open_run
 
 CONFIG = {"data": {"source": "listops", "max_length": 64}, "training": {"learning_rate": 1e-3}, "seeds": (0, 1)}
 OTHER = {"data": {"source": "trec6", "max_length": 64}, "training": {"learning_rate": 0.1, "steps": 3}, "seeds": (0, 1)}
@@ -85,7 +85,7 @@ def test_a_folder_that_cannot_be_written(tmp_path):
 
 HOLDER = """
 import sys, time
-from attention.training.run import open_run
+from attention.runs.directory import open_run
 opened = open_run(sys.argv[1], {"a": 1})
 print("held", flush=True)
 time.sleep(600)

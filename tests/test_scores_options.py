@@ -8,8 +8,8 @@ from helpers import assert_close, init, jit, normal, params_of, size, unchecked
 from scores import DIMS, ROWS, H, L, scores_of
 
 import attention
+from attention.optimizers import decayed
 from attention.records import Call
-from attention.training.optimizers import decayed
 
 # Tables of positions.
 

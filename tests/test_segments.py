@@ -10,12 +10,13 @@ import toy
 from hypothesis import given
 from hypothesis import strategies as st
 
-from attention import variants
+from attention import specs
 from attention.data.batches import gather, inputs
 from attention.data.dataset import encode_texts
 from attention.data.segments import cut, renumbered, restarted
-from attention.model import call_of, classifier
-from attention.training import by_length, config, evaluate, loop
+from attention.evaluation import trained as evaluate
+from attention.models.classifier import call_of, classifier
+from attention.training import by_length, config, loop
 
 SENTENCES = {
     "It rained. We left! Why? 3 reasons.": ["It rained.", " We left!", " Why?", " 3 reasons."],
@@ -48,7 +49,7 @@ def test_a_cut_loses_nothing(text):
 
 
 def encode(texts, **policy):
-    tokenizer = variants.build("tokenizer", "words")
+    tokenizer = specs.build("tokenizer", "words")
     state = tokenizer.train(["a b c d e f . ! ?"])
     return encode_texts(tokenizer, state, texts, **{"max_length": 99, "truncate": "head", "segments": "sentences", **policy})
 

@@ -13,7 +13,7 @@ from helpers import jit
 
 import attention
 from attention import decoding
-from attention.seq2seq import seq2seq, write
+from attention.models.seq2seq import seq2seq, write
 
 V, D, S, U = 11, 8, 6, 8
 RECURRENT = {"encoder": "bilstm", "encoding": "none", "decoder": "recurrent", "score": "additive"}

@@ -11,8 +11,9 @@ import numpy as np
 import pytest
 from sources import ROWS, TSV, build, contents, error_of, write
 
-import attention.variants as variants
-from attention.data.sources import _corpus, _tables, trec6
+from attention import specs
+from attention.data import tables
+from attention.data.sources import _splits, trec6
 
 ROOT = Path(__file__).resolve().parent.parent
 REAL = os.environ.get("ATTENTION_DATA_DIR")
@@ -23,15 +24,15 @@ real_data = pytest.mark.skipif(not REAL, reason="ATTENTION_DATA_DIR is not set")
 
 
 def test_every_source_is_listed_with_one_line():
-    assert set(variants.names("source")) >= {"listops", "files", "tfds", "sst2", "trec6", "ag_news", "imdb"}
-    for name in variants.names("source"):
-        assert len(variants.describe("source", name).summary) > 20
+    assert set(specs.names("source")) >= {"listops", "files", "tfds", "sst2", "trec6", "ag_news", "imdb"}
+    for name in specs.names("source"):
+        assert len(specs.describe("source", name).summary) > 20
 
 
 def test_sources_import_neither_tfds_nor_jax():
     program = (
-        "import sys; from attention import variants;"
-        "[variants.module('source', name) for name in variants.names('source')];"
+        "import sys; from attention import specs;"
+        "[specs.module('source', name) for name in specs.names('source')];"
         "print([name for name in ('tensorflow_datasets', 'flax', 'tensorflow') if name in sys.modules])"
     )
     done = subprocess.run(
@@ -45,30 +46,30 @@ def test_sources_import_neither_tfds_nor_jax():
 
 def test_carving_takes_the_share_of_every_class():
     labels = np.array([0] * 100 + [1] * 50 + [2] * 7 + [3])
-    kept, carved = _corpus.carve(labels, 0.2, seed=3)
+    kept, carved = _splits.carve(labels, 0.2, seed=3)
     assert sorted([*kept, *carved]) == list(range(len(labels)))
     assert np.bincount(labels[carved], minlength=4).tolist() == [20, 10, 1, 0]
     assert (np.diff(kept) > 0).all()
     assert (np.diff(carved) > 0).all()
-    again = _corpus.carve(labels, 0.2, seed=3)[1]
-    other = _corpus.carve(labels, 0.2, seed=4)[1]
+    again = _splits.carve(labels, 0.2, seed=3)[1]
+    other = _splits.carve(labels, 0.2, seed=4)[1]
     assert carved.tolist() == again.tolist() != other.tolist()
 
 
 def test_carving_does_not_change_with_numpy_versions_or_platforms():
-    assert _corpus.carve(np.arange(40) % 2, 0.2, seed=0)[1].tolist() == [13, 14, 15, 22, 23, 26, 33, 34]
+    assert _splits.carve(np.arange(40) % 2, 0.2, seed=0)[1].tolist() == [13, 14, 15, 22, 23, 26, 33, 34]
 
 
 def test_carving_draws_every_row_as_often():
     counts = np.zeros(20)
     for seed in range(400):
-        counts[_corpus.carve(np.arange(20) % 2, 0.5, seed)[1]] += 1
+        counts[_splits.carve(np.arange(20) % 2, 0.5, seed)[1]] += 1
     assert counts.min() > 160
     assert counts.max() < 240
 
 
 def test_nothing_to_carve_is_an_error():
-    assert "less than one row" in error_of(lambda: _corpus.carve(np.array([0, 1, 0]), 0.1, 0))
+    assert "less than one row" in error_of(lambda: _splits.carve(np.array([0, 1, 0]), 0.1, 0))
 
 
 # ---------------------------------------------------------------------------------------------- files
@@ -109,7 +110,7 @@ def test_all_three_splits_columns_and_share(tmp_path):
     ).load(1)
     assert contents(given)["validation"] == contents(given)["test"]
     assert given.notes == ()
-    assert contents(variants.build("source", loaded.resolved).load(1)) == contents(loaded)
+    assert contents(specs.build("source", loaded.resolved).load(1)) == contents(loaded)
 
 
 def test_majority_is_measured_on_validation_without_test(tmp_path):
@@ -128,11 +129,11 @@ def test_whole_numbers_sort_by_value(tmp_path):
 
 def test_quotes_line_ends_and_separators_in_texts(tmp_path):
     text = 'text\tlabel\r\n"a "b\tx\r\nline\u2028sep\x85nel\ty\r\n"a "b\tx\r\nline\ty\r\n'
-    table = _tables.read(write(tmp_path / "a.tsv", "\ufeff" + text), text="text", label="label")
+    table = tables.read(write(tmp_path / "a.tsv", "\ufeff" + text), text="text", label="label")
     assert table.texts == ['"a "b', "line\u2028sep\x85nel", '"a "b', "line"]
     assert table.labels == ["x", "y", "x", "y"]
     quoted = 'text,label\n"two\nlines, ""so""",x\n' + "long " * 40_000 + ",y\n"
-    table = _tables.read(write(tmp_path / "a.csv", quoted), text="text", label="label")
+    table = tables.read(write(tmp_path / "a.csv", quoted), text="text", label="label")
     assert table.texts[0] == 'two\nlines, "so"'
     assert len(table.texts[1]) == 200_000
     assert table.lines == [3, 4]

@@ -5,7 +5,8 @@ import json
 
 import pytest
 
-from attention.training import config, evaluate
+from attention.evaluation import trained
+from attention.training import config
 from configs.studies import length_generalisation as study
 from docs.studies import length_generalisation as page
 
@@ -17,7 +18,7 @@ def test_every_run_of_the_study_can_be_built(task, name):
     made = config.from_dict(page.fields(task, name))
     assert made.data.source == task
     assert len(made.seeds) == 5
-    evaluate.build_model(made, vocab_size=8, num_classes=2)
+    trained.build_model(made, vocab_size=8, num_classes=2)
 
 
 def test_the_config_carries_its_header():

@@ -17,14 +17,15 @@ import pytest
 import sweeps
 import toy
 
-from attention.lab import axes, execute, outline, results
+from attention.evaluation import trained as evaluate
+from attention.lab import dry_run, execute, grid, results
+from attention.runs import directory as runs
 from attention.training import config as configs
-from attention.training import evaluate, loop
-from attention.training import run as runs
+from attention.training import loop
 
 ROOT = Path(__file__).parent.parent
-RATES = axes.product(
-    axes.param("model.pooling", ["mean", "max"]), axes.param("training.learning_rate", {"slow": 0.01, "fast": 0.05})
+RATES = grid.product(
+    grid.param("model.pooling", ["mean", "max"]), grid.param("training.learning_rate", {"slow": 0.01, "fast": 0.05})
 )
 KILLS = 6
 
@@ -114,8 +115,8 @@ def test_what_is_finished_is_never_trained_again(done, grid, monkeypatch, tmp_pa
     assert sweeps.run(grid, folder) == done[1]
     assert not seen
     # More seeds and more variants: only they are trained.
-    more = axes.product(
-        axes.param("model.pooling", ["mean", "max", "sum"]), axes.param("training.learning_rate", {"slow": 0.01, "fast": 0.05})
+    more = grid.product(
+        grid.param("model.pooling", ["mean", "max", "sum"]), grid.param("training.learning_rate", {"slow": 0.01, "fast": 0.05})
     )
     rows = sweeps.run({**grid, "seeds": (0, 1, 2), "sweep": {**grid["sweep"], "variants": tuple(more)}}, folder)
     assert seen == [
@@ -183,7 +184,7 @@ def test_a_point_that_fails_is_recorded_and_the_others_go_on(grid, monkeypatch, 
 
 
 def test_a_member_whose_loss_is_not_finite_fails_alone(source, tmp_path):
-    rates = axes.param("training.learning_rate", {"sane": 0.02, "absurd": 1e30})
+    rates = grid.param("training.learning_rate", {"sane": 0.02, "absurd": 1e30})
     rows = sweeps.run(sweeps.fields(source, rates, baseline="sane"), tmp_path / "sweep")
     assert [row["status"] for row in rows] == ["finished"] * 2 + ["failed"] * 2
     assert "not finite at update" in rows[2]["reason"]
@@ -198,7 +199,7 @@ def test_a_full_disk_stops_with_one_line_and_keeps_what_is_finished(grid, done, 
             raise OSError(errno.ENOSPC, "No space left on device")
         write(path, value)
 
-    for module in ("attention.training.loop", "attention.lab.points"):
+    for module in ("attention.training.loop", "attention.lab.store"):
         monkeypatch.setattr(f"{module}.write_json_atomic", full)
     with pytest.raises(ValueError, match="the disk is full; make room and give the same command again"):
         sweeps.run(grid, tmp_path / "sweep")
@@ -268,7 +269,7 @@ def test_under_vmap_a_member_is_its_run_under_map_to_a_tolerance(grid, done, tmp
 
 def test_cohorts_one_by_one_are_the_sweep(grid, done, monkeypatch, tmp_path):
     made = sweeps.planned(grid)
-    commands = outline.export(made, str(tmp_path), ["--config=c.py"]).splitlines()
+    commands = dry_run.export(made, str(tmp_path), ["--config=c.py"]).splitlines()
     names = [line.partition("--only=")[2].partition(" ")[0] for line in commands if "--only=" in line]
     assert len(names) == 2
     for name in reversed(names):
@@ -289,12 +290,12 @@ SCRIPT = """
 import json, sys
 sys.path.insert(0, {tests!r})
 import sweeps
-from attention.training import cli
+from attention.training import command_line
 from pathlib import Path
 def main(argv):
-    cli.enable_compilation_cache()
+    command_line.enable_compilation_cache()
     sweeps.run(json.load(open(argv[1])), Path(argv[2]))
-sys.exit(cli.run_main(main))
+sys.exit(command_line.run_main(main))
 """
 
 

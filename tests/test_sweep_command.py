@@ -8,17 +8,17 @@ import toy
 import sweep
 import train
 from attention.lab import results
-from attention.training import cli
+from attention.training import command_line
 
 CONFIG = """
 import json
 from ml_collections import ConfigDict
-from attention.lab import axes, plan
+from attention.lab import grid, plan
 
 def get_config():
     config = ConfigDict(json.loads({fields!r}))
     config.seeds = (0, 1)
-    config.sweep = plan.section(axes.param("model.pooling", ["mean", "max"]), baseline="mean"{more})
+    config.sweep = plan.section(grid.param("model.pooling", ["mean", "max"]), baseline="mean"{more})
     return config
 """
 
@@ -41,7 +41,7 @@ def config(tmp_path_factory):
 
 
 def call(*arguments):
-    return cli.run_main(sweep.main, ["sweep.py", *arguments])
+    return command_line.run_main(sweep.main, ["sweep.py", *arguments])
 
 
 def test_a_sweep_ends_in_a_report_and_a_second_call_trains_nothing(config, tmp_path, capsys):
@@ -94,7 +94,7 @@ def test_bad_input_is_one_line_and_exit_code_2(config, arguments, message, tmp_p
 
 
 def test_train_says_that_a_sweep_is_one(config, capsys):
-    assert cli.run_main(train.main, ["train.py", config()]) == 2
+    assert command_line.run_main(train.main, ["train.py", config()]) == 2
     assert "config tiny is a sweep: python sweep.py --config=..." in capsys.readouterr().err
 
 

@@ -11,8 +11,10 @@ from helpers import jit
 from models import N, V, batch, classifier
 
 from attention.data.dataset import Encoded
+from attention.evaluation import trained
 from attention.records import Mixer
-from attention.training import config, evaluate, loop, run, tasks, telemetry
+from attention.runs import directory
+from attention.training import config, loop, tasks, telemetry
 
 COUNT = len(telemetry.STATISTICS)
 
@@ -79,7 +81,7 @@ def test_without_any_row_there_is_no_number():
 
 
 def cohort_params(model, members=2):
-    shapes = evaluate.abstract_params(model, members)
+    shapes = trained.abstract_params(model, members)
     rng = np.random.default_rng(0)
     return jax.tree.map(lambda leaf: jnp.asarray(rng.normal(0, 0.4, leaf.shape), leaf.dtype), shapes)
 
@@ -188,7 +190,7 @@ def folder(tmp_path_factory):
 
 
 def validations(where):
-    return [line for line in run.RunDirectory(where).read_metrics().lines if line["split"] == "validation"]
+    return [line for line in directory.RunDirectory(where).read_metrics().lines if line["split"] == "validation"]
 
 
 def attention_of(where):
@@ -199,7 +201,7 @@ def attention_of(where):
 
 
 def weights_of(where):
-    return [np.asarray(leaf) for leaf in jax.tree.leaves(evaluate.load(str(where)).params)]
+    return [np.asarray(leaf) for leaf in jax.tree.leaves(trained.load(str(where)).params)]
 
 
 def test_a_run_logs_them_with_each_validation(folder):
@@ -207,7 +209,7 @@ def test_a_run_logs_them_with_each_validation(folder):
     assert found.shape == (2, COUNT, 2, 1, 2)  # validations, statistics, members, layers, heads
     entropy, support, largest, row_sum = found.swapaxes(0, 1)
     np.testing.assert_allclose(row_sum, 1, rtol=1e-6)
-    lengths = telemetry.sample(evaluate.load(str(folder / "run")).examples("validation").encoded, heads=2)["valid"].sum(-1)
+    lengths = telemetry.sample(trained.load(str(folder / "run")).examples("validation").encoded, heads=2)["valid"].sum(-1)
     np.testing.assert_allclose(support, (lengths**2).sum() / lengths.sum(), rtol=1e-6)  # all keys of each query
     assert (entropy < np.log(support)).all()
     assert (largest > 1 / support).all()

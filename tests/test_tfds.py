@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from sources import build, contents, error_of, write
 
-from attention.data.sources import _corpus
+from attention.data.sources import _splits
 
 
 @pytest.fixture(scope="module")
@@ -14,7 +14,7 @@ def tfds_dir(tmp_path_factory):
     """Small TFDS data sets: ClassLabel and an unlabelled test in parquet, string and integer labels in array_record."""
     import tensorflow_datasets as tfds
 
-    from attention.data.sources import _builder
+    from attention.data.sources import _tfds_cache
 
     class Base(tfds.core.GeneratorBasedBuilder, skip_registration=True):
         VERSION = tfds.core.Version("1.0.0")
@@ -44,7 +44,7 @@ def tfds_dir(tmp_path_factory):
         "validation": [{"nested": {"text": f"b {n}"}, "label": "x", "other": 29 - n} for n in range(4)],
     }
     features = {"nested": {"text": text}, "label": tfds.features.Text(), "other": tfds.features.Scalar(dtype=np.int64)}
-    with _builder.quiet():
+    with _tfds_cache.quiet():
         Base("glued", {"sentence": text, "label": label}, rows, folder, "parquet").download_and_prepare()
         Base("named", features, named, folder, "array_record").download_and_prepare()
     return folder
@@ -117,8 +117,8 @@ def test_tfds_says_where_tensorflow_is_needed(tfds_dir, tmp_path, monkeypatch):
 
 def test_data_dir_follows_the_environment(tmp_path, monkeypatch):
     monkeypatch.setenv("TFDS_DATA_DIR", str(tmp_path / "there"))
-    assert _corpus.data_folder(None) == tmp_path / "there"
-    assert _corpus.data_folder(tmp_path) == tmp_path
+    assert _splits.data_folder(None) == tmp_path / "there"
+    assert _splits.data_folder(tmp_path) == tmp_path
     monkeypatch.delenv("TFDS_DATA_DIR")
     monkeypatch.setenv("HOME", str(tmp_path))
-    assert _corpus.data_folder(None) == tmp_path / "tensorflow_datasets"
+    assert _splits.data_folder(None) == tmp_path / "tensorflow_datasets"

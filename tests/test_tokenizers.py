@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from attention import variants
-from attention.data.records import PADDING, UNKNOWN
+from attention import specs
+from attention.data.contracts import PADDING, UNKNOWN
 
 TEXTS = [
     "The film wasn't bad.<br /><br />It cost $1,000.5 ... 'T is 7&amp;8!",
@@ -29,7 +29,7 @@ ROWS = {
 
 
 def build(spec):
-    return variants.build("tokenizer", spec)
+    return specs.build("tokenizer", spec)
 
 
 def ids(tokenizer, state, text):
@@ -37,7 +37,7 @@ def ids(tokenizer, state, text):
 
 
 def test_every_file_has_a_row():
-    assert sorted(ROWS) == sorted(variants.names("tokenizer"))
+    assert sorted(ROWS) == sorted(specs.names("tokenizer"))
 
 
 @pytest.mark.parametrize("name", ROWS)
@@ -84,10 +84,10 @@ def test_whitespace_words_named_like_special_tokens_are_words():
 
 PROGRAM = """
 import hashlib, json, pathlib, sys
-from attention import variants
+from attention import specs
 texts, folder = json.loads(sys.stdin.read()), pathlib.Path(sys.argv[1])
 for spec in sys.argv[2:]:
-    tokenizer = variants.build("tokenizer", spec)
+    tokenizer = specs.build("tokenizer", spec)
     state = tokenizer.train(texts)
     found = [state == tokenizer.load(folder / spec), list(tokenizer.vocabulary(state)),
              [array.tolist() for array in tokenizer.encode(tokenizer.load(folder / spec), texts)]]
@@ -99,17 +99,17 @@ def test_another_process_with_another_hash_seed_gives_the_same(tmp_path):
     rng = np.random.default_rng(0)
     # Many words of the same count: an order taken from a set or a hash map would differ.
     texts = TEXTS + [" ".join(f"w{rng.integers(400)}é" for _ in range(60)) for _ in range(20)]
-    specs = [spec.replace("300", "400") for spec, _ in ROWS.values()] + ["words(pattern=whitespace,max_size=50)"]
-    for spec in specs:
+    given = [spec.replace("300", "400") for spec, _ in ROWS.values()] + ["words(pattern=whitespace,max_size=50)"]
+    for spec in given:
         tokenizer = build(spec)
         tokenizer.save(tokenizer.train(texts), tmp_path / spec)
     printed = set()
     for seed in ("1", "2"):
         environment = {**os.environ, "PYTHONHASHSEED": seed}
-        command = [sys.executable, "-c", PROGRAM, str(tmp_path), *specs]
+        command = [sys.executable, "-c", PROGRAM, str(tmp_path), *given]
         done = subprocess.run(command, input=json.dumps(texts), env=environment, capture_output=True, text=True, check=True)
         assert done.stderr == ""
-        assert done.stdout.count("True") == len(specs)
+        assert done.stdout.count("True") == len(given)
         printed.add(done.stdout)
     assert len(printed) == 1
 

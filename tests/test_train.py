@@ -12,7 +12,9 @@ import pytest
 import toy
 
 import train as entry
-from attention.training import cli, config, evaluate, loop, run
+from attention.evaluation import trained as evaluate
+from attention.runs import directory
+from attention.training import command_line, config, loop
 from attention.training.progress import Progress
 
 ROOT = Path(__file__).parent.parent
@@ -50,7 +52,7 @@ def trained(source, where, seeds=(0,), sections=None, **training):
 
 def lines(where):
     """The lines of metrics without what the clock says."""
-    kept = run.RunDirectory(where).read_metrics().lines
+    kept = directory.RunDirectory(where).read_metrics().lines
     return [{k: v for k, v in line.items() if k not in ("seconds", "examples_per_second")} for line in kept]
 
 
@@ -60,7 +62,7 @@ def best(where):
 
 def test_result_has_what_it_promises(folder):
     result = json.loads((folder / "run" / "result.json").read_text())
-    assert result["config_hash"] == run.config_hash(run.read_json(folder / "run" / "config.json"))
+    assert result["config_hash"] == directory.config_hash(directory.read_json(folder / "run" / "config.json"))
     assert set(result["baselines"]) >= {"majority"}
     assert [member["seed"] for member in result["members"]] == [0, 1]
     for member in result["members"]:
@@ -229,10 +231,10 @@ def test_plain_lines_and_a_live_line(capsys):
 def test_flags_train_into_the_default_folder(folder, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     flags = [f"--config={folder}/toy.py", "--config.training.steps=4", "--config.seeds=0,1,2", "--profile"]
-    assert cli.run_main(entry.main, ["train.py", *flags]) == 0
+    assert command_line.run_main(entry.main, ["train.py", *flags]) == 0
     (made,) = (tmp_path / "runs").iterdir()
-    stored = run.read_json(made / "config.json")
-    assert made.name == f"toy-{run.config_hash(stored)[:8]}"
+    stored = directory.read_json(made / "config.json")
+    assert made.name == f"toy-{directory.config_hash(stored)[:8]}"
     assert stored["seeds"] == [0, 1, 2]
     assert list((made / "profile").rglob("*.pb"))
     assert "95 %" in capsys.readouterr().out
@@ -240,7 +242,7 @@ def test_flags_train_into_the_default_folder(folder, tmp_path, monkeypatch, caps
 
 def test_describe_trains_and_writes_nothing(folder, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
-    assert cli.run_main(entry.main, ["train.py", f"--config={folder}/toy.py", "--describe"]) == 0
+    assert command_line.run_main(entry.main, ["train.py", f"--config={folder}/toy.py", "--describe"]) == 0
     printed = capsys.readouterr().out
     assert not list(tmp_path.iterdir())
     total = sum(leaf.size for leaf in best(folder / "run")) // 2
@@ -250,9 +252,9 @@ def test_describe_trains_and_writes_nothing(folder, tmp_path, monkeypatch, capsy
 
 
 def test_list_names_variants_and_options(capsys):
-    assert cli.run_main(entry.main, ["train.py", "--list=mask"]) == 0
+    assert command_line.run_main(entry.main, ["train.py", "--list=mask"]) == 0
     assert "local(window=64): " in capsys.readouterr().out
-    assert cli.run_main(entry.main, ["train.py", "--list"]) == 0
+    assert command_line.run_main(entry.main, ["train.py", "--list"]) == 0
     printed = capsys.readouterr().out
     assert all(f"\n{kind}:" in f"\n{printed}" for kind in ("encoding", "source", "tokenizer"))
 
@@ -302,7 +304,7 @@ def test_bad_input_is_one_line_and_exit_code_2(folder, tmp_path, monkeypatch, ca
     given += [f"--{argument}" for argument in arguments.replace("FOLDER", str(folder)).lstrip("-").split(" --")]
     if not arguments.startswith("-"):
         given[-1] = arguments
-    assert cli.run_main(entry.main, ["train.py", *given]) == 2
+    assert command_line.run_main(entry.main, ["train.py", *given]) == 2
     error = capsys.readouterr().err
     assert message in error
     assert error.count("\n") == 1

@@ -13,7 +13,8 @@ from helpers import float64, jit
 from reference_encoders import lstm
 
 import attention
-from attention.training import cli, config, evaluate
+from attention.evaluation import trained
+from attention.training import command_line, config
 from docs import tutorials, vectors
 from docs.tutorials import ROWS
 
@@ -28,7 +29,7 @@ softmax = lambda s, axis=-1: np.exp(s) / np.exp(s).sum(axis, keepdims=True)
 def built(name):
     """The config and the model of a row, and random parameters of its shapes."""
     settings = config.from_dict(tutorials.fields(BY_NAME[name]))
-    model = evaluate.build_model(settings, vocab_size=V, num_classes=C)
+    model = trained.build_model(settings, vocab_size=V, num_classes=C)
     tokens = jnp.zeros((1, 2), jnp.int32)
     shapes = jax.eval_shape(model.init, jax.random.key(0), tokens, tokens == 0)["params"]
     rng = np.random.default_rng(0)
@@ -185,9 +186,9 @@ def test_the_page_has_the_command_of_every_row_and_no_other():
 
 @pytest.mark.parametrize("command", sorted(commands(TEXT)))
 def test_the_commands_of_the_page_build(command):
-    parsed = cli.parse_config(["train.py", *shlex.split(command)[2:]], default="")
+    parsed = command_line.parse_config(["train.py", *shlex.split(command)[2:]], default="")
     settings = config.from_dict(parsed.fields.to_dict())
-    evaluate.build_model(settings, vocab_size=V, num_classes=C)
+    trained.build_model(settings, vocab_size=V, num_classes=C)
     assert all(argument.startswith(("train.py", "--workdir")) for argument in parsed.argv)
 
 

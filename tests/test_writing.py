@@ -10,7 +10,9 @@ import pytest
 
 import eval as entry
 from attention.data import dataset
-from attention.training import cli, config, evaluate, loop, writing
+from attention.evaluation import trained as evaluate
+from attention.tasks import seq2seq
+from attention.training import command_line, config, loop
 
 ROOT = Path(__file__).parent.parent
 SOURCE = "reverse(train=96, validation=24, test=30, max_length=4, symbols=4)"
@@ -45,21 +47,21 @@ def test_the_loss_falls_and_the_result_says_how_good(run):
     losses = [line["loss"] for line in lines if line["split"] == "train"]
     assert np.mean(losses[-1]) < 0.6 * np.mean(losses[0])
     checked = [line for line in lines if line["split"] == "validation"]
-    assert set(checked[0]) == {"split", "step", *writing.METRICS}
+    assert set(checked[0]) == {"split", "step", *seq2seq.METRICS}
     result = json.loads((run / "result.json").read_text())
     assert result["task"] == "seq2seq"
     for member in result["members"]:
-        assert set(member["test"]) == {*writing.METRICS, "count"}
+        assert set(member["test"]) == {*seq2seq.METRICS, "count"}
         assert member["test"]["token_accuracy"] > 0.4
-    assert set(result["summary"]) == set(writing.METRICS)
+    assert set(result["summary"]) == set(seq2seq.METRICS)
 
 
 def test_evaluation_gives_the_number_of_training(run, capsys):
     result = json.loads((run / "result.json").read_text())
-    assert cli.run_main(entry.main, ["eval.py", f"--workdir={run}"]) == 0
+    assert command_line.run_main(entry.main, ["eval.py", f"--workdir={run}"]) == 0
     printed = capsys.readouterr().out
     for member in result["members"]:
-        exact, tokens, nll = (member["test"][name] for name in writing.METRICS)
+        exact, tokens, nll = (member["test"][name] for name in seq2seq.METRICS)
         row = next(line for line in printed.splitlines() if line.startswith(f"seed {member['seed']}"))
         assert row.split()[2:] == [f"{100 * exact:.2f}", "%", f"{100 * tokens:.2f}", "%", f"{nll:.4f}"]
     assert "baseline the_source_itself" in printed
@@ -75,13 +77,13 @@ def test_a_member_of_a_cohort_is_the_single_run(run, tmp_path, monkeypatch):
 
 
 def test_texts_files_and_a_beam(run, tmp_path, capsys):
-    assert cli.run_main(entry.main, ["eval.py", f"--workdir={run}", "--text=a b c", "--text=d", "--beam=3"]) == 0
+    assert command_line.run_main(entry.main, ["eval.py", f"--workdir={run}", "--text=a b c", "--text=d", "--beam=3"]) == 0
     printed = capsys.readouterr().out.split("\n\n")[1].splitlines()
     assert printed[0] == "a b c"
     assert "members)" in printed[1]
     file, out = tmp_path / "new.tsv", tmp_path / "written.tsv"
     file.write_text("text\ttarget\na b\tb a\nc d\td c\n")
-    assert cli.run_main(entry.main, ["eval.py", f"--workdir={run}", f"--data={file}", f"--out={out}"]) == 0
+    assert command_line.run_main(entry.main, ["eval.py", f"--workdir={run}", f"--data={file}", f"--out={out}"]) == 0
     rows = [line.split("\t") for line in out.read_text().splitlines()]
     assert rows[0] == ["text", "written(3)", "written(5)", "target"]
     assert [row[0] for row in rows[1:]] == ["a b", "c d"]
@@ -90,7 +92,7 @@ def test_texts_files_and_a_beam(run, tmp_path, capsys):
     encoded = dataset.encode_texts(
         trained.tokenizer, trained.tokenizer_state, ["a b", "c d"], **config.reading(settings().data)
     )
-    members = writing.run_written(trained.model, trained.params, encoded, trained.settings, trained.data)
+    members = seq2seq.run_written(trained.model, trained.params, encoded, trained.settings, trained.data)
     for row, tokens in zip(rows[1:], members[0].tokens):
         words = trained.tokenizer.decode(trained.tokenizer_state, tokens[tokens != trained.model.end])
         assert row[1].removesuffix(" …") == words
@@ -100,13 +102,13 @@ def test_scores_by_hand():
     targets = dataset.Encoded(np.array([2, 3, 9, 4, 9, 1, 9], np.int32), np.array([0, 3, 5, 7]), np.full(3, -1, np.int32))
     encoded = dataset.Encoded(np.array([2, 2, 2], np.int32), np.array([0, 1, 2, 3]), np.full(3, -1, np.int32), targets=targets)
     tokens = np.array([[2, 3, 9, 0], [4, 9, 5, 0], [1, 9, 0, 0]], np.int32)
-    written = writing.Written(tokens, np.array([-1.0, -2.0, -0.5]), np.array([3, 1, 2]))
-    found = writing.score(written, encoded)
+    written = seq2seq.Written(tokens, np.array([-1.0, -2.0, -0.5]), np.array([3, 1, 2]))
+    found = seq2seq.score(written, encoded)
     assert found == {"exact_match": 1 / 3, "token_accuracy": 6 / 7, "nll": 3.5 / 7, "count": 3}  # an unknown is never matched
-    short = writing.matches(tokens[:, :2], targets)
+    short = seq2seq.matches(tokens[:, :2], targets)
     assert short.tolist() == [False, True, False]
     with pytest.raises(ValueError, match="one target for each of 3 sources, got none"):
-        writing.score(written, dataset.Encoded(encoded.flat, encoded.offsets, encoded.labels))
+        seq2seq.score(written, dataset.Encoded(encoded.flat, encoded.offsets, encoded.labels))
 
 
 @pytest.mark.parametrize(

@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from attention.data._files import read_sealed, write_sealed
-from attention.data.records import Tokenizer
+from attention.data.contracts import Tokenizer
+from attention.files import read_sealed, write_sealed
 
 # Part of every key: raise it whenever a tokenizer or `dataset.py` gives other arrays for the same options.
 _VERSION = 2

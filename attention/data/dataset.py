@@ -9,11 +9,11 @@ from typing import Any, Literal, NamedTuple, get_args
 
 import numpy as np
 
-from attention import variants
-from attention.data._files import cache_folder
+from attention import specs
 from attention.data._token_cache import TokenCache, digest, pack, unpack
-from attention.data.records import LENGTHS, UNKNOWN, Corpus, Split, Tokenizer
+from attention.data.contracts import LENGTHS, UNKNOWN, Corpus, Split, Tokenizer
 from attention.data.segments import Positions, Segments, cut, numbered, renumbered, restarted
+from attention.files import cache_folder
 
 Truncate = Literal["head", "tail", "middle"]
 
@@ -123,10 +123,10 @@ def load(
     """
     policy = _Policy(max_length, truncate, segments, positions)
     policy.check()
-    record: Tokenizer = variants.build("tokenizer", tokenizer)
-    corpus: Corpus = variants.build("source", source).load(seed)
+    record: Tokenizer = specs.build("tokenizer", tokenizer)
+    corpus: Corpus = specs.build("source", source).load(seed)
     _check_splits(corpus)
-    spec = variants.canonical("tokenizer", tokenizer)
+    spec = specs.canonical("tokenizer", tokenizer)
     hashes = {name: content_hash(split) for name, split in corpus.splits.items()}
     notes = list(corpus.notes)
     cache = TokenCache(cache_folder(cache_dir) / "tokens", notes)
@@ -255,7 +255,7 @@ class _Policy(NamedTuple):
         for name, choices in (("truncate", Truncate), ("segments", Segments), ("positions", Positions)):
             value, known = getattr(self, name), get_args(choices)
             if value not in known:
-                raise ValueError(f"unknown {name} {value!r}{variants.nearest(value, known)}; known: {', '.join(known)}")
+                raise ValueError(f"unknown {name} {value!r}{specs.nearest(value, known)}; known: {', '.join(known)}")
         if self.positions == "segment" and self.segments == "none":
             raise ValueError("positions='segment' wants texts cut into segments: segments='sentences' or 'lines', got 'none'")
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from attention.data.records import UNKNOWN
+from attention.data.contracts import UNKNOWN
 
 
 def load_vectors(path: str | PathLike[str], vocabulary: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:

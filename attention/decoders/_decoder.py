@@ -5,7 +5,7 @@ from typing import Any, ClassVar, NamedTuple
 import jax
 from flax import linen as nn
 
-from attention import compatibility, variants
+from attention import compatibility, specs
 from attention.records import Call, Context, Parts
 
 
@@ -22,7 +22,7 @@ def cross_parts(parts: Parts, given: dict[str, str] | None = None) -> Parts:
     Raises:
       ValueError: for score and normalizer that do not go with that; ``given`` are the specs, for the message.
     """
-    made = parts._replace(encoding=variants.build("encoding", "none"), mask=variants.build("mask", "full"))
+    made = parts._replace(encoding=specs.build("encoding", "none"), mask=specs.build("mask", "full"))
     compatibility.check_parts(made, {**(given or {}), "encoding": "none", "mask": "full (to the source)"})
     return made
 
@@ -30,7 +30,7 @@ def cross_parts(parts: Parts, given: dict[str, str] | None = None) -> Parts:
 class Decoder(nn.Module):
     """How the tokens so far and a source become the states that predict the next token.
 
-    ``dims``, ``parts`` (with a causal mask) and ``width``, of the source's states, are set by ``attention.seq2seq.seq2seq``.
+    ``dims``, ``parts`` (with a causal mask) and ``width``, of the source's states, are set by ``attention.models.seq2seq``.
 
     A decoder is called as ``decoder(y, source, context, call)`` with the embeddings ``[B U D]`` of the tokens before each
     place, and returns states ``[B U D]``; no state sees a later embedding. Place by place it is ``begin(source, length)``,

@@ -10,8 +10,8 @@ from flax import linen as nn
 from attention import compatibility
 from attention.attend import completed, reads
 from attention.decoders._decoder import Decoder, Source, cross_parts
-from attention.encoders._layers import KINDS, dropped, part_params, prefixed, split
 from attention.encoders.transformer import MLP, NORMS, Activation, NormType
+from attention.modules import KINDS, dropped, part_params, prefixed, split
 from attention.records import Call, Context, Dims, Encoding, Mixer, Parts
 
 __all__: list[str] = []
@@ -63,7 +63,7 @@ class Transformer(Decoder):
     mlp: float = 4.0
     activation: Activation = "gelu"
     norm_type: NormType = "layer"
-    mixer: Any = None  # set by `attention.seq2seq.seq2seq`
+    mixer: Any = None  # set by `attention.models.seq2seq.seq2seq`
 
     uses: ClassVar[tuple[str, ...]] = ("encoding", "mixer", "score", "normalizer", "mask")
 

@@ -8,7 +8,7 @@ from flax import linen as nn
 
 from attention.attend import reads
 from attention.encoders._encoder import Encoder
-from attention.encoders._layers import dropped, part_params, prefixed, split
+from attention.modules import dropped, part_params, prefixed, split
 from attention.records import Call, Context, Dims
 
 __all__: list[str] = []
@@ -17,7 +17,7 @@ __all__: list[str] = []
 class Bare(Encoder):
     """What the mixer makes of the embeddings."""
 
-    mixer: Any = None  # set by `attention.model.classifier`
+    mixer: Any = None  # set by `attention.models.classifier.classifier`
 
     uses: ClassVar[tuple[str, ...]] = ("encoding", "mixer")
 

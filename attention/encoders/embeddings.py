@@ -6,7 +6,7 @@ import jax
 from flax import linen as nn
 
 from attention.encoders._encoder import Encoder
-from attention.encoders._layers import dropped, embedded
+from attention.modules import dropped, embedded
 from attention.records import Call, Context, Dims
 
 __all__: list[str] = []

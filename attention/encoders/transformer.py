@@ -11,9 +11,9 @@ from flax import linen as nn
 from attention.attend import reads
 from attention.dropout import dropout
 from attention.encoders._encoder import Encoder
-from attention.encoders._layers import KINDS, dropped, part_params, prefixed, split
-from attention.encoders._registers import preceded, with_registers
+from attention.extra_tokens import preceded, with_registers
 from attention.gates import Gate, GateName, build_gate
+from attention.modules import KINDS, dropped, part_params, prefixed, split
 from attention.records import Call, Context, Dims, Mixer, Params
 
 __all__: list[str] = []
@@ -119,7 +119,7 @@ class Transformer(Encoder):
     init_type: Init = "plain"
     stochastic_depth: float = 0.0
     registers: int = 0
-    mixer: Any = None  # set by `attention.model.classifier`
+    mixer: Any = None  # set by `attention.models.classifier.classifier`
 
     uses: ClassVar[tuple[str, ...]] = ("encoding", "mixer")
 

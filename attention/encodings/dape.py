@@ -4,11 +4,11 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from attention.broadcast import spread
 from attention.encodings._mlp import init_mlp, mixed
 from attention.encodings._rows import by_rows
 from attention.encodings._wrapper import wrap
 from attention.records import Encoding, most
-from attention.spread import spread
 
 __all__ = ["dape_scores"]
 

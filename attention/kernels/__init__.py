@@ -11,7 +11,7 @@ from attention.kernels._block import Problem
 from attention.kernels._plan import listed
 from attention.kernels.chunked import chunked, make_plan
 from attention.kernels.dense import dense
-from attention.variants import nearest
+from attention.specs import nearest
 
 __all__ = ["KERNELS", "Problem", "choose", "chunked", "dense", "planned"]
 

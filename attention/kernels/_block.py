@@ -7,9 +7,9 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
+from attention.broadcast import spread
 from attention.dropout import dropout
 from attention.records import Call, Params, Parts
-from attention.spread import spread
 
 
 class Problem(NamedTuple):

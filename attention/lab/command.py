@@ -4,14 +4,15 @@ import shlex
 from collections.abc import Sequence
 from pathlib import Path
 
-from attention.lab import execute, outline, plan, report, results
-from attention.lab.points import Points
-from attention.training import cli, instruments
-from attention.training.run import default_name
+from attention.lab import dry_run as outline
+from attention.lab import execute, plan, report, results
+from attention.lab.store import Points
+from attention.runs.directory import default_name
+from attention.training import command_line, process
 
 
 def sweep(
-    given: cli.Config,
+    given: command_line.Config,
     arguments: Sequence[str],
     *,
     workdir: str | None,
@@ -41,7 +42,7 @@ def sweep(
         print(outline.outline(planned, Points(path) if path.exists() else None))
         print(f"it would go into {path}; nothing was trained")
         return
-    instruments.keep_freed_memory()
+    process.keep_freed_memory()
     with execute.opened(path, planned, shared=only is not None) as points:
         print(outline.outline(planned, points), flush=True)
         print(f"into {path}", flush=True)

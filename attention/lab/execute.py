@@ -22,14 +22,14 @@ from typing import Any
 
 import jax
 
-from attention.lab.live import Board, CohortProgress, title
+from attention.lab.board import Board, CohortProgress, title
 from attention.lab.plan import BEYOND, Plan, Point
-from attention.lab.points import Points, cohort_name, test_scores
+from attention.lab.store import Points, cohort_name, test_scores
+from attention.runs.directory import InUseError, differences, plain, read_json, write_json_atomic
 from attention.training import config as configs
 from attention.training import loop
-from attention.training.course import quality
-from attention.training.instruments import signals
-from attention.training.run import InUseError, differences, plain, read_json, write_json_atomic
+from attention.training.bookkeeping import quality
+from attention.training.process import signals
 
 _TRIES = 3  # of a cohort that gets no further: processes that died in it
 

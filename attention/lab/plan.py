@@ -16,18 +16,18 @@ import numpy as np
 from ml_collections import config_dict
 
 from attention.data import batches, dataset
-from attention.lab.axes import Axis, Variant
+from attention.evaluation.trained import build_model
+from attention.lab.grid import Axis, Variant
 from attention.lab.search import Search
+from attention.runs.directory import config_hash
+from attention.specs import nearest
 from attention.training import config as configs
-from attention.training import prepare
+from attention.training import recipe
+from attention.training.cohort.members import new_cohort
+from attention.training.cohort.update import program
 from attention.training.config import Config
 from attention.training.describe import flops_per_example
-from attention.training.evaluate import build_model
-from attention.training.run import config_hash
-from attention.training.state import new_cohort
-from attention.training.step import program
 from attention.training.tasks import TASKS, Task
-from attention.variants import nearest
 
 Phase = Literal["final", "search"]
 BEYOND = "accuracy_beyond_training"  # a metric of data that have texts longer than those of training
@@ -48,7 +48,7 @@ def section(
     """What a config file gives ``config.sweep``.
 
     Args:
-      variants: what ``attention.lab.axes`` makes.
+      variants: what ``attention.lab.grid`` makes.
       baseline: the name of the variant that the others are compared with.
       metric: what they are compared by; the task's first where empty. ``accuracy_beyond_training`` is that on all texts longer
         than those of training.
@@ -287,7 +287,7 @@ def plan(sweep: Sweep) -> Plan:
             dropped.append((variant.name, str(error)))
             continue
         data, batching = load(config.data, config.training.batch_size, config.task)
-        prepare.check_task(data.splits["train"], config.task, data.source)
+        recipe.check_task(data.splits["train"], config.task, data.source)
         if sweep.metric == BEYOND and data.trained_length is None:
             raise ValueError(
                 f"config.sweep.metric={BEYOND} wants data with longer texts than training's; {data.source} has none"
@@ -317,14 +317,14 @@ def _changed(base: Mapping[str, Any], values: Mapping[str, Any]) -> dict[str, An
 def _load(section: configs.DataConfig, batch_size: int, task: str) -> tuple[dataset.Dataset, batches.Plan]:
     training = configs.TrainingConfig(batch_size=batch_size)
     config = Config(task=task, data=section, training=training)
-    data = prepare.load_data(config, None, None)
-    return data, prepare.train_plan(config, data)
+    data = recipe.load_data(config, None, None)
+    return data, recipe.train_plan(config, data)
 
 
 def _built(variant: Variant, config: Config, data: dataset.Dataset, batching: batches.Plan) -> Built:
     model = build_model(config, vocab_size=data.vocab_size, num_classes=len(data.classes))
-    steps = prepare.total_steps(config.training, batching.steps_per_epoch)
-    weights = prepare.class_weights(config.training, data)
+    steps = recipe.total_steps(config.training, batching.steps_per_epoch)
+    weights = recipe.class_weights(config.training, data)
     compiled = program(config, model, steps=steps, class_weights=weights)
     make = functools.partial(new_cohort, model, compiled.direction, average=compiled.average)
     seeds = jnp.asarray(config.seeds[:1], jnp.uint32)

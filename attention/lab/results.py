@@ -13,11 +13,11 @@ import numpy as np
 import pyarrow as pa
 from pyarrow import parquet
 
-from attention.data._files import write_atomic
+from attention.files import write_atomic
 from attention.lab.plan import BEYOND, Plan, Point
-from attention.lab.points import Points, test_scores
+from attention.lab.store import Points, test_scores
+from attention.runs.directory import RunDirectory, read_json
 from attention.training import config as configs
-from attention.training.run import RunDirectory, read_json
 from attention.training.tasks import TASKS
 
 LOWER_IS_BETTER = ("nll", "ece")

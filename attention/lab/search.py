@@ -6,8 +6,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from attention.specs import nearest
 from attention.training.config import PER_MEMBER
-from attention.variants import nearest
 
 _FORMS = {"log": 2, "uniform": 2, "choice": None}
 

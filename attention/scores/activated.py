@@ -10,7 +10,7 @@ from attention.records import Score
 from attention.scores._common import of_each_layer, xavier, xavier_vector
 from attention.scores.general import general_scores
 from attention.scores.linear import linear_scores
-from attention.variants import nearest
+from attention.specs import nearest
 
 __all__ = ["activated_scores"]
 

@@ -1,12 +1,10 @@
-"""Training and evaluation of text classifiers.
+"""Training: from a config to a run directory.
 
 Example:
-  >>> from attention.training import config, load, train
+  >>> from attention.training import config, train
   >>> train(config.from_dict({"data": {"source": "trec6"}, "seeds": (0, 1, 2)}), "runs/trec6")
-  >>> load("runs/trec6").predict(["Who wrote Hamlet?"]).labels
 """
 
-from attention.training.evaluate import Trained, load
 from attention.training.loop import train
 
-__all__ = ["Trained", "load", "train"]
+__all__ = ["train"]

@@ -19,8 +19,8 @@ from typing import Any
 
 import numpy as np
 
-from attention.data._files import write_atomic
 from attention.data.dataset import Encoded
+from attention.files import write_atomic
 from attention.training.metrics import summarize
 
 WITHIN, BEYOND = 2, 8  # ranges up to the trained length, and from there to the longest text

@@ -13,9 +13,8 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from attention import variants
+from attention import optimizers, specs
 from attention.gates import GATES
-from attention.training import optimizers
 
 T = TypeVar("T")
 
@@ -57,7 +56,7 @@ class DataConfig:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class ModelConfig:
-    """The model: the arguments of ``attention.model.classifier`` and ``attention.seq2seq.seq2seq``, and pretrained vectors."""
+    """The model: the arguments of ``classifier`` and ``seq2seq`` of ``attention.models``, and pretrained vectors."""
 
     encoder: str = _field("transformer", "spec of the stack of layers", kind="encoder")
     decoder: str = _field("transformer", "spec of what writes a text from the encoder's states", kind="decoder")
@@ -231,7 +230,7 @@ def program_of(config: Config) -> Config:
 
 def suggest(word: str, words: Sequence[str]) -> str:
     """`` (nearest: 'x'); fields: ...`` for an unknown field."""
-    return f"{variants.nearest(word, words)}; fields: {', '.join(words)}"
+    return f"{specs.nearest(word, words)}; fields: {', '.join(words)}"
 
 
 def _known(values: Any, names: Sequence[str], where: str) -> None:
@@ -263,12 +262,12 @@ def _checked(field: dataclasses.Field, hint: type, value: Any, where: str) -> An
     choices, within, kind = (field.metadata[key] for key in ("choices", "within", "kind"))
     if choices and value not in choices:
         wanted = ", ".join(choices)
-        raise ValueError(f"{where} wants one of {wanted}, got {value!r}{variants.nearest(value, choices)}")
+        raise ValueError(f"{where} wants one of {wanted}, got {value!r}{specs.nearest(value, choices)}")
     if within and not _inside(value, within):
         raise ValueError(f"{where} wants a number in {within}, got {value!r}")
     if kind:
         try:
-            return variants.canonical(kind, value)
+            return specs.canonical(kind, value)
         except ValueError as error:
             raise ValueError(f"{where}: {error}") from None
     return value

@@ -9,37 +9,37 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from attention import variants
+from attention import specs
 from attention.data import batches, dataset
-from attention.training import prepare
+from attention.evaluation.trained import build_model
+from attention.optimizers import decayed
+from attention.training import recipe
+from attention.training.cohort.members import new_cohort, resolve_axis
+from attention.training.cohort.update import Program, cohort_step, program, train_step
 from attention.training.config import Config, member_values, to_dict
-from attention.training.evaluate import build_model
-from attention.training.optimizers import decayed
-from attention.training.state import new_cohort, resolve_axis
-from attention.training.step import Program, cohort_step, program, train_step
 
 
 def variants_of(kind: str) -> str:
     """One line for each variant of a kind, or of every kind where it is "all": name, options, summary."""
-    kinds = tuple(variants.KINDS) if kind == "all" else (kind,)
+    kinds = tuple(specs.KINDS) if kind == "all" else (kind,)
     lines = []
     for each in kinds:
-        names = variants.names(each)
+        names = specs.names(each)
         lines.append(f"{each}:")
-        lines += [f"  {variants.describe(each, name)}" for name in names]
+        lines += [f"  {specs.describe(each, name)}" for name in names]
     return "\n".join(lines)
 
 
 def describe(config: Config) -> str:
     """The resolved config, parameters per part, and the cost of an update at the longest bucket; trains nothing."""
-    data = prepare.load_data(config, None, None)
-    plan = prepare.train_plan(config, data)
+    data = recipe.load_data(config, None, None)
+    plan = recipe.train_plan(config, data)
     model = build_model(config, vocab_size=data.vocab_size, num_classes=len(data.classes))
-    steps = prepare.total_steps(config.training, plan.steps_per_epoch)
-    weights = prepare.class_weights(config.training, data)
+    steps = recipe.total_steps(config.training, plan.steps_per_epoch)
+    weights = recipe.class_weights(config.training, data)
     compiled = program(config, model, steps=steps, class_weights=weights)
     lines = [json.dumps(to_dict(config), indent=2)]
-    prepare.report_data(data, plan)
+    recipe.report_data(data, plan)
     make = functools.partial(new_cohort, model, compiled.direction, average=compiled.average)
     count, seeds = jnp.int32(len(config.seeds)), jnp.asarray(config.seeds, jnp.uint32)
     members = jax.eval_shape(make, count, seeds, {}, None).members

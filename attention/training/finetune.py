@@ -5,8 +5,8 @@ from typing import Any
 import jax
 import numpy as np
 
+from attention.evaluation.trained import Trained, abstract_params, load
 from attention.training.config import Config
-from attention.training.evaluate import Trained, abstract_params, load
 
 
 def read(config: Config) -> Trained | None:

@@ -10,17 +10,17 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from attention.model import kernel_choice
-from attention.training import by_length, finetune, prepare, result
-from attention.training import course as courses
+from attention.evaluation.trained import build_model, run_by_length
+from attention.models.classifier import kernel_choice
+from attention.runs.directory import config_hash, open_run, read_json, write_json_atomic
+from attention.training import bookkeeping as courses
+from attention.training import by_length, finetune, recipe, result
+from attention.training.bookkeeping import Batches, Course, Setting
+from attention.training.cohort.members import resolve_axis, take_sums
+from attention.training.cohort.update import Update, program
 from attention.training.config import Config, member_values, to_dict
-from attention.training.course import Batches, Course, Setting
-from attention.training.evaluate import build_model, run_by_length
-from attention.training.instruments import Clock, Trace, signals
+from attention.training.process import Clock, Trace, signals
 from attention.training.progress import Progress
-from attention.training.run import config_hash, open_run, read_json, write_json_atomic
-from attention.training.state import resolve_axis, take_sums
-from attention.training.step import Update, program
 
 
 def train(
@@ -59,17 +59,17 @@ def train(
 
         # ---- data
         origin = finetune.read(config)
-        data = prepare.load_data(config, opened.run if opened else None, origin)
-        plan = prepare.train_plan(config, data)
-        prepare.report_data(data, plan)
+        data = recipe.load_data(config, opened.run if opened else None, origin)
+        plan = recipe.train_plan(config, data)
+        recipe.report_data(data, plan)
 
         # ---- model
         model = build_model(config, vocab_size=data.vocab_size, num_classes=len(data.classes))
-        steps = prepare.total_steps(config.training, plan.steps_per_epoch)
-        weights = prepare.class_weights(config.training, data)
+        steps = recipe.total_steps(config.training, plan.steps_per_epoch)
+        weights = recipe.class_weights(config.training, data)
         compiled = program(config, model, steps=steps, class_weights=weights)
         start, notes = finetune.start(origin, config, model, data.classes)
-        vectors = prepare.vectors(config, data)
+        vectors = recipe.vectors(config, data)
 
         # ---- state
         opened = opened or stack.enter_context(open_run(folder, to_dict(config)))

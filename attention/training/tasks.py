@@ -6,7 +6,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from attention.data.dataset import Encoded
-from attention.training import evaluate, metrics, telemetry, writing
+from attention.evaluation import trained
+from attention.tasks import seq2seq
+from attention.training import metrics, telemetry
 
 
 class Task(NamedTuple):
@@ -38,7 +40,7 @@ def _classes(predicted: np.ndarray, labels: np.ndarray) -> dict[str, np.ndarray]
 
 TASKS = {
     "classification": Task(
-        outputs=evaluate.run_logits,
+        outputs=trained.run_logits,
         score=lambda logits, encoded: metrics.evaluate_logits(logits, encoded.labels),
         predicted=lambda logits, encoded: _classes(metrics.predictions(logits), encoded.labels),
         known=lambda encoded: bool((encoded.labels >= 0).all()),
@@ -47,11 +49,11 @@ TASKS = {
         telemetry=telemetry.measure,
     ),
     "seq2seq": Task(
-        outputs=writing.run_written,
-        score=writing.score,
-        predicted=lambda written, encoded: {"correct": writing.matches(written.tokens, encoded.targets)},
+        outputs=seq2seq.run_written,
+        score=seq2seq.score,
+        predicted=lambda written, encoded: {"correct": seq2seq.matches(written.tokens, encoded.targets)},
         known=lambda encoded: encoded.targets is not None,
-        metrics=writing.METRICS,
+        metrics=seq2seq.METRICS,
         shares=("exact_match", "token_accuracy"),
         telemetry=lambda *arguments, **options: {},
     ),

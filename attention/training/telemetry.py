@@ -24,8 +24,8 @@ import numpy as np
 from attention.attend import completed
 from attention.data.batches import gather, inputs
 from attention.data.dataset import Encoded
-from attention.model import call_of
-from attention.training.state import Axis, over_members, resolve_axis
+from attention.models.classifier import call_of
+from attention.training.cohort.members import Axis, over_members, resolve_axis
 
 STATISTICS = ("entropy", "support", "largest", "row_sum")
 TEXTS = 16  # at most

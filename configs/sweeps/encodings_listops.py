@@ -9,7 +9,7 @@ Verdict:  all seven are better than none: shaw +20.0 points, rope +18.5, t5 +18.
 
 from typing import Any
 
-from attention.lab import axes, plan
+from attention.lab import grid, plan
 from configs import base
 
 
@@ -27,5 +27,5 @@ def get_config() -> Any:
     config.training.dropout = 0.0
     config.training.eval_every = 500
     encodings = ["none", "sinusoidal", "learned", "rope", "alibi", "t5", "kerple", "shaw"]
-    config.sweep = plan.section(axes.param("model.encoding", encodings), baseline="none")
+    config.sweep = plan.section(grid.param("model.encoding", encodings), baseline="none")
     return config

@@ -9,16 +9,16 @@ Verdict:  nothing is distinguishable from none with softmax at five seeds, and n
 
 from typing import Any
 
-from attention.lab import axes, plan
+from attention.lab import grid, plan
 from configs.sweeps import encodings
 
 
 def get_config() -> Any:
     config = encodings.get_config()
     config.seeds = (0, 1, 2, 3, 4)
-    grid = axes.product(
-        axes.param("model.encoding", ["none", "sinusoidal", "rope"]),
-        axes.param("model.normalizer", ["softmax", "sparsemax", "sigmoid"]),
+    table = grid.product(
+        grid.param("model.encoding", ["none", "sinusoidal", "rope"]),
+        grid.param("model.normalizer", ["softmax", "sparsemax", "sigmoid"]),
     )
-    config.sweep = plan.section(grid, baseline="none, softmax")
+    config.sweep = plan.section(table, baseline="none, softmax")
     return config

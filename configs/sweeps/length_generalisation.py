@@ -9,7 +9,7 @@ Verdict:  beyond the training length shaw (99.9 %), alibi (98.3), rope (82.3) an
 
 from typing import Any
 
-from attention.lab import axes, plan
+from attention.lab import grid, plan
 from configs import length
 
 
@@ -18,6 +18,6 @@ def get_config() -> Any:
     config.seeds = (0, 1, 2, 3, 4)
     config.training.eval_every = 100
     encodings = ["sinusoidal", "learned", "rope", "alibi(form=split_heads)", "t5", "shaw"]
-    variants = axes.param("model.encoding", encodings)
+    variants = grid.param("model.encoding", encodings)
     config.sweep = plan.section(variants, baseline="sinusoidal", metric=plan.BEYOND)
     return config

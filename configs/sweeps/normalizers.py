@@ -10,7 +10,7 @@ Verdict:  sparsemax -6.8 points and entmax15 -3.7 are worse than softmax at one 
 
 from typing import Any
 
-from attention.lab import axes, plan
+from attention.lab import grid, plan
 from configs import base
 
 
@@ -31,5 +31,5 @@ def get_config() -> Any:
     config.training.dropout = 0.4
     config.training.eval_every = 50
     normalizers = ["softmax", "sparsemax", "entmax15", "softmax1", "sigmoid", "pointwise(activation=relu)"]
-    config.sweep = plan.section(axes.param("model.normalizer", normalizers), baseline="softmax")
+    config.sweep = plan.section(grid.param("model.normalizer", normalizers), baseline="softmax")
     return config

@@ -10,14 +10,14 @@ Verdict:  sparsemax -1.4 points and entmax15 -0.8 are worse than softmax: most o
 
 from typing import Any
 
-from attention.lab import axes, plan
+from attention.lab import grid, plan
 from configs.sweeps import normalizers
 
 
 def get_config() -> Any:
     config = normalizers.get_config()
     config.sweep = plan.section(
-        axes.param("model.normalizer", ["softmax", "sparsemax", "entmax15"]),
+        grid.param("model.normalizer", ["softmax", "sparsemax", "entmax15"]),
         baseline="softmax",
         search={"training.learning_rate": "log(5e-4, 2e-2)"},
         trials=8,

@@ -9,7 +9,7 @@ Verdict:  additive -3.9 points and structured -5.1 are worse than the mean; max 
 
 from typing import Any
 
-from attention.lab import axes, plan
+from attention.lab import grid, plan
 from configs import trec6
 
 
@@ -20,5 +20,5 @@ def get_config() -> Any:
     config.training.steps = 400
     config.seeds = tuple(range(10))
     poolings = ["mean", "max", "mean_sqrt", "logsumexp", "additive", "query", "structured"]
-    config.sweep = plan.section(axes.param("model.pooling", poolings), baseline="mean")
+    config.sweep = plan.section(grid.param("model.pooling", poolings), baseline="mean")
     return config

@@ -10,7 +10,7 @@ Verdict:  dot -11.8 points, general -11.7 and l2 -5.2 are worse than scaled_dot;
 
 from typing import Any
 
-from attention.lab import axes, plan
+from attention.lab import grid, plan
 from configs.sweeps import encodings
 
 
@@ -19,5 +19,5 @@ def get_config() -> Any:
     config.model.encoding = "sinusoidal"
     config.seeds = (0, 1, 2, 3, 4)
     scores = ["scaled_dot", "dot", "general", "additive", "cosine", "l2"]
-    config.sweep = plan.section(axes.param("model.score", scores), baseline="scaled_dot")
+    config.sweep = plan.section(grid.param("model.score", scores), baseline="scaled_dot")
     return config

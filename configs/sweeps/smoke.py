@@ -8,7 +8,7 @@ Verdict:  three seeds and so short a training show that things work, not which i
 
 from typing import Any
 
-from attention.lab import axes, plan
+from attention.lab import grid, plan
 from configs import smoke
 
 
@@ -18,5 +18,5 @@ def get_config() -> Any:
     config.training.steps = 300
     config.training.eval_every = 100
     config.seeds = (0, 1, 2)
-    config.sweep = plan.section(axes.param("model.encoding", ["none", "sinusoidal"]), baseline="none")
+    config.sweep = plan.section(grid.param("model.encoding", ["none", "sinusoidal"]), baseline="none")
     return config

@@ -13,7 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 
 import attention
-from attention import variants
+from attention import specs as variants
 from attention.attend import positioned
 from attention.records import Dims
 from docs.figures import _encodings as data

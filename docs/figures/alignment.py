@@ -14,8 +14,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from attention.seq2seq import write
-from attention.training import evaluate
+from attention.evaluation import trained as evaluate
+from attention.models.seq2seq import write
 from docs.figures import _style
 from docs.figures._style import GREY, plt
 

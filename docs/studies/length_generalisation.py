@@ -19,8 +19,8 @@ import numpy as np
 matplotlib.use("svg")
 from matplotlib import pyplot as plt
 
-from attention.training import cli, config, instruments, loop
-from attention.training.run import read_json, write_json_atomic
+from attention.runs.directory import read_json, write_json_atomic
+from attention.training import command_line, config, loop, process
 from configs.studies import length_generalisation as study
 
 PAGE = Path(__file__).with_suffix(".md")
@@ -150,8 +150,8 @@ def main(arguments: list[str] | None = None) -> None:
     tasks = options.tasks.split(",")
     if unknown := set(tasks) - set(study.TASKS):
         parser.error(f"no task {', '.join(sorted(unknown))}; tasks: {', '.join(study.TASKS)}")
-    cli.enable_compilation_cache()
-    instruments.keep_freed_memory()
+    command_line.enable_compilation_cache()
+    process.keep_freed_memory()
     run(options.workdir, tasks)
     missing = [(task, name) for task in study.TASKS for name in study.VARIANTS if not _finished(options.workdir, task, name)]
     if missing:

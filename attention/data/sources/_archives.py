@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import IO
 
-from attention.variants import nearest
+from attention.specs import nearest
 
 _CHUNK = 1 << 20
 _TIMEOUT = 60  # seconds without an answer

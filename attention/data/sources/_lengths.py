@@ -13,8 +13,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from attention.data.records import LENGTHS, Corpus, Source, Split
-from attention.data.sources import _corpus
+from attention.data.contracts import LENGTHS, Corpus, Source, Split
+from attention.data.sources import _splits
 
 CHOMSKY = "https://arxiv.org/abs/2207.02098"
 BEYOND = 5  # times max_length: how long texts of `lengths` get where test_length is not given
@@ -24,7 +24,7 @@ class Draws:
     """Random numbers of a stream of a seed, the same on every platform and NumPy version."""
 
     def __init__(self, seed: int, *stream: int):
-        self._bits = _corpus.draws(seed, *stream)
+        self._bits = _splits.draws(seed, *stream)
 
     def below(self, bound: int | np.ndarray, *shape: int) -> np.ndarray:
         """Whole numbers from 0 to ``bound`` - 1, int64 of ``shape``; ``bound``, below 2³², may be an array that broadcasts.
@@ -114,8 +114,8 @@ def source(task: Task, sizes: Sizes, data_dir: str | None) -> Source:
             f"{task.name} has no text of {sizes.min_length} to {sizes.max_length} symbols: its lengths are {task.shortest},"
             f" {task.shortest + task.step}, {task.shortest + 2 * task.step}, ..."
         )
-    folder = None if data_dir is None else _corpus.expand(data_dir)
-    spec = _corpus.resolved(task.name, **task.options, **sizes._asdict(), data_dir=folder)
+    folder = None if data_dir is None else _splits.expand(data_dir)
+    spec = _splits.resolved(task.name, **task.options, **sizes._asdict(), data_dir=folder)
     return Source(lambda seed: _load(task, sizes, folder, seed, spec))
 
 
@@ -176,12 +176,12 @@ def counts(split: Split, alphabet: str) -> np.ndarray:
 
 
 def _load(task: Task, sizes: Sizes, folder: Path | None, seed: int, spec: str) -> Corpus:
-    from attention.data.sources import _builder
+    from attention.data.sources import _tfds_cache
 
     def rows() -> dict[str, tuple[list[str], list[int]]]:
         made = {}
         for stream, name in enumerate(("test", "validation", "train", LENGTHS)):
-            rng, count = Draws(seed, _corpus.LENGTHS_STREAM, stream), getattr(sizes, name)
+            rng, count = Draws(seed, _splits.LENGTHS_STREAM, stream), getattr(sizes, name)
             if not count:
                 continue
             if name == LENGTHS:
@@ -194,7 +194,7 @@ def _load(task: Task, sizes: Sizes, folder: Path | None, seed: int, spec: str) -
         return made
 
     extra = "".join(f"-{key}-{value}" for key, value in task.options.items())
-    splits = _builder.load(
+    splits = _tfds_cache.load(
         name=task.name,
         config=folder_name(sizes, seed) + extra,
         version="1.0.0",
@@ -204,7 +204,7 @@ def _load(task: Task, sizes: Sizes, folder: Path | None, seed: int, spec: str) -
         homepage=task.homepage,
         data_dir=folder,
     )
-    corpus = _corpus.corpus(splits, task.classes, seed=seed, resolved=spec)
+    corpus = _splits.corpus(splits, task.classes, seed=seed, resolved=spec)
     return corpus._replace(
         baselines={**corpus.baselines, **baselines(task, corpus.splits)},
         trained_length=sizes.max_length if sizes.lengths else None,

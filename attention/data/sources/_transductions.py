@@ -6,8 +6,8 @@ changes no other. Of short texts there are few, so the splits share some; the re
 
 from collections.abc import Callable
 
-from attention.data.records import Corpus, Source, Split
-from attention.data.sources import _corpus
+from attention.data.contracts import Corpus, Source, Split
+from attention.data.sources import _splits
 from attention.data.sources._lengths import Draws, texts, uniform
 
 ALPHABET = "abcdefghijklmnopqrstuvwxyz"
@@ -27,9 +27,9 @@ def source(name: str, draw: Callable[[Draws, int], Pairs], sizes: dict[str, int]
     def load(seed: int) -> Corpus:
         splits = {}
         for stream, (split, size) in enumerate(sizes.items()):
-            written, targets = draw(Draws(seed, _corpus.TRANSDUCTION_STREAM, stream), size)
+            written, targets = draw(Draws(seed, _splits.TRANSDUCTION_STREAM, stream), size)
             splits[split] = Split(written, None, targets)
-        return _corpus.pairs(splits, seed=seed, validation_share=None, resolved=_corpus.resolved(name, **sizes, **options))
+        return _splits.pairs(splits, seed=seed, validation_share=None, resolved=_splits.resolved(name, **sizes, **options))
 
     return Source(load)
 

@@ -4,13 +4,13 @@ import csv
 import io
 from pathlib import Path
 
-from attention.data.records import Source
-from attention.data.sources import _archives, _named
+from attention.data.contracts import Source
+from attention.data.sources import _archives, _downloads
 
 CLASSES = ("World", "Sports", "Business", "Sci/Tech")
 
 
-def parse(archive: Path) -> _named.Rows:
+def parse(archive: Path) -> _downloads.Rows:
     """The rows ``class, title, description`` of the two CSV files, classes counted from 1; the text is "title description"."""
     members = {Path(name).name: content for name, content in _archives.tar_members(archive) if name.endswith(".csv")}
     missing = {"train.csv", "test.csv"} - set(members)
@@ -24,12 +24,12 @@ def _articles(archive: Path, content: bytes) -> tuple[list[str], list[int]]:
     for number, row in enumerate(csv.reader(io.StringIO(content.decode("utf-8"), newline="")), 1):
         if len(row) != 3 or row[0] not in ("1", "2", "3", "4"):
             raise ValueError(f"{archive}: row {number} is not 'class, title, description'")
-        texts.append(_named.clean(f"{row[1]} {row[2]}"))
+        texts.append(_downloads.clean(f"{row[1]} {row[2]}"))
         labels.append(int(row[0]) - 1)
     return texts, labels
 
 
-RECIPE = _named.Recipe(
+RECIPE = _downloads.Recipe(
     name="ag_news",
     classes=CLASSES,
     counts={"train": (30_000,) * 4, "test": (1_900,) * 4},
@@ -56,4 +56,4 @@ def build(
       data_dir: where TFDS keeps its data sets.
       validation_share: between 0 and 1.
     """
-    return _named.source(RECIPE, path=path, mirror=mirror, data_dir=data_dir, validation_share=validation_share)
+    return _downloads.source(RECIPE, path=path, mirror=mirror, data_dir=data_dir, validation_share=validation_share)

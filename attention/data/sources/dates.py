@@ -11,7 +11,7 @@ With a slash the month comes first, with points the day, as is the use in Americ
 
 import datetime
 
-from attention.data.records import Source
+from attention.data.contracts import Source
 from attention.data.sources._lengths import Draws
 from attention.data.sources._transductions import Pairs, source
 

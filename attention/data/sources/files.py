@@ -1,7 +1,8 @@
 """Your own texts, labelled or with texts to write, from TSV, CSV or JSON Lines files, also gzipped."""
 
-from attention.data.records import Corpus, Source, Split
-from attention.data.sources import _corpus, _tables
+from attention.data import tables as _tables
+from attention.data.contracts import Corpus, Source, Split
+from attention.data.sources import _splits
 
 
 def build(
@@ -34,23 +35,23 @@ def build(
       ValueError: for an unset variable, a share out of range, an unknown suffix; ``load`` for what is wrong with the
         files, naming file and line.
     """
-    _corpus.check_share(validation_share)
+    _splits.check_share(validation_share)
     given = {"train": train, "validation": validation, "test": test}
-    paths = {name: _corpus.expand(path) for name, path in given.items() if path is not None}
+    paths = {name: _splits.expand(path) for name, path in given.items() if path is not None}
     for path in paths.values():
         _tables.kind(path)
     if target is not None and label != "label":
         raise ValueError(f"label={label!r} and target={target!r}: texts have classes or texts to write; give one")
-    spec = _corpus.resolved("files", **paths, text=text, label=label, target=target, validation_share=validation_share)
+    spec = _splits.resolved("files", **paths, text=text, label=label, target=target, validation_share=validation_share)
 
     def load(seed: int) -> Corpus:
         tables = {name: _tables.read(path, text=text, label=target or label) for name, path in paths.items()}
         if target is not None:
             pairs = {name: Split(table.texts, None, table.labels) for name, table in tables.items()}
-            return _corpus.pairs(pairs, seed=seed, validation_share=validation_share, resolved=spec)
-        classes = _corpus.class_names(tables["train"].labels)
+            return _splits.pairs(pairs, seed=seed, validation_share=validation_share, resolved=spec)
+        classes = _splits.class_names(tables["train"].labels)
         splits = {name: _labelled(table, classes) for name, table in tables.items()}
-        return _corpus.corpus(splits, classes, seed=seed, validation_share=validation_share, resolved=spec)
+        return _splits.corpus(splits, classes, seed=seed, validation_share=validation_share, resolved=spec)
 
     return Source(load)
 
@@ -59,4 +60,4 @@ def _labelled(table: _tables.Table, classes: tuple[str, ...]) -> Split:
     def place(number: int) -> str:
         return f"{table.path}, line {table.lines[number]}"
 
-    return Split(table.texts, _corpus.indices(table.labels, classes, place))
+    return Split(table.texts, _splits.indices(table.labels, classes, place))

@@ -3,28 +3,28 @@
 import re
 from pathlib import Path
 
-from attention.data.records import Source
-from attention.data.sources import _archives, _named
+from attention.data.contracts import Source
+from attention.data.sources import _archives, _downloads
 
 CLASSES = ("negative", "positive")
 
 
-def parse(archive: Path) -> _named.Rows:
+def parse(archive: Path) -> _downloads.Rows:
     """The reviews ``aclImdb/SPLIT/neg|pos/ID_STARS.txt``, in the order of their id, negative first; raw, with ``<br />``."""
     found: dict[str, list[tuple[int, int, str]]] = {"train": [], "test": []}
     for name, content in _archives.tar_members(archive):
         match = re.fullmatch(r"aclImdb/(train|test)/(neg|pos)/(\d+)_\d+\.txt", name)
         if match:
             split, sentiment, number = match.groups()
-            found[split].append((int(number), int(sentiment == "pos"), _named.clean(content.decode("utf-8"))))
-    rows: _named.Rows = {}
+            found[split].append((int(number), int(sentiment == "pos"), _downloads.clean(content.decode("utf-8"))))
+    rows: _downloads.Rows = {}
     for split, reviews in found.items():
         reviews.sort()
         rows[split] = [text for _, _, text in reviews], [label for _, label, _ in reviews]
     return rows
 
 
-RECIPE = _named.Recipe(
+RECIPE = _downloads.Recipe(
     name="imdb",
     classes=CLASSES,
     counts={"train": (12_500, 12_500), "test": (12_500, 12_500)},
@@ -48,4 +48,4 @@ def build(
       data_dir: where TFDS keeps its data sets.
       validation_share: between 0 and 1.
     """
-    return _named.source(RECIPE, path=path, mirror=mirror, data_dir=data_dir, validation_share=validation_share)
+    return _downloads.source(RECIPE, path=path, mirror=mirror, data_dir=data_dir, validation_share=validation_share)

@@ -24,10 +24,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from attention.data.records import LENGTHS, Corpus, Source, Split
-from attention.data.sources import _corpus, _lengths
+from attention.data.contracts import LENGTHS, Corpus, Source, Split
+from attention.data.sources import _lengths, _splits
 from attention.data.sources._conditioned import Conditioned
-from attention.variants import nearest
+from attention.specs import nearest
 
 __all__ = ["evaluate", "expressions", "root_operator"]
 
@@ -133,7 +133,7 @@ def expressions(count: int, options: Options, *, seed: int, stream: int, seen: s
     Raises:
       ValueError: where 100,000 draws in a row are of no use.
     """
-    bits = _corpus.draws(seed, _corpus.LISTOPS_STREAM, stream)
+    bits = _splits.draws(seed, _splits.LISTOPS_STREAM, stream)
     found: list[str] = []
     useless, position, block = 0, _BLOCK, ([], [], [])
     room = max(options.max_length, 4)  # the most numbers one expression can use
@@ -233,8 +233,8 @@ def build(
     sizes = _lengths.Sizes(train, validation, test, lengths, min_length, max_length, test_length)
     options = Options(min_length, max_length, max_depth, max_args, operator_share, operators)
     _check(sizes, options)
-    folder = None if data_dir is None else _corpus.expand(data_dir)
-    spec = _corpus.resolved("listops", **{**options._asdict(), **sizes._asdict()}, data_dir=folder)
+    folder = None if data_dir is None else _splits.expand(data_dir)
+    spec = _splits.resolved("listops", **{**options._asdict(), **sizes._asdict()}, data_dir=folder)
 
     def load(seed: int) -> Corpus:
         return _load(sizes, options, folder, seed, spec)
@@ -257,7 +257,7 @@ def _check(sizes: _lengths.Sizes, options: Options) -> None:
 
 
 def _load(sizes: _lengths.Sizes, options: Options, folder: Path | None, seed: int, spec: str) -> Corpus:
-    from attention.data.sources import _builder
+    from attention.data.sources import _tfds_cache
 
     def rows() -> dict[str, tuple[list[str], list[int]]]:
         seen: set[str] = set()
@@ -269,7 +269,7 @@ def _load(sizes: _lengths.Sizes, options: Options, folder: Path | None, seed: in
             texts[LENGTHS] = expressions_of_lengths(sizes, options, seed=seed, stream=3)
         return {name: (drawn, [evaluate(text) for text in drawn]) for name, drawn in texts.items()}
 
-    splits = _builder.load(
+    splits = _tfds_cache.load(
         name="listops",
         config=_config(sizes, options, seed),
         version="1.0.0",
@@ -279,7 +279,7 @@ def _load(sizes: _lengths.Sizes, options: Options, folder: Path | None, seed: in
         homepage="https://arxiv.org/abs/1804.06028",
         data_dir=folder,
     )
-    corpus = _corpus.corpus(splits, tuple(_DIGITS), seed=seed, resolved=spec)
+    corpus = _splits.corpus(splits, tuple(_DIGITS), seed=seed, resolved=spec)
     baselines = {**corpus.baselines, "root_operator": _root_operator_accuracy(corpus.splits)}
     return corpus._replace(baselines=baselines, trained_length=sizes.max_length if sizes.lengths else None)
 
@@ -289,7 +289,7 @@ def expressions_of_lengths(sizes: _lengths.Sizes, options: Options, *, seed: int
     process = Conditioned(options, _lengths.longest(sizes))
     possible = np.flatnonzero(process.likelihood)
     chosen = _lengths.spread(possible[possible >= sizes.min_length], sizes.lengths)
-    rng = _lengths.Draws(seed, _corpus.LISTOPS_STREAM, stream)
+    rng = _lengths.Draws(seed, _splits.LISTOPS_STREAM, stream)
     return [" ".join(process.draw(int(length), rng)) for length in chosen]
 
 
@@ -302,7 +302,7 @@ def _config(sizes: _lengths.Sizes, options: Options, seed: int) -> str:
 
 def _root_operator_accuracy(splits: dict[str, Split]) -> float:
     """Accuracy on test of ``root_operator``; the majority class of train where it has no answer."""
-    majority = _corpus.most_frequent(splits["train"])
+    majority = _splits.most_frequent(splits["train"])
     answers = [root_operator(text) for text in splits["test"].texts]
     guesses = np.array([majority if answer is None else answer for answer in answers])
     return float(np.mean(guesses == splits["test"].labels))

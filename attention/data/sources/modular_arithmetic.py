@@ -8,7 +8,7 @@ brackets 0 is somewhat more frequent than the others among short texts, with the
 
 import numpy as np
 
-from attention.data.records import Source
+from attention.data.contracts import Source
 from attention.data.sources import _expressions, _lengths
 
 

@@ -4,15 +4,15 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from attention.data.records import Source
-from attention.data.sources import _archives, _named
+from attention.data.contracts import Source
+from attention.data.sources import _archives, _downloads
 
 CLASSES = ("negative", "positive")
 _MEMBERS = {"train": "trees/train.txt", "validation": "trees/dev.txt", "test": "trees/test.txt"}
 _SENTIMENT = {0: 0, 1: 0, 3: 1, 4: 1}  # 2 is neutral and left out
 
 
-def parse(archive: Path) -> _named.Rows:
+def parse(archive: Path) -> _downloads.Rows:
     """The sentences of the treebank: the words of each tree joined by spaces, lower-cased; neutral ones are left out.
 
     Words are as in the treebank, with its ``-lrb-`` and ``\\/``: the form of the sentence-level sets in circulation.
@@ -20,14 +20,14 @@ def parse(archive: Path) -> _named.Rows:
     return _rows(archive, phrases=False)
 
 
-def parse_phrases(archive: Path) -> _named.Rows:
+def parse_phrases(archive: Path) -> _downloads.Rows:
     """As ``parse``, and train has every distinct phrase of its trees that is not neutral; the first label of a text counts."""
     return _rows(archive, phrases=True)
 
 
-def _rows(archive: Path, *, phrases: bool) -> _named.Rows:
+def _rows(archive: Path, *, phrases: bool) -> _downloads.Rows:
     members = _archives.zip_members(archive, *_MEMBERS.values())
-    rows: _named.Rows = {}
+    rows: _downloads.Rows = {}
     for split, member in _MEMBERS.items():
         labelled: list[tuple[str, int]] = []
         for number, line in enumerate(members[member].decode("utf-8").split("\n"), 1):
@@ -77,7 +77,7 @@ def subtrees(line: str) -> Iterator[tuple[int, str]]:
     yield from nodes
 
 
-RECIPE = _named.Recipe(
+RECIPE = _downloads.Recipe(
     name="sst2",
     classes=CLASSES,
     counts={"train": (3310, 3610), "validation": (428, 444), "test": (912, 909)},
@@ -109,4 +109,4 @@ def build(phrases: bool = False, path: str | None = None, mirror: str | None = N
     if phrases:
         counts = {**RECIPE.counts, "train": None}
         recipe = RECIPE._replace(parse=parse_phrases, config="phrases", counts=counts)
-    return _named.source(recipe, phrases=phrases, path=path, mirror=mirror, data_dir=data_dir, validation_share=None)
+    return _downloads.source(recipe, phrases=phrases, path=path, mirror=mirror, data_dir=data_dir, validation_share=None)

@@ -5,9 +5,9 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from attention.data.records import Corpus, Source, Split
-from attention.data.sources import _corpus
-from attention.variants import nearest
+from attention.data.contracts import Corpus, Source, Split
+from attention.data.sources import _splits
+from attention.specs import nearest
 
 _WITH_TENSORFLOW = "run `pip install tensorflow` to prepare it"
 
@@ -45,18 +45,18 @@ def build(
     Raises:
       ValueError: for a share out of range; ``load`` for a set, split or feature that is not there.
     """
-    _corpus.check_share(validation_share)
-    folder = None if data_dir is None else _corpus.expand(data_dir)
+    _splits.check_share(validation_share)
+    folder = None if data_dir is None else _splits.expand(data_dir)
     wanted = {"train": train, "validation": validation, "test": test}
     features = {"text": text, "label": label}
-    spec = _corpus.resolved("tfds", name=name, **features, **wanted, data_dir=folder, validation_share=validation_share)
+    spec = _splits.resolved("tfds", name=name, **features, **wanted, data_dir=folder, validation_share=validation_share)
 
     def load(seed: int) -> Corpus:
         try:
-            splits, classes = _load(name, wanted, text, label, _corpus.data_folder(folder))
+            splits, classes = _load(name, wanted, text, label, _splits.data_folder(folder))
         except ValueError as error:
             raise ValueError(f"{name}: {str(error).splitlines()[0]}") from None
-        return _corpus.corpus(splits, classes, seed=seed, validation_share=validation_share, resolved=spec)
+        return _splits.corpus(splits, classes, seed=seed, validation_share=validation_share, resolved=spec)
 
     return Source(load)
 
@@ -64,9 +64,9 @@ def build(
 def _load(
     name: str, wanted: dict[str, str | None], text: str, label: str, data_dir: Path
 ) -> tuple[dict[str, Split], tuple[str, ...]]:
-    from attention.data.sources import _builder
+    from attention.data.sources import _tfds_cache
 
-    with _builder.quiet():
+    with _tfds_cache.quiet():
         builder = _prepared(name, data_dir)
         there = list(builder.info.splits)
         columns = {}
@@ -77,7 +77,7 @@ def _load(
             plain = re.split(r"[\[+]", chosen)[0]
             if plain not in there:
                 raise ValueError(f"there is no split {plain!r}{nearest(plain, there)}; splits: {', '.join(there)}")
-            columns[split] = _builder.read_columns(builder, chosen, text, label)
+            columns[split] = _tfds_cache.read_columns(builder, chosen, text, label)
     return _classified(columns, _class_label(builder, label))
 
 
@@ -131,7 +131,7 @@ def _classified(
 ) -> tuple[dict[str, Split], tuple[str, ...]]:
     if names is not None:
         splits = {
-            split: _corpus.make_split(texts, None if labels and set(labels) == {-1} else labels)
+            split: _splits.make_split(texts, None if labels and set(labels) == {-1} else labels)
             for split, (texts, labels) in columns.items()
         }
         return splits, names
@@ -139,13 +139,13 @@ def _classified(
         split: [value.decode() if isinstance(value, bytes) else str(value) for value in labels]
         for split, (_, labels) in columns.items()
     }
-    classes = _corpus.class_names(written["train"])
+    classes = _splits.class_names(written["train"])
 
     def place(split: str) -> Any:
         return lambda number: f"example {number} of {split}"
 
     splits = {
-        split: _corpus.make_split(texts, _corpus.indices(written[split], classes, place(split)))
+        split: _splits.make_split(texts, _splits.indices(written[split], classes, place(split)))
         for split, (texts, _) in columns.items()
     }
     return splits, classes

@@ -2,13 +2,13 @@
 
 from pathlib import Path
 
-from attention.data.records import Source
-from attention.data.sources import _named
+from attention.data.contracts import Source
+from attention.data.sources import _downloads
 
 CLASSES = ("ABBR", "DESC", "ENTY", "HUM", "LOC", "NUM")
 
 
-def parse(train: Path, test: Path) -> _named.Rows:
+def parse(train: Path, test: Path) -> _downloads.Rows:
     """The questions of the two official files: lines ``COARSE:fine question`` in ISO-8859-1; the fine class is dropped."""
     return {"train": _questions(train), "test": _questions(test)}
 
@@ -20,12 +20,12 @@ def _questions(path: Path) -> tuple[list[str], list[int]]:
         coarse = name.partition(":")[0]
         if coarse not in CLASSES or not question.strip():
             raise ValueError(f"{path}, line {number}: wanted 'CLASS:fine question', got {line[:40]!r}")
-        texts.append(_named.clean(question))
+        texts.append(_downloads.clean(question))
         labels.append(CLASSES.index(coarse))
     return texts, labels
 
 
-RECIPE = _named.Recipe(
+RECIPE = _downloads.Recipe(
     name="trec6",
     classes=CLASSES,
     counts={"train": (86, 1162, 1250, 1223, 835, 896), "test": (9, 138, 94, 65, 81, 113)},
@@ -52,4 +52,4 @@ def build(
       data_dir: where TFDS keeps its data sets.
       validation_share: between 0 and 1.
     """
-    return _named.source(RECIPE, path=path, mirror=mirror, data_dir=data_dir, validation_share=validation_share)
+    return _downloads.source(RECIPE, path=path, mirror=mirror, data_dir=data_dir, validation_share=validation_share)

@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 from tokenizers import Tokenizer
 
-from attention.data._files import write_atomic
 from attention.data.tokenizers._vocabulary import read_json
+from attention.files import write_atomic
 
 # The package's threads do not survive a fork, and it prints a warning at each one unless told beforehand.
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")

@@ -7,8 +7,8 @@ import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from attention.data._files import write_atomic
-from attention.data.records import PADDING, UNKNOWN
+from attention.data.contracts import PADDING, UNKNOWN
+from attention.files import write_atomic
 
 SPECIAL = ("<padding>", "<unknown>")  # how the ids PADDING and UNKNOWN are shown
 FILE = "vocabulary.json"

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import numpy as np
 import tokenizers
 
-from attention.data.records import Tokenizer
+from attention.data.contracts import Tokenizer
 from attention.data.tokenizers import _subwords
 from attention.data.tokenizers._vocabulary import SPECIAL, at_least, strings
 

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import numpy as np
 
-from attention.data._files import write_atomic
-from attention.data.records import Tokenizer
+from attention.data.contracts import Tokenizer
 from attention.data.tokenizers._vocabulary import SPECIAL, read_json, strings
+from attention.files import write_atomic
 
 _OFFSET = len(SPECIAL)
 _STATE = {"offset": _OFFSET}

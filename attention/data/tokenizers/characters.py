@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from attention.data.records import UNKNOWN, Tokenizer
+from attention.data.contracts import UNKNOWN, Tokenizer
 from attention.data.tokenizers import _vocabulary
 
 

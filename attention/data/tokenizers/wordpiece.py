@@ -12,7 +12,7 @@ from collections.abc import Sequence
 import numpy as np
 import tokenizers
 
-from attention.data.records import PADDING, UNKNOWN, Tokenizer
+from attention.data.contracts import PADDING, UNKNOWN, Tokenizer
 from attention.data.tokenizers import _subwords
 from attention.data.tokenizers._vocabulary import SPECIAL, at_least, strings
 

@@ -17,7 +17,7 @@ from typing import Literal
 
 import numpy as np
 
-from attention.data.records import UNKNOWN, Tokenizer
+from attention.data.contracts import UNKNOWN, Tokenizer
 from attention.data.tokenizers import _vocabulary
 
 _PUNCTUATION = re.compile(

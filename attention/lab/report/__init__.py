@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from attention.data._files import write_atomic
-from attention.lab import results, verdicts
+from attention.files import write_atomic
+from attention.lab import analysis, results
 
 
 def write(workdir: Path) -> str:
@@ -20,13 +20,13 @@ def write(workdir: Path) -> str:
     Raises:
       ValueError: where there are no results, or those of another version.
     """
-    from attention.lab.report import documents, gallery, page  # here, because matplotlib takes its time
+    from attention.lab.report import markdown_latex, page, save_figures
 
     found = results.read(workdir / "results.parquet")
-    standings, ledger, grid = verdicts.standings(found), verdicts.ledger(found), verdicts.grid(found)
-    drawn = gallery.draw(workdir, found, standings, ledger, grid)
-    content = gallery.Content(workdir, found, standings, ledger, grid, drawn)
-    write_atomic(workdir / "report.md", documents.markdown(content).encode())
-    write_atomic(workdir / "table.tex", documents.latex(found, standings).encode())
+    standings, ledger, grid = analysis.standings(found), analysis.ledger(found), analysis.grid(found)
+    drawn = save_figures.draw(workdir, found, standings, ledger, grid)
+    content = save_figures.Content(workdir, found, standings, ledger, grid, drawn)
+    write_atomic(workdir / "report.md", markdown_latex.markdown(content).encode())
+    write_atomic(workdir / "table.tex", markdown_latex.latex(found, standings).encode())
     write_atomic(workdir / "report.html", page.page(content).encode())
-    return documents.terminal(found, standings, workdir / "report.html")
+    return markdown_latex.terminal(found, standings, workdir / "report.html")

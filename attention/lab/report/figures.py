@@ -13,12 +13,12 @@ import numpy as np
 from matplotlib import colormaps, colors, ticker
 from matplotlib.figure import Figure
 
-from attention.lab import verdicts
-from attention.lab.report import drawing
-from attention.lab.report.drawing import COLOURS, GROUND, INK, MARKERS, WIDTH
-from attention.lab.report.formats import MINUS, SIGNS, Metric, wrapped
+from attention.lab import analysis
+from attention.lab.analysis import Cost, Grid, Standing
+from attention.lab.report import plot_style
+from attention.lab.report.numbers import MINUS, SIGNS, Metric, wrapped
+from attention.lab.report.plot_style import COLOURS, GROUND, INK, MARKERS, WIDTH
 from attention.lab.results import Results
-from attention.lab.verdicts import Cost, Grid, Standing
 
 Curves = Mapping[str, Sequence[tuple[Sequence[float], Sequence[float]]]]  # by variant, x and y of each member
 
@@ -36,7 +36,7 @@ def differences(results: Results, found: Sequence[Standing]) -> Figure | None:
     figure = Figure(figsize=(WIDTH, height))
     axes = figure.subplots()
     axes.axvline(0, color=INK, linewidth=0.8)
-    drawing.grid_lines(axes, "x")
+    plot_style.grid_lines(axes, "x")
     for place, one in enumerate(shown):
         _interval(axes, place, one, base, metric.factor)
     axes.set_yticks(range(len(shown)), labels)
@@ -73,13 +73,13 @@ def curves(results: Results, column: str) -> Figure | None:
     factor = Metric.of(results.sweep).factor if column == "validations" else 1.0
     series = {}
     for name in results.sweep["variants"]:
-        lines = [row[column] for row in verdicts.rows(results, name) if row[column]]
+        lines = [row[column] for row in analysis.rows(results, name) if row[column]]
         points = [[(point["step"], point["value"]) for point in line if _finite(point["value"])] for line in lines]
         series[name] = [([x for x, _ in line], [factor * y for _, y in line]) for line in points if line]
     title = "training loss" if column == "losses" else f"validation {Metric.of(results.sweep).title}"
     figure, axes = _panels(results, series, marked=column == "validations")
     for one in axes:
-        drawing.thousands(one.xaxis)
+        plot_style.thousands(one.xaxis)
         if column == "losses":
             one.set_ylim(*_without_outliers(series))
     if figure is not None:
@@ -90,7 +90,7 @@ def curves(results: Results, column: str) -> Figure | None:
 
 def by_length(results: Results) -> Figure | None:
     """Accuracy against length; a range that a model has no positions for is left out."""
-    found = verdicts.lengths(results)
+    found = analysis.lengths(results)
     if found is None:
         return None
     trained, by_name = found
@@ -124,18 +124,18 @@ def _panels(results: Results, series: Curves, *, marked: bool) -> tuple[Figure |
     there = [name for name in series if any(len(x) for x, _ in series[name])]
     if not there:
         return None, []
-    figure, axes = drawing.panels(len(there), height=1.75, sharex=True, sharey=True)
+    figure, axes = plot_style.panels(len(there), height=1.75, sharex=True, sharey=True)
     base = results.sweep["baseline"]
     for place, (one, name) in enumerate(zip(axes, there)):
         colour = INK if name == base else COLOURS[place % len(COLOURS)]
-        drawing.grid_lines(one)
+        plot_style.grid_lines(one)
         for x, y in series[name]:
             one.plot(x, y, color=colour, alpha=0.45, linewidth=0.7)
         if name != base and base in there:
             one.plot(*_mean(series[base]), color=INK, linewidth=1.2, linestyle="--")
         few = marked and max(len(x) for x, _ in series[name]) <= 15
         one.plot(*_mean(series[name]), color=colour, linewidth=2, marker="o" if few else None, markersize=3)
-        drawing.named(one, f"{name} (baseline)" if name == base else name)
+        plot_style.named(one, f"{name} (baseline)" if name == base else name)
     return figure, axes
 
 
@@ -171,14 +171,14 @@ def costs(results: Results, found: Sequence[Standing], ledger: Sequence[Cost]) -
             shown[title] = values
     if not shown:
         return None
-    figure, panels = drawing.panels(len(shown), height=3.1, sharey=True)
+    figure, panels = plot_style.panels(len(shown), height=3.1, sharey=True)
     for axes, (title, values) in zip(panels, shown.items()):
-        drawing.grid_lines(axes)
+        plot_style.grid_lines(axes)
         for place in there:
             _cost(axes, values[place], found[place], place, metric.factor, base=found[place].name == results.sweep["baseline"])
         known = [value for place in there if (value := values[place])]
         if max(known) > 10 * min(known):
-            drawing.logarithmic(axes)
+            plot_style.logarithmic(axes)
         else:
             axes.xaxis.set_major_locator(ticker.MaxNLocator(4))
         axes.xaxis.set_major_formatter(ticker.EngFormatter(sep=""))
@@ -260,25 +260,25 @@ def search(results: Results, field: str) -> Figure | None:
     ranges = results.sweep["search"]["ranges"]
     by_name = {}
     for name in results.sweep["variants"]:
-        trials = [(json.loads(row["drawn"]), row) for row in verdicts.rows(results, name, "search")]
-        scored = [(drawn, row, verdicts.value(row, metric.name, "validation")) for drawn, row in trials]
+        trials = [(json.loads(row["drawn"]), row) for row in analysis.rows(results, name, "search")]
+        scored = [(drawn, row, analysis.value(row, metric.name, "validation")) for drawn, row in trials]
         by_name[name] = [(drawn[field], metric.factor * y, row["reason"] is None) for drawn, row, y in scored if y is not None]
     there = [name for name, trials in by_name.items() if trials]
     if not there:
         return None
-    figure, panels = drawing.panels(len(there), height=1.75, sharex=True, sharey=True)
+    figure, panels = plot_style.panels(len(there), height=1.75, sharex=True, sharey=True)
     for place, (axes, name) in enumerate(zip(panels, there)):
         base = name == results.sweep["baseline"]
         colour = INK if base else COLOURS[place % len(COLOURS)]
-        drawing.grid_lines(axes)
+        plot_style.grid_lines(axes)
         for x, y, whole in by_name[name]:
             axes.plot(x, y, "o", color=colour, mfc=colour if whole else GROUND, markersize=5)
-        chosen = {json.loads(row["drawn"]).get(field) for row in verdicts.rows(results, name)} - {None}
+        chosen = {json.loads(row["drawn"]).get(field) for row in analysis.rows(results, name)} - {None}
         for x in chosen:
             axes.axvline(x, color=colour, linewidth=0.8, linestyle="--")
         if ranges[field].strip().startswith("log"):
-            drawing.logarithmic(axes)
-        drawing.named(axes, f"{name} (baseline)" if base else name)
+            plot_style.logarithmic(axes)
+        plot_style.named(axes, f"{name} (baseline)" if base else name)
     figure.supxlabel(f"{field} (hollow: stopped early; dashed: chosen)", fontsize=9, color=INK)
     figure.supylabel(f"validation {metric.title}", fontsize=9, color=INK)
     return figure

@@ -8,13 +8,13 @@ from importlib import resources
 from pathlib import Path
 from typing import NamedTuple
 
-from attention.lab import verdicts
-from attention.lab.report import tables, words
-from attention.lab.report.formats import Metric
-from attention.lab.report.gallery import FOLDER, Content, Drawn
-from attention.lab.report.markup import Markup, definitions, joined, listed, table, tag
+from attention.lab import analysis
+from attention.lab.analysis import Grid, Row, Standing
+from attention.lab.report import sentences, tables
+from attention.lab.report.html import Markup, definitions, joined, listed, table, tag
+from attention.lab.report.numbers import Metric
+from attention.lab.report.save_figures import FOLDER, Content, Drawn
 from attention.lab.results import Results
-from attention.lab.verdicts import Grid, Row, Standing
 
 
 class Section(NamedTuple):
@@ -37,16 +37,16 @@ def page(content: Content) -> str:
         Section("errors", "Shared errors", _errors(results)),
         Section("search", "Search", _search(results, drawn)),
         Section("failures", "Failures", _failures(results)),
-        Section("methods", "How the numbers were computed", definitions(words.methods(results))),
+        Section("methods", "How the numbers were computed", definitions(sentences.methods(results))),
         Section("environment", "Environment", table(tables.environment_table(results))),
         Section("reproduction", "To have it again", _reproduction(workdir, results)),
     ]
     sections = [one for one in sections if one.body]
     contents = tag("nav", *(tag("a", one.title, href=f"#{one.name}") for one in sections), aria_label="contents")
     parts = [tag("section", tag("h2", one.title), one.body, id=one.name) for one in sections]
-    summary = [tag("h1", words.title(results)), tag("p", words.subject(results), class_="subject")]
+    summary = [tag("h1", sentences.title(results)), tag("p", sentences.subject(results), class_="subject")]
     header = tag("header", *summary, _summary(results, found), contents)
-    return _whole(words.title(results), joined(header, tag("main", joined(*parts))))
+    return _whole(sentences.title(results), joined(header, tag("main", joined(*parts))))
 
 
 def _whole(title: str, body: Markup) -> str:
@@ -68,10 +68,10 @@ def _whole(title: str, body: Markup) -> str:
 
 
 def _summary(results: Results, found: Sequence[Standing]) -> Markup:
-    lines = words.findings(results, found)
-    seen = words.power(results, verdicts.outlook(found))
+    lines = sentences.findings(results, found)
+    seen = sentences.power(results, analysis.outlook(found))
     said = [tag("p", line, class_="finding") for line in lines]
-    notes = words.warnings(results, found)
+    notes = sentences.warnings(results, found)
     return joined(*said, tag("p", " ".join(seen), class_="power"), listed(notes, "notes"))
 
 
@@ -97,7 +97,7 @@ def _verdicts(results: Results, found: Sequence[Standing], drawn: Mapping[str, D
     return joined(
         controls,
         table(shown, sortable=True),
-        tag("p", words.reading(results), class_="note"),
+        tag("p", sentences.reading(results), class_="note"),
         _figures(drawn, "differences"),
         table(tables.metric_table(results, found), sortable=True),
     )
@@ -128,15 +128,15 @@ def _grid(results: Results, grid: Grid | None, drawn: Mapping[str, Drawn]) -> Ma
     if grid.contrasts:
         after = table(tables.interaction_table(results, grid), sortable=True)
     else:
-        after = tag("p", words.no_interactions(results, grid), class_="note")
+        after = tag("p", sentences.no_interactions(results, grid), class_="note")
     return joined(_figures(drawn, "grid"), after)
 
 
 def _errors(results: Results) -> Markup:
-    shared = verdicts.agreements(results)
+    shared = analysis.agreements(results)
     if not shared:
         return Markup("")
-    note = f"Two runs that err on other examples can gain from being joined. {words.YARDSTICK}"
+    note = f"Two runs that err on other examples can gain from being joined. {sentences.YARDSTICK}"
     return joined(table(tables.agreement_table(results, shared), sortable=True), tag("p", note, class_="note"))
 
 
@@ -146,7 +146,7 @@ def _search(results: Results, drawn: Mapping[str, Drawn]) -> Markup:
         return Markup("")
     names = [name for name in drawn if name.startswith("search_")]
     trials = tag("details", tag("summary", "All trials"), table(tables.trial_table(results), sortable=True))
-    return joined(tag("p", words.budget(results)), _figures(drawn, *names), trials)
+    return joined(tag("p", sentences.budget(results)), _figures(drawn, *names), trials)
 
 
 def _failures(results: Results) -> Markup:
@@ -158,11 +158,11 @@ def _reproduction(workdir: Path, results: Results) -> Markup:
     parts = [
         tag("p", "The whole sweep, in a copy of the code at the commit above:"),
         _code(results.sweep["command"]),
-        tag("p", words.AGAIN.format(folder=FOLDER)),
+        tag("p", sentences.AGAIN.format(folder=FOLDER)),
     ]
     metric = Metric.of(results.sweep)
     for name in results.sweep["variants"]:
-        rows = verdicts.rows(results, name)
+        rows = analysis.rows(results, name)
         if rows:
             parts.append(_variant(workdir, name, rows, metric))
     return joined(*parts)
@@ -172,15 +172,15 @@ def _variant(workdir: Path, name: str, rows: Sequence[Row], metric: Metric) -> M
     """What the members of a variant are, closed until it is asked for."""
     members = []
     for row in rows:
-        scored = f"{metric.words} {metric.value(verdicts.value(row, metric.name))}"
+        scored = f"{metric.words} {metric.value(analysis.value(row, metric.name))}"
         best = "" if row["best_step"] is None else f", best weights after update {row['best_step']} of {row['updates']}"
         ended = f"; {row['status']}" if row["status"] != "finished" else ""
         reason = f": {row['reason']}" if row["reason"] else ""
         members.append(tag("h3", f"{name}, seed {row['seed']}"))
         members.append(tag("p", f"{scored}{best}{ended}{reason}"))
         if row["status"] == "finished" and row["run"]:
-            members.append(_code(words.evaluate_command(str(workdir / row["run"]))))
-        members.append(_code(words.train_command(json.loads(row["config"]))))
+            members.append(_code(sentences.evaluate_command(str(workdir / row["run"]))))
+        members.append(_code(sentences.train_command(json.loads(row["config"]))))
     config = json.loads(rows[0]["config"])
     same = "The config of the first member; the others differ in the seed alone:"
     fields = json.dumps(json.loads(rows[0]["fields"]), ensure_ascii=False)

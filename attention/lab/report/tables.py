@@ -4,12 +4,12 @@ import json
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from attention.lab import verdicts
-from attention.lab.report import formats
-from attention.lab.report.formats import NONE, SIGNS, Metric
+from attention.lab import analysis
+from attention.lab.analysis import Agreement, Cost, Grid, Standing
+from attention.lab.comparisons import Comparison
+from attention.lab.report import numbers
+from attention.lab.report.numbers import NONE, SIGNS, Metric
 from attention.lab.results import Results
-from attention.lab.statistics import Comparison
-from attention.lab.verdicts import Agreement, Cost, Grid, Standing
 
 
 class Cell(NamedTuple):
@@ -77,10 +77,10 @@ def _verdict_row(one: Standing, metric: Metric, baseline: str) -> list[Cell]:
         Cell(metric.value(one.spread), one.spread),
         Cell(metric.difference(c.difference), c.difference),
         Cell(metric.interval(c), c.low),
-        Cell(formats.p_value(c.adjusted), c.adjusted),
+        Cell(numbers.p_value(c.adjusted), c.adjusted),
         Cell(verdict(c), mark=c.verdict),
         Cell(metric.value(c.detectable), c.detectable),
-        Cell(formats.seeds(c.seeds_needed), c.seeds_needed),
+        Cell(numbers.seeds(c.seeds_needed), c.seeds_needed),
     ]
 
 
@@ -108,7 +108,7 @@ def metric_table(results: Results, found: Sequence[Standing]) -> Table:
         cells = [Cell(one.name), *(Cell(each.value(one.others[each.name]), one.others[each.name]) for each in metrics)]
         cells += [Cell(NONE if c.effect is None else f"{c.effect:+.2f}", c.effect)]
         cells += [Cell(NONE if one.comparison is None else str(number), number) for number in (c.pairs, c.left_out)]
-        cells += [Cell(formats.p_value(c.p), c.p), Cell(NONE if c.p is None else c.method)]
+        cells += [Cell(numbers.p_value(c.p), c.p), Cell(NONE if c.p is None else c.method)]
         rows.append(cells)
     return Table("metrics", f"Other metrics on {splits(results)}, and how each difference was tested", heads, rows)
 
@@ -132,16 +132,16 @@ def ledger_table(ledger: Sequence[Cost]) -> Table:
     rows = [
         [
             Cell(one.name),
-            Cell(formats.count(one.parameters), one.parameters),
-            Cell(formats.operations(one.flops), one.flops),
-            Cell(formats.milliseconds(one.update_seconds), one.update_seconds),
-            Cell(formats.time(one.member_seconds), one.member_seconds),
-            Cell(formats.memory(one.state_bytes), one.state_bytes),
-            Cell(formats.memory(one.work_bytes), one.work_bytes),
-            Cell(formats.count(one.examples), one.examples),
+            Cell(numbers.count(one.parameters), one.parameters),
+            Cell(numbers.operations(one.flops), one.flops),
+            Cell(numbers.milliseconds(one.update_seconds), one.update_seconds),
+            Cell(numbers.time(one.member_seconds), one.member_seconds),
+            Cell(numbers.memory(one.state_bytes), one.state_bytes),
+            Cell(numbers.memory(one.work_bytes), one.work_bytes),
+            Cell(numbers.count(one.examples), one.examples),
             Cell(str(one.trials), one.trials),
-            Cell(formats.count(one.trial_updates), one.trial_updates),
-            Cell(formats.time(one.seconds), one.seconds),
+            Cell(numbers.count(one.trial_updates), one.trial_updates),
+            Cell(numbers.time(one.seconds), one.seconds),
             Cell(one.kernel or NONE),
         ]
         for one in ledger
@@ -163,8 +163,8 @@ def interaction_table(results: Results, found: Grid) -> Table:
             Cell(", ".join(cell)),
             Cell(metric.difference(c.difference), c.difference),
             Cell(metric.interval(c), c.low),
-            Cell(formats.p_value(c.p), c.p),
-            Cell(formats.p_value(c.adjusted), c.adjusted),
+            Cell(numbers.p_value(c.p), c.p),
+            Cell(numbers.p_value(c.adjusted), c.adjusted),
             Cell(verdict(c), mark=c.verdict),
             Cell(str(c.pairs), c.pairs),
             Cell(str(c.left_out), c.left_out),
@@ -194,7 +194,7 @@ def agreement_table(results: Results, found: Sequence[Agreement]) -> Table:
 
 def length_table(results: Results) -> Table | None:
     """Accuracy by length, means over members."""
-    found = verdicts.lengths(results)
+    found = analysis.lengths(results)
     if found is None:
         return None
     trained, by_name = found
@@ -224,10 +224,10 @@ def trial_table(results: Results) -> Table:
     for row in results.rows:
         if row["phase"] == "search":
             drawn = json.loads(row["drawn"])
-            value = verdicts.value(row, metric.name, "validation")
+            value = analysis.value(row, metric.name, "validation")
             cells = [Cell(row["variant"]), *(Cell(f"{drawn[field]:g}", drawn[field]) for field in fields)]
-            cells += [Cell(metric.value(value), value), Cell(formats.count(row["updates"]), row["updates"])]
-            final = verdicts.rows(results, row["variant"])
+            cells += [Cell(metric.value(value), value), Cell(numbers.count(row["updates"]), row["updates"])]
+            final = analysis.rows(results, row["variant"])
             chosen = "chosen" if any(json.loads(one["drawn"]) == drawn for one in final) else ""
             status = "" if row["status"] == "finished" else row["status"]
             rows.append([*cells, Cell(", ".join(filter(None, (status, row["reason"], chosen))))])
@@ -241,7 +241,7 @@ def failure_table(results: Results) -> Table:
     heads = [Head(text, number=text == "seed") for text in ("variant", "seed", "phase", "status", "reason")]
     rows = [
         [Cell(one.name), Cell(str(one.seed), one.seed), Cell(one.phase), Cell(one.status), Cell(one.reason)]
-        for one in verdicts.failures(results)
+        for one in analysis.failures(results)
     ]
     rows += [[Cell(name), Cell(NONE), Cell(NONE), Cell("left out"), Cell(reason)] for name, reason in results.sweep["dropped"]]
     return Table("failures", "Members without a score, and variants that could not be built", heads, rows)

@@ -1,0 +1,176 @@
+"""What the sources share: paths, the draw of a validation split, trivial baselines and the checks of a corpus."""
+
+import os
+import re
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from attention import specs
+from attention.data.contracts import LENGTHS, Corpus, Split
+from attention.specs import nearest
+
+# The streams a seed is split into; a new use takes a new number, so that no two ever share their draws.
+CARVE_STREAM, LISTOPS_STREAM, LENGTHS_STREAM, TRANSDUCTION_STREAM = 1, 2, 3, 4
+
+
+def expand(path: str) -> Path:
+    """The absolute path, with ``~`` and environment variables such as ``$ATTENTION_DATA_DIR`` replaced.
+
+    Raises:
+      ValueError: where a variable is not set.
+    """
+    expanded = os.path.expanduser(os.path.expandvars(path))
+    unset = re.search(r"\$\{?(\w+)", expanded)
+    if unset:
+        raise ValueError(f"path {path!r}: the environment variable {unset[1]!r} is not set")
+    return Path(os.path.abspath(expanded))
+
+
+def data_folder(data_dir: Path | None) -> Path:
+    """Where TFDS keeps its data sets: the folder given, ``$TFDS_DATA_DIR``, or ``~/tensorflow_datasets``."""
+    return data_dir or expand(os.environ.get("TFDS_DATA_DIR") or "~/tensorflow_datasets")
+
+
+def resolved(name: str, /, **options: Any) -> str:
+    """The canonical spec of a source; paths are given expanded, options at their defaults are left out."""
+    shown = {key: str(value) if isinstance(value, Path) else value for key, value in options.items()}
+    return specs.canonical("source", specs.Spec(name, tuple(shown.items())))
+
+
+def draws(seed: int, *stream: int) -> np.random.Philox:
+    """The random bits of a stream of a seed; ``random_raw`` of it is the same on every platform and NumPy version."""
+    return np.random.Philox(np.random.SeedSequence([seed, *stream]))
+
+
+def check_share(validation_share: float) -> None:
+    """Raises ValueError where the share to carve off is not between 0 and 1."""
+    if not 0 < validation_share < 1:
+        raise ValueError(f"validation_share is a share of the training split, between 0 and 1; got {validation_share!r}")
+
+
+def carve(labels: np.ndarray, share: float, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Which rows stay in train and which become validation: the same share of every class, drawn by ``seed``.
+
+    Each class gives its share, rounded, and keeps at least one row; both index arrays are in the order of the rows.
+
+    Raises:
+      ValueError: where the share is not even one row.
+    """
+    order = np.lexsort((draws(seed, CARVE_STREAM).random_raw(len(labels)), labels))
+    counts = np.bincount(labels)
+    taken = np.minimum(np.floor(counts * share + 0.5).astype(np.int64), np.maximum(counts - 1, 0))
+    rank = np.arange(len(labels)) - np.repeat(np.cumsum(counts) - counts, counts)
+    chosen = np.zeros(len(labels), bool)
+    chosen[order] = rank < np.repeat(taken, counts)
+    if not chosen.any():
+        raise ValueError(f"validation_share={share!r} of {len(labels)} training rows is less than one row of any class")
+    return np.flatnonzero(~chosen), np.flatnonzero(chosen)
+
+
+def make_split(texts: Sequence[str], labels: Sequence[int] | np.ndarray | None) -> Split:
+    """A split with int32 labels."""
+    return Split(texts, None if labels is None else np.asarray(labels, np.int32))
+
+
+def _rows(split: Split, chosen: np.ndarray) -> Split:
+    take = lambda texts: [str(texts[number]) for number in chosen]
+    labels = None if split.labels is None else split.labels[chosen]
+    return Split(take(split.texts), labels, None if split.targets is None else take(split.targets))
+
+
+def class_names(labels: Iterable[str]) -> tuple[str, ...]:
+    """The distinct labels, sorted by value where all are whole numbers, else by name."""
+    names = set(labels)
+    if all(re.fullmatch(r"[+-]?[0-9]+", name) for name in names):
+        return tuple(sorted(names, key=lambda name: (int(name), name)))
+    return tuple(sorted(names))
+
+
+def indices(labels: Sequence[str], classes: tuple[str, ...], place: Callable[[int], str]) -> np.ndarray:
+    """The class index of each label, int32; ``place(number)`` says where a label is that training has not."""
+    index = {name: number for number, name in enumerate(classes)}
+    for number, name in enumerate(labels):
+        if name not in index:
+            listed = ", ".join(classes[:20]) + (", ..." if len(classes) > 20 else "")
+            raise ValueError(
+                f"{place(number)}: the label {name!r} does not occur in training{nearest(name, classes)};"
+                f" labels there: {listed}"
+            )
+    return np.array([index[name] for name in labels], np.int32)
+
+
+def scored(splits: dict[str, Split]) -> Split:
+    """The split that baselines are measured on: test, or validation where there is no labelled test."""
+    known = "test" in splits and (splits["test"].labels is not None or splits["test"].targets is not None)
+    return splits["test"] if known else splits["validation"]
+
+
+def most_frequent(train: Split) -> int:
+    """The most frequent class, the first of equals."""
+    assert train.labels is not None
+    return int(np.bincount(train.labels).argmax())
+
+
+def majority(splits: dict[str, Split]) -> float:
+    """Accuracy of always answering the most frequent class of train."""
+    return float(np.mean(scored(splits).labels == most_frequent(splits["train"])))
+
+
+def corpus(
+    splits: dict[str, Split],
+    classes: tuple[str, ...],
+    *,
+    seed: int,
+    validation_share: float | None = None,
+    notes: tuple[str, ...] = (),
+    resolved: str,
+) -> Corpus:
+    """A checked corpus: nothing empty, validation carved off train where it is missing, the majority baseline measured.
+
+    Raises:
+      ValueError: where a split or a text is empty, train has fewer than two classes or no labels, or validation is
+        missing and ``validation_share`` is None.
+    """
+    for name, split in splits.items():
+        if not len(split.texts):
+            raise ValueError(f"the {name} split is empty")
+        empty = next((number for number, text in enumerate(split.texts) if not text.strip()), None)
+        if empty is not None:
+            raise ValueError(f"the text of example {empty} of the {name} split is empty")
+    for name in ("train", "validation"):
+        if name in splits and splits[name].labels is None:
+            raise ValueError(f"the {name} split has no labels")
+    train = splits["train"]
+    assert train.labels is not None
+    if len(np.unique(train.labels)) < 2:
+        only = classes[int(train.labels[0])]
+        raise ValueError(f"the train split has one class only, {only!r}; there is nothing to tell apart")
+    ordered, carved = _with_validation(splits, train.labels, "of each class, ", seed, validation_share)
+    return Corpus(ordered, classes, {"majority": majority(ordered)}, (*carved, *notes), resolved)
+
+
+def pairs(splits: dict[str, Split], *, seed: int, validation_share: float | None, resolved: str) -> Corpus:
+    """A corpus of texts and targets, validation carved off train where it is missing and a share of it is given."""
+    ordered, notes = _with_validation(splits, np.zeros(len(splits["train"].texts), np.int64), "", seed, validation_share)
+    same = np.mean([text == target for text, target in zip(scored(ordered).texts, scored(ordered).targets or ())])
+    return Corpus(ordered, (), {"the_source_itself": float(same)}, notes, resolved)
+
+
+def _with_validation(
+    splits: dict[str, Split], labels: np.ndarray, of: str, seed: int, share: float | None
+) -> tuple[dict[str, Split], tuple[str, ...]]:
+    """The splits in order, validation carved off train where it is missing, and a note of it."""
+    train, rest, notes = splits["train"], {name: split for name, split in splits.items() if name != "train"}, ()
+    if "validation" not in rest:
+        if share is None:
+            raise ValueError("there is no validation split")
+        kept, carved = carve(labels, share, seed)
+        notes = (
+            f"there is no validation split: {len(carved)} of {len(train.texts)} training examples"
+            f" ({100 * share:.3g} % {of}seed {seed}) were carved off train",
+        )
+        train, rest = _rows(train, kept), {"validation": _rows(train, carved), **rest}
+    return {"train": train, **{name: rest[name] for name in ("validation", "test", LENGTHS) if name in rest}}, notes

@@ -1,0 +1,124 @@
+"""Two runs that there are, compared: seed by seed on every metric, and example by example.
+
+The differences between seeds say whether another training would give the same verdict; McNemar's test, whether two trained
+models differ on these examples. Neither answers the other's question.
+"""
+
+import functools
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from attention.lab import comparisons
+from attention.lab.results import LOWER_IS_BETTER
+from attention.runs.directory import RunDirectory, differences, read_json
+from attention.text_table import table
+from attention.training import config as configs
+from attention.training.tasks import TASKS
+
+
+def duel(runs: Sequence[str]) -> str:
+    """Compares B with A.
+
+    Args:
+      runs: the directories of A and B: finished runs of one task on one test split.
+
+    Returns:
+      Lines of text: where the configs differ, the metrics paired by seed, and the examples.
+
+    Raises:
+      ValueError: for anything but two finished runs, or runs of other tasks or of other test data.
+    """
+    if len(runs) != 2 or not all(runs):
+        raise ValueError(f"--compare wants two runs: --compare runs/A runs/B; got {len(list(filter(None, runs)))}")
+    a, b = (RunDirectory(run) for run in runs)
+    results = [_result(run) for run in (a, b)]
+    lines = [f"A: {a.path}", f"B: {b.path}", *_differing(a, b)]
+    if results[0]["task"] != results[1]["task"]:
+        raise ValueError(f"{a.path} is of task {results[0]['task']}, {b.path} of {results[1]['task']}: nothing to compare")
+    split = results[0]["summary_split"]
+    hashes = [run.read_data().hashes.get(split) for run in (a, b)]
+    if split != results[1]["summary_split"] or hashes[0] != hashes[1]:
+        raise ValueError(f"{a.path} and {b.path} were scored on other examples of {split}: nothing to compare")
+    lines += ["", *_by_seed(results, split)]
+    lines += _by_example(a, b, results)
+    return "\n".join(lines)
+
+
+def _result(run: RunDirectory) -> dict[str, Any]:
+    if (run.path / "sweep.json").exists():
+        raise ValueError(
+            f"{run.path} is a sweep; its report compares its variants, and the runs in its points can be given here"
+        )
+    run.read_config()  # says what is wrong with a folder that is no run
+    if not run.finished:
+        raise ValueError(f"run {run.path} is not finished; the command that began it goes on with it")
+    return read_json(run.result)
+
+
+def _differing(a: RunDirectory, b: RunDirectory) -> list[str]:
+    fields = [configs.to_dict(configs.from_dict(run.read_config())) for run in (a, b)]
+    different = differences(*fields)
+    return [f"{name}: {was} in A, {given} in B" for name, was, given in different if not name.startswith("seeds")]
+
+
+def _by_seed(results: Sequence[dict[str, Any]], split: str) -> list[str]:
+    task = TASKS[results[0]["task"]]
+    rows: list[tuple[str, ...]] = [("metric", "pairs", "A", "B", "B - A", "95 % interval", "p", "verdict")]
+    notes: list[str] = []
+    for metric in task.metrics:
+        sides = [{member["seed"]: _score(member, split, metric) for member in result["members"]} for result in results]
+        better = metric not in LOWER_IS_BETTER
+        found = comparisons.compare(*sides, higher_is_better=better, names=("A", "B"))
+        shown = functools.partial(_shown, metric in task.shares)
+        pairs = [seed for seed, value in sides[0].items() if value is not None and sides[1].get(seed) is not None]
+        means = [sum(side[seed] or 0.0 for seed in pairs) / len(pairs) for side in sides]
+        interval = "-" if found.low is None else f"{shown(found.low)} to {shown(found.high)}"
+        p = "-" if found.p is None else f"{found.p:.4f}"
+        rows.append((metric, str(found.pairs), *map(shown, means), shown(found.difference), interval, p, found.verdict))
+        notes = notes or _notes(found, shown)
+    several = f"each metric is a test of its own: p is not corrected for there being {len(task.metrics)}"
+    return [f"by seed, on {split}:", table(rows), *notes, several]
+
+
+def _score(member: dict[str, Any], split: str, metric: str) -> float | None:
+    return None if member["failed"] or member[split] is None else member[split][metric]
+
+
+def _shown(share: bool, value: float | None) -> str:
+    if value is None:
+        return "-"
+    return f"{100 * value:.2f}" if share else f"{value:.4f}"
+
+
+def _notes(found: comparisons.Comparison, shown: Callable[[float | None], str]) -> list[str]:
+    """What so many pairs can say."""
+    if found.verdict == "one seed":
+        return ["one seed in common: the runs may differ by chance alone; train both with more seeds, --config.seeds=0,1,2,3,4"]
+    notes = [found.method]
+    if found.left_out:
+        notes.append(f"{found.left_out} seeds are left out: a member of theirs failed or is in one run only")
+    if found.smallest_p:
+        notes.append(f"the smallest p that {found.pairs} pairs can give is {found.smallest_p:.4g}")
+    if found.detectable is not None:
+        notes.append(f"{found.pairs} pairs find a difference of {shown(found.detectable)} with a chance of 0.8")
+    if found.seeds_needed is not None:
+        notes.append(f"a difference as large as this one is found with a chance of 0.8 from {found.seeds_needed} pairs")
+    return notes
+
+
+def _by_example(a: RunDirectory, b: RunDirectory, results: Sequence[dict[str, Any]]) -> list[str]:
+    said = [run.read_predictions() or {} for run in (a, b)]
+    if not all(said):
+        return ["", "no prediction for each example is stored: runs of before, or without a labelled test split"]
+    heads = ("seed", "both right", "only A", "only B", "neither", "McNemar's p", "shared errors", "expected", "consistency")
+    rows: list[tuple[str, ...]] = [heads]
+    places = [{member["seed"]: place for place, member in enumerate(result["members"])} for result in results]
+    for seed in places[0]:
+        if seed not in places[1]:
+            continue
+        right = [side["correct"][where[seed]] for side, where in zip(said, places)]
+        test, shared = comparisons.mcnemar(*right), comparisons.shared_errors(*right)
+        consistency = "-" if shared.consistency is None else f"{shared.consistency:.2f}"
+        counts = (test.both, test.only_a, test.only_b, test.neither)
+        rows.append((str(seed), *map(str, counts), f"{test.p:.4f}", str(shared.shared), f"{shared.expected:.1f}", consistency))
+    return ["", "by example of test, two trained models at a time:", table(rows)]

@@ -1,0 +1,129 @@
+"""How numbers are written in reports: a number reads the same in every file."""
+
+import math
+import re
+from typing import Any, NamedTuple
+
+from attention.lab.comparisons import Comparison
+from attention.training.progress import duration
+
+NONE = "-"
+MINUS = "\N{MINUS SIGN}"
+SIGNS = {"better": "▲", "worse": "▼", "not distinguishable": "○"}
+
+
+class Metric(NamedTuple):
+    """A metric as it is written: shares in percent, their differences in percentage points."""
+
+    name: str
+    share: bool
+
+    @classmethod
+    def of(cls, sweep: dict[str, Any], name: str | None = None) -> "Metric":
+        """A metric of a sweep, by default the one that decides."""
+        chosen: str = name or sweep["metric"]
+        return cls(chosen, chosen in sweep["shares"])
+
+    @property
+    def factor(self) -> float:
+        """What is written of 1."""
+        return 100.0 if self.share else 1.0
+
+    @property
+    def title(self) -> str:
+        """With its unit."""
+        return f"{self.words}, %" if self.share else self.words
+
+    @property
+    def words(self) -> str:
+        """As people say it."""
+        return self.name.replace("_", " ")
+
+    @property
+    def unit(self) -> str:
+        """Of a difference, after a blank; empty for none."""
+        return " percentage points" if self.share else ""
+
+    def value(self, value: float | None) -> str:
+        """``84.30`` for a share of 0.843, ``0.8430`` for another number."""
+        return NONE if value is None else f"{self.factor * value:.{self._decimals}f}"
+
+    def difference(self, value: float | None) -> str:
+        """The same with its sign."""
+        return NONE if value is None else f"{self.factor * value:+.{self._decimals}f}"
+
+    def interval(self, found: Comparison) -> str:
+        """``[+0.50, +2.10]``."""
+        if found.low is None or found.high is None:
+            return NONE
+        return f"[{self.difference(found.low)}, {self.difference(found.high)}]"
+
+    @property
+    def _decimals(self) -> int:
+        return 2 if self.share else 4
+
+
+def p_value(p: float | None) -> str:
+    """Three digits: ``0.0137``; below 0.0001 just that."""
+    if p is None:
+        return NONE
+    return "<0.0001" if p < 1e-4 else f"{p:.3g}" if p < 0.1 else f"{p:.2f}"
+
+
+def count(number: float | None) -> str:
+    """``19,200``."""
+    return NONE if number is None else f"{round(number):,}"
+
+
+def seeds(number: int | None) -> str:
+    """``38``; beyond a thousand the spread of a few differences says no more than that it takes many."""
+    return "over 1,000" if number is not None and number > 1000 else count(number)
+
+
+def operations(number: float | None) -> str:
+    """``2.28M``."""
+    if number is None:
+        return NONE
+    for size, letter in ((1e15, "P"), (1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k")):
+        if number >= size:
+            return f"{_digits(number / size)}{letter}"
+    return _digits(number)
+
+
+def _digits(number: float) -> str:
+    """Three of them or all before the point: ``2.00``, ``168``, ``1,200``."""
+    return f"{number:#.3g}".removesuffix(".") if number < 999.5 else f"{number:,.0f}"
+
+
+def memory(number: float | None) -> str:
+    """``168 KiB``."""
+    if number is None:
+        return NONE
+    power = min(4, int(math.log(max(number, 1), 1024)))
+    return f"{_digits(number / 1024**power)} {('B', 'KiB', 'MiB', 'GiB', 'TiB')[power]}"
+
+
+def milliseconds(seconds: float | None) -> str:
+    """``6.71`` for 0.00671."""
+    return NONE if seconds is None else _digits(1000 * seconds)
+
+
+def time(seconds: float | None) -> str:
+    """``48 s``, ``3 min 05 s``; ``0.34 s`` below ten."""
+    if seconds is None:
+        return NONE
+    return f"{seconds:#.2g} s" if seconds < 9.95 else duration(seconds)
+
+
+def wrapped(name: str, width: int, lines: int = 3) -> str:
+    """A name over up to so many lines, broken after blanks, commas, brackets and signs where it can be; the rest is cut."""
+    rows = [""]
+    for part in re.findall(r"[^ ,(+&]+[ ,(+&]*|[ ,(+&]+", " ".join(name.split())):
+        for start in range(0, len(part), width):
+            piece = part[start : start + width]
+            if rows[-1] and len((rows[-1] + piece).rstrip()) > width:
+                rows.append("")
+            rows[-1] += piece
+    if len(rows) > lines:
+        rows = [*rows[: lines - 1], rows[lines - 1][: width - 1].rstrip() + "…"]
+    return "\n".join(row.strip() for row in rows)

@@ -1,0 +1,192 @@
+"""The points of a sweep on the disk: cohorts under way, finished members as runs of their own, and failures.
+
+::
+
+  runs/<sweep>/sweep.json        what the sweep is: a directory belongs to one
+               cohorts/<hash>/   the run of a cohort under way, which checkpoints as any run does
+               points/<name>/    a finished member as a run of its own, which eval.py reads
+               failures/<key>.json   why a point could not be trained
+               logs/<hash>.txt   what a cohort printed
+               results.parquet   a row per member
+
+A cohort that has finished is taken apart: each member gets its config, its weights, its lines of metrics and its result, in a
+folder that appears by one rename, and then the cohort goes. Whatever the instant of a kill, a point is there whole or its
+cohort is.
+"""
+
+import os
+import re
+import shutil
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from attention.evaluation import trained as evaluate
+from attention.lab.plan import BEYOND, Point
+from attention.runs import checkpoints
+from attention.runs.checkpoints import TEMPORARY
+from attention.runs.directory import RunDirectory, config_hash, read_json, write_json_atomic
+from attention.training import by_length
+from attention.training import config as configs
+from attention.training.result import summary
+from attention.training.tasks import TASKS
+
+
+class Points:
+    """The points of a sweep directory."""
+
+    def __init__(self, workdir: str | os.PathLike[str]):
+        self.path = Path(workdir)
+
+    def run(self, point: Point) -> RunDirectory:
+        """Where a point lies, or would: its folder may have been made under another name of its variant."""
+        found = sorted((self.path / "points").glob(f"[!.]*-{point.key[:12]}"))
+        return RunDirectory(found[0] if found else self.path / "points" / folder_name(point))
+
+    def failure(self, point: Point) -> str | None:
+        """Why a point could not be trained; None where that is not known."""
+        path = self._failure(point)
+        return read_json(path)["reason"] if path.exists() else None
+
+    def fail(self, points: Sequence[Point], reason: str) -> None:
+        """Records that points could not be trained."""
+        for point in points:
+            path = self._failure(point)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            write_json_atomic(path, {"variant": point.variant.name, "seed": point.config.seeds[0], "reason": reason})
+
+    def forget_failures(self, points: Sequence[Point]) -> None:
+        """Drops what is recorded of points that are to be tried again."""
+        for point in points:
+            self._failure(point).unlink(missing_ok=True)
+
+    def pending(self, points: Sequence[Point]) -> list[Point]:
+        """Those that are neither finished nor failed."""
+        return [point for point in points if not self.run(point).finished and not self._failure(point).exists()]
+
+    def cohort(self, points: Sequence[Point]) -> RunDirectory:
+        """Where points are trained together."""
+        return RunDirectory(self.path / "cohorts" / cohort_name(points))
+
+    def log(self, points: Sequence[Point]) -> Path:
+        """What their training prints."""
+        return self.path / "logs" / f"{cohort_name(points)}.txt"
+
+    def begun(self, points: Sequence[Point]) -> list[list[Point]]:
+        """The cohorts that were cut off, in training or while they were taken apart, all of whose members are ``points``."""
+        known = {point.key: point for point in points}
+        found = []
+        for path in sorted((self.path / "cohorts").glob("*/config.json")):
+            try:
+                settings = configs.from_dict(read_json(path))
+            except ValueError:  # of another version, or damaged
+                continue
+            for phase in ("final", "search"):
+                keys = [config_hash({"phase": phase, "config": configs.to_dict(one)}) for one in configs.members(settings)]
+                if known.keys() >= set(keys):
+                    found.append([known[key] for key in keys])
+        return found
+
+    def take_apart(self, points: Sequence[Point]) -> None:
+        """Makes each member of a finished cohort a run of its own, and removes the cohort."""
+        cohort = self.cohort(points)
+        trained = evaluate.load(cohort) if any(cohort.checkpoints.glob(f"{evaluate.BEST}-*")) else None
+        result, lines = read_json(cohort.result), cohort.read_metrics().lines
+        for number, point in enumerate(points):
+            target = self.run(point).path
+            if RunDirectory(target).finished:
+                continue
+            run = RunDirectory(target.with_name(f"{TEMPORARY}{target.name}"))
+            if run.path.exists():
+                shutil.rmtree(run.path)
+            run.path.mkdir(parents=True)
+            write_json_atomic(run.config, configs.to_dict(point.config))
+            shutil.copyfile(cohort.environment, run.environment)
+            shutil.copyfile(cohort.data, run.data)
+            shutil.copytree(cohort.tokenizer, run.tokenizer)
+            if trained is not None and result["members"][number]["best_step"] is not None:
+                step = result["members"][number]["best_step"]
+                meta = {"seeds": list(point.config.seeds), "steps": [step]}
+                best = _member(trained.params, number)
+                checkpoints.save_named(run.checkpoints, evaluate.BEST, step, best, meta)
+            for line in lines:
+                run.append_metrics(_column(line, number, len(points)))
+            predictions = cohort.read_predictions()
+            if predictions is not None:
+                run.write_predictions([{name: array[number] for name, array in predictions.items()}])
+            write_json_atomic(run.result, _own_result(result, number, point))
+            checkpoints.sync_folder(run.path)
+            os.rename(run.path, target)
+            checkpoints.sync_folder(target.parent)
+        shutil.rmtree(cohort.path)
+
+    def _failure(self, point: Point) -> Path:
+        return self.path / "failures" / f"{point.key[:12]}.json"
+
+
+def test_scores(result: Mapping[str, Any]) -> dict[str, float | None] | None:
+    """The test scores of a finished point by metric, ``BEYOND`` among them where its data have longer texts; None for none."""
+    scores, lengths = result["members"][0]["test"], result["by_length"]
+    return scores if scores is None or lengths is None else {**scores, BEYOND: by_length.beyond(lengths, 0)}
+
+
+def folder_name(point: Point) -> str:
+    """``rope-seed3-0123456789ab``, with ``search`` for a trial: the key makes it unique."""
+    words = re.sub(r"[^A-Za-z0-9]+", "-", point.variant.name).strip("-")[:60]
+    part = "search" if point.phase == "search" else f"seed{point.config.seeds[0]}"
+    return f"{words}-{part}-{point.key[:12]}"
+
+
+def cohort_name(points: Sequence[Point]) -> str:
+    """Twelve digits of a hash of the members' keys."""
+    return config_hash({"members": [point.key for point in points]})[:12]
+
+
+def _member(tree: Any, number: int) -> Any:
+    """The leaves of one member, with a leading axis of 1."""
+    import jax
+
+    return jax.tree.map(lambda leaf: np.asarray(leaf[number : number + 1]), tree)
+
+
+def _column(line: Mapping[str, Any], number: int, count: int) -> dict[str, Any]:
+    """A line of metrics as the run of one member has it: of every list of members, that member's.
+
+    Examples per second are those of the member: its share.
+    """
+    found = {name: _of_member(value, number) for name, value in line.items()}
+    if "examples_per_second" in found and found["examples_per_second"] is not None:
+        found["examples_per_second"] /= count
+    return found
+
+
+def _of_member(value: Any, number: int) -> Any:
+    if isinstance(value, Mapping):
+        return {name: _of_member(item, number) for name, item in value.items()}
+    return [value[number]] if isinstance(value, list) else value
+
+
+def _own_result(result: Mapping[str, Any], number: int, point: Point) -> dict[str, Any]:
+    """The result of one member. Times are its share of the cohort's, whose size stands beside them."""
+    count, member = len(result["members"]), result["members"][number]
+    split, lengths = result["summary_split"], result["by_length"]
+    if lengths is not None:
+        ranges = []
+        for row in lengths["ranges"]:
+            own = row["accuracy"][number]
+            ranges.append({**row, "accuracy": [own], "mean": own, "std": None, "ci95": None})
+        lengths = {**lengths, "ranges": ranges}
+    shares = {
+        name: result[name] / count for name in ("train_seconds", "step_seconds", "compile_seconds", "examples_per_second")
+    }
+    return {
+        **result,
+        **shares,
+        "config_hash": config_hash(configs.to_dict(point.config)),
+        "members": [member],
+        "summary": summary([member[split]], TASKS[result["task"]].metrics),
+        "by_length": lengths,
+        "cohort": {"members": count, "member": number},
+    }

@@ -1,0 +1,371 @@
+"""The run directory: everything that evaluation needs but the data.
+
+::
+
+  runs/<name>/config.json       what was asked for; a run is its config, and another config is another run
+              environment.json  versions, device, cores, git commit
+              data.json         resolved source, content hash per split, classes, baselines
+              tokenizer/        the tokenizer as trained
+              checkpoints/      step-*: the last ones; best-*: the best weights of each member
+              metrics.jsonl     one JSON object per line, of training or of a validation
+              predictions.npz   what each member says of each example of test, and whether it is right
+              by_length.png     accuracy by length, where the source has texts for it
+              result.json       written last: a run that has it is finished
+
+JSON files are written aside, fsynced and renamed. Numbers that are not finite become null, which is what JSON has.
+"""
+
+import fcntl
+import hashlib
+import io
+import json
+import math
+import os
+import platform
+import subprocess
+from collections.abc import Iterator, Mapping, Sequence
+from importlib import metadata
+from pathlib import Path
+from typing import IO, Any, Literal, NamedTuple
+
+import jax
+import numpy as np
+
+from attention.files import write_atomic
+from attention.runs import checkpoints
+
+_LOCK = ".lock"
+Status = Literal["new", "unfinished", "finished"]
+
+
+class InUseError(ValueError):
+    """A run directory that another process writes."""
+
+
+class DataRecord(NamedTuple):
+    """What ``data.json`` keeps of the data: enough to load it again and to notice that it has changed.
+
+    Attributes:
+      source: the resolved spec.
+      hashes: content hash per split.
+      classes: names in the order of the labels.
+      vocab_size: of the tokenizer.
+      baselines: accuracy, 0 to 1, of trivial rules.
+      bucket_lengths: the padded lengths of the training plan. Evaluation uses them too, so that its programs, and with
+        them the last bits of its numbers, are training's own.
+    """
+
+    source: str
+    hashes: dict[str, str]
+    classes: tuple[str, ...]
+    vocab_size: int
+    baselines: dict[str, float]
+    bucket_lengths: tuple[int, ...]
+
+
+class Metrics(NamedTuple):
+    """The lines of ``metrics.jsonl``; ``damaged`` names a last line that was cut off, None where there is none."""
+
+    lines: list[dict[str, Any]]
+    damaged: str | None
+
+
+class RunDirectory:
+    """The paths of a run, and how each is written and read. Making one touches nothing."""
+
+    def __init__(self, path: str | os.PathLike[str]):
+        self.path = Path(path)
+        self.config = self.path / "config.json"
+        self.environment = self.path / "environment.json"
+        self.data = self.path / "data.json"
+        self.tokenizer = self.path / "tokenizer"
+        self.checkpoints = self.path / "checkpoints"
+        self.metrics = self.path / "metrics.jsonl"
+        self.predictions = self.path / "predictions.npz"
+        self.by_length = self.path / "by_length.png"
+        self.result = self.path / "result.json"
+
+    def __repr__(self) -> str:
+        return f"RunDirectory({str(self.path)!r})"
+
+    @property
+    def finished(self) -> bool:
+        """Whether ``result.json`` has been written."""
+        return self.result.exists()
+
+    def read_config(self) -> dict[str, Any]:
+        """The config of the run. Raises ValueError where the folder holds no run."""
+        if not self.path.is_dir():
+            raise ValueError(f"no run at {self.path}: there is no such folder{_neighbours(self.path)}")
+        if not self.config.exists():
+            raise ValueError(f"no run at {self.path}: the folder has no {self.config.name}")
+        return read_json(self.config)
+
+    def write_data(self, record: DataRecord) -> None:
+        """Writes ``data.json``."""
+        write_json_atomic(self.data, record._asdict())
+
+    def read_data(self) -> DataRecord:
+        """Reads ``data.json``. Raises ValueError where it is missing or not what ``write_data`` writes."""
+        stored = read_json(self.data)
+        if not isinstance(stored, dict) or set(stored) != set(DataRecord._fields):
+            raise ValueError(f"{self.data} wants the fields {', '.join(DataRecord._fields)}, got {sorted(stored)}")
+        tuples = {name: tuple(stored[name]) for name in ("classes", "bucket_lengths")}
+        return DataRecord(**{**stored, **tuples})
+
+    def record_kernel(self, kernel: str) -> None:
+        """Adds the kernel that the model runs to ``environment.json``."""
+        write_json_atomic(self.environment, {**read_json(self.environment), "kernel": kernel})
+
+    def write_predictions(self, members: Sequence[Mapping[str, np.ndarray]]) -> None:
+        """Writes ``predictions.npz``: arrays ``[M n]`` by name, from ``[n]`` of each member."""
+        content = io.BytesIO()
+        arrays: dict[str, Any] = {name: np.stack([member[name] for member in members]) for name in members[0]}
+        np.savez_compressed(content, **arrays)
+        write_atomic(self.predictions, content.getvalue())
+
+    def read_predictions(self) -> dict[str, np.ndarray] | None:
+        """What ``write_predictions`` wrote; None where the run has no test split with labels."""
+        if not self.predictions.exists():
+            return None
+        with np.load(self.predictions, allow_pickle=False) as archive:
+            return {name: archive[name] for name in archive.files}
+
+    def append_metrics(self, line: Mapping[str, Any]) -> None:
+        """Adds one line to ``metrics.jsonl`` and hands it to the operating system, so that a kill does not lose it."""
+        with open(self.metrics, "ab") as file:
+            file.write((json.dumps(plain(line), allow_nan=False) + "\n").encode())
+
+    def metrics_size(self) -> int:
+        """Bytes of ``metrics.jsonl``, which are on the disk afterwards: what a checkpoint's meta records."""
+        if not self.metrics.exists():
+            return 0
+        with open(self.metrics, "ab") as file:
+            os.fsync(file.fileno())
+            return file.tell()
+
+    def truncate_metrics(self, size: int) -> None:
+        """Cuts ``metrics.jsonl`` back to the size a checkpoint recorded.
+
+        Raises:
+          ValueError: where the file is shorter than that: lines that the checkpoint counts on are lost.
+        """
+        have = self.metrics_size()
+        if have < size:
+            raise ValueError(f"{self.metrics} has {have} bytes, the checkpoint was written when it had {size}")
+        if have > size:
+            with open(self.metrics, "r+b") as file:
+                file.truncate(size)
+                os.fsync(file.fileno())
+
+    def read_metrics(self) -> Metrics:
+        """Every line of ``metrics.jsonl``; a last line that was cut off is left out and named.
+
+        Raises:
+          ValueError: where another line is not JSON.
+        """
+        raw = self.metrics.read_bytes().split(b"\n") if self.metrics.exists() else [b""]
+        cut = raw.pop()  # empty where the last line ends as it should
+        lines = []
+        for number, line in enumerate(raw, 1):
+            try:
+                lines.append(json.loads(line))
+            except ValueError as error:
+                raise ValueError(f"{self.metrics}, line {number}, is not JSON ({error})") from None
+        name = f"{self.metrics}, line {len(raw) + 1}, was cut off after {len(cut)} bytes and is left out"
+        return Metrics(lines, name if cut else None)
+
+
+class Opened(NamedTuple):
+    """A run that this process, and no other, may write; it is let go when ``with`` ends or the process does.
+
+    Attributes:
+      run: the paths.
+      status: "new" (just made), "unfinished" (resume it) or "finished" (``result.json`` is there).
+      notes: lines for the user: what of the environment has changed since the run began.
+      lock: the open lock file.
+    """
+
+    run: RunDirectory
+    status: Status
+    notes: tuple[str, ...]
+    lock: IO[str]
+
+    def __enter__(self) -> "Opened":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.lock.close()
+
+
+def open_run(workdir: str | os.PathLike[str], config: dict[str, Any]) -> Opened:
+    """Makes a run directory or finds it again, and locks it for this process.
+
+    Args:
+      workdir: the folder; made where missing, with its parents.
+      config: what JSON can hold; the run is new where the folder is empty.
+
+    Returns:
+      The run and whether it is new, unfinished or finished.
+
+    Raises:
+      ValueError: where the folder cannot be written, is in use by another process, has files but is no run, or holds a
+        run of another config, listing each differing field with both values.
+    """
+    run = RunDirectory(workdir)
+    lock = _lock(run)
+    try:
+        return Opened(run, *_enter(run, plain(config)), lock)
+    except BaseException:
+        lock.close()
+        raise
+
+
+def _enter(run: RunDirectory, config: dict[str, Any]) -> tuple[Literal["new", "unfinished", "finished"], tuple[str, ...]]:
+    now = environment()
+    if not run.config.exists():
+        # A process killed before its config was written leaves a lock and temporary files, which make no run.
+        others = sorted(p.name for p in run.path.iterdir() if not p.name.startswith((_LOCK, checkpoints.TEMPORARY)))
+        if set(others) - {run.environment.name}:
+            raise ValueError(
+                f"workdir {run.path} is not empty and holds no run (it has {others[0]!r}, no config.json); "
+                "give a new or empty folder"
+            )
+        write_json_atomic(run.environment, now)
+        write_json_atomic(run.config, config)
+        return "new", ()
+    stored = run.read_config()
+    differing = differences(stored, config)
+    if differing:
+        raise ValueError(
+            f"workdir {run.path} holds a run of another config; give another --workdir, or the same config. "
+            f"Differing: {'; '.join(f'{name} is {was} there, {given} given' for name, was, given in differing)}"
+        )
+    began = read_json(run.environment)
+    changed = differences({name: began[name] for name in now if name in began}, now)
+    notes = tuple(f"{name} was {was} when the run began, is {given} now" for name, was, given in changed)
+    return ("finished" if run.finished else "unfinished"), notes
+
+
+def _lock(run: RunDirectory) -> IO[str]:
+    if run.path.exists() and not run.path.is_dir():
+        raise ValueError(f"workdir {run.path} is a file, not a folder")
+    try:
+        run.path.mkdir(parents=True, exist_ok=True)
+        lock = open(run.path / _LOCK, "w", encoding="utf-8")  # noqa: SIM115 (held as long as the run)
+    except OSError as error:
+        raise ValueError(f"workdir {run.path} cannot be written ({error.strerror})") from None
+    try:
+        # The kernel lets go of it when the process ends, however it ends.
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        lock.close()
+        raise InUseError(f"workdir {run.path} is in use by another process; wait for it or give another") from None
+    except OSError as error:
+        lock.close()
+        raise ValueError(f"workdir {run.path} cannot be locked ({error.strerror})") from None
+    return lock
+
+
+def plain(value: Any) -> Any:
+    """The value as JSON holds it: arrays and tuples become lists, numbers that are not finite None, keys strings."""
+    if isinstance(value, Mapping):
+        return {str(key): plain(item) for key, item in value.items()}
+    if isinstance(value, (np.ndarray, np.generic, jax.Array)):
+        return plain(np.asarray(value).tolist())
+    if isinstance(value, (list, tuple)):
+        return [plain(item) for item in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value
+
+
+def config_hash(config: dict[str, Any]) -> str:
+    """sha256 of the canonical JSON of a config, 64 hexadecimal digits; names of runs use the first 8."""
+    canonical = json.dumps(plain(config), sort_keys=True, separators=(",", ":"), allow_nan=False)
+    return hashlib.sha256(canonical.encode()).hexdigest()
+
+
+def default_name(config_name: str, config: dict[str, Any]) -> str:
+    """``<config>-<hash8>``: two settings never share a folder."""
+    return f"{config_name}-{config_hash(config)[:8]}"
+
+
+def differences(old: Any, new: Any) -> list[tuple[str, str, str]]:
+    """(dotted field, old, new) of each field in which two JSON objects differ; "absent" where one lacks it."""
+    before, after = dict(_fields(plain(old))), dict(_fields(plain(new)))
+    names = [*before, *(name for name in after if name not in before)]
+    pairs = ((name, before.get(name, "absent"), after.get(name, "absent")) for name in names)
+    return [(name, was, given) for name, was, given in pairs if was != given]
+
+
+def _fields(value: Any, prefix: str = "") -> Iterator[tuple[str, str]]:
+    if isinstance(value, dict) and value:
+        for key, item in value.items():
+            yield from _fields(item, f"{prefix}.{key}" if prefix else key)
+    else:
+        yield prefix, json.dumps(value)
+
+
+def write_json_atomic(path: Path, value: Any) -> None:
+    """Writes JSON so that the file is at any instant the old one or the new one, whole."""
+    write_text_atomic(path, json.dumps(plain(value), indent=2, allow_nan=False) + "\n")
+
+
+def write_text_atomic(path: Path, text: str) -> None:
+    """Writes UTF-8 text aside, fsyncs it, and renames it into place."""
+    temporary = path.with_name(f"{checkpoints.TEMPORARY}{path.name}")
+    with open(temporary, "w", encoding="utf-8", newline="") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    os.replace(temporary, path)
+    checkpoints.sync_folder(path.parent)
+
+
+def read_json(path: Path) -> Any:
+    """Reads a JSON file of a run. Raises ValueError naming the file where it is missing or not JSON."""
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ValueError(f"{path} cannot be read ({error.strerror})") from None
+    except ValueError as error:
+        raise ValueError(f"{path} is not JSON ({error})") from None
+
+
+def environment() -> dict[str, Any]:
+    """What a number may depend on beside the config: versions, device, cores, kernel of the system, git commit."""
+    device = jax.devices()[0]
+    packages = ("jax", "jaxlib", "flax", "optax", "numpy")
+    return {
+        "python": platform.python_version(),
+        **{name: metadata.version(name) for name in packages},
+        "device": device.device_kind,
+        "device_count": jax.device_count(),
+        "cores": len(os.sched_getaffinity(0)),
+        "platform": device.platform,
+        "system": platform.platform(),
+        **_git(),
+    }
+
+
+def _git() -> dict[str, Any]:
+    """Commit of this source tree and whether tracked files differ from it; None where it is not tracked by git."""
+    here = Path(__file__)
+
+    def ask(*arguments: str) -> str | None:
+        try:
+            done = subprocess.run(["git", "-C", here.parent, *arguments], capture_output=True, text=True, timeout=10)
+        except (OSError, subprocess.TimeoutExpired):
+            return None
+        return done.stdout.strip() if done.returncode == 0 else None
+
+    if not ask("ls-files", "--error-unmatch", here.name):  # installed into a folder of some other repository
+        return {"git_commit": None, "git_dirty": None}
+    return {"git_commit": ask("rev-parse", "HEAD"), "git_dirty": bool(ask("status", "--porcelain", "-uno"))}
+
+
+def _neighbours(path: Path) -> str:
+    """The runs beside a folder that is not there, newest last, for the message."""
+    runs = sorted(path.parent.glob("*/config.json")) if path.parent.is_dir() else []
+    return f"; runs in {path.parent}: {', '.join(run.parent.name for run in runs)}" if runs else ""

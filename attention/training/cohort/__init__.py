@@ -1,0 +1,1 @@
+"""Members that share one compiled program: their state, and its update."""

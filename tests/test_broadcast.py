@@ -1,0 +1,36 @@
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from helpers import assert_close, normal
+
+from attention.broadcast import spread
+
+SHAPES = [
+    ((3, 4), (5, 2, 3, 4)),
+    ((1, 2, 3, 4), (7, 2, 3, 4)),
+    ((2, 1, 1, 4), (2, 6, 3, 4)),
+    ((1, 1, 1), (2, 3, 4)),
+    ((3, 4), (3, 4)),
+]
+
+
+@pytest.mark.parametrize(("shape", "wanted"), SHAPES)
+def test_is_broadcasting(shape, wanted):
+    x, weights = normal(0, *shape), normal(1, *wanted)
+    assert jnp.array_equal(spread(x, wanted), np.broadcast_to(x, wanted))
+    gradient = jax.grad(lambda x: jnp.vdot(spread(x, wanted), weights))(x)
+    kept = (1,) * (len(wanted) - len(shape)) + shape
+    summed = np.sum(weights, axis=tuple(a for a, (n, m) in enumerate(zip(kept, wanted)) if n != m), keepdims=True)
+    assert_close(gradient, summed.reshape(shape))
+
+
+def test_transforms():
+    """Forward mode, a second derivative, and a batch of them."""
+    x, wanted = normal(0, 3, 4), (5, 2, 3, 4)
+    f = lambda x: jnp.sum(jnp.sin(spread(x, wanted)))
+    assert_close(jax.jvp(f, (x,), (x,))[1], 10 * np.sum(np.cos(x) * x))
+    second = jax.jvp(jax.grad(f), (x,), (jnp.ones_like(x),))[1]
+    assert_close(second, -10 * np.sin(x))
+    several = normal(1, 2, 3, 4)
+    assert_close(jax.vmap(jax.grad(f))(several), 10 * np.cos(several))

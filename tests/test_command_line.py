@@ -1,0 +1,228 @@
+"""Flags and configs: what is given arrives with its type, and what cannot be used is one line and exit code 2."""
+
+import errno
+import subprocess
+import sys
+
+import pytest
+from absl import flags
+from ml_collections import config_dict
+
+from attention.training import command_line
+
+CONFIG = """
+from ml_collections import config_dict
+
+def get_config():
+    config = config_dict.ConfigDict()
+    config.data = config_dict.ConfigDict({"source": "listops", "max_length": 64})
+    config.training = config_dict.ConfigDict({"learning_rate": 1e-3, "steps": 10, "ema": False})
+    config.seeds = (0,)
+    return config
+"""
+
+
+@pytest.fixture
+def file(tmp_path):
+    path = tmp_path / "toy.py"
+    path.write_text(CONFIG)
+    return path
+
+
+def parse(file, *arguments):
+    return command_line.parse_config(["train.py", *arguments], default=file)
+
+
+def test_defaults_and_leftovers(file):
+    given = parse(file, "--workdir=x", "stray", "--configs=1")
+    assert given.name == "toy"
+    assert given.argv == ["train.py", "--workdir=x", "stray", "--configs=1"]
+    assert given.fields.to_dict() == {
+        "data": {"source": "listops", "max_length": 64},
+        "training": {"learning_rate": 1e-3, "steps": 10, "ema": False},
+        "seeds": (0,),
+    }
+
+
+@pytest.mark.parametrize("form", [["--config={}"], ["--config", "{}"], ["-config={}"]])
+def test_another_file(file, tmp_path, form):
+    other = tmp_path / "other.py"
+    other.write_text(CONFIG.replace("1e-3", "5"))
+    given = parse(file, *(part.format(other) for part in form))
+    assert (given.name, given.argv, given.fields.training.learning_rate) == ("other", ["train.py"], 5)
+
+
+@pytest.mark.parametrize(
+    ("argument", "field", "value"),
+    [
+        ("--config.training.steps=20", "training.steps", 20),
+        ("--config.training.learning_rate=1e-4", "training.learning_rate", 1e-4),
+        ("--config.training.learning_rate=1", "training.learning_rate", 1.0),
+        ("--config.training.ema", "training.ema", True),
+        ("--config.training.ema=TRUE", "training.ema", True),
+        ("--noconfig.training.ema", "training.ema", False),
+        ("--config.data.source=files(train='a=b.tsv')", "data.source", "files(train='a=b.tsv')"),
+        ("--config.data.source=None", "data.source", "None"),
+        ("--config.seeds=0,1,2", "seeds", (0, 1, 2)),
+        ("--config.seeds=(4, 5)", "seeds", (4, 5)),
+        ("--config.seeds=7", "seeds", (7,)),
+    ],
+)
+def test_overrides_have_the_type_of_the_field(file, argument, field, value):
+    got = parse(file, "--config.training.ema=true" if argument.startswith("--no") else argument, argument).fields
+    for part in field.split("."):
+        got = got[part]
+    assert got == value
+    assert type(got) is type(value)
+
+
+def test_the_last_override_wins_whatever_the_order_of_the_file(file):
+    given = parse(file, "--config.training.steps=1", f"--config={file}", "--config.training.steps=2")
+    assert given.fields.training.steps == 2
+
+
+@pytest.mark.parametrize(
+    ("argument", "message"),
+    [
+        ("--config.training.stepps=1", r"unknown config field 'training.stepps' \(nearest: 'training.steps'\)"),
+        ("--config.learning_rate=1", r"unknown config field 'learning_rate' \(nearest: 'training.learning_rate'\)"),
+        ("--config.xyz=1", "unknown config field 'xyz'; fields: data.max_length, data.source"),
+        ("--config.data.source.x=1", "unknown config field 'data.source.x'"),
+        ("--config.=1", "unknown config field ''"),
+        ("--config.to_dict=1", "unknown config field 'to_dict'"),
+        ("--config.training=1", "is a section; its fields: training.ema, training.learning_rate"),
+        ("--config.training.steps=1.5", "'training.steps' wants a whole number .as in 10., got '1.5'"),
+        ("--config.training.steps=", "wants a whole number"),
+        ("--config.training.steps", "wants a value: --config.training.steps=VALUE"),
+        ("--config.training.learning_rate=fast", "wants a number .as in 0.001., got 'fast'"),
+        ("--config.training.learning_rate=nan", "wants a finite number"),
+        ("--config.training.ema=maybe", "wants true or false"),
+        ("--noconfig.training.ema=1", "takes no value"),
+        ("--config.seeds=a,b", "wants values separated by commas, each a whole number"),
+        ("--config.seeds=1.5", "each a whole number"),
+        ("--config", "wants a file"),
+        ("--config=", "wants a file"),
+        ("--config=absent.py", "config file absent.py does not exist"),
+        ("--config={folder}/to.py", "to.py does not exist .nearest: .*/toy.py"),
+        ("--config={folder}", "does not exist"),
+    ],
+)
+def test_bad_config_arguments(file, argument, message):
+    with pytest.raises(ValueError, match=message):
+        parse(file, argument.format(folder=file.parent))
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("def get_config(:", r"bad.py, line 1: invalid syntax"),
+        ("import no_such_module", "No module named 'no_such_module'"),
+        ("x = 1", "has no function get_config"),
+        ("def get_config(): return {}", "wants to return a ConfigDict, got dict"),
+    ],
+)
+def test_bad_config_files(file, text, message):
+    bad = file.parent / "bad.py"
+    bad.write_text(text)
+    with pytest.raises(ValueError, match=message):
+        parse(file, f"--config={bad}")
+
+
+def test_a_file_that_is_no_python(file):
+    (file.parent / "toy.txt").write_text(CONFIG)
+    with pytest.raises(ValueError, match="is no Python file"):
+        parse(file, f"--config={file.parent}/toy.txt")
+
+
+def toy_flags():
+    values = flags.FlagValues()
+    flags.DEFINE_string("workdir", None, "Where.", flag_values=values)
+    flags.DEFINE_integer("count", 1, "How many.", lower_bound=0, flag_values=values)
+    return values
+
+
+def run(capsys, *arguments):
+    got = {}
+
+    def main(argv):
+        values = toy_flags()
+        command_line.parse_flags(argv, values, usage="What it is.")
+        got.update(workdir=values.workdir, count=values.count)
+
+    code = command_line.run_main(main, ["toy.py", *arguments])
+    return code, got, *capsys.readouterr()
+
+
+def test_flags(capsys):
+    assert run(capsys, "--workdir=a", "--count", "3") == (0, {"workdir": "a", "count": 3}, "", "")
+    code, got, out, err = run(capsys, "--wrkdir=a")
+    assert (code, got, out) == (2, {}, "")
+    assert err == "error: unknown flag --wrkdir (nearest: 'workdir'); flags: --count, --workdir\n"
+    for arguments, message in (
+        (["--count=x"], "--count=x"),
+        (["--count=-1"], "-1 is not a non-negative integer"),
+        (["--workdir"], "workdir"),
+        (["a.tsv"], "stray argument 'a.tsv'"),
+    ):
+        code, _, _, err = run(capsys, *arguments)
+        assert (code, err.count("\n")) == (2, 1)
+        assert message in err
+
+
+def test_help(capsys):
+    with pytest.raises(SystemExit) as stop:
+        run(capsys, "--help")
+    assert stop.value.code == 0
+    out = capsys.readouterr().out
+    assert out.startswith("What it is.\n")
+    assert "--workdir: Where." in out
+
+
+def raising(error):
+    def main(argv):
+        raise error
+
+    return main
+
+
+def test_exit_codes(capsys, monkeypatch):
+    assert command_line.run_main(lambda argv: None, ["x"]) == 0
+    assert command_line.run_main(raising(ValueError("two\n  lines")), ["x"]) == 2
+    assert capsys.readouterr().err == "error: two lines\n"
+    assert command_line.run_main(raising(FileNotFoundError(2, "No such file", "a.tsv")), ["x"]) == 2
+    assert capsys.readouterr().err == "error: a.tsv: No such file\n"
+    assert command_line.run_main(raising(OSError(errno.ENOSPC, "No space left on device")), ["x"]) == 2
+    assert capsys.readouterr().err == "error: the disk is full: No space left on device\n"
+    assert command_line.run_main(raising(KeyboardInterrupt()), ["x"]) == 130
+    for defect in (TypeError("x"), OSError(errno.EIO, "Input/output error"), ZeroDivisionError()):
+        with pytest.raises(type(defect)):
+            command_line.run_main(raising(defect), ["x"])
+    monkeypatch.setenv(command_line.TRACEBACK, "1")
+    with pytest.raises(ValueError, match="shown"):
+        command_line.run_main(raising(ValueError("shown")), ["x"])
+
+
+CACHED = """
+import jax
+from attention.training import command_line
+command_line.enable_compilation_cache()
+print(jax.config.jax_compilation_cache_dir)
+jax.jit(lambda x: x * 3 + 1)(2.0).block_until_ready()
+"""
+
+
+def test_small_programs_are_kept(tmp_path, monkeypatch):
+    monkeypatch.delenv("JAX_COMPILATION_CACHE_DIR", raising=False)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    done = subprocess.run([sys.executable, "-c", CACHED], capture_output=True, text=True, check=True)
+    folder = tmp_path / "attention-lab" / "compilation"
+    assert done.stdout.strip() == str(folder)
+    assert any(folder.iterdir())
+    monkeypatch.setenv("JAX_COMPILATION_CACHE_DIR", str(tmp_path / "own"))
+    done = subprocess.run([sys.executable, "-c", CACHED], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == str(tmp_path / "own")
+    assert any((tmp_path / "own").iterdir())
+
+
+def test_a_config_dict_is_what_configs_are(file):
+    assert isinstance(command_line.load_config(file), config_dict.ConfigDict)
