@@ -15,14 +15,14 @@ import attention
 
 # Files of the suite whose parametrised tests have the method's spec or name as their (first) parameter.
 FILES = {
-    "normalizer": ("test_normalizers", "test_normalizer_facts", "test_parts_train", "oracles.test_oracles"),
-    "score": ("test_scores", "test_scores_in_models", "test_parts_train", "oracles.test_oracles"),
-    "encoding": ("test_encodings", "test_encodings_in_models", "oracles.test_oracles"),
-    "pooling": ("test_poolings", "test_parts_train", "oracles.test_oracles"),
-    "encoder": ("test_encoders", "test_parts_train", "oracles.test_oracles"),
-    "decoder": ("test_seq2seq", "oracles.test_oracles"),
-    "mixer": ("test_mixers", "test_parts_train", "oracles.test_oracles"),
-    "mask": ("test_masks", "test_mask_kernels"),
+    "normalizer": ("normalizers.test_normalizers", "normalizers.test_normalizer_facts", "models.test_parts_train", "oracles.test_oracles"),
+    "score": ("scores.test_scores", "scores.test_scores_in_models", "models.test_parts_train", "oracles.test_oracles"),
+    "encoding": ("encodings.test_encodings", "encodings.test_encodings_in_models", "oracles.test_oracles"),
+    "pooling": ("poolings.test_poolings", "models.test_parts_train", "oracles.test_oracles"),
+    "encoder": ("encoders.test_encoders", "models.test_parts_train", "oracles.test_oracles"),
+    "decoder": ("models.test_seq2seq", "oracles.test_oracles"),
+    "mixer": ("mixers.test_mixers", "models.test_parts_train", "oracles.test_oracles"),
+    "mask": ("masks.test_masks", "masks.test_mask_kernels"),
 }
 
 
@@ -40,7 +40,7 @@ def table(kind, cases):
     """Lines of Markdown."""
     names, counts, oracles = attention.names(kind), defaultdict(Counter), Counter()
     for file, test, parameter, passed in cases:
-        if file not in FILES[kind] or (file == "test_parts_train" and test != f"test_{kind}"):
+        if file not in FILES[kind] or (file == "models.test_parts_train" and test != f"test_{kind}"):
             continue
         if test == "test_oracle":
             of, method, *_ = parameter.split("-")

@@ -4,12 +4,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-import reference
-import reference_normalizers
-from helpers import DIMS, assert_close, float64, inputs, jit, normal, params_of, unchecked
 
 import attention
 from attention.records import Call, Encoding, Normalizer, Score
+from tests.support import reference, reference_normalizers
+from tests.support.helpers import DIMS, assert_close, float64, inputs, jit, normal, params_of, unchecked
 
 # The order of operations against plain loops.
 

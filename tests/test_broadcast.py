@@ -2,9 +2,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from helpers import assert_close, normal
 
 from attention.broadcast import spread
+from tests.support.helpers import assert_close, normal
 
 SHAPES = [
     ((3, 4), (5, 2, 3, 4)),

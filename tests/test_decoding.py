@@ -4,10 +4,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-import reference_decoders as reference
-from helpers import jit
 
 import attention
+import tests.support.reference_decoders as reference
+from tests.support.helpers import jit
 
 V, U, END = 4, 4, 3
 

@@ -6,12 +6,12 @@ import xml.etree.ElementTree
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from encoding_rows import ROWS
 
 import attention
 from docs.figures import _encodings as maps
 from docs.figures import _encodings_page, _normalizers_page
 from docs.figures import _normalizers as weights
+from tests.support.encoding_rows import ROWS
 
 PAGES = {"normalizer": _normalizers_page, "encoding": _encodings_page}
 NAMES = {kind: attention.names(kind) for kind in PAGES}

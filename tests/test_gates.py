@@ -2,13 +2,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from helpers import assert_close, float64, jit, normal, size
-from models import C, D, N, batch, classifier, made
 
 import attention
 from attention.gates import GATES, build_gate
 from attention.training import config
 from attention.training.describe import variants_of
+from tests.support.helpers import assert_close, float64, jit, normal, size
+from tests.support.models import C, D, N, batch, classifier, made
 
 X = normal(0, 2, 3, D)
 GATED = [name for name in GATES if name != "none"]

@@ -12,10 +12,10 @@ from pathlib import Path
 import jax
 import jax.numpy as jnp
 import pytest
-from helpers import unchecked
 
 import attention
 from attention import PURE_KINDS, specs
+from tests.support.helpers import unchecked
 
 ROOT = Path(attention.__file__).parent.parent
 FILES = [(kind, name) for kind in PURE_KINDS for name in attention.names(kind)]

@@ -3,12 +3,12 @@ import textwrap
 
 import hypothesis.strategies as st
 import pytest
-from helpers import unchecked
 from hypothesis import given
 
 import attention
 from attention import specs
 from attention.specs import Spec, canonical, check, parse
+from tests.support.helpers import unchecked
 
 # A kind of this test alone: options of every type, specs inside specs, and an operator.
 TOY = {

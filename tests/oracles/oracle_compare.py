@@ -6,8 +6,9 @@ from typing import Any, Literal, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from helpers import jit
-from oracle_packages import torch
+
+from tests.oracles.oracle_packages import torch
+from tests.support.helpers import jit
 
 FLOAT32 = 2e-6  # of an oracle that computes in float32, whatever it is given
 

@@ -5,12 +5,12 @@ import dataclasses
 import jax
 import jax.numpy as jnp
 import numpy as np
-from oracle_compare import Witness
-from oracle_packages import F, torch
 
 import attention
 from attention.attend import parts_of
 from attention.records import Call, Context, Dims
+from tests.oracles.oracle_compare import Witness
+from tests.oracles.oracle_packages import F, torch
 
 LENGTHS, D, N = (9, 1, 4, 7), 6, 2
 DIMS = Dims(num_heads=N, kv_heads=N, head_dim=D // N, model_dim=D)

@@ -4,11 +4,11 @@ import math
 
 import jax.numpy as jnp
 import numpy as np
-from oracle_compare import FLOAT32, Witness
-from oracle_packages import F, torch
 
 import attention
 from attention.records import Call
+from tests.oracles.oracle_compare import FLOAT32, Witness
+from tests.oracles.oracle_packages import F, torch
 
 B, T, N, H, V, D = 2, 9, 4, 4, 7, 6
 

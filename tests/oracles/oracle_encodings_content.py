@@ -5,11 +5,11 @@ from types import SimpleNamespace
 
 import jax.numpy as jnp
 import numpy as np
-from oracle_compare import FLOAT32, Witness
-from oracle_packages import F, torch
 
 import attention
 from attention.records import Call
+from tests.oracles.oracle_compare import FLOAT32, Witness
+from tests.oracles.oracle_packages import F, torch
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")

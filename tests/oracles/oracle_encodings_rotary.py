@@ -4,11 +4,11 @@ import warnings
 
 import jax.numpy as jnp
 import numpy as np
-from oracle_compare import FLOAT32, Witness
-from oracle_packages import torch
 
 import attention
 from attention.records import Call
+from tests.oracles.oracle_compare import FLOAT32, Witness
+from tests.oracles.oracle_packages import torch
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")

@@ -4,8 +4,11 @@ import math
 from types import SimpleNamespace
 
 import numpy as np
-from oracle_compare import FLOAT32, Witness
-from oracle_packages import (
+
+import attention
+from attention.records import Call
+from tests.oracles.oracle_compare import FLOAT32, Witness
+from tests.oracles.oracle_packages import (
     CohereAttention,
     CohereConfig,
     DiffLlamaAttention,
@@ -26,9 +29,6 @@ from oracle_packages import (
     x_attend,
     x_l2norm,
 )
-
-import attention
-from attention.records import Call
 
 B, T, S, N, K, H = 2, 7, 9, 4, 2, 4
 D = N * H

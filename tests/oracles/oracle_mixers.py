@@ -5,10 +5,9 @@ import math
 import jax
 import jax.numpy as jnp
 import numpy as np
-from mixer_layers import VALID, layer, made
-from mixer_rows import D, omega
-from oracle_compare import FLOAT32, Witness
-from oracle_mixer_packages import (
+
+from tests.oracles.oracle_compare import FLOAT32, Witness
+from tests.oracles.oracle_mixer_packages import (
     DeepseekV2Attention,
     DeepseekV2Config,
     FNetBasicFourierTransform,
@@ -18,7 +17,9 @@ from oracle_mixer_packages import (
     linear_attn,
     performer,
 )
-from oracle_packages import F, torch, x_attend
+from tests.oracles.oracle_packages import F, torch, x_attend
+from tests.support.mixer_layers import VALID, layer, made
+from tests.support.mixer_rows import D, omega
 
 
 def _states(valid):

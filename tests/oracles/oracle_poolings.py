@@ -4,10 +4,10 @@ import math
 
 import jax.numpy as jnp
 import numpy as np
-from oracle_compare import Witness
-from oracle_packages import F, SiglipMultiheadAttentionPoolingHead, SiglipVisionConfig, entmax, torch
 
 import attention
+from tests.oracles.oracle_compare import Witness
+from tests.oracles.oracle_packages import F, SiglipMultiheadAttentionPoolingHead, SiglipVisionConfig, entmax, torch
 
 B, T, D, A, R, N, M = 7, 9, 6, 5, 3, 2, 8
 

@@ -5,10 +5,10 @@ import math
 import jax
 import jax.numpy as jnp
 import numpy as np
-from oracle_compare import Witness
-from oracle_packages import ACT2FN, F, LaplaceActivation, ScalableSoftmax, entmax, jaxopt, ot, torch, x_attend
 
 import attention
+from tests.oracles.oracle_compare import Witness
+from tests.oracles.oracle_packages import ACT2FN, F, LaplaceActivation, ScalableSoftmax, entmax, jaxopt, ot, torch, x_attend
 
 R, S = 24, 9
 ALPHAS = (1.1, 1.25, 1.5, 1.75, 2.0, 2.5)

@@ -1,20 +1,22 @@
 """Every method against other packages, on random numbers in float64 where the package can."""
 
-import oracle_decoders
-import oracle_encoders
-import oracle_encodings_absolute
-import oracle_encodings_bias
-import oracle_encodings_content
-import oracle_encodings_rotary
 import pytest
-from oracle_compare import differences
-from oracle_layers import LAYERS
-from oracle_mixers import MIXERS
-from oracle_poolings import POOLINGS
-from oracle_rows import ROWS
-from oracle_scores import PAIRS
 
 import attention
+from tests.oracles import (
+    oracle_decoders,
+    oracle_encoders,
+    oracle_encodings_absolute,
+    oracle_encodings_bias,
+    oracle_encodings_content,
+    oracle_encodings_rotary,
+)
+from tests.oracles.oracle_compare import differences
+from tests.oracles.oracle_layers import LAYERS
+from tests.oracles.oracle_mixers import MIXERS
+from tests.oracles.oracle_poolings import POOLINGS
+from tests.oracles.oracle_rows import ROWS
+from tests.oracles.oracle_scores import PAIRS
 
 pytestmark = [pytest.mark.oracle, pytest.mark.filterwarnings("ignore:flex_attention called without:UserWarning")]
 

@@ -1,0 +1,124 @@
+"""The source tfds: small data sets prepared here, what is read of them, and what is said where something is missing."""
+
+import sys
+
+import numpy as np
+import pytest
+
+from attention.data.sources import _splits
+from tests.support.sources import build, contents, error_of, write
+
+
+@pytest.fixture(scope="module")
+def tfds_dir(tmp_path_factory):
+    """Small TFDS data sets: ClassLabel and an unlabelled test in parquet, string and integer labels in array_record."""
+    import tensorflow_datasets as tfds
+
+    from attention.data.sources import _tfds_cache
+
+    class Base(tfds.core.GeneratorBasedBuilder, skip_registration=True):
+        VERSION = tfds.core.Version("1.0.0")
+
+        def __init__(self, name, features, rows, folder, file_format):
+            self.name, self.wanted, self.rows = name, features, rows
+            super().__init__(data_dir=str(folder), file_format=file_format)
+
+        def _info(self):
+            features = tfds.features.FeaturesDict(self.wanted)
+            return tfds.core.DatasetInfo(builder=self, features=features, disable_shuffling=True)
+
+        def _split_generators(self, dl_manager):
+            return {split: self._generate_examples(rows) for split, rows in self.rows.items()}
+
+        def _generate_examples(self, rows):
+            yield from enumerate(rows)
+
+    folder = tmp_path_factory.mktemp("tfds")
+    text, label = tfds.features.Text(), tfds.features.ClassLabel(names=["no", "yes"])
+    rows = {
+        "train": [{"sentence": f"caf\u00e9 {n}", "label": n % 2} for n in range(20)],
+        "test": [{"sentence": f"new {n}", "label": -1} for n in range(5)],
+    }
+    named = {
+        "train": [{"nested": {"text": f"a {n}"}, "label": "xyz"[n % 3], "other": n} for n in range(30)],
+        "validation": [{"nested": {"text": f"b {n}"}, "label": "x", "other": 29 - n} for n in range(4)],
+    }
+    features = {"nested": {"text": text}, "label": tfds.features.Text(), "other": tfds.features.Scalar(dtype=np.int64)}
+    with _tfds_cache.quiet():
+        Base("glued", {"sentence": text, "label": label}, rows, folder, "parquet").download_and_prepare()
+        Base("named", features, named, folder, "array_record").download_and_prepare()
+    return folder
+
+
+def test_tfds_parquet_with_an_unlabelled_test(tfds_dir):
+    corpus = build("tfds", name="glued", text="sentence", data_dir=tfds_dir).load(0)
+    assert corpus.classes == ("no", "yes")
+    assert corpus.splits["test"].labels is None
+    assert list(corpus.splits["test"].texts) == [f"new {n}" for n in range(5)]
+    assert sorted(corpus.splits["train"].texts + corpus.splits["validation"].texts) == sorted(
+        f"caf\u00e9 {n}" for n in range(20)
+    )
+    assert corpus.baselines == {"majority": 0.5}  # on validation
+    assert corpus.resolved == f"tfds(name='glued', text='sentence', data_dir='{tfds_dir}')"
+    assert "tensorflow" not in sys.modules
+
+
+def test_tfds_nested_features_string_labels_and_slices(tfds_dir):
+    source = build("tfds", name="named", text="nested/text", data_dir=tfds_dir, train="train[:50%]", test="train[50%:]")
+    corpus = source.load(0)
+    assert corpus.classes == ("x", "y", "z")
+    assert contents(corpus)["train"] == ([f"a {n}" for n in range(15)], [n % 3 for n in range(15)])
+    assert contents(corpus)["test"][0] == [f"a {n}" for n in range(15, 30)]
+    assert contents(corpus)["validation"] == ([f"b {n}" for n in range(4)], [0] * 4)
+    assert corpus.notes == ()
+    numbered = build("tfds", name="named", text="nested/text", label="other", data_dir=tfds_dir).load(0)
+    assert numbered.classes == tuple(str(n) for n in range(30))
+
+
+@pytest.mark.parametrize(
+    ("options", "wanted"),
+    [
+        (dict(name="glued"), "glued: there is no feature 'text'"),
+        (dict(name="glued", text="sentnce"), "(nearest: 'sentence'); features: "),
+        (dict(name="glued", text="label"), "the feature 'label' is not one text per example"),
+        (dict(name="glued", text="sentence", label="lable"), "no feature 'lable' (nearest: 'label')"),
+        (dict(name="glued", text="sentence", test="tset"), "there is no split 'tset' (nearest: 'test'); splits: "),
+        (dict(name="glued", text="sentence", validation="test"), "the validation split has no labels"),
+        (dict(name="named", text="nested/text", train="validation", validation="train"), "'y' does not occur in training"),
+        (dict(name="glude"), "glude: not prepared in "),
+        (dict(name="glude"), "(nearest: 'glued'); if the name is right, run `pip install tensorflow`"),
+        (dict(name="glue/sst2"), "pip install tensorflow"),
+    ],
+)
+def test_tfds_errors_are_one_line(tfds_dir, options, wanted):
+    assert wanted in error_of(lambda: build("tfds", data_dir=tfds_dir, **options).load(0))
+
+
+def test_tfds_says_where_tensorflow_is_needed(tfds_dir, tmp_path, monkeypatch):
+    import tensorflow_datasets as tfds
+
+    def needs_tensorflow(self, **options):
+        raise ImportError("No module named 'tensorflow'", name="tensorflow")
+
+    def offline(self, **options):
+        raise ConnectionError("no route to host")
+
+    for failure, wanted in ((needs_tensorflow, "pip install tensorflow"), (offline, "no route to host")):
+        monkeypatch.setattr(tfds.core.DatasetBuilder, "download_and_prepare", failure)
+        assert wanted in error_of(lambda: build("tfds", name="imdb_reviews", data_dir=tmp_path).load(0))
+    path = tfds_dir / "glued" / "1.0.0" / "dataset_info.json"
+    copy = tmp_path / "glued" / "1.0.0"
+    copy.mkdir(parents=True)
+    write(copy / "dataset_info.json", path.read_text().replace('"parquet"', '"tfrecord"'))
+    write(copy / "features.json", (path.parent / "features.json").read_text())
+    message = error_of(lambda: build("tfds", name="glued", text="sentence", data_dir=tmp_path).load(0))
+    assert "as tfrecord, which cannot be read without TensorFlow" in message
+
+
+def test_data_dir_follows_the_environment(tmp_path, monkeypatch):
+    monkeypatch.setenv("TFDS_DATA_DIR", str(tmp_path / "there"))
+    assert _splits.data_folder(None) == tmp_path / "there"
+    assert _splits.data_folder(tmp_path) == tmp_path
+    monkeypatch.delenv("TFDS_DATA_DIR")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert _splits.data_folder(None) == tmp_path / "tensorflow_datasets"

@@ -1,0 +1,99 @@
+"""Two runs compared: by seed with the statistics of a sweep, by example with McNemar's test."""
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from attention.lab import compare_runs, comparisons
+from attention.runs.directory import RunDirectory, read_json, write_json_atomic
+from attention.training import config as configs
+from attention.training import loop
+from tests.support import toy
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory):
+    """Two runs of poolings: A with seeds 0, 1, 2 and B with 1, 2, 3; and their data."""
+    patch = pytest.MonkeyPatch()
+    folder = tmp_path_factory.mktemp("duel")
+    patch.setenv("ATTENTION_CACHE_DIR", str(folder / "cache"))
+    source = toy.write_data(folder)
+    for name, pooling, seeds in (("a", "mean", (0, 1, 2)), ("b", "max", (1, 2, 3))):
+        fields = toy.fields(source)
+        fields["model"]["pooling"] = pooling
+        loop.train(configs.from_dict({**fields, "seeds": seeds}), folder / name)
+    yield folder
+    patch.undo()
+
+
+def rows(text):
+    """The lines of tables, by their first word."""
+    return {line.split()[0]: line.split() for line in text.splitlines() if line}
+
+
+def test_members_are_paired_by_seed(runs):
+    text = compare_runs.duel([str(runs / "a"), str(runs / "b")])
+    a, b = ({m["seed"]: m["test"] for m in read_json(runs / name / "result.json")["members"]} for name in "ab")
+    assert 'model.pooling: "mean" in A, "max" in B' in text
+    for metric, scale, digits in (("accuracy", 100, 2), ("nll", 1, 4)):
+        differences = np.array([b[seed][metric] - a[seed][metric] for seed in (1, 2)])
+        test = stats.ttest_1samp(differences, 0)
+        low, high = test.confidence_interval(0.95)
+        shown = rows(text)[metric]
+        assert shown[1] == "2"
+        assert shown[2] == f"{scale * np.mean([a[seed][metric] for seed in (1, 2)]):.{digits}f}"
+        assert shown[4:8] == [
+            f"{scale * differences.mean():.{digits}f}",
+            f"{scale * low:.{digits}f}",
+            "to",
+            f"{scale * high:.{digits}f}",
+        ]
+        assert shown[8] == f"{test.pvalue:.4f}"
+    assert "2 seeds are left out" in text
+
+
+def test_predictions_are_compared_by_example(runs):
+    text = rows(compare_runs.duel([str(runs / "a"), str(runs / "b")]).partition("by example")[2])
+    a, b = (RunDirectory(runs / name).read_predictions()["correct"] for name in "ab")
+    found = comparisons.mcnemar(a[1], b[0])  # seed 1 of each
+    only_a, only_b = int((a[1] & ~b[0]).sum()), int((~a[1] & b[0]).sum())
+    assert (found.only_a, found.only_b) == (only_a, only_b)
+    assert text["1"][1:5] == [str(found.both), str(only_a), str(only_b), str(found.neither)]
+    assert text["1"][5] == f"{stats.binomtest(only_a, only_a + only_b).pvalue if only_a + only_b else 1:.4f}"
+    assert {"1", "2"} <= text.keys()
+    assert not {"0", "3"} & text.keys()
+
+
+def test_one_seed_gets_no_verdict(runs, tmp_path):
+    for name, place in (("a", 1), ("b", 0)):
+        (tmp_path / name).mkdir()
+        for file in ("config.json", "data.json"):
+            (tmp_path / name / file).write_text((runs / name / file).read_text())
+        result = read_json(runs / name / "result.json")
+        write_json_atomic(tmp_path / name / "result.json", {**result, "members": [result["members"][place]]})
+    text = compare_runs.duel([str(tmp_path / "a"), str(tmp_path / "b")])
+    assert rows(text)["accuracy"][-2:] == ["one", "seed"]
+    assert "the runs may differ by chance alone" in text
+    assert "no prediction for each example is stored" in text
+
+
+def test_what_cannot_be_compared_is_named(runs, tmp_path):
+    with pytest.raises(ValueError, match="--compare wants two runs: --compare runs/A runs/B; got 1"):
+        compare_runs.duel([str(runs / "a")])
+    with pytest.raises(ValueError, match="there is no such folder"):
+        compare_runs.duel([str(runs / "a"), str(runs / "c")])
+    (tmp_path / "sweep").mkdir()
+    (tmp_path / "sweep" / "sweep.json").write_text("{}")
+    with pytest.raises(ValueError, match="is a sweep; its report compares its variants"):
+        compare_runs.duel([str(runs / "a"), str(tmp_path / "sweep")])
+    (tmp_path / "begun").mkdir()
+    (tmp_path / "begun" / "config.json").write_text((runs / "a" / "config.json").read_text())
+    with pytest.raises(ValueError, match="is not finished"):
+        compare_runs.duel([str(runs / "a"), str(tmp_path / "begun")])
+    for file in ("result.json", "data.json"):
+        text = (runs / "a" / file).read_text()
+        (tmp_path / "begun" / file).write_text(text)
+    record = read_json(tmp_path / "begun" / "data.json")
+    write_json_atomic(tmp_path / "begun" / "data.json", {**record, "hashes": {**record["hashes"], "test": "0" * 64}})
+    with pytest.raises(ValueError, match="were scored on other examples of test"):
+        compare_runs.duel([str(runs / "a"), str(tmp_path / "begun")])

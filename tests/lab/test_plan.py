@@ -1,0 +1,172 @@
+"""What a sweep would train is checked whole before anything trains."""
+
+import json
+
+import pytest
+
+from attention.lab import dry_run, grid, plan
+from attention.training import config as configs
+from tests.support import sweeps, toy
+
+POOLINGS = grid.param("model.pooling", ["mean", "max", "sum"])
+RATES = grid.param("training.learning_rate", [0.01, 0.02])
+
+
+@pytest.fixture(scope="module")
+def source(tmp_path_factory):
+    patch = pytest.MonkeyPatch()
+    folder = tmp_path_factory.mktemp("plan")
+    patch.setenv("ATTENTION_CACHE_DIR", str(folder / "cache"))
+    yield toy.write_data(folder)
+    patch.undo()
+
+
+def test_points_are_variants_times_seeds_with_keys_of_their_own(source):
+    made = sweeps.planned(sweeps.fields(source, POOLINGS, seeds=(3, 5)))
+    points = made.points()
+    assert [(p.variant.name, p.config.seeds) for p in points] == [(v, (s,)) for v in ("mean", "max", "sum") for s in (3, 5)]
+    assert [p.config.model.pooling for p in points] == ["mean", "mean", "max", "max", "sum", "sum"]
+    assert len({p.key for p in points}) == 6
+    again = sweeps.planned(sweeps.fields(source, POOLINGS[:2], seeds=(5, 7, 3)))
+    keys = {(p.variant.name, p.config.seeds): p.key for p in again.points()}
+    assert keys["max", (3,)] == points[2].key
+    assert keys["mean", (5,)] == points[1].key
+    assert again.sweep.identity() == made.sweep.identity()
+
+
+def test_a_sweep_is_another_with_another_base_metric_or_baseline(source):
+    given = sweeps.fields(source, POOLINGS)
+    identity = plan.read(given, "toy").identity()
+    json.dumps(identity)
+    for changed in (
+        sweeps.fields(source, POOLINGS, baseline="max"),
+        sweeps.fields(source, POOLINGS, metric="nll"),
+        sweeps.fields(source, POOLINGS, training={"steps": 13}),
+        sweeps.fields(source, POOLINGS, search={"training.dropout": "uniform(0.1, 0.5)"}),
+    ):
+        assert plan.read(changed, "toy").identity() != identity
+
+
+def test_seeds_and_floats_share_a_program_and_spec_strings_do_not(source):
+    made = sweeps.planned(sweeps.fields(source, grid.product(POOLINGS, RATES), seeds=(0, 1, 2), baseline="mean, 0.01"))
+    cohorts = made.cohorts(made.points())
+    assert [len(cohort) for cohort in cohorts] == [6, 6, 6]
+    for cohort in cohorts:
+        merged = configs.cohort([point.config for point in cohort])
+        assert len({point.config.model for point in cohort}) == 1
+        assert merged.training.learning_rate == (0.01, 0.01, 0.01, 0.02, 0.02, 0.02)
+        assert merged.seeds == (0, 1, 2) * 2
+        assert configs.members(merged) == [point.config for point in cohort]
+    fewer = sweeps.planned(
+        sweeps.fields(source, grid.product(POOLINGS, RATES), seeds=(0, 1, 2), baseline="mean, 0.01", max_members=4)
+    )
+    assert [len(cohort) for cohort in fewer.cohorts(fewer.points())] == [4, 2] * 3
+    # Whether there is dropout at all is another program.
+    rates = grid.param("training.dropout", [0.0, 0.1, 0.2])
+    split = sweeps.planned(sweeps.fields(source, rates, seeds=(0, 1), baseline="0"))
+    assert [[p.config.training.dropout for p in cohort] for cohort in split.cohorts(split.points())] == [
+        [0.0, 0.0],
+        [0.1, 0.1, 0.2, 0.2],
+    ]
+
+
+def test_a_cohort_refuses_members_of_other_programs(source):
+    given = enumerate(("mean", "max"))
+    one, other = (configs.from_dict({**toy.fields(source), "model": {"pooling": p}, "seeds": (seed,)}) for seed, p in given)
+    with pytest.raises(ValueError, match="members of a cohort differ in seeds, learning_rate"):
+        configs.cohort([one, other])
+
+
+def bad(source):
+    encodings = grid.param("model.encoding", ["none", "rope"])
+    return {
+        "unknown field": (
+            sweeps.fields(source, grid.param("model.poling", ["mean"])),
+            "names no field.*nearest: 'model.pooling'",
+        ),
+        "no section": (sweeps.fields(source, grid.param("pooling", ["mean"])), "the axis 'pooling' names no field"),
+        "empty grid": (sweeps.fields(source, grid.where(POOLINGS, lambda _: False)), "grid of config.sweep.variants is empty"),
+        "unknown baseline": (
+            sweeps.fields(source, POOLINGS, baseline="men"),
+            "got 'men' .nearest: 'mean'.; variants: mean, max",
+        ),
+        "same name": (sweeps.fields(source, [*POOLINGS, *POOLINGS]), "two variants are called 'mean'"),
+        "same config": (
+            sweeps.fields(source, grid.param("model.pooling", {"mean": "mean", "also": "mean()"})),
+            "duplicate points: 'mean' and 'also' are the same config",
+        ),
+        "unknown value": (sweeps.fields(source, grid.param("model.pooling", ["mean", "maxx"])), "nearest: 'max'"),
+        "unknown metric": (sweeps.fields(source, POOLINGS, metric="acuracy"), "got 'acuracy' .nearest: 'accuracy'"),
+        "no longer texts": (
+            sweeps.fields(source, POOLINGS, metric=plan.BEYOND),
+            "accuracy_beyond_training wants data with longer texts than training's",
+        ),
+        "max_members": (sweeps.fields(source, POOLINGS, max_members=0), "max_members wants 1 or more, got 0"),
+        "incompatible": (
+            sweeps.fields(source, encodings, baseline="none"),
+            "1 of 2 variants cannot be built: 'rope': .*--config.sweep.drop_incompatible leaves them out",
+        ),
+        "baseline incompatible": (
+            sweeps.fields(source, encodings, baseline="rope", drop_incompatible=True),
+            "the baseline is among them",
+        ),
+        "no such data": (sweeps.fields("files(train='no.tsv', validation='no.tsv')", POOLINGS), "no.tsv"),
+        "warmup": (sweeps.fields(source, grid.param("training.warmup", [2, 12]), baseline="2"), "warmup wants fewer updates"),
+        "search of the seeds": (
+            sweeps.fields(source, POOLINGS, seeds=(7,), search={"training.dropout": "uniform(0.1, 0.2)"}, search_seed=7),
+            "search_seed wants a seed that is not in config.seeds, got 7",
+        ),
+        "halving apart": (
+            sweeps.fields(source, POOLINGS, search={"training.dropout": "uniform(0.1, 0.2)"}, halvings=1, max_members=4),
+            "8 trials and max_members=4",
+        ),
+    }
+
+
+@pytest.mark.parametrize("case", bad(""))
+def test_bad_sweeps_say_what_is_wrong(source, case):
+    given, message = bad(source)[case]
+    with pytest.raises(ValueError, match=message):
+        sweeps.planned(given)
+
+
+def test_a_config_without_a_sweep_is_named(source):
+    with pytest.raises(ValueError, match="config toy has no sweep"):
+        plan.read(toy.fields(source), "toy")
+
+
+def test_what_cannot_be_built_is_left_out_where_the_config_says_so(source):
+    encodings = grid.param("model.encoding", ["none", "rope", "sinusoidal"])
+    made = sweeps.planned(sweeps.fields(source, encodings, baseline="none", drop_incompatible=True))
+    assert [built.variant.name for built in made.built] == ["none", "sinusoidal"]
+    ((name, reason),) = made.dropped
+    assert name == "rope"
+    assert "embeddings" in reason
+    assert f"left out, 'rope' cannot be built: {reason}" in dry_run.outline(made, None)
+
+
+def test_trials_have_the_same_draws_for_each_variant(source):
+    search = {"training.learning_rate": "log(1e-3, 1e-1)"}
+    made = sweeps.planned(sweeps.fields(source, POOLINGS[:2], search=search, trials=4, halvings=1))
+    trials = made.trials()
+    rates = [trial.config.training.learning_rate for trial in trials]
+    assert rates[:4] == rates[4:]
+    assert len(set(rates)) == 4
+    assert {(trial.config.seeds, trial.config.cohort.halvings, trial.phase) for trial in trials} == {
+        ((1_000_000,), 1, "search")
+    }
+    assert [len(cohort) for cohort in made.cohorts(trials)] == [4, 4]
+    assert made.points() == []
+    assert len(made.points({"max": {"training.learning_rate": 0.5}})) == 2
+    assert made.points({"max": {"training.learning_rate": 0.5}})[0].config.training.learning_rate == 0.5
+
+
+def test_the_outline_counts_members_and_programs_and_exports_a_command_for_each(source):
+    made = sweeps.planned(sweeps.fields(source, grid.product(POOLINGS, RATES), baseline="mean, 0.01"))
+    text = dry_run.outline(made, None)
+    assert "6 variants x 2 seeds, against 'mean, 0.01' by accuracy" in text
+    assert "members: 12 in 3 programs" in text
+    lines = dry_run.export(made, "runs/x", ["--config=c.py", "--config.seeds=0,1"]).splitlines()
+    commands = [line for line in lines if line.startswith("python sweep.py --config=c.py --config.seeds=0,1 --workdir=runs/x")]
+    assert len(commands) == 4
+    assert sum("--only=" in command for command in commands) == 3

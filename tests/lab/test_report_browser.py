@@ -1,0 +1,173 @@
+"""The page of a sweep in a real browser: it loads by itself, sorts, filters, and fits a phone, by day and by night."""
+
+import shutil
+
+import pytest
+
+from attention.lab import report, results
+from tests.support.made_results import failed, made
+
+playwright = pytest.importorskip("playwright.sync_api")
+BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+pytestmark = pytest.mark.skipif(BROWSER is None, reason="no chromium, chromium-browser or google-chrome")
+
+LONG = "randomized(inner=alibi(), max_position=2048)"
+VARIANTS = [(a, b) for a in ("none", "rope", LONG) for b in ("softmax", "sparsemax", "pointwise(activation=relu)")]
+
+
+@pytest.fixture(scope="module")
+def address(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("browser")
+    found = made(VARIANTS, by_length=True)
+    for row in found.rows:  # enough of a difference for verdicts
+        row["test"]["accuracy"] = 0.8 + 0.03 * (row["names"][0] == "rope") - 0.04 * (row["names"][1] == "sparsemax")
+        row["test"]["accuracy"] += 0.002 * ((row["seed"] * len(row["variant"])) % 5)
+    found.rows[-1] = failed(found.rows[-1])
+    results.write(folder / "results.parquet", found)
+    report.write(folder)
+    return (folder / "report.html").as_uri()
+
+
+@pytest.fixture(scope="module")
+def browser():
+    with playwright.sync_playwright() as started:
+        running = started.chromium.launch(executable_path=BROWSER, args=["--headless=new", "--no-sandbox"])
+        yield running
+        running.close()
+
+
+@pytest.fixture
+def visit(browser, address):
+    """Opens the page; at the end, it must have asked for nothing and complained of nothing."""
+    opened, said, asked = [], [], []
+
+    def visit(width=1280, scheme="light"):
+        context = browser.new_context(viewport={"width": width, "height": 844}, color_scheme=scheme)
+        opened.append(context)
+        page = context.new_page()
+        page.on("console", lambda message: said.append(message.text))
+        page.on("pageerror", lambda error: said.append(str(error)))
+        page.on("request", lambda request: asked.append(request.url))
+        page.goto(address)
+        return page
+
+    yield visit
+    for context in opened:
+        context.close()
+    assert said == []
+    assert [url for url in asked if not url.startswith("data:")] == [address] * len(opened)
+
+
+def column(page, number, *, table="verdicts"):
+    rows = page.locator(f"#table-{table} tbody tr:visible")
+    return [row.locator("th, td").nth(number).inner_text() for row in rows.all()]
+
+
+def numbers(texts):
+    return [float(text.replace("\N{MINUS SIGN}", "-")) for text in texts if text != "–"]
+
+
+def test_a_click_on_a_head_sorts(visit):
+    page = visit()
+    head = page.locator("#table-verdicts th", has_text="difference")
+    shown = numbers(column(page, 5))
+    assert len(shown) == len(VARIANTS) - 1
+    for order in ("descending", "ascending", "descending"):
+        head.get_by_role("button").click()
+        assert head.get_attribute("aria-sort") == order
+        cells = column(page, 5)
+        assert numbers(cells) == sorted(shown, reverse=order == "descending")
+        assert cells[-1] == "–"  # the baseline has none, and comes last either way
+    page.locator("#table-verdicts th", has_text="variant").get_by_role("button").press("Enter")
+    names = column(page, 0)
+    assert names == sorted(names)
+    assert page.locator("#table-verdicts [aria-sort]").count() == 1
+
+
+def test_other_tables_sort_by_themselves(visit):
+    page = visit()
+    page.locator("#table-ledger th", has_text="parameters").get_by_role("button").click()
+    shown = [int(text.replace(",", "")) for text in column(page, 1, table="ledger")]
+    assert shown == sorted(shown, reverse=True)
+    assert page.locator("#table-verdicts [aria-sort]").count() == 0
+
+
+def test_the_filter_and_the_buttons(visit):
+    page = visit()
+    page.get_by_role("searchbox").fill("ROPE")
+    assert [name.split(",")[0] for name in column(page, 0)] == ["rope"] * 3
+    assert page.locator("#shown").inner_text() == "3 of 9 rows"
+    page.get_by_role("searchbox").fill("")
+    for word in ("better", "worse", "not distinguishable"):
+        button = page.locator(".buttons button", has_text=word)
+        button.click()
+        assert button.get_attribute("aria-pressed") == "true"
+        shown = column(page, 8)
+        assert shown
+        assert {text[2:] for text in shown} == {word}
+    page.locator(".buttons button", has_text="worse").click()
+    page.get_by_role("searchbox").fill("rope")
+    assert column(page, 0) == ["rope, sparsemax"]
+    page.locator(".buttons button", has_text="all").click()
+    assert len(column(page, 0)) == 3
+
+
+@pytest.mark.parametrize("width", [390, 768, 1280])
+@pytest.mark.parametrize("opened", [False, True])
+def test_the_body_never_scrolls_sideways(visit, width, opened):
+    page = visit(width)
+    page.evaluate(f"document.querySelectorAll('details').forEach((each) => {{ each.open = {str(opened).lower()}; }})")
+    assert page.evaluate("document.documentElement.scrollWidth") == width
+    wider = "[...document.querySelectorAll('.scroll')].some((box) => box.scrollWidth > box.clientWidth)"
+    assert page.evaluate(wider) or width > 390  # tables and figures scroll in their boxes
+    page.evaluate("scrollTo(200, 0)")
+    assert page.evaluate("scrollX") == 0
+
+
+def luminance(colour):
+    channels = [int(part) / 255 for part in colour.removeprefix("rgb(").removesuffix(")").split(",")[:3]]
+    linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in channels]
+    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_texts_stand_out_by_day_and_by_night(visit, scheme):
+    page = visit(scheme=scheme)
+    ground = luminance(page.evaluate("getComputedStyle(document.body).backgroundColor"))
+    assert (ground < 0.1) == (scheme == "dark")
+    for place in ("body", "h1", ".subject", ".note", "caption", "nav a", ".mark.better", ".mark.worse", ".buttons button"):
+        ink = luminance(page.evaluate(f"getComputedStyle(document.querySelector('{place}')).color"))
+        contrast = (max(ink, ground) + 0.05) / (min(ink, ground) + 0.05)
+        assert contrast >= 4.5, (place, contrast)  # WCAG 2.2, 1.4.3
+    texts = "[...document.querySelectorAll('figure svg text')].map((t) => getComputedStyle(t).fill)"
+    inks = {luminance(colour) for colour in page.evaluate(texts)}
+    assert page.evaluate("getComputedStyle(document.body).color") in page.evaluate(texts)
+    assert len(inks) <= 3  # the page's ink, and black and white in the cells of the heat map
+
+
+def test_every_figure_is_drawn_and_named(visit):
+    page = visit()
+    figures = page.locator("figure svg")
+    assert figures.count() == 6
+    for figure in figures.all():
+        box = figure.bounding_box()
+        assert box["width"] > 700
+        assert box["height"] > 80
+        assert figure.get_attribute("aria-label")
+    hidden = "[...document.querySelectorAll('figure svg')].filter((svg) => { const [w, h] = [svg.viewBox.baseVal.width,"
+    hidden += " svg.viewBox.baseVal.height], box = svg.getBBox(); return box.x < -1 || box.y < -1 || box.x + box.width > w + 1"
+    hidden += " || box.y + box.height > h + 1; }).map((svg) => svg.getAttribute('aria-label'))"
+    assert page.evaluate(hidden) == []  # no text runs out of its figure
+
+
+def test_print_opens_everything(visit):
+    page = visit()
+    page.emulate_media(media="print")
+    assert page.locator("details[open]").count() == 0
+    page.evaluate("dispatchEvent(new Event('beforeprint'))")
+    assert page.locator("details:not([open])").count() == 0
+    assert not page.locator(".controls").is_visible()
+    assert not page.locator("nav").is_visible()
+    page.evaluate("dispatchEvent(new Event('afterprint'))")
+    assert page.locator("details[open]").count() == 0
+    assert page.pdf(format="A4").startswith(b"%PDF")

@@ -1,0 +1,43 @@
+"""Every normalizer, score, pooling, mixer and encoder in a small classifier: updates lower the loss and move all parameters."""
+
+import pytest
+
+import attention
+from tests.support import mixer_rows
+from tests.support.models import check_training, train
+
+# Learned options beside the defaults.
+LEARNED = ["softmax(temperature=learned)", "entmax(alpha=learned)", "sigmoid(bias=learned)", "gumbel(hard=True)"]
+LEARNED += [f"qk_norm(form={form})" for form in ("l2_scale", "l2_head_clamp", "rms_full", "layernorm")]
+POOLINGS = ["query(activation=tanh, output=tanh, scaled=False)", "additive(context=final)", "feed_forward(context=last)"]
+POOLINGS += ["additive(normalizer=gumbel)", "structured(penalty=0, normalizer=entmax15)", "gem(p=2)"]
+
+
+@pytest.mark.parametrize("spec", [*attention.names("normalizer"), *LEARNED])
+def test_normalizer(spec):
+    causal = attention.build("normalizer", spec).needs_causal
+    # Adam moves what has any gradient at all, rounding included: a bias that softmax ignores moves too.
+    check_training(*train(normalizer=spec, mask="causal" if causal else "full"))
+
+
+@pytest.mark.parametrize("spec", attention.names("score"))
+def test_score(spec):
+    """With sigmoid weights, through which no shift of the scores is lost."""
+    check_training(*train(score=spec, normalizer="sigmoid"))
+
+
+@pytest.mark.parametrize("spec", [*attention.names("pooling"), *POOLINGS])
+def test_pooling(spec):
+    check_training(*train(pooling=spec))
+
+
+@pytest.mark.parametrize("name", mixer_rows.ROWS)
+def test_mixer(name):
+    """With the other parts at their defaults, which is all that some take."""
+    row = mixer_rows.ROWS[name]
+    check_training(*train(mixer=row.spec, encoding="sinusoidal" if row.encoding == "none" else row.encoding))
+
+
+@pytest.mark.parametrize("spec", [*attention.names("encoder"), "bilstm(layers=2, combine=sum)"])
+def test_encoder(spec):
+    check_training(*train(encoder=spec, pooling="max" if spec == "cnn" else "additive"))
