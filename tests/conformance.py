@@ -15,7 +15,12 @@ import attention
 
 # Files of the suite whose parametrised tests have the method's spec or name as their (first) parameter.
 FILES = {
-    "normalizer": ("normalizers.test_normalizers", "normalizers.test_normalizer_facts", "models.test_parts_train", "oracles.test_oracles"),
+    "normalizer": (
+        "normalizers.test_normalizers",
+        "normalizers.test_normalizer_facts",
+        "models.test_parts_train",
+        "oracles.test_oracles",
+    ),
     "score": ("scores.test_scores", "scores.test_scores_in_models", "models.test_parts_train", "oracles.test_oracles"),
     "encoding": ("encodings.test_encodings", "encodings.test_encodings_in_models", "oracles.test_oracles"),
     "pooling": ("poolings.test_poolings", "models.test_parts_train", "oracles.test_oracles"),

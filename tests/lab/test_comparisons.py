@@ -12,7 +12,7 @@ from scipy import stats
 
 from attention.lab import comparisons, paired_tests
 from attention.lab.comparisons import compare, family, interactions, mcnemar, shared_errors
-from tests.pairs import members, noncentral
+from tests.support.pairs import members, noncentral
 
 # One comparison
 

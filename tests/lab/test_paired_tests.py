@@ -8,7 +8,7 @@ from scipy import stats
 
 from attention.lab import paired_tests
 from attention.lab.comparisons import compare, family
-from tests.pairs import DARWIN, flipped_p, members, noncentral
+from tests.support.pairs import DARWIN, flipped_p, members, noncentral
 
 # Sign flips and t-test
 
