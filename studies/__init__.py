@@ -1,1 +1,1 @@
-"""Pages, and the scripts that make their figures."""
+"""Programs that train what a page of ``docs/`` reports: ``python -m studies.tutorials``."""

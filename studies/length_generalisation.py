@@ -1,10 +1,10 @@
 """Runs the study of encodings beyond the training length, and writes its page, its numbers and its plot.
 
-python -m docs.studies.length_generalisation [--workdir=runs/length_generalisation] [--tasks=order,distance]
+python -m studies.length_generalisation [--workdir=runs/length_generalisation] [--tasks=order,distance]
 
 A run per task and variant of ``configs/studies/length_generalisation.py``, its seeds in one program. Finished runs are kept, so
 the same command goes on where it was cut off, and several may share the work with different tasks. With all runs
-finished it writes ``docs/studies/length_generalisation.{json,md,svg}``.
+finished it writes ``docs/studies/length_generalisation.{md,svg}`` and its numbers beside this file.
 """
 
 import argparse
@@ -23,8 +23,8 @@ from attention.runs.directory import read_json, write_json_atomic
 from attention.training import command_line, config, loop, process
 from configs.studies import length_generalisation as study
 
-PAGE = Path(__file__).with_suffix(".md")
-FIGURE, NUMBERS = PAGE.with_suffix(".svg"), PAGE.with_suffix(".json")
+PAGE = Path(__file__).parents[1] / "docs" / "studies" / "length_generalisation.md"
+FIGURE, NUMBERS = PAGE.with_suffix(".svg"), Path(__file__).with_suffix(".json")
 SHOWN = ("1-20", "21-40", "41-60", "61-80", "81-100", "121-140", "181-200")  # of ten ranges; the numbers have all
 
 
@@ -161,7 +161,7 @@ def main(arguments: list[str] | None = None) -> None:
     write_json_atomic(NUMBERS.resolve(), found)
     draw(found)
     PAGE.write_text(page(PAGE.read_text(encoding="utf-8"), found), encoding="utf-8")
-    print(f"wrote {PAGE}, {NUMBERS.name} and {FIGURE.name}")
+    print(f"wrote {PAGE}, {NUMBERS} and {FIGURE.name}")
 
 
 if __name__ == "__main__":

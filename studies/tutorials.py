@@ -1,10 +1,10 @@
 """Trains the tutorials' models and their rivals, and writes the table of docs/tutorials.md.
 
-python -m docs.tutorials [--workdir=runs/tutorials] [--data=FOLDER] [--only=softmax_pooling,...]
+python -m studies.tutorials [--workdir=runs/tutorials] [--data=FOLDER] [--only=softmax_pooling,...]
 
 A run per row of ``ROWS``, five seeds in one program. ``--data`` names the folder with local copies of the data sets
 (``$ATTENTION_DATA_DIR``); without it they are downloaded. Finished runs are kept, so the same command goes on where it was cut
-off. With all runs finished it writes ``docs/tutorials.{json,md}``.
+off. With all runs finished it writes ``docs/tutorials.md`` and ``studies/tutorials.json``.
 """
 
 import argparse
@@ -21,11 +21,11 @@ from scipy.sparse import csr_array
 from attention import specs
 from attention.runs.directory import read_json, write_json_atomic
 from attention.training import command_line, config, loop, process
-from docs import vectors
-from docs.figures._page import table
+from studies import vectors
+from tools.markdown import table
 
 ROOT = Path(__file__).parent.parent
-PAGE, NUMBERS = Path(__file__).with_suffix(".md"), Path(__file__).with_suffix(".json")
+PAGE, NUMBERS = ROOT / "docs" / "tutorials.md", Path(__file__).with_suffix(".json")
 VECTORS = "runs/tutorials/vectors.txt"
 BARE = {"encoder": "bare"}
 SLOWER = {"training.learning_rate": 0.005}  # what the gates take is too fast for attention

@@ -1,6 +1,6 @@
 """Word vectors from unlabelled text, in half a minute and without a download, for what wants pretrained ones.
 
-python -m docs.vectors --source=ag_news --out=runs/tutorials/vectors.txt [--dim=64] [--words=10000]
+python -m studies.vectors --source=ag_news --out=runs/tutorials/vectors.txt [--dim=64] [--words=10000]
 
 Counts how often a word stands within five words of another, takes the positive pointwise mutual information
 ``max(0, log(P(w, c) / (P(w) P¾(c))))`` of the frequent contexts, and keeps its first singular vectors times the square

@@ -1,1 +1,1 @@
-"""Figures of the pages and the scripts that make them: ``python -m docs.figures.normalizers``."""
+"""Programs that write what is generated: ``python -m tools.pages``, ``tools.stubs``, ``tools.new``."""

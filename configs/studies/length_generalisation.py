@@ -1,6 +1,6 @@
 """Sixteen variants of positions on three tasks, trained on texts of up to 40 symbols and tested up to 200: five seeds each.
 
-Command:  python -m docs.studies.length_generalisation
+Command:  python -m studies.length_generalisation
 Hardware: 2 CPU cores
 Time:     an hour (116 minutes of CPU time)
 Score:    docs/studies/length_generalisation.md

@@ -6,7 +6,7 @@ y = Σ_t α_t x_t.
 Command:  python train.py --config=configs/tutorials/sine_positions.py
 Variants: sine and cosine of period d/2 in turn
           --config.model.encoding=sin_period_d
-          pretrained vectors that stay as they are, from a file in the format of GloVe; python -m docs.vectors makes one
+          pretrained vectors that stay as they are, from a file in the format of GloVe; python -m studies.vectors makes one
           --config.model.vectors=runs/tutorials/vectors.txt --config.model.frozen_embeddings=True
 Offline:  --config.data.source="trec6(path='$ATTENTION_DATA_DIR/trec6')" reads a local copy
 Hardware: 2 CPU cores

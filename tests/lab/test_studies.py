@@ -8,7 +8,7 @@ import pytest
 from attention.evaluation import trained
 from attention.training import config
 from configs.studies import length_generalisation as study
-from docs.studies import length_generalisation as page
+from studies import length_generalisation as page
 
 ALL = [(task, name) for task in study.TASKS for name in study.VARIANTS]
 

@@ -13,8 +13,8 @@ import pytest
 import attention
 from attention.evaluation import trained
 from attention.training import command_line, config
-from docs import tutorials, vectors
-from docs.tutorials import ROWS
+from studies import tutorials, vectors
+from studies.tutorials import ROWS
 from tests.support.helpers import float64, jit
 from tests.support.reference_encoders import lstm
 
