@@ -1,0 +1,1 @@
+"""One module per kind: the facts, tables and pictures of its page."""
