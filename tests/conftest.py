@@ -1,7 +1,9 @@
 """What every test shares: strict settings, and compiled programs kept between runs."""
 
 import importlib
+import itertools
 import os
+from collections import defaultdict
 from pathlib import Path
 
 _CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "attention-lab" / "test-compilation"
@@ -21,6 +23,8 @@ import hypothesis  # noqa: E402
 import jax  # noqa: E402
 import pytest  # noqa: E402
 
+pytest.register_assert_rewrite("tests.support")
+
 jax.config.update("jax_default_matmul_precision", "highest")
 
 hypothesis.settings.register_profile("suite", deadline=None, derandomize=True, database=None, max_examples=40, print_blob=False)
@@ -32,11 +36,36 @@ def pytest_configure(config):
     config.addinivalue_line("filterwarnings", "ignore:Error reading persistent compilation cache entry")
 
 
-@pytest.fixture(autouse=True, scope="module")
+def pytest_ignore_collect(collection_path, config):
+    """The oracles are read only when asked for, so that nothing else needs their packages."""
+    unwanted = "oracle" not in config.getoption("markexpr").replace("not oracle", "")
+    return True if unwanted and "oracles" in (collection_path.stem, collection_path.parent.name) else None
+
+
+def pytest_terminal_summary(terminalreporter):
+    """A line per method and oracle: the largest differences of the value and of the gradient."""
+    lines = defaultdict(list)
+    for report in terminalreporter.stats.get("passed", []):
+        for name, row in report.user_properties:
+            if name == "oracle":
+                lines[tuple(row[:2])].append(row[2:])
+    if lines:
+        terminalreporter.write_sep("=", "largest differences, of 1 or of the largest entry: value, gradient")
+    for (kind, method), found in sorted(lines.items()):
+        for i, (oracle, value, gradient) in enumerate(sorted(found)):
+            last = "-" if gradient is None else f"{gradient:.0e}"
+            terminalreporter.write_line(f"{'' if i else f'{kind} {method}':26} {oracle:58} {value:6.0e} {last:>6}")
+
+
+_STARTED = itertools.count(1)
+
+
+@pytest.fixture(autouse=True)
 def release_programs():
-    """Programs of a file are not needed by the next one; thousands of them hold gigabytes."""
+    """Thousands of compiled programs hold gigabytes; those of tests long past are not needed again."""
     yield
-    jax.clear_caches()
+    if next(_STARTED) % 150 == 0:
+        jax.clear_caches()
 
 
 @pytest.fixture

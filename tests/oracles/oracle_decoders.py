@@ -10,8 +10,8 @@ import attention
 from attention.attend import parts_of
 from attention.decoders._decoder import Source
 from attention.records import Call, Context, Dims
-from tests.oracles.oracle_compare import Witness
-from tests.oracles.oracle_packages import F, torch
+from tests.support.oracle_packages import F, torch
+from tests.support.witness import Witness
 
 LENGTHS, S, U, D, N = (5, 1, 3), 5, 4, 6, 2
 DIMS = Dims(num_heads=N, kv_heads=N, head_dim=D // N, model_dim=D, causal=True)

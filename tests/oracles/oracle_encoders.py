@@ -9,8 +9,8 @@ import numpy as np
 import attention
 from attention.attend import parts_of
 from attention.records import Call, Context, Dims
-from tests.oracles.oracle_compare import Witness
-from tests.oracles.oracle_packages import F, torch
+from tests.support.oracle_packages import F, torch
+from tests.support.witness import Witness
 
 LENGTHS, D, N = (9, 1, 4, 7), 6, 2
 DIMS = Dims(num_heads=N, kv_heads=N, head_dim=D // N, model_dim=D)

@@ -7,8 +7,8 @@ import numpy as np
 
 import attention
 from attention.records import Call
-from tests.oracles.oracle_compare import FLOAT32, Witness
-from tests.oracles.oracle_packages import F, torch
+from tests.support.oracle_packages import F, torch
+from tests.support.witness import FLOAT32, Witness
 
 B, T, N, H, V, D = 2, 9, 4, 4, 7, 6
 

@@ -7,8 +7,7 @@ import numpy as np
 
 import attention
 from attention.records import Call
-from tests.oracles.oracle_compare import FLOAT32, Witness
-from tests.oracles.oracle_packages import (
+from tests.support.oracle_packages import (
     CohereAttention,
     CohereConfig,
     DiffLlamaAttention,
@@ -29,6 +28,7 @@ from tests.oracles.oracle_packages import (
     x_attend,
     x_l2norm,
 )
+from tests.support.witness import FLOAT32, Witness
 
 B, T, S, N, K, H = 2, 7, 9, 4, 2, 4
 D = N * H

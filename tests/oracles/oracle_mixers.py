@@ -6,8 +6,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from tests.oracles.oracle_compare import FLOAT32, Witness
-from tests.oracles.oracle_mixer_packages import (
+from tests.support.mixer_layers import VALID, layer, made
+from tests.support.mixer_rows import D, omega
+from tests.support.oracle_mixer_packages import (
     DeepseekV2Attention,
     DeepseekV2Config,
     FNetBasicFourierTransform,
@@ -17,9 +18,8 @@ from tests.oracles.oracle_mixer_packages import (
     linear_attn,
     performer,
 )
-from tests.oracles.oracle_packages import F, torch, x_attend
-from tests.support.mixer_layers import VALID, layer, made
-from tests.support.mixer_rows import D, omega
+from tests.support.oracle_packages import F, torch, x_attend
+from tests.support.witness import FLOAT32, Witness
 
 
 def _states(valid):

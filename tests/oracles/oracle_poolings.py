@@ -6,8 +6,8 @@ import jax.numpy as jnp
 import numpy as np
 
 import attention
-from tests.oracles.oracle_compare import Witness
-from tests.oracles.oracle_packages import F, SiglipMultiheadAttentionPoolingHead, SiglipVisionConfig, entmax, torch
+from tests.support.oracle_packages import F, SiglipMultiheadAttentionPoolingHead, SiglipVisionConfig, entmax, torch
+from tests.support.witness import Witness
 
 B, T, D, A, R, N, M = 7, 9, 6, 5, 3, 2, 8
 

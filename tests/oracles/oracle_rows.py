@@ -7,8 +7,8 @@ import jax.numpy as jnp
 import numpy as np
 
 import attention
-from tests.oracles.oracle_compare import Witness
-from tests.oracles.oracle_packages import ACT2FN, F, LaplaceActivation, ScalableSoftmax, entmax, jaxopt, ot, torch, x_attend
+from tests.support.oracle_packages import ACT2FN, F, LaplaceActivation, ScalableSoftmax, entmax, jaxopt, ot, torch, x_attend
+from tests.support.witness import Witness
 
 R, S = 24, 9
 ALPHAS = (1.1, 1.25, 1.5, 1.75, 2.0, 2.5)

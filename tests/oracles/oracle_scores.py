@@ -6,8 +6,8 @@ import jax.numpy as jnp
 import numpy as np
 
 import attention
-from tests.oracles.oracle_compare import Witness
-from tests.oracles.oracle_packages import F, torch, x_attend
+from tests.support.oracle_packages import F, torch, x_attend
+from tests.support.witness import Witness
 
 B, T, S, N, H, A, L = 2, 3, 5, 2, 4, 6, 7
 Q_POSITIONS, K_POSITIONS = np.array([[4, 0, 2], [1, 6, 3]]), np.array([[1, 4, 0, 6, 3], [2, 2, 1, 5, 0]])

@@ -11,12 +11,12 @@ from tests.oracles import (
     oracle_encodings_content,
     oracle_encodings_rotary,
 )
-from tests.oracles.oracle_compare import differences
 from tests.oracles.oracle_layers import LAYERS
 from tests.oracles.oracle_mixers import MIXERS
 from tests.oracles.oracle_poolings import POOLINGS
 from tests.oracles.oracle_rows import ROWS
 from tests.oracles.oracle_scores import PAIRS
+from tests.support.witness import differences
 
 pytestmark = [pytest.mark.oracle, pytest.mark.filterwarnings("ignore:flex_attention called without:UserWarning")]
 

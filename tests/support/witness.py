@@ -7,7 +7,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from tests.oracles.oracle_packages import torch
 from tests.support.helpers import jit
 
 FLOAT32 = 2e-6  # of an oracle that computes in float32, whatever it is given
@@ -22,6 +21,10 @@ class Witness(NamedTuple):
     tolerance: float = 1e-11
     gradient: bool = True
     framework: Literal["torch", "jax"] = "torch"
+
+
+# Witnesses by name, made when asked for: the packages are imported inside. A text says why a method has none.
+Oracles = Callable[[], dict[str, Witness]] | str
 
 
 def differences(witness):
@@ -62,6 +65,8 @@ def _in_jax(function, inputs):
 
 
 def _in_torch(function, inputs):
+    import torch
+
     tensors = [torch.tensor(x) for x in inputs]
     floats = [x.requires_grad_() for x in tensors if x.dtype == torch.float64]
     value = function(*tensors)

@@ -1,0 +1,301 @@
+"""What the contract of each kind asks of a variant: one NamedTuple per kind, the ``evidence`` of its row.
+
+A reference is written in NumPy float64 from the formula and knows nothing of the library. ``errors`` maps specs that are
+refused to a regular expression of the message; ``oracles`` is a function that imports other packages and returns their
+witnesses by name, or says why there is none.
+"""
+# ruff: noqa: RUF012 (defaults of a NamedTuple are shared, and nobody writes to them)
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+from attention.records import Call
+from tests.support.witness import Oracles
+
+
+class EncodingEvidence(NamedTuple):
+    """Of an encoding.
+
+    Attributes:
+      oracles: as above.
+      count: parameters shared by the layers, and of each layer.
+      parameters: the same as a formula, for the page.
+      moved: what scores do when all positions move by 20: "same", or "other".
+      directed: whether reading the sequence backwards shows.
+      mask: the mask it is defined under.
+      max_length: the fact.
+      ordered: whether the order of tokens matters at all.
+      by_position: whether explicit positions decide alone, and not the order of the array.
+      call: that in which every option shows.
+      picture: a function that returns the panels of the page's picture; None for that of the kind.
+      errors: as above.
+    """
+
+    oracles: Oracles
+    count: tuple[int, int] = (0, 0)
+    parameters: str = "none"
+    moved: str = "same"
+    directed: bool = True
+    mask: str = "full"
+    max_length: Any = None
+    ordered: bool = True
+    by_position: bool = True
+    call: Call = Call()
+    picture: Callable[[], Any] | None = None
+    errors: dict[str, str] = {}
+
+
+class NormalizerCase(NamedTuple):
+    """A normalizer with options.
+
+    Attributes:
+      spec: its spec.
+      maps: the reference: (scores [N T S], mask, parameters) -> weights, of one example.
+      golden: weights of Z by the public function, and the options it takes, or None.
+      gradient: of Z for the upstream G, or None.
+      count: parameters per layer.
+      monotone: whether a larger score of a row has no smaller weight.
+      near: scores up to this size have exact zeros only where the record says so.
+      order: whether the order of the keys matters.
+      straight: the reference that the gradient is deliberately that of, where it is another one.
+      tolerance: of the reference in float32.
+    """
+
+    spec: str
+    maps: Callable[..., Any]
+    golden: tuple[list[float], dict[str, Any]] | None = None
+    gradient: list[float] | None = None
+    count: int = 0
+    monotone: bool = True
+    near: float = 5.0
+    order: bool = False
+    straight: Callable[..., Any] | None = None
+    tolerance: float = 1e-5
+
+
+class NormalizerEvidence(NamedTuple):
+    """Of a normalizer.
+
+    Attributes:
+      cases: one per option that changes what it does; the first has the row's spec.
+      oracles: as above.
+      public: options the public function needs to go from scores to weights; None where it acts on something else.
+      coupled: whether the public function couples the rows of a map.
+      picture: a function that returns the panels of the page's picture; None for that of the kind.
+      errors: as above.
+    """
+
+    cases: tuple[NormalizerCase, ...]
+    oracles: Oracles
+    public: dict[str, Any] | None = {}
+    coupled: bool = False
+    picture: Callable[[], Any] | None = None
+    errors: dict[str, str] = {}
+
+
+class ScoreCase(NamedTuple):
+    """A score with options.
+
+    Attributes:
+      spec: its spec.
+      reference: of the query, the key, their positions and the parameters of the head.
+      count: parameters per head and layer.
+    """
+
+    spec: str
+    reference: Callable[..., Any]
+    count: int = 0
+
+
+class ScoreEvidence(NamedTuple):
+    """Of a score: cases, of which the first has the row's spec, oracles and errors as above."""
+
+    cases: tuple[ScoreCase, ...]
+    oracles: Oracles
+    errors: dict[str, str] = {}
+
+
+class MaskCase(NamedTuple):
+    """A mask with options.
+
+    Attributes:
+      spec: its spec.
+      allowed: whether a ``tests.support.masks.Pair`` may attend.
+    """
+
+    spec: str
+    allowed: Callable[..., bool]
+
+
+class MaskEvidence(NamedTuple):
+    """Of a mask.
+
+    Attributes:
+      cases: one per option that changes what it does; the first has the row's spec.
+      counts: pairs of a text of 24 tokens, by spec.
+      equal: specs that are the same mask for 24 tokens, by spec.
+      errors: as above.
+    """
+
+    cases: tuple[MaskCase, ...]
+    counts: dict[str, int] = {}
+    equal: dict[str, str] = {}
+    errors: dict[str, str] = {}
+
+
+class MixerCase(NamedTuple):
+    """A mixer with options.
+
+    Attributes:
+      spec: its spec.
+      reference: of (parameters, text [n D], memory [s D], causal).
+      count: parameters of a layer.
+      masks: the masks it is tested under.
+      cross: whether it can read a memory.
+      ordered: whether the order of tokens matters without an encoding and a mask.
+      encoding: that it is tested with.
+      max_length: the fact.
+    """
+
+    spec: str
+    reference: Callable[..., Any]
+    count: int
+    masks: tuple[str, ...] = ("full",)
+    cross: bool = True
+    ordered: bool = False
+    encoding: str = "none"
+    max_length: Any = None
+
+
+class MixerEvidence(NamedTuple):
+    """Of a mixer.
+
+    Attributes:
+      cases: one per option that is a formula of its own; the first has the row's spec.
+      oracles: as above.
+      uses: the fact.
+      errors: as above.
+    """
+
+    cases: tuple[MixerCase, ...]
+    oracles: Oracles
+    uses: tuple[str, ...] = ()
+    errors: dict[str, str] = {}
+
+
+class PoolingCase(NamedTuple):
+    """A pooling with options.
+
+    Attributes:
+      spec: its spec.
+      reference: (states [T D], valid [T], parameters) -> (vector, weights or None, penalty), for one example.
+      count: parameters.
+      ordered: whether the order of the text matters.
+      single: what a text of one state x gives; None where that is no formula to check.
+      sums: whether the vector is the sum of states that the weights weigh.
+      whole: whether weights sum to 1.
+      dead: leaves without a gradient, by a symmetry of the method.
+    """
+
+    spec: str
+    reference: Callable[..., Any]
+    count: int = 0
+    ordered: bool = False
+    single: Callable[..., Any] | None = lambda x: x
+    sums: bool = True
+    whole: bool = True
+    dead: tuple[str, ...] = ()
+
+
+class PoolingEvidence(NamedTuple):
+    """Of a pooling: cases, of which the first has the row's spec, oracles and errors as above."""
+
+    cases: tuple[PoolingCase, ...]
+    oracles: Oracles
+    errors: dict[str, str] = {}
+
+
+class EncoderCase(NamedTuple):
+    """An encoder with options.
+
+    Attributes:
+      spec: its spec.
+      reference: (tokens [n D], sentences [n], parameters) -> states, for one text without padding.
+      count: parameters.
+      width: channels of a state, of tokens with 6.
+      dead: leaves without a gradient, by a symmetry of the method.
+    """
+
+    spec: str
+    reference: Callable[..., Any]
+    count: int = 0
+    width: int = 6
+    dead: tuple[str, ...] = ()
+
+
+class EncoderEvidence(NamedTuple):
+    """Of an encoder: cases, of which the first has the row's spec, oracles and errors as above."""
+
+    cases: tuple[EncoderCase, ...]
+    oracles: Oracles
+    errors: dict[str, str] = {}
+
+
+class DecoderCase(NamedTuple):
+    """A decoder in a model.
+
+    Attributes:
+      name: what the case is for.
+      specs: of the model's parts, ``decoder`` among them.
+      reference: (source [n D], embeddings [u D], parameters) -> (states, weights on the source), of one text; or None.
+      alone: whether the other texts of a batch change nothing.
+    """
+
+    name: str
+    specs: dict[str, str]
+    reference: Callable[..., Any] | None = None
+    alone: bool = True
+
+
+class DecoderEvidence(NamedTuple):
+    """Of a decoder.
+
+    Attributes:
+      cases: one for each way in which a place may depend on those before it; the first is of the row's spec.
+      oracles: as above.
+      errors: as above.
+    """
+
+    cases: tuple[DecoderCase, ...]
+    oracles: Oracles
+    errors: dict[str, str] = {}
+
+
+class SourceEvidence(NamedTuple):
+    """Of a source.
+
+    Attributes:
+      load: (folder) -> the spec of a small corpus, written there or generated.
+      right: (text) -> its class or target, computed apart; None where labels are what a file says.
+      classes: the names of the classes.
+      errors: as above.
+    """
+
+    load: Callable[..., str]
+    right: Callable[[str], str] | None
+    classes: tuple[str, ...]
+    errors: dict[str, str] = {}
+
+
+class TokenizerEvidence(NamedTuple):
+    """Of a tokenizer.
+
+    Attributes:
+      unseen: what becomes of characters it has never seen: "known" ids, or "unknown".
+      lossless: whether decoding gives back any text it was trained on.
+      errors: as above.
+    """
+
+    unseen: str
+    lossless: bool
+    errors: dict[str, str] = {}
