@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from attention.training import metrics
+from attention import metrics
 
 
 def logits_of(probabilities):

@@ -13,7 +13,8 @@ from attention.evaluation.trained import Trained
 from attention.runs.directory import write_text_atomic
 from attention.tasks import seq2seq
 from attention.text_table import escaped, table
-from attention.training import config, metrics
+from attention import metrics
+from attention.training import config
 
 SHOWN = 5  # errors
 

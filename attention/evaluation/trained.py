@@ -25,7 +25,8 @@ from attention.models.classifier import classifier, longest_text
 from attention.models.seq2seq import seq2seq
 from attention.runs import checkpoints
 from attention.runs.directory import DataRecord, RunDirectory
-from attention.training import by_length, config, metrics
+from attention import metrics
+from attention.training import by_length, config
 from attention.training.cohort.members import Axis, over_members, resolve_axis
 
 BEST = "best"

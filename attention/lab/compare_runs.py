@@ -13,7 +13,7 @@ from attention.lab.results import LOWER_IS_BETTER
 from attention.runs.directory import RunDirectory, differences, read_json
 from attention.text_table import table
 from attention.training import config as configs
-from attention.training.tasks import TASKS
+from attention.tasks._task import TASKS
 
 
 def duel(runs: Sequence[str]) -> str:

@@ -27,7 +27,7 @@ from attention.training.cohort.members import new_cohort
 from attention.training.cohort.update import program
 from attention.training.config import Config
 from attention.training.describe import flops_per_example
-from attention.training.tasks import TASKS, Task
+from attention.tasks._task import TASKS, Task
 
 Phase = Literal["final", "search"]
 BEYOND = "accuracy_beyond_training"  # a metric of data that have texts longer than those of training

@@ -18,7 +18,7 @@ from attention.lab.plan import BEYOND, Plan, Point
 from attention.lab.store import Points, test_scores
 from attention.runs.directory import RunDirectory, read_json
 from attention.training import config as configs
-from attention.training.tasks import TASKS
+from attention.tasks._task import TASKS
 
 LOWER_IS_BETTER = ("nll", "ece")
 

@@ -31,7 +31,7 @@ from attention.runs.directory import RunDirectory, config_hash, read_json, write
 from attention.training import by_length
 from attention.training import config as configs
 from attention.training.result import summary
-from attention.training.tasks import TASKS
+from attention.tasks._task import TASKS
 
 
 class Points:

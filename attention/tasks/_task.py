@@ -8,7 +8,8 @@ import numpy as np
 from attention.data.dataset import Encoded
 from attention.evaluation import trained
 from attention.tasks import seq2seq
-from attention.training import metrics, telemetry
+from attention import metrics
+from attention.tasks import _telemetry as telemetry
 
 
 class Task(NamedTuple):

@@ -18,7 +18,7 @@ from attention.training.cohort.members import Axis, Cohort, Members, evaluated, 
 from attention.training.cohort.update import Program, Update
 from attention.training.config import Config, member_values
 from attention.training.progress import Progress
-from attention.training.tasks import TASKS, Task
+from attention.tasks._task import TASKS, Task
 
 
 @dataclasses.dataclass

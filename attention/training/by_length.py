@@ -21,7 +21,7 @@ import numpy as np
 
 from attention.data.dataset import Encoded
 from attention.files import write_atomic
-from attention.training.metrics import summarize
+from attention.metrics import summarize
 
 WITHIN, BEYOND = 2, 8  # ranges up to the trained length, and from there to the longest text
 

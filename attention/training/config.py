@@ -13,7 +13,8 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from attention import optimizers, specs
+from attention import specs
+from attention.training import optimization as optimizers
 from attention.gates import GATES
 
 T = TypeVar("T")

@@ -12,7 +12,7 @@ import numpy as np
 from attention import specs
 from attention.data import batches, dataset
 from attention.evaluation.trained import build_model
-from attention.optimizers import decayed
+from attention.training.optimization import decayed
 from attention.training import recipe
 from attention.training.cohort.members import new_cohort, resolve_axis
 from attention.training.cohort.update import Program, cohort_step, program, train_step

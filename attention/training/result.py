@@ -4,9 +4,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from attention.training import by_length
-from attention.training.metrics import summarize
+from attention.metrics import summarize
 from attention.training.progress import duration
-from attention.training.tasks import TASKS
+from attention.tasks._task import TASKS
 
 # How metrics are called in the table.
 _HEADS = {"accuracy": "acc", "macro_f1": "F1", "exact_match": "exact", "token_accuracy": "tokens"}

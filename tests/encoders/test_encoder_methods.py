@@ -13,7 +13,8 @@ from attention.attend import parts_of
 from attention.evaluation import trained as evaluate
 from attention.models.classifier import kernel_choice
 from attention.records import Call, Context
-from attention.training import config, loop, telemetry
+from attention.tasks import _telemetry as telemetry
+from attention.training import config, loop
 from tests.support import toy
 from tests.support.encoder_rows import DIMS, D, U, batch, built
 from tests.support.helpers import jit, normal

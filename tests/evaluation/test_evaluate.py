@@ -14,7 +14,8 @@ import pytest
 import eval as entry
 from attention.evaluation import trained as evaluate
 from attention.runs import directory
-from attention.training import command_line, config, loop, metrics
+from attention import metrics
+from attention.training import command_line, config, loop
 
 ROOT = Path(__file__).parent.parent.parent
 CITIES, FRUIT = ["oslo", "rome", "bonn", "graz"], ["apple", "plum", "fig", "pear"]

@@ -6,7 +6,7 @@ import numpy as np
 import optax
 import pytest
 
-from attention import optimizers
+from attention.training import optimization as optimizers
 
 ETA, DECAY = 0.1, 0.3
 

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from tests.support import toy
 
-from attention import optimizers
+from attention.training import optimization as optimizers
 from attention.evaluation import trained
 from attention.runs import checkpoints, directory
 from attention.training import config, loop

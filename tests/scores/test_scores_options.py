@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import attention
-from attention.optimizers import decayed
+from attention.training.optimization import decayed
 from attention.records import Call
 from tests.support.helpers import assert_close, init, jit, normal, params_of, size, unchecked
 from tests.support.scores import DIMS, ROWS, H, L, scores_of

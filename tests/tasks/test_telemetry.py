@@ -11,7 +11,9 @@ from attention.data.dataset import Encoded
 from attention.evaluation import trained
 from attention.records import Mixer
 from attention.runs import directory
-from attention.training import config, loop, tasks, telemetry
+from attention.tasks import _task as tasks
+from attention.tasks import _telemetry as telemetry
+from attention.training import config, loop
 from tests.support import toy
 from tests.support.helpers import jit
 from tests.support.models import N, V, batch, classifier

@@ -18,7 +18,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from attention import optimizers
+from attention.training import optimization as optimizers
 from attention.data.batches import inputs
 from attention.data.contracts import PADDING, UNKNOWN
 from attention.training.cohort.members import Axis, Members, member_key, over_members
