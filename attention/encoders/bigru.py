@@ -1,4 +1,18 @@
-"""A GRU from either end: three quarters of the weights of an LSTM, and one state instead of two."""
+r"""A GRU from either end: three quarters of the weights of an LSTM, and one state instead of two.
+
+```math
+h_t = [\overrightarrow{h}_t; \overleftarrow{h}_t]
+```
+
+Parameters: 6U(D + U + 1)
+Steps: T
+Width: 2U, or U added
+Options: as `bilstm`, without `forget_bias`.
+Cost: three quarters of an LSTM's weights and products.
+Traps: three GRUs go by that name. Here the reset gate acts after the product, $r \odot (h R_n)$, as in cuDNN and torch,
+whose second bias is not there; Cho's acts before it, $(r \odot h) R_n$; and z and 1 - z change places between papers.
+Source: Cho et al. 2014 (arXiv 1406.1078); Bahdanau et al. 2014 (arXiv 1409.0473).
+"""
 
 from attention.encoders._recurrent import Combine, Recurrent, check_options
 

@@ -1,4 +1,20 @@
-"""An LSTM from either end: each state has read the text up to its token from both sides."""
+r"""An LSTM from either end: each state has read the text up to its token from both sides.
+
+```math
+h_t = [\overrightarrow{h}_t; \overleftarrow{h}_t]
+```
+
+Parameters: 8U(D + U + 1)
+Steps: T
+Width: 2U, or U added
+Options: `hidden` U per direction (D / 2), `layers` (1), `combine` `concat` or `sum`, `forget_bias` (1).
+When: order matters and texts are short. With attention after Zhou et al.: `combine=sum` and
+`pooling='query(activation=tanh, output=tanh, scaled=False)'`; after Bahdanau: `pooling='additive(context=final)'`.
+Cost: T steps in a row, each a product $[B\ U][U\ 4U]$ in either direction; inputs are projected eight steps at a time.
+Traps: a reverse direction that starts at the last column has read the padding by the time it meets the text. Here it
+starts at the last valid token. The forget gate's bias starts at 1; at 0 a cell forgets half of what it holds in every step.
+Source: Hochreiter and Schmidhuber 1997; Graves and Schmidhuber 2005; Zhou et al. 2016 (ACL, P16-2034).
+"""
 
 from attention.encoders._recurrent import Combine, Recurrent, check_options
 

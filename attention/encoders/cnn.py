@@ -1,4 +1,19 @@
-"""Convolutions of several widths over the text: each channel is a detector of a phrase, and the pooling asks where it fires."""
+r"""Convolutions of several widths over the text: each channel is a detector of a phrase, and the pooling asks where it fires.
+
+```math
+h_t = \mathrm{relu}\big(W [x_{t-a}; \ldots; x_{t+b}] + b\big) \quad \text{for each width}
+```
+
+Parameters: Σ_w (wD + 1) f
+Steps: 1
+Width: f per width
+Options: `widths` (3, 4, 5), `filters` f of each (100).
+When: phrases decide, wherever they stand. `pooling=max` is the paper's max-over-time.
+Cost: one matrix product per width over all tokens; no step waits for another.
+Traps: code that takes the maximum over a padded batch lets windows of nothing but zeros in, as many as the longest text of
+the batch makes, each worth relu(b). Here a window stands round every token, zeros beyond the text, and only those count.
+Source: Kim 2014 (arXiv 1408.5882). Its 4 zeros on either side, and the windows that begin or end in them, are not there.
+"""
 
 from typing import ClassVar
 

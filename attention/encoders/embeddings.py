@@ -1,4 +1,16 @@
-"""The embeddings themselves: nothing moves between positions, so pooling sees a (positioned) bag of words."""
+"""The embeddings themselves: nothing moves between positions, so pooling sees a (positioned) bag of words.
+
+```math
+h_t = x_t
+```
+
+Parameters: none
+Steps: 1
+Width: D
+When: the baseline: with `pooling=mean` and `encoding=none` a bag of words, which on short texts is hard to beat.
+Traps: nothing moves between positions, so `pooling=cls` would see nothing and is refused.
+Source: Iyyer et al. 2015 (deep averaging networks, ACL).
+"""
 
 from typing import ClassVar
 

@@ -1,4 +1,23 @@
-"""Words make sentences and sentences make texts: a GRU and attention over the words of each, then a GRU over the sentences."""
+r"""Words make sentences and sentences make texts: a GRU and attention over the words of each, then a GRU over the sentences.
+
+```math
+u_t = \tanh(W h_t + b), \quad \alpha = \mathrm{softmax}(u_t \cdot u_w), \quad s = \textstyle\sum_t \alpha_t h_t
+```
+
+The words of a sentence are read by a GRU in both directions, which gives $h_t$; another GRU reads the sentences $s$.
+`pooling=additive` is the attention over them.
+
+Parameters: 6U(D + U + 1) + 6U(3U + 1) + 2UA + 2A
+Steps: 2T at most
+Width: 2U; a state per sentence
+Options: `hidden` U (D / 2), `attention` A (2U).
+When: long texts. It needs `config.data.segments=sentences` (or `lines`) and says so.
+Cost: T steps for the words whatever the sentences, because the state begins anew where a sentence does, and as many for
+the sentences as the text of the batch with the most of them has, in eights. No sentence is cut off, and none is filled up.
+Traps: a softmax over a padded sentence, and a sentence of padding that gets a share of the second softmax. Here both
+levels are masked. Weights of the pooling are over sentences; those over words are captured as "word_weights".
+Source: Yang et al. 2016 (HAN, NAACL, N16-1174).
+"""
 
 import dataclasses
 from typing import ClassVar

@@ -1,4 +1,19 @@
-"""A softmax over positions of vᵀ tanh(Wx + b), and the weighted sum; the score may look at the final state too."""
+r"""A softmax over positions of vᵀ tanh(Wx + b), and the weighted sum; the score may look at the final state too.
+
+```math
+\alpha = \mathrm{softmax}\big(v^\top \tanh(W x_t + b)\big), \quad y = \sum_t \alpha_t x_t
+```
+
+Order matters: no, or by `context`
+Options: `hidden` A (64); `context`; `normalizer`. `context=last` or `final` adds $U h$ inside the tanh, with $h$ the last
+valid state, or the final states of two directions side by side (half of the channels from either end): Bahdanau's score
+with the end of the text as the query. It costs DA parameters more than the DA + 2A without.
+When: the usual attention of text classifiers; the word and the sentence level of hierarchical attention.
+Traps: a bias on the outer sum would do nothing under softmax and is not there. With `context` the order of the text
+matters.
+Source: Yang et al. 2016 (HAN, NAACL), eq. 5-7; Bahdanau et al. 2014 (arXiv 1409.0473).
+Family: With weights
+"""
 
 import jax
 import jax.numpy as jnp

@@ -1,4 +1,19 @@
-"""A softmax over positions of tanh(wᵀx + b), one number per position, and the weighted sum."""
+r"""A softmax over positions of tanh(wᵀx + b), one number per position, and the weighted sum.
+
+```math
+\alpha = \mathrm{softmax}\big(\tanh(w^\top x_t + b)\big), \quad y = \sum_t \alpha_t x_t
+```
+
+Order matters: no, or by `context`
+Options: `activation` `'tanh'` or `'sigmoid'`; `context`, as that of `additive`, adds $v^\top h$ inside it, D parameters
+more; `normalizer`. The form $\exp(\sigma(w^\top x_t + v^\top h + b)) / \sum$ seen in tutorials is
+`feed_forward(activation=sigmoid, context=final)`.
+When: as cheap as `query`, with weights that stay close to even.
+Traps: scores lie in [-1, 1], so no token weighs more than $e^2 \approx 7.4$ times another ($e$ with the sigmoid): of 100
+tokens none gets more than 7 %. It cannot point at one word.
+Source: Raffel and Ellis 2015 (arXiv 1512.08756).
+Family: With weights
+"""
 
 from typing import Literal
 

@@ -1,4 +1,15 @@
-"""The state of the first valid token: of a text with padding on its left too, and of one that brings its own [CLS]."""
+r"""The state of the first valid token: of a text with padding on its left too, and of one that brings its own [CLS].
+
+```math
+y = x_{t_1}, \quad t_1 \text{ the first valid position}
+```
+
+Order matters: yes
+When: for texts whose own tokens begin with [CLS].
+Traps: with a causal mask it sees one token.
+Source: Devlin et al. 2018 (arXiv 1810.04805).
+Family: Means, maxima and single states
+"""
 
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float

@@ -1,4 +1,18 @@
-"""The generalised mean with a power p, learned or fixed: the mean at 1, the maximum at infinity; of positive numbers."""
+r"""The generalised mean with a power p, learned or fixed: the mean at 1, the maximum at infinity; of positive numbers.
+
+```math
+y = \Big(\frac{1}{n} \sum_t \max(x_t, \epsilon)^p\Big)^{1/p} \quad \text{per channel}
+```
+
+Order matters: no
+Options: `p='learned'` (one number, 3 at the start) or fixed > 0; `epsilon` (1e-6).
+When: as `logsumexp`, where states are positive. $p = 1$ is the mean, $p \to 0$ the geometric mean, $p \to \infty$ the
+maximum.
+Traps: powers need $x > 0$. As in the paper's code, states up to `epsilon` count as `epsilon` and get no gradient. Its
+states come out of a ReLU; about half of those of a normed transformer are negative and are lost. Prefer `logsumexp` there.
+Source: Radenović et al. 2018 (arXiv 1711.02512), eq. 3. Computed in logarithms, so no power overflows.
+Family: Means, maxima and single states
+"""
 
 import math
 from typing import Literal

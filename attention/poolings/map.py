@@ -1,4 +1,19 @@
-"""Multi-head attention pooling: a learned probe attends to the text, and an MLP with a residual connection follows."""
+r"""Multi-head attention pooling: a learned probe attends to the text, and an MLP with a residual connection follows.
+
+```math
+z = \mathrm{MHA}(\text{probe}, X, X), \quad y = z + \mathrm{MLP}(\mathrm{LN}(z))
+```
+
+Order matters: no
+Options: `heads` N (4, must divide D), `mlp` (4; F = mlp·D), `normalizer`. 4(D² + D) + 2DF + F + 4D parameters.
+When: pooling is to have a layer's capacity, as the head of vision transformers. One query for all texts: the key and
+value projections are moved to the query and to the sum, so its cost per token is 2DN products instead of 2D².
+Traps: the key bias does nothing under a shift-invariant normalizer; it is kept so that published weights fit. No residual
+connection passes by the attention, so it does not start near the mean.
+Source: Lee et al. 2019 (Set Transformer, arXiv 1810.00825), in the form of Zhai et al. 2022 (arXiv 2106.04560): without
+the probe in the residual sum, pre-norm, no feed-forward layer on the states.
+Family: With weights
+"""
 
 import math
 from typing import Any

@@ -1,4 +1,15 @@
-"""The largest value of each channel over the valid positions."""
+r"""The largest value of each channel over the valid positions.
+
+```math
+y = \max_t x_t \quad \text{per channel}
+```
+
+Order matters: no
+When: one telling word decides (topics, question types).
+Traps: each channel's gradient reaches one token, or is shared by those that tie; most tokens learn nothing from a text.
+Source: Collobert et al. 2011 (JMLR 12); Kim 2014 (arXiv 1408.5882).
+Family: Means, maxima and single states
+"""
 
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float

@@ -1,4 +1,16 @@
-"""The mean of the valid positions."""
+r"""The mean of the valid positions.
+
+```math
+y = \frac{1}{n} \sum_t x_t
+```
+
+Order matters: no
+When: the default and the baseline to beat.
+Traps: a padded mean divided by the padded length is the commonest slip; here $n$ counts valid tokens. The size of a mean of
+independent states falls as $1/\sqrt n$.
+Source: Iyyer et al. 2015 (ACL).
+Family: Means, maxima and single states
+"""
 
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float

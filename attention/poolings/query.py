@@ -1,4 +1,19 @@
-"""Attention with one query, learned or taken from the text: a softmax over positions of q·x/√D, and the weighted sum."""
+r"""Attention with one query, learned or taken from the text: a softmax over positions of q·x/√D, and the weighted sum.
+
+```math
+\alpha = \mathrm{softmax}(q \cdot x_t / \sqrt D), \quad y = \sum_t \alpha_t x_t
+```
+
+Order matters: no, or by q
+Options: `activation='tanh'` scores $q \cdot \tanh(x_t)$; `output='tanh'` returns $\tanh(y)$; `scaled=False` leaves out
+$1/\sqrt D$; `normalizer`; `q`, what a state is multiplied by: `'learned'`, or without parameters `'ones'` (the sum of its
+channels), `'self'` (its squared length), `'last'` or `'final'` (the text's state, as `context` of `additive`).
+When: the smallest step beyond the mean, at which it starts ($q \approx 0$). Attention over a recurrence after Zhou et al.
+is `query(activation=tanh, output=tanh, scaled=False)`.
+Traps: the score is linear in the state, so a token is weighed by one direction alone; `additive` can combine several.
+Source: Zhou et al. 2016 (ACL, P16-2034), eq. 9-12; Luong et al. 2015 (arXiv 1508.04025), eq. 8, for `last`.
+Family: With weights
+"""
 
 import math
 from typing import Literal

@@ -1,4 +1,20 @@
-"""Several additive poolings side by side, with a penalty on weights that look at the same positions."""
+r"""Several additive poolings side by side, with a penalty on weights that look at the same positions.
+
+```math
+A = \mathrm{softmax}\big(W_2 \tanh(W_1 X^\top)\big), \quad y = \text{the R rows of } A X \text{ side by side}
+```
+
+The **penalty** $\lVert A A^\top - I \rVert_F^2$ of each text, times `penalty`, is added to its loss; training logs its mean
+as `penalty`.
+
+Order matters: no
+Options: `hidden` A (64), `rows` R (4), `penalty` (1), `normalizer`. DA + AR parameters.
+When: a text says several things. The paper has A = 350, R = 30, penalty 1. R = 1 is `additive` without b.
+Traps: near-even rows, as at the start, have a penalty of about R, several times the cross-entropy: try 0.01 to 0.3 first.
+It asks for rows on *single* tokens, and a text of fewer than R tokens cannot satisfy it.
+Source: Lin et al. 2017 (arXiv 1703.03130), eq. 6-8.
+Family: With weights
+"""
 
 import math
 

@@ -1,4 +1,14 @@
-"""The sum of the valid positions: a mean that grows with the text."""
+r"""The sum of the valid positions: a mean that grows with the text.
+
+```math
+y = \sum_t x_t
+```
+
+Order matters: no
+Traps: what the states have in common grows as $n$, so a classifier can read the length off it.
+Source: none.
+Family: Means, maxima and single states
+"""
 
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
