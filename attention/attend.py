@@ -9,9 +9,9 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
 from attention import compatibility, specs
-from attention.kernels import KERNELS, Problem, choose, planned
+from attention.kernels import Ask, Problem, chosen
 from attention.masks import last_key
-from attention.records import Call, Dims, Encoding, Mask, Normalizer, Parts, Score, most
+from attention.records import Call, Encoding, Mask, Normalizer, Params, Parts, Score
 
 
 def parts_of(
@@ -41,7 +41,7 @@ def attend(
     score: str | Score = "scaled_dot",
     normalizer: str | Normalizer = "softmax",
     mask: str | Mask = "full",
-    params: dict[str, Any] | None = None,
+    params: dict[str, Params] | None = None,
     where: Bool[Array, "..."] | None = None,
     bias: Float[Array, "..."] | None = None,
     x: Float[Array, "*B T D"] | None = None,
@@ -64,14 +64,15 @@ def attend(
       score: spec or record of the score function.
       normalizer: spec or record of the normalizer.
       mask: spec or record of the mask.
-      params: (shared, own) of "encoding", "score" and "normalizer", as their ``init`` made them; those without need none.
+      params: of "encoding", "score" and "normalizer", as their ``init`` made them, with what ``shared`` made
+        (``records.merged``); those without need none.
       where: bool ``[*#B #N #T #S]``, True = may attend, in addition to the mask and to the padding of the call.
       bias: float ``[*#B #N #T #S]``, added after scaling.
       x: the layer's input ``[*B T D]``, for encodings that read it.
       call: positions, validity, key and mode; None for positions 0, 1, ... without padding.
       encoding_call: the call as the encoding's ``positions`` left it, where that was called before; None calls it here.
       dropout: rate on the weights, drawn from ``call.rng``; None for none.
-      kernel: "auto", "dense" or "chunked".
+      kernel: spec of the kernel.
       return_weights: whether to return the weights too, which the dense kernel alone can.
 
     Returns:
@@ -93,37 +94,73 @@ def attend(
     call = call or Call()
     if dropout is not None and call.rng is None:
         raise ValueError("dropout draws from call.rng, which is None")
-    params = _with_defaults(params or {}, parts, query, key)
-    encoding_call = encoding_call or positioned(parts.encoding, params["encoding"], call, query.shape[:-2], key.shape[:-2])
+    _check_params(parts, params or {})
+    options: dict[str, Any] = {"where": where, "bias": bias, "x": x, "call": call, "encoding_call": encoding_call}
+    output, weights = run(
+        parts, query, key, value, params=params or {}, **options, dropout=dropout, kernel=kernel, weights=return_weights
+    )
+    return (output, weights) if return_weights else output
+
+
+def run(
+    parts: Parts,
+    query: jax.Array,
+    key: jax.Array,
+    value: jax.Array,
+    *,
+    params: dict[str, Params],
+    where: jax.Array | None = None,
+    bias: jax.Array | None = None,
+    x: jax.Array | None = None,
+    call: Call,
+    encoding_call: Call | None = None,
+    dropout: Any = None,
+    kernel: str = "auto",
+    weights: bool = False,
+) -> tuple[jax.Array, jax.Array | None]:
+    """``attend`` for parts and arrays that have been checked: what layers and mixers call.
+
+    Returns:
+      The output ``[*B T N E]``, and the weights ``[*B N T S]`` where they are asked for.
+    """
+    of = {kind: params.get(kind, {}) for kind in ("encoding", "score", "normalizer")}
+    encoding_call = encoding_call or positioned(parts.encoding, of["encoding"], call, query.shape[:-2], key.shape[:-2])
     ordered = call.q_positions is None and call.k_positions is None
     scale = 1.0 / math.sqrt(parts.encoding.terms * query.shape[-1]) if parts.score.scaled else 1.0
     call, encoding_call = (completed(each, query.shape[-3], key.shape[-3], scale) for each in (call, encoding_call))
     call = dataclasses.replace(call, k_last=last_key(call, key.shape[-3]))  # before kernels cut the keys
 
-    query, key = parts.normalizer.qk(params["normalizer"], query, key, call)
+    if parts.normalizer.qk is not None:
+        query, key = parts.normalizer.qk(of["normalizer"], query, key, call)
     groups, maps = query.shape[-2] // key.shape[-2], parts.normalizer.maps
     if maps > 1:
         value = _side_by_side(value, maps)
     if groups > 1:
         key, value = (jnp.repeat(each, groups, axis=-2) for each in (key, value))
     *batch, T, N, _ = query.shape
-    reads = most(parts.encoding.reads, parts.normalizer.reads)
-    chosen = choose(kernel, (*batch, N, T, key.shape[-3]), reads=reads, weights=return_weights)
-    problem = Problem(query, key, value, (), (), (), where, bias, call, encoding_call, params, dropout, parts, ordered)
-    problem = planned(chosen, problem)  # before anything is prepared for keys that follow each other
-    encoding_call = problem.encoding_call
+    runs = chosen(kernel, Ask(parts, (*batch, N, T, key.shape[-3]), weights)).kernel
+    problem = Problem(query, key, value, (), (), (), where, bias, call, encoding_call, of, dropout, parts, ordered)
+    if runs.plan is not None:
+        problem = runs.plan(problem)  # before anything is prepared for keys that follow each other
+        encoding_call = problem.encoding_call
 
-    q_features, k_features, rest = parts.encoding.prepare(params["encoding"], x, query, key, encoding_call)
-    query, key = parts.score.project(params["score"], query, key, call)
-    query, key = parts.encoding.rotate(params["encoding"], query, key, encoding_call)
-    problem = problem._replace(query=query, key=key, q_features=q_features, k_features=k_features, rest=rest)
-    output, weights = KERNELS[chosen](problem)
-    output = parts.normalizer.finish(params["normalizer"], output, x, call).reshape(*batch, T, N, -1)
-    return (output, weights) if return_weights else output
+    if parts.encoding.prepare is not None:
+        q_features, k_features, rest = parts.encoding.prepare(of["encoding"], x, query, key, encoding_call)
+        problem = problem._replace(q_features=q_features, k_features=k_features, rest=rest)
+    if parts.score.project is not None:
+        query, key = parts.score.project(of["score"], query, key, call)
+    if parts.encoding.rotate is not None:
+        query, key = parts.encoding.rotate(of["encoding"], query, key, encoding_call)
+    output, found = runs.run(problem._replace(query=query, key=key))
+    if parts.normalizer.finish is not None:
+        output = parts.normalizer.finish(of["normalizer"], output, x, call)
+    return output.reshape(*batch, T, N, -1), found
 
 
-def positioned(encoding: Encoding, params: Any, call: Call, q_tokens: tuple[int, ...], k_tokens: tuple[int, ...]) -> Call:
+def positioned(encoding: Encoding, params: Params, call: Call, q_tokens: tuple[int, ...], k_tokens: tuple[int, ...]) -> Call:
     """The call as the encoding's ``positions`` leaves it, told how many tokens there are, ``[*B T]`` and ``[*B S]``."""
+    if encoding.positions is None:
+        return call
     told = lambda valid, tokens: jnp.ones(tokens, jnp.bool_) if valid is None else valid
     whole = dataclasses.replace(call, q_valid=told(call.q_valid, q_tokens), k_valid=told(call.k_valid, k_tokens))
     moved = encoding.positions(params, whole)
@@ -132,26 +169,17 @@ def positioned(encoding: Encoding, params: Any, call: Call, q_tokens: tuple[int,
 
 def reads(parts: Parts) -> tuple[str, ...]:
     """Which of "query" and "key" the parts read: what the score does, or both where encoding or normalizer may."""
-    hooks = (parts.encoding.prepare is not Encoding().prepare, parts.normalizer.qk is not Normalizer._field_defaults["qk"])
-    return ("query", "key") if any(hooks) else parts.score.uses
+    both = parts.encoding.prepare is not None or parts.normalizer.qk is not None
+    return ("query", "key") if both else parts.score.uses
 
 
-def _with_defaults(params: dict[str, Any], parts: Parts, query: jax.Array, key: jax.Array) -> dict[str, Any]:
-    """The parameters, with ``({}, {})`` for parts that have none. Raises ValueError for a part that has some and got none."""
-    dims = Dims(query.shape[-2], key.shape[-2], query.shape[-1], query.shape[-2] * query.shape[-1], max_length=2)
-    complete = dict(params)
+def _check_params(parts: Parts, params: dict[str, Params]) -> None:
+    """Raises ValueError for a part that has parameters and got none."""
     for kind in ("encoding", "score", "normalizer"):
-        if kind not in params:
-            init = getattr(parts, kind).init
-            made = tuple(_shapes(init, dims._replace(layer=layer)) for layer in (None, 0))
-            if jax.tree.leaves(made):
-                raise ValueError(f"this {kind} has parameters: pass params={{'{kind}': (shared, own)}}, as its init makes them")
-            complete[kind] = made
-    return complete
-
-
-def _shapes(init: Any, dims: Dims) -> Any:
-    return jax.eval_shape(lambda rng: init(rng, dims), jax.random.key(0))
+        record = getattr(parts, kind)
+        owns = record.init is not None or getattr(record, "shared", None) is not None
+        if owns and kind not in params:
+            raise ValueError(f"this {kind} has parameters: pass params={{'{kind}': ...}}, as its init and shared make them")
 
 
 def completed(call: Call, T: int, S: int, scale: float = 1.0) -> Call:

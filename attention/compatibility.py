@@ -17,7 +17,7 @@ def check_parts(parts: Parts, given: dict[str, str] | None = None) -> None:
       ValueError: naming the pair and the reason.
     """
     name = lambda kind: f"{kind}={(given or {}).get(kind, '...')}"
-    if parts.encoding.rotates and not parts.score.dot_product:
+    if parts.encoding.rotate is not None and not parts.score.dot_product:
         raise ValueError(
             f"{name('encoding')} with {name('score')}: a rotation has a meaning only where the score depends on query and "
             f"key through their lengths and q·k; use score={_or(_dot_products())}"
@@ -30,7 +30,7 @@ def check_parts(parts: Parts, given: dict[str, str] | None = None) -> None:
         raise ValueError(
             f"{name('normalizer')} with {name('mask')}: this normalizer is defined for earlier keys only; use mask=causal"
         )
-    if parts.normalizer.maps > 1 and parts.encoding.values is not Encoding().values:
+    if parts.normalizer.maps > 1 and parts.encoding.values is not None:
         raise ValueError(
             f"{name('encoding')} with {name('normalizer')}: this encoding adds values per head, and this normalizer joins heads"
         )
@@ -51,7 +51,7 @@ def _or(names: list[str]) -> str:
 
 def needs_scores(encoding: Encoding) -> bool:
     """Whether an encoding acts on queries, keys or scores, and not on the embeddings alone."""
-    return encoding.rotates or encoding.reads != "nothing"
+    return encoding.rotate is not None or encoding.on_scores
 
 
 def check_mixer(mixer: Mixer, parts: Parts, given: dict[str, str], defaults: dict[str, str]) -> None:
@@ -78,9 +78,9 @@ def check_mixer(mixer: Mixer, parts: Parts, given: dict[str, str], defaults: dic
     if "encoding" not in mixer.uses and needs_scores(parts.encoding):
         if "rotation" not in mixer.uses:
             raise ValueError(f"{owner} with {name('encoding')}: this encoding acts on scores, and there are none")
-        if parts.encoding.reads != "nothing":
+        if parts.encoding.on_scores:
             raise ValueError(f"{owner} with {name('encoding')}: this encoding does more than rotate, and there are no scores")
-    refused = mixer.refuses(parts)
+    refused = None if mixer.refuses is None else mixer.refuses(parts)
     if refused is not None:
         kind, reason = refused
         raise ValueError(f"{owner} with {name(kind)}: {reason}")

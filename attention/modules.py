@@ -7,38 +7,53 @@ import jax
 from flax import linen as nn
 
 from attention.dropout import dropout
-from attention.records import Call, Context, Dims, Parts
+from attention.records import Call, Context, Dims, Encoding, Params, Parts, merged
 
 KINDS = ("encoding", "score", "normalizer")  # of the parts, those that may have parameters
 Recorder = Callable[[str, Any], None]
 
 
-def part_params(
+def shared_params(
+    module: nn.Module, parts: Parts, dims: Dims, *, kinds: Sequence[str] = KINDS, prefix: str = ""
+) -> dict[str, Params]:
+    """The parameters of the parts that all layers share, made in a module: "encoding", for those that have any."""
+    hooks = {kind: getattr(getattr(parts, kind), "shared", None) for kind in kinds}
+    return {kind: module.param(f"{prefix}{kind}", hook, dims) for kind, hook in hooks.items() if hook is not None}
+
+
+def layer_params(
     module: nn.Module,
     parts: Parts,
     dims: Dims,
-    layers: Sequence[int | None],
+    shared: dict[str, Params],
     *,
     kinds: Sequence[str] = KINDS,
     prefix: str = "",
-) -> dict[str, Any]:
-    """The parameters of the parts in a module, for each kind a tuple with one tree per layer; None is what the layers share.
+) -> dict[str, Params]:
+    """The parameters of the parts for layer ``dims.layer``: what is ``shared``, and its own, "score_0" and the like.
 
-    With ``layers=(None, 0)`` that of "score" is (shared, own) of the first layer, by the names "score" and "score_0".
+    Parts without parameters have no entry.
     """
+    made = dict(shared)
+    for kind in kinds:
+        init = getattr(parts, kind).init
+        if init is not None and jax.tree.leaves(jax.eval_shape(lambda rng, init=init: init(rng, dims), jax.random.key(0))):
+            made[kind] = merged(shared.get(kind, {}), module.param(f"{prefix}{kind}_{dims.layer}", init, dims))
+    return made
 
-    def made(kind: str, layer: int | None) -> Any:
-        name = f"{prefix}{kind}" if layer is None else f"{prefix}{kind}_{layer}"
-        return module.param(name, getattr(parts, kind).init, dims._replace(layer=layer))
 
-    return {kind: tuple(made(kind, layer) for layer in layers) for kind in kinds}
+def placed(encoding: Encoding, params: Params, call: Call) -> Call:
+    """The call with the positions that the encoding makes."""
+    return call if encoding.positions is None else encoding.positions(params, call)
 
 
 def embedded(module: nn.Module, x: jax.Array, context: Context, call: Call, dims: Dims) -> jax.Array:
     """The embeddings ``[B T D]`` with what the encoding does to them, for encoders whose encoding acts on nothing else."""
     encoding = context.parts.encoding
-    params = (*part_params(module, context.parts, dims, (None,), kinds=("encoding",))["encoding"], {})
-    return encoding.embed(params, x, context.tokens, encoding.positions(params, call))
+    if encoding.embed is None:
+        return x
+    params = shared_params(module, context.parts, dims, kinds=("encoding",)).get("encoding", {})
+    return encoding.embed(params, x, context.tokens, placed(encoding, params, call))
 
 
 def split(rng: jax.Array | None, count: int) -> list[Any]:

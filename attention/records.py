@@ -1,29 +1,34 @@
-"""The records of the kinds: named tuples of pure functions with harmless defaults, plus facts about the method.
+"""The records of the kinds: named tuples of pure functions, plus facts about the method.
 
 Axes: ``B`` batch (any number of leading axes), ``T`` query length, ``S`` key length, ``N`` heads, ``K`` key/value heads,
 ``H`` head dim, ``D`` model dim, ``V`` vocabulary. Queries, keys and values are ``[*B T N H]``; scores and weights
 ``[*B N T S]``; masks and biases ``[*#B #N #T #S]``. Hooks may be asked for any block ``[t s]`` of the scores.
 
-Hooks of encodings, scores and normalizers take ``params = (shared, own)``: what ``init`` returned for ``dims.layer=None``,
-which all layers share, and what it returned for this layer; both are ``{}`` where there is nothing. Mixers and poolings have
-parameters of their own alone.
+A hook that a variant does not have is None, and so is ``init`` where there are no parameters. ``init(rng, dims)`` makes what a
+layer owns, and ``shared(rng, dims)``, of encodings, what all layers of a stack share; hooks get one dict of both (``merged``).
+Claims are what only documentation and tests read.
+
+A record that ``build`` made knows its ``spec``, by which it is pickled.
 """
 
 import dataclasses
 import functools
-from collections.abc import Callable
+import pickle
+from collections.abc import Callable, Mapping
 from typing import Any, Literal, NamedTuple
 
 import jax
 import numpy as np
 
+from attention import specs
+
 Params = Any
-Reads = Literal["nothing", "block", "rows", "all"]
+Reads = Literal["block", "rows", "all"]
 
 
 def most(*reads: Reads) -> Reads:
     """The largest of several claims on the scores."""
-    order: tuple[Reads, ...] = ("nothing", "block", "rows", "all")
+    order: tuple[Reads, ...] = ("block", "rows", "all")
     return max(reads, key=order.index)
 
 
@@ -71,10 +76,10 @@ class Call:
 
 
 class Dims(NamedTuple):
-    """The static sizes ``init`` is told.
+    """The static sizes ``init`` and ``shared`` are told.
 
-    ``layer`` is None for what the layers share, else the 0-based layer. ``reads`` names what a mixer's projections are read as:
-    what nothing reads needs no weights.
+    ``layer`` is the 0-based layer, of no meaning for what the layers share. ``reads`` names what a mixer's projections are
+    read as: what nothing reads needs no weights.
     """
 
     num_heads: int
@@ -82,104 +87,105 @@ class Dims(NamedTuple):
     head_dim: int
     model_dim: int
     num_layers: int = 1
-    layer: int | None = None
+    layer: int = 0
     max_length: int | None = None
     vocab_size: int | None = None
     causal: bool = False
     reads: tuple[str, ...] = ("query", "key")
 
 
-def no_params(rng: jax.Array, dims: Dims) -> Params:
-    """An ``init`` for variants without parameters."""
-    return {}
+def merged(shared: Params, own: Params) -> Params:
+    """One tree of what the layers share and of what a layer owns.
+
+    Example:
+      >>> merged({"0": {"table": 1}}, {"0": {"scale": 2}})
+      {'0': {'table': 1, 'scale': 2}}
+
+    Raises:
+      ValueError: for a leaf that is in both, naming it.
+    """
+    both = dict(shared)
+    for name, leaf in own.items():
+        if name in both and not (isinstance(both[name], Mapping) and isinstance(leaf, Mapping)):
+            raise ValueError(f"the parameter {name!r} is shared by the layers and owned by one, too")
+        both[name] = merged(both[name], leaf) if name in both else leaf
+    return both
 
 
-def _positions(params: Params, call: Call) -> Call:
-    return call
+def _pickled(record: Any) -> tuple[Any, tuple[str, str]]:
+    """How ``pickle`` keeps a record: as its spec. Raises PicklingError for one that ``build`` did not make."""
+    if not record.spec or specs.build(record.kind, record.spec) is not record:
+        raise pickle.PicklingError(f"a {record.kind} is pickled as its spec, and this one was changed or made by hand")
+    return specs.build, (record.kind, record.spec)
 
 
-def _embed(params: Params, x: jax.Array, tokens: jax.Array, call: Call) -> jax.Array:
-    return x
+class EncodingClaims(NamedTuple):
+    """``extrapolates``: whether its paper claims use beyond the training length."""
 
-
-def _prepare(params: Params, x: Any, query: jax.Array, key: jax.Array, call: Call) -> tuple[Any, Any, Any]:
-    return (), (), ()
-
-
-def _pair(params: Params, query: jax.Array, key: jax.Array, call: Call) -> tuple[jax.Array, jax.Array]:
-    return query, key
-
-
-def _no_bias(params: Params, q_features: Any, k_features: Any, rest: Any, call: Call) -> jax.Array | None:
-    return None
-
-
-def _no_where(params: Params, q_features: Any, k_features: Any, rest: Any, call: Call) -> jax.Array | None:
-    return None
-
-
-def _modify(params: Params, scores: jax.Array, q_features: Any, k_features: Any, rest: Any, call: Call) -> jax.Array:
-    return scores
-
-
-def _no_values(params: Params, weights: jax.Array, call: Call) -> jax.Array | None:
-    return None
+    extrapolates: bool = False
 
 
 class Encoding(NamedTuple):
     """How positions enter.
 
     Hooks, in the order they are applied:
-      init(rng, dims) -> params
-      positions(params, call) -> call: transforms of the positions, per example (randomised, shifted).
+      shared(rng, dims) -> what all layers share.
+      init(rng, dims) -> what a layer owns.
+      positions(params, call) -> call: transforms of the positions, per example (randomised, shifted); gets what is shared.
       embed(params, x, tokens, call) -> x: acts on the embeddings ``[*B T D]``, after block ``depth`` - 1.
       prepare(params, x, query, key, call) -> (q_features, k_features, rest): once per layer, on the whole sequence and
         before rotation. Leaves of the features have their length axis where query and key have it (``[*B T ...]``), and
-        kernels slice them with their blocks; ``rest`` is handed on whole.
-      rotate(params, query, key, call) -> (query, key)
-      bias(params, q_features, k_features, rest, call) -> ``[*#B #N #t #s]`` float32 or None: added after scaling.
+        kernels slice them with their blocks; ``rest`` is handed on whole. Without it, all three are ``()``.
+      rotate(params, query, key, call) -> (query, key); the score must be a function of q·k then.
+      bias(params, q_features, k_features, rest, call) -> ``[*#B #N #t #s]`` float32, or None: added after scaling.
       modify(params, scores, q_features, k_features, rest, call) -> scores: after all biases.
-      where(params, q_features, k_features, rest, call) -> bool ``[*#B #N #t #s]`` or None: in addition to the mask.
-      values(params, weights, call) -> ``[*B t N H]`` or None: added to the output.
+      where(params, q_features, k_features, rest, call) -> bool ``[*#B #N #t #s]``, or None: in addition to the mask.
+      values(params, weights, call) -> ``[*B t N H]``, or None: added to the output.
     Facts:
-      reads: what ``bias``, ``modify`` and ``values`` need of the scores: "nothing" (there is none of them), any "block",
-        whole "rows" of keys, or "all".
-      rotates: whether ``rotate`` acts, so that the score must be a function of q·k.
+      reads: what these four need of the scores: any "block", whole "rows" of keys, or "all".
       terms: how many dot products are summed; the scale is 1/sqrt(terms·H).
       needs_causal: only defined under a causal mask.
       max_length: positions the method has a table for; None where unlimited, "dims" where it is ``Dims.max_length``; a tuple
         where several tables limit it.
-      extrapolates: whether its paper claims use beyond the training length.
       depth: the block before which ``embed`` acts.
       redraws: whether ``positions`` makes them anew from the order of the tokens, so that what moved them before is lost.
     """
 
-    init: Callable[[jax.Array, Dims], Params] = no_params
-    positions: Callable[[Params, Call], Call] = _positions
-    embed: Callable[[Params, jax.Array, jax.Array, Call], jax.Array] = _embed
-    prepare: Callable[[Params, Any, jax.Array, jax.Array, Call], tuple[Any, Any, Any]] = _prepare
-    rotate: Callable[[Params, jax.Array, jax.Array, Call], tuple[jax.Array, jax.Array]] = _pair
-    bias: Callable[[Params, Any, Any, Any, Call], jax.Array | None] = _no_bias
-    modify: Callable[[Params, jax.Array, Any, Any, Any, Call], jax.Array] = _modify
-    where: Callable[[Params, Any, Any, Any, Call], jax.Array | None] = _no_where
-    values: Callable[[Params, jax.Array, Call], jax.Array | None] = _no_values
-    reads: Reads = "nothing"
-    rotates: bool = False
+    shared: Callable[[jax.Array, Dims], Params] | None = None
+    init: Callable[[jax.Array, Dims], Params] | None = None
+    positions: Callable[[Params, Call], Call] | None = None
+    embed: Callable[[Params, jax.Array, jax.Array, Call], jax.Array] | None = None
+    prepare: Callable[[Params, Any, jax.Array, jax.Array, Call], tuple[Any, Any, Any]] | None = None
+    rotate: Callable[[Params, jax.Array, jax.Array, Call], tuple[jax.Array, jax.Array]] | None = None
+    bias: Callable[[Params, Any, Any, Any, Call], jax.Array | None] | None = None
+    modify: Callable[[Params, jax.Array, Any, Any, Any, Call], jax.Array] | None = None
+    where: Callable[[Params, Any, Any, Any, Call], jax.Array | None] | None = None
+    values: Callable[[Params, jax.Array, Call], jax.Array | None] | None = None
+    reads: Reads = "block"
     terms: int = 1
     needs_causal: bool = False
     max_length: int | Literal["dims"] | tuple[int | Literal["dims"], ...] | None = None
-    extrapolates: bool = False
     depth: int = 0
     redraws: bool = False
+    claims: EncodingClaims = EncodingClaims()
+    spec: str = ""
 
     kind = "encoding"
+
+    @property
+    def on_scores(self) -> bool:
+        """Whether it changes scores or output, and not queries and keys or embeddings alone."""
+        return any(hook is not None for hook in (self.bias, self.modify, self.where, self.values))
+
+    def __reduce__(self) -> Any:
+        return _pickled(self)
 
 
 class Score(NamedTuple):
     """How a query and a key are compared.
 
     Hooks:
-      init(rng, dims) -> params
+      init(rng, dims) -> what a layer owns.
       project(params, query, key, call) -> (query, key): once, before rotation.
       apply(params, query, key, call) -> ``[*B N t s]`` float32, for any block; multiplies q·k by ``call.scale``.
     Facts:
@@ -191,14 +197,18 @@ class Score(NamedTuple):
     """
 
     apply: Callable[[Params, jax.Array, jax.Array, Call], jax.Array]
-    init: Callable[[jax.Array, Dims], Params] = no_params
-    project: Callable[[Params, jax.Array, jax.Array, Call], tuple[jax.Array, jax.Array]] = _pair
+    init: Callable[[jax.Array, Dims], Params] | None = None
+    project: Callable[[Params, jax.Array, jax.Array, Call], tuple[jax.Array, jax.Array]] | None = None
     scaled: bool = False
     dot_product: bool = False
     uses: tuple[str, ...] = ("query", "key")
     max_length: int | Literal["dims"] | None = None
+    spec: str = ""
 
     kind = "score"
+
+    def __reduce__(self) -> Any:
+        return _pickled(self)
 
 
 class Streaming(NamedTuple):
@@ -217,15 +227,26 @@ class Streaming(NamedTuple):
     start: Callable[[Params, Call], tuple[Any, Any]] = lambda params, call: (0.0, -np.inf)
 
 
-def _finish(params: Params, output: jax.Array, x: Any, call: Call) -> jax.Array:
-    return output
+class NormalizerClaims(NamedTuple):
+    """What the weights can be and do.
+
+    ``row_sum`` is "one", "at most one" or "any"; ``exact_zeros`` and ``signed``: whether there may be such weights;
+    ``shift_invariant``: whether a number added to all scores of a row changes nothing; ``random``: whether weights are drawn in
+    training, from ``call.rng``.
+    """
+
+    row_sum: Literal["one", "at most one", "any"] = "one"
+    exact_zeros: bool = False
+    signed: bool = False
+    shift_invariant: bool = True
+    random: bool = False
 
 
 class Normalizer(NamedTuple):
     """How scores become weights.
 
     Hooks:
-      init(rng, dims) -> params
+      init(rng, dims) -> what a layer owns.
       qk(params, query, key, call) -> (query, key): ``[*B T N H]`` and ``[*B S K H]`` as projected, before anything else.
       apply(params, scores, mask, call) -> weights: float32 ``[*B N t S]``; exactly 0 where the bool mask is False, and a
         row without an allowed key is all zeros.
@@ -233,29 +254,26 @@ class Normalizer(NamedTuple):
     Facts:
       reads: "block" where each weight depends on its own score, "rows" where it needs its row, "all" where rows couple.
       streaming: how rows are built up from blocks of keys; None where a row is needed whole.
-      row_sum: "one", "at most one" or "any".
-      exact_zeros, signed, shift_invariant: what the weights can be and do.
       maps: score maps per head; ``apply`` makes ``[*B N/maps t S]`` of ``[*B N t S]``, and a head's values are those of its
         maps side by side.
       needs_causal: only defined under a causal mask.
-      random: whether weights are drawn in training, from ``call.rng``.
     """
 
     apply: Callable[[Params, jax.Array, Any, Call], jax.Array]
-    init: Callable[[jax.Array, Dims], Params] = no_params
-    qk: Callable[[Params, jax.Array, jax.Array, Call], tuple[jax.Array, jax.Array]] = _pair
-    finish: Callable[[Params, jax.Array, Any, Call], jax.Array] = _finish
+    init: Callable[[jax.Array, Dims], Params] | None = None
+    qk: Callable[[Params, jax.Array, jax.Array, Call], tuple[jax.Array, jax.Array]] | None = None
+    finish: Callable[[Params, jax.Array, Any, Call], jax.Array] | None = None
     reads: Reads = "rows"
     streaming: Streaming | None = None
-    row_sum: Literal["one", "at most one", "any"] = "one"
-    exact_zeros: bool = False
-    signed: bool = False
-    shift_invariant: bool = True
     maps: int = 1
     needs_causal: bool = False
-    random: bool = False
+    claims: NormalizerClaims = NormalizerClaims()
+    spec: str = ""
 
     kind = "normalizer"
+
+    def __reduce__(self) -> Any:
+        return _pickled(self)
 
 
 class Mask(NamedTuple):
@@ -263,22 +281,26 @@ class Mask(NamedTuple):
 
     Hooks:
       apply(call, lengths) -> bool ``[*#B 1 #t #s]``, True = may attend, for the block whose positions ``call`` holds and
-        whose sizes are ``lengths = (t, s)``; None where everything may.
+        whose sizes are ``lengths = (t, s)``, or None where everything may.
       blocks(T, S, bq, bk, last) -> bool ``[*#B ceil(T/bq) ceil(S/bk)]``, False for blocks without an allowed pair when
-        positions are 0, 1, ...; None where none can be skipped. ``last`` is ``call.k_last``, or None: what then is False is so
-        wherever texts end, and a NumPy array says it.
+        positions are 0, 1, ..., or None where none can be skipped. ``last`` is ``call.k_last``, or None: what then is False is
+        so wherever texts end, and a NumPy array says it.
       limits(T, S, bq, bk) -> (blocks of keys, blocks of queries), where ``blocks`` depends on ``last``: wherever a text ends,
-        at most so many blocks of queries keep more than so many blocks of keys. None where it does not depend on it.
+        at most so many blocks of queries keep more than so many blocks of keys.
     Facts:
       causal: no query attends to a later position.
     """
 
-    apply: Callable[[Call, tuple[int, int]], jax.Array | None]
-    blocks: Callable[[int, int, int, int, Any], Any] = lambda T, S, bq, bk, last: None
-    limits: Callable[[int, int, int, int], tuple[int, int] | None] = lambda T, S, bq, bk: None
+    apply: Callable[[Call, tuple[int, int]], jax.Array | None] | None = None
+    blocks: Callable[[int, int, int, int, Any], Any] | None = None
+    limits: Callable[[int, int, int, int], tuple[int, int] | None] | None = None
     causal: bool = False
+    spec: str = ""
 
     kind = "mask"
+
+    def __reduce__(self) -> Any:
+        return _pickled(self)
 
 
 class Parts(NamedTuple):
@@ -295,7 +317,7 @@ class Context(NamedTuple):
 
     Attributes:
       parts: the records of the other kinds.
-      params: (shared, own) of "encoding", "score" and "normalizer", for the layer that is running.
+      params: of "encoding", "score" and "normalizer", for the layer that is running; parts without any are not there.
       encoding_call: the call as the encoding's ``positions`` left it; masks see the positions as they came.
       tokens: ``[*B T]`` token ids.
       kernel: the kernel asked for: "auto" or a file of ``attention/kernels``.
@@ -307,7 +329,7 @@ class Context(NamedTuple):
     """
 
     parts: Parts
-    params: dict[str, tuple[Params, Params]]
+    params: dict[str, Params]
     encoding_call: Call | None = None
     tokens: Any = None
     kernel: str = "auto"
@@ -315,10 +337,6 @@ class Context(NamedTuple):
     memory: jax.Array | None = None
     record: Callable[[str, Any], None] | None = None
     remembered: Any = None
-
-
-def _goes(parts: Parts) -> tuple[str, str] | None:
-    return None
 
 
 class Mixer(NamedTuple):
@@ -330,7 +348,7 @@ class Mixer(NamedTuple):
         ones has no meaning.
       refuses(parts) -> (kind, reason) of a part that does not go with the mixer's options, or None.
       remember(params, x) -> what ``apply`` reads of ``[*B S D]`` beside its queries, for ``Context.remembered``: leaves
-        ``[*B S ...]``, each of whose rows is made of one row of ``x``. None where there is no such thing.
+        ``[*B S ...]``, each of whose rows is made of one row of ``x``.
     Facts:
       num_heads, kv_heads: heads of queries and of keys and values.
       head_dim: None for model_dim / num_heads.
@@ -342,7 +360,7 @@ class Mixer(NamedTuple):
     """
 
     apply: Callable[[Params, jax.Array, Context, Call], jax.Array]
-    init: Callable[[jax.Array, Dims], Params]
+    init: Callable[[jax.Array, Dims], Params] | None = None
     num_heads: int = 1
     kv_heads: int = 1
     head_dim: int | None = None
@@ -350,10 +368,14 @@ class Mixer(NamedTuple):
     masks: tuple[str, ...] = ()
     max_length: int | Literal["dims"] | None = None
     attends: bool = True
-    refuses: Callable[[Parts], tuple[str, str] | None] = _goes
+    refuses: Callable[[Parts], tuple[str, str] | None] | None = None
     remember: Callable[[Params, jax.Array], Any] | None = None
+    spec: str = ""
 
     kind = "mixer"
+
+    def __reduce__(self) -> Any:
+        return _pickled(self)
 
 
 class Pooled(NamedTuple):
@@ -383,8 +405,12 @@ class Pooling(NamedTuple):
     """
 
     apply: Callable[[Params, jax.Array, Call], Pooled]
-    init: Callable[[jax.Array, Dims], Params] = no_params
+    init: Callable[[jax.Array, Dims], Params] | None = None
     width: Callable[[int], int] = lambda model_dim: model_dim
     extra_tokens: int = 0
+    spec: str = ""
 
     kind = "pooling"
+
+    def __reduce__(self) -> Any:
+        return _pickled(self)

@@ -25,6 +25,7 @@ KINDS = {
     "mask": "attention.masks",
     "mixer": "attention.mixers",
     "pooling": "attention.poolings",
+    "kernel": "attention.kernels",
     "encoder": "attention.encoders",
     "decoder": "attention.decoders",
     "source": "attention.data.sources",
@@ -196,15 +197,28 @@ def build(kind: str, spec: str | Spec) -> Any:
       spec: the spec, as text or parsed.
 
     Returns:
-      The kind's record (``attention.records``).
+      The kind's record (``attention.records``); equal specs give one object.
 
     Raises:
       ValueError: for an unknown kind, name or option, a value of the wrong type or out of range. The message names the
         place, the nearest known name and everything that is allowed.
     """
-    package = importlib.import_module(_package(kind))
     checked = check(kind, spec)
+    canonical = str(_without_defaults(kind, checked))
+    if (kind, canonical) not in _BUILT:
+        record = _built(kind, checked)
+        if "spec" not in getattr(record, "_fields", ()):
+            return record
+        _BUILT[kind, canonical] = record._replace(spec=canonical)
+    return _BUILT[kind, canonical]
+
+
+_BUILT: dict[tuple[str, str], Any] = {}  # records that know their spec: equal specs are one object
+
+
+def _built(kind: str, checked: Spec) -> Any:
     if checked.terms:
+        package = importlib.import_module(_package(kind))
         return package.combine(*(build(kind, term) for term in checked.terms))
     known = {option.name: option for option in options(kind, checked.name)}
     values = {

@@ -1,4 +1,19 @@
-"""A recurrence that attends to the source before each step, from its state so far (Bahdanau et al. 2014)."""
+r"""A recurrence that attends to the source before each step, from its state so far (Bahdanau et al. 2014).
+
+```math
+s_i = \mathrm{cell}(s_{i-1}, [y_{i-1}; c_i]), \quad c_i = \sum_j a_{ij} h_j,
+\quad p(y_i) \text{ from } \tanh(W [s_i; y_{i-1}; c_i] + b)
+```
+
+Reads the source by: $c_i = \sum_j a_{ij} h_j$, with the weights of $s_{i-1}$
+Options: `cell` `lstm` or `gru`, `forget_bias`. One layer, as wide as the source's states, started at $\tanh(W h_1 + b)$.
+When: with `encoder=bigru`, `score=additive` and `cell=gru` it is the alignment model of Bahdanau et al.; `score=general` or
+`scaled_dot` make it Luong's scores in the same place, `normalizer=sparsemax` gives alignments with zeros.
+Cost: one step after the other, in training too, because the weights of step i are those of the state after step i - 1.
+Traps: papers and code differ in which state asks. Here it is $s_{i-1}$ (Bahdanau); in Luong et al. 2015 (arXiv 1508.04025)
+it is $s_i$. Theirs starts from the backward half of $h_1$ alone and has a maxout in place of the tanh.
+Source: Bahdanau et al. 2014 (arXiv 1409.0473), A.1.2 and A.2.2.
+"""
 
 from typing import Any, ClassVar
 
@@ -9,7 +24,7 @@ from flax import linen as nn
 from attention.attend import attend
 from attention.decoders._decoder import Decoder, Source, cross_parts
 from attention.encoders._recurrent import bias_of, check_options, orthogonal
-from attention.modules import dropped, part_params, split
+from attention.modules import dropped, layer_params, split
 from attention.records import Call, Context, Dims
 from attention.recurrent import CELLS, CellName
 
@@ -41,7 +56,7 @@ class Recurrent(Decoder):
         D, W, gates = self.dims.model_dim, self.width, CELLS[self.cell].gates
         dims = Dims(1, 1, W, W, max_length=self.dims.max_length)
         self.attention = cross_parts(self.parts)
-        self.attention_params = part_params(self, self.attention, dims, (None, 0), kinds=("score", "normalizer"))
+        self.attention_params = layer_params(self, self.attention, dims, {}, kinds=("score", "normalizer"))
         self.kernel = self.param("kernel", nn.initializers.glorot_uniform(), (D + W, gates * W))
         self.recurrent = self.param("recurrent", lambda rng: orthogonal(split(rng, gates), W))
         self.bias = self.param("bias", lambda rng: bias_of(self.cell, W, self.forget_bias))

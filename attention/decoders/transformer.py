@@ -1,4 +1,18 @@
-"""Blocks of causal attention to what is written, attention to the source, and an MLP."""
+r"""Blocks of causal attention to what is written, attention to the source, and an MLP.
+
+```math
+x \leftarrow x + f(N(x)), \quad f = \text{attention to the text, attention to the source, MLP}
+```
+
+L blocks, and a norm at the end. Its attention to the text is under `causal & mask`, with the model's encoding; that to the
+source has no encoding, since positions of two texts do not compare, and sees all of it but padding.
+
+Reads the source by: the model's mixer, score and normalizer
+When: it trains all places at once. Sources with absolute positions in their states (`sinusoidal`) let it find places; with
+relative biases alone, copying has to go by content.
+Traps: an encoding or a normalizer that is only defined for earlier keys has no meaning towards the source, and is refused.
+Source: Vaswani et al. 2017 (arXiv 1706.03762), with norms before what is added.
+"""
 
 import dataclasses
 from typing import Any, ClassVar
@@ -11,8 +25,8 @@ from attention import compatibility
 from attention.attend import completed, reads
 from attention.decoders._decoder import Decoder, Source, cross_parts
 from attention.encoders.transformer import MLP, NORMS, Activation, NormType
-from attention.modules import KINDS, dropped, part_params, prefixed, split
-from attention.records import Call, Context, Dims, Encoding, Mixer, Parts
+from attention.modules import dropped, layer_params, placed, prefixed, shared_params, split
+from attention.records import Call, Context, Dims, Mixer, Parts
 
 __all__: list[str] = []
 
@@ -31,9 +45,9 @@ class Block(nn.Module):
 
     def setup(self) -> None:
         """Makes the parts of the block."""
-        self.own = {
-            name: self.param(name, self.mixer.init, self.dims._replace(reads=reads(self.parts[name]))) for name in ATTENTIONS
-        }
+        init = self.mixer.init
+        assert init is not None  # of a mixer that remembers keys
+        self.own = {name: self.param(name, init, self.dims._replace(reads=reads(self.parts[name]))) for name in ATTENTIONS}
         self.norms = {name: NORMS[self.norm_type]() for name in (*ATTENTIONS, "mlp")}
         self.mlp = MLP(self.mlp_width, self.activation)
 
@@ -82,21 +96,21 @@ class Transformer(Decoder):
         self.of = {"self": self.parts, "cross": cross_parts(self.parts)}
         dims = self.dims._replace(num_layers=self.layers)
         here = [dims._replace(layer=layer) for layer in range(self.layers)]
-        self.shared = self._params(dims, None)
-        self.of_layer = [self._params(dims, layer) for layer in range(self.layers)]
+        of = {name: dims._replace(reads=reads(parts), causal=name == "self") for name, parts in self.of.items()}
+        self.shared = {name: shared_params(self, parts, of[name], prefix=f"{name}_") for name, parts in self.of.items()}
+        self.of_layer = [self._params(of, layer) for layer in range(self.layers)]
         width = round(self.mlp * dims.model_dim)
         self.blocks = [Block(self.mixer, each, self.of, width, self.activation, self.norm_type) for each in here]
         self.norm = NORMS[self.norm_type]()
         if self.width != dims.model_dim:
             self.bridge = nn.Dense(dims.model_dim)
 
-    def _params(self, dims: Dims, layer: int | None) -> dict[str, Any]:
-        """The parameters of the parts of both attentions, shared by the layers or of one layer."""
-        made = {}
-        for name, parts in self.of.items():
-            here = dims._replace(reads=reads(parts), causal=name == "self")
-            made[name] = part_params(self, parts, here, (layer,), prefix=f"{name}_")
-        return made
+    def _params(self, of: dict[str, Dims], layer: int) -> dict[str, Any]:
+        """The parameters of the parts of both attentions, in one layer."""
+        return {
+            name: layer_params(self, parts, of[name]._replace(layer=layer), self.shared[name], prefix=f"{name}_")
+            for name, parts in self.of.items()
+        }
 
     def __call__(self, y: jax.Array, source: Source, context: Context, call: Call) -> jax.Array:
         """Embeddings ``[B U D]`` to states ``[B U D]``."""
@@ -149,30 +163,29 @@ class Transformer(Decoder):
     @property
     def _remembers(self) -> bool:
         """Whether the keys and values of a token stay what they are as the text goes on."""
-        return self.parts.encoding.prepare is Encoding().prepare and self.parts.encoding.depth == 0
+        return self.parts.encoding.prepare is None and self.parts.encoding.depth == 0
 
     def _read(self, source: Source) -> jax.Array:
         return source.states if self.width == self.dims.model_dim else self.bridge(source.states).astype(source.states.dtype)
 
     def _embedded(self, y: jax.Array, context: Context, call: Call) -> tuple[Call, jax.Array]:
-        positioned = self.parts.encoding.positions((*self.shared["self"]["encoding"], {}), call)
+        positioned = placed(self.parts.encoding, self.shared["self"].get("encoding", {}), call)
         return positioned, self._positioned(0, y, context, positioned)
 
     def _positioned(self, layer: int, x: jax.Array, context: Context, positioned: Call) -> jax.Array:
         """With what the encoding does to the embeddings, before the block where it does so."""
         encoding = self.parts.encoding
-        if encoding.depth != layer:
+        if encoding.embed is None or encoding.depth != layer:
             return x
-        own = self.of_layer[layer]["self"]["encoding"] if layer < self.layers else ({},)
-        return encoding.embed(self.shared["self"]["encoding"] + own, x, context.tokens, positioned)
+        params = self.of_layer[layer]["self"] if layer < self.layers else self.shared["self"]
+        return encoding.embed(params.get("encoding", {}), x, context.tokens, positioned)
 
     def _contexts(self, layer: int, context: Context, positioned: Call) -> dict[str, Context]:
         made = {}
         for name in ATTENTIONS:
-            own, shared = self.of_layer[layer][name], self.shared[name]
             made[name] = context._replace(
                 parts=self.of[name],
-                params={kind: shared[kind] + own[kind] for kind in KINDS},
+                params=self.of_layer[layer][name],
                 encoding_call=dataclasses.replace(positioned, layer=layer) if name == "self" else None,
                 record=prefixed(context.record, f"layer_{layer}/{name}"),
             )

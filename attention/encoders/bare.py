@@ -1,4 +1,19 @@
-"""One mixer on the embeddings and nothing else: no residual connection, no norm, no MLP; attention as tutorials begin it."""
+r"""One mixer on the embeddings and nothing else: no residual connection, no norm, no MLP; attention as tutorials begin it.
+
+```math
+h = \mathrm{mixer}(x)
+```
+
+One mixer on the embeddings, with its encoding, score, normalizer and mask; no residual connection, norm or MLP.
+
+Parameters: those of the mixer, 4(D² + D)
+Steps: 1
+Width: D
+When: to see attention by itself, as [tutorials](tutorials.md) begin it. `mixer='attention(heads=1, projections=qkv)'` is
+$\mathrm{softmax}(QK^\top / \sqrt D) V$ and no more.
+Traps: without the residual connection a token keeps of itself what its own weight lets through.
+Source: Vaswani et al. 2017 (arXiv 1706.03762), section 3.2.
+"""
 
 import dataclasses
 from typing import Any, ClassVar
@@ -8,7 +23,7 @@ from flax import linen as nn
 
 from attention.attend import reads
 from attention.encoders._encoder import Encoder
-from attention.modules import dropped, part_params, prefixed, split
+from attention.modules import dropped, layer_params, placed, prefixed, shared_params, split
 from attention.records import Call, Context, Dims
 
 __all__: list[str] = []
@@ -28,16 +43,19 @@ class Bare(Encoder):
         if encoding.depth:
             raise ValueError(f"the encoding acts after block {encoding.depth - 1}, and encoder=bare has none")
         dims = dims._replace(num_layers=1, layer=0, reads=reads(context.parts))
-        params = part_params(self, context.parts, dims, (None, 0))
+        shared = shared_params(self, context.parts, dims)
+        outside, params = shared.get("encoding", {}), layer_params(self, context.parts, dims, shared)
         rngs = split(call.rng, 3)
-        positioned = encoding.positions(params["encoding"], dataclasses.replace(call, rng=rngs[0]))
-        x = dropped(encoding.embed(params["encoding"], x, context.tokens, positioned), context, rngs[1])
+        positioned = placed(encoding, outside, dataclasses.replace(call, rng=rngs[0]))
+        if encoding.embed is not None:
+            x = encoding.embed(params.get("encoding", {}), x, context.tokens, positioned)
+        x = dropped(x, context, rngs[1])
         inner = context._replace(
             params=params,
             encoding_call=dataclasses.replace(positioned, layer=0),
             record=prefixed(context.record, "layer_0"),
         )
-        weights = self.param("mixer", self.mixer.init, dims)
+        weights = {} if self.mixer.init is None else self.param("mixer", self.mixer.init, dims)
         x = self.mixer.apply(weights, x, inner, dataclasses.replace(call, rng=rngs[2], layer=0))
         if inner.record is not None:
             inner.record("output", x)

@@ -1,4 +1,23 @@
-"""Blocks of a mixer and an MLP, each added to its input, with a norm before, after, or on both sides of it."""
+r"""Blocks of a mixer and an MLP, each added to its input, with a norm before, after, or on both sides of it.
+
+```math
+x \leftarrow x + \mathrm{mixer}(N(x)), \quad x \leftarrow x + \mathrm{MLP}(N(x)) \quad \text{in L blocks}
+```
+
+Parameters: L(4(D² + D) + 2DF + F + 5D) + 2D
+Steps: L
+Width: D
+Options: `layers` L (2), `mlp` F / D (4), `activation` `gelu`, `relu` or `swiglu`; `norm` `pre`, `post` or `sandwich`
+($x + N'(f(N(x)))$); `norm_type` `layer` or `rms`; `gate` on what the mixer reads; `init=depth`, which starts what projects
+into the residual stream at $1/\sqrt{2L}$ of its size; `stochastic_depth`, the rate at which the last block's branches are
+left out in training, less in earlier ones; `registers`, learned tokens in the layers that the pooling does not see.
+Cost: $O(T^2)$ for attention's scores, $O(T)$ with other mixers.
+Traps: `post` needs a warmup. Registers stand at position 0: under `mask=local` only the start of the text sees them, under
+`causal` they see nothing but its first token.
+Source: Vaswani et al. 2017 (arXiv 1706.03762); Xiong et al. 2020 (arXiv 2002.04745); Ding et al. 2021 (arXiv 2105.13290);
+Zhang and Sennrich 2019 (arXiv 1910.07467); Radford et al. 2019 (GPT-2); Huang et al. 2016 (arXiv 1603.09382); Darcet et al.
+2023 (arXiv 2309.16588).
+"""
 
 import dataclasses
 import math
@@ -13,7 +32,7 @@ from attention.dropout import dropout
 from attention.encoders._encoder import Encoder
 from attention.extra_tokens import preceded, with_registers
 from attention.gates import Gate, GateName, build_gate
-from attention.modules import KINDS, dropped, part_params, prefixed, split
+from attention.modules import dropped, layer_params, placed, prefixed, shared_params, split
 from attention.records import Call, Context, Dims, Mixer, Params
 
 __all__: list[str] = []
@@ -69,7 +88,7 @@ class Block(nn.Module):
     def __call__(self, x: jax.Array, context: Context, call: Call, dims: Dims) -> jax.Array:
         """``[B T D]`` to ``[B T D]``."""
         rng_mixer, *rngs = split(call.rng, 3)
-        own = self.param("mixer", self._mixer, dims)
+        own = {} if self.mixer.init is None else self.param("mixer", self._mixer, dims)
         gate = self.gate
         weights = self.param("gate", gate.init, x.shape[-1]) if gate is not None else {}
         passed = lambda x: x if gate is None else gate.apply(weights, x)
@@ -88,6 +107,7 @@ class Block(nn.Module):
 
     @nn.nowrap
     def _mixer(self, rng: jax.Array, dims: Dims) -> Params:
+        assert self.mixer.init is not None
         params = self.mixer.init(rng, dims)
         if self.scale == 1.0:
             return params
@@ -140,26 +160,27 @@ class Transformer(Encoder):
         if encoding.depth > self.layers:
             raise ValueError(f"the encoding acts before block {encoding.depth}, the encoder has {self.layers}")
         dims = dims._replace(num_layers=self.layers, reads=reads(context.parts))
-        shared = part_params(self, context.parts, dims, (None,))
-        outside = (*shared["encoding"], {})  # of the encoding, where it acts outside of the layers
+        shared = shared_params(self, context.parts, dims)
+        outside = shared.get("encoding", {})  # of the encoding, where it acts outside of the layers
         rng_positions, rng_dropout, *rngs = split(call.rng, self.layers + 2)
-        positioned = encoding.positions(outside, dataclasses.replace(call, rng=rng_positions))
+        positioned = placed(encoding, outside, dataclasses.replace(call, rng=rng_positions))
         tokens, within = context.tokens, self.inner(call, length)
         if R:
             context = context._replace(tokens=preceded(tokens, 0, R))
 
         def embed(params: Params, x: jax.Array) -> jax.Array:
             """On the text alone, which comes last."""
+            if encoding.embed is None:
+                return x
             first = x.shape[-2] - length
             text = encoding.embed(params, x[..., first:, :], tokens, positioned)
             return jnp.concatenate([x[..., :first, :], text], axis=-2) if first else text
 
         for layer in range(self.layers):
             here = dims._replace(layer=layer)
-            own = part_params(self, context.parts, here, (layer,))
-            params = {kind: shared[kind] + own[kind] for kind in KINDS}
+            params = layer_params(self, context.parts, here, shared)
             if encoding.depth == layer:
-                x = embed(params["encoding"], x)
+                x = embed(params.get("encoding", {}), x)
             if layer == 0:
                 x = self._registered(dropped(x, context, rng_dropout))
             inner = context._replace(

@@ -1,110 +1,127 @@
 """The ``+`` of encodings: every term does its part."""
 
 import dataclasses
+import operator
+from collections.abc import Callable, Iterable
 from functools import reduce
 from typing import Any
 
 import jax
 
-from attention.records import Call, Encoding, Reads, most
+from attention.records import Call, Dims, Encoding, EncodingClaims, Params, Reads, most
 
 
 def combine(*encodings: Encoding) -> Encoding:
-    """Applies the encodings one after the other; biases and values add up.
+    """Applies the encodings one after the other; biases and values add up, and pairs must be allowed by all.
 
-    Each term has its own parameters and, once ``positions`` has run, its own positions.
+    Each term has its own parameters, under its number, and, once ``positions`` has run, its own positions.
 
     Raises:
       ValueError: where two terms act before different blocks, which one hook cannot express.
     """
-    depths = {encoding.depth for encoding in encodings if encoding.embed is not Encoding().embed} or {0}
+    depths = {encoding.depth for encoding in encodings if encoding.embed is not None} or {0}
     if len(depths) > 1:
         raise ValueError(f"encodings that act before different blocks do not compose, got depths {sorted(depths)}")
 
-    def term(call: Call, i: int) -> Call:
-        pick = lambda each: each[i] if isinstance(each, tuple) else each
-        return dataclasses.replace(
-            call,
-            q_positions=pick(call.q_positions),
-            k_positions=pick(call.k_positions),
-            consecutive=pick(call.consecutive),
-        )
+    def having(name: str) -> list[tuple[int, Callable[..., Any]]]:
+        """The terms with a hook: their numbers, and it."""
+        return [(i, hook) for i, encoding in enumerate(encodings) if (hook := getattr(encoding, name)) is not None]
 
-    def terms(params):
-        shared, own = params
-        for i, encoding in enumerate(encodings):
-            yield i, encoding, (shared.get(str(i), {}), own.get(str(i), {}))
+    def made(name: str) -> Callable[[jax.Array, Dims], Params] | None:
+        def make(rng: jax.Array, dims: Dims) -> Params:
+            keys = jax.random.split(rng, len(encodings))
+            found = {str(i): hook(keys[i], dims) for i, hook in having(name)}
+            return {number: params for number, params in found.items() if params}
 
-    def init(rng, dims):
-        keys = jax.random.split(rng, len(encodings))
-        return {str(i): encoding.init(key, dims) for i, (encoding, key) in enumerate(zip(encodings, keys))}
+        return make if having(name) else None
 
     def positions(params, call):
-        calls = [encoding.positions(own, term(call, i)) for i, encoding, own in terms(params)]
+        calls = [_term(call, i) for i in range(len(encodings))]
+        for i, hook in having("positions"):
+            calls[i] = hook(_own(params, i), calls[i])
         if all(each.q_positions is call.q_positions and each.k_positions is call.k_positions for each in calls):
             return call  # so that positions 0, 1, ... are still known to be that
-        return dataclasses.replace(
-            call,
-            q_positions=tuple(each.q_positions for each in calls),
-            k_positions=tuple(each.k_positions for each in calls),
-        )
+        sides = ([getattr(each, side) for each in calls] for side in ("q_positions", "k_positions"))
+        queries, keys = map(tuple, sides)
+        return dataclasses.replace(call, q_positions=queries, k_positions=keys)
 
     def embed(params, x, tokens, call):
-        for i, encoding, own in terms(params):
-            x = encoding.embed(own, x, tokens, term(call, i))
+        for i, hook in having("embed"):
+            x = hook(_own(params, i), x, tokens, _term(call, i))
         return x
 
+    def modify(params, scores, *given):
+        for i, hook in having("modify"):
+            scores = hook(_own(params, i), scores, *_prepared(given[:-1], i), _term(given[-1], i))
+        return scores
+
+    def values(params, weights, call):
+        found = (hook(_own(params, i), weights, _term(call, i)) for i, hook in having("values"))
+        return _joined(operator.add, found)
+
+    def rotate(params, query, key, call):
+        for i, hook in having("rotate"):
+            query, key = hook(_own(params, i), query, key, _term(call, i))
+        return query, key
+
     def prepare(params, x, query, key, call):
-        prepared = [encoding.prepare(own, x, query, key, term(call, i)) for i, encoding, own in terms(params)]
+        prepared: list[tuple[Any, Any, Any]] = [((), (), ())] * len(encodings)
+        for i, hook in having("prepare"):
+            prepared[i] = hook(_own(params, i), x, query, key, _term(call, i))
         q_features, k_features, rest = zip(*prepared)
         return q_features, k_features, rest
 
-    def rotate(params, query, key, call):
-        for i, encoding, own in terms(params):
-            query, key = encoding.rotate(own, query, key, term(call, i))
-        return query, key
+    def joined(name: str, join: Callable[[Any, Any], Any]) -> Callable[..., Any]:
+        def run(params, *given):
+            found = (hook(_own(params, i), *_prepared(given[:-1], i), _term(given[-1], i)) for i, hook in having(name))
+            return _joined(join, found)
 
-    def bias(params, q_features, k_features, rest, call):
-        found = [e.bias(own, q_features[i], k_features[i], rest[i], term(call, i)) for i, e, own in terms(params)]
-        found = [each for each in found if each is not None]
-        return reduce(lambda a, b: a + b, found) if found else None
+        return run
 
-    def modify(params, scores, q_features, k_features, rest, call):
-        for i, e, own in terms(params):
-            scores = e.modify(own, scores, q_features[i], k_features[i], rest[i], term(call, i))
-        return scores
-
-    def where(params, q_features, k_features, rest, call):
-        found = [e.where(own, q_features[i], k_features[i], rest[i], term(call, i)) for i, e, own in terms(params)]
-        found = [each for each in found if each is not None]
-        return reduce(lambda a, b: a & b, found) if found else None
-
-    def values(params, weights, call):
-        found = [encoding.values(own, weights, term(call, i)) for i, encoding, own in terms(params)]
-        found = [each for each in found if each is not None]
-        return reduce(lambda a, b: a + b, found) if found else None
-
+    hooks = {
+        "shared": made("shared"),
+        "init": made("init"),
+        "positions": positions,
+        "embed": embed,
+        "prepare": prepare,
+        "rotate": rotate,
+        "bias": joined("bias", operator.add),
+        "modify": modify,
+        "where": joined("where", operator.and_),
+        "values": values,
+    }
     reads: list[Reads] = [e.reads for e in encodings]
     lengths = [e.max_length for e in encodings if e.max_length is not None]
     return Encoding(
-        init=init,
-        positions=positions,
-        embed=embed,
-        prepare=prepare,
-        rotate=rotate,
-        bias=bias,
-        modify=modify,
-        where=where,
-        values=values,
+        **{name: hook for name, hook in hooks.items() if having(name)},
         reads=most(*reads),
-        rotates=any(e.rotates for e in encodings),
         terms=1 + sum(e.terms - 1 for e in encodings),
         needs_causal=any(e.needs_causal for e in encodings),
         redraws=any(e.redraws for e in encodings),
         max_length=_shortest(lengths),
-        extrapolates=all(e.extrapolates for e in encodings),
+        claims=EncodingClaims(extrapolates=all(e.claims.extrapolates for e in encodings)),
         depth=depths.pop(),
     )
+
+
+def _joined(join: Callable[[Any, Any], Any], found: Iterable[Any]) -> Any:
+    present = [each for each in found if each is not None]
+    return reduce(join, present) if present else None
+
+
+def _own(params: Params, i: int) -> Params:
+    return params.get(str(i), {})
+
+
+def _prepared(features: Any, i: int) -> list[Any]:
+    """What term i prepared, of features without terms where none prepared anything."""
+    return [each[i] if each else () for each in features]
+
+
+def _term(call: Call, i: int) -> Call:
+    pick = lambda each: each[i] if isinstance(each, tuple) else each
+    sides = {name: pick(getattr(call, name)) for name in ("q_positions", "k_positions", "consecutive")}
+    return dataclasses.replace(call, **sides)
 
 
 def _shortest(lengths: list[Any]) -> Any:

@@ -9,13 +9,13 @@ import jax.numpy as jnp
 
 from attention.records import Call, Dims, Encoding, Params
 
-DEFAULTS = {name: hook for name, hook in Encoding._field_defaults.items() if callable(hook)}
+HOOKS = ("embed", "prepare", "rotate", "bias", "modify", "where", "values")
 
 
 def wrap(
     inner: Encoding,
     *,
-    positions: Callable[[Call], Call] = lambda call: call,
+    positions: Callable[[Call], Call] | None = None,
     seen: Callable[[int | None], int | None] = lambda length: length,
     **facts: Any,
 ) -> Encoding:
@@ -31,27 +31,33 @@ def wrap(
     def told(call: Call) -> Call:
         return dataclasses.replace(call, max_length=seen(call.max_length))
 
-    def init(rng: jax.Array, dims: Dims) -> Params:
-        nested = inner.init(rng, dims._replace(max_length=seen(dims.max_length)))
-        return {"inner": nested} if nested else {}
+    def made(make: Callable[[jax.Array, Dims], Params] | None) -> Callable[[jax.Array, Dims], Params] | None:
+        def under(rng: jax.Array, dims: Dims) -> Params:
+            assert make is not None
+            nested = make(rng, dims._replace(max_length=seen(dims.max_length)))
+            return {"inner": nested} if nested else {}
+
+        return None if make is None else under
 
     def both_positions(params: Params, call: Call) -> Call:
         here, inside = (None, None) if call.rng is None else jax.random.split(call.rng)
-        moved = dataclasses.replace(positions(dataclasses.replace(call, rng=here)), rng=inside)
-        moved = inner.positions(_inner(params), told(moved))
+        moved = call if positions is None else positions(dataclasses.replace(call, rng=here))
+        if inner.positions is not None:
+            moved = inner.positions(_inner(params), told(dataclasses.replace(moved, rng=inside)))
         return dataclasses.replace(call, q_positions=moved.q_positions, k_positions=moved.k_positions)
 
     def handed(hook: Callable[..., Any]) -> Callable[..., Any]:
         return lambda params, *given: hook(_inner(params), *given[:-1], told(given[-1]))
 
-    # Hooks that do nothing stay what they are: others ask whether there is one.
-    hooks = {name: handed(getattr(inner, name)) for name, idle in DEFAULTS.items() if getattr(inner, name) is not idle}
-    return inner._replace(**{**hooks, "init": init, "positions": both_positions, **facts})
+    hooks = {name: handed(hook) for name in HOOKS if (hook := getattr(inner, name)) is not None}
+    if positions is not None or inner.positions is not None:
+        hooks["positions"] = both_positions
+    return inner._replace(**hooks, shared=made(inner.shared), init=made(inner.init), **facts)
 
 
 def _inner(params: Params) -> Params:
-    """(shared, own) of the encoding inside."""
-    return tuple(each.get("inner", {}) for each in params)
+    """The parameters of the encoding inside."""
+    return params.get("inner", {})
 
 
 def positions_of(call: Call, name: str) -> tuple[jax.Array, jax.Array]:

@@ -9,7 +9,7 @@ from jaxtyping import Array, Bool, Float, Num
 
 from attention.encodings._positions import by_distance
 from attention.encodings._positive import softplus_inverse
-from attention.records import Encoding, no_params
+from attention.records import Encoding, EncodingClaims
 
 __all__ = ["alibi_bias", "alibi_sides", "alibi_slopes"]
 
@@ -121,15 +121,13 @@ def build(form: AnyForm = "symmetric") -> Encoding:
     learned = {"learned": ("slopes",), "learned_lr": ("left", "right")}.get(form, ())
 
     def init(rng, dims):
-        if dims.layer is None:
-            return {}
         return {name: softplus_inverse(jnp.asarray(alibi_slopes(dims.num_heads))) for name in learned}
 
     def prepare(params, x, query, key, call):
         """The slopes of earlier and of later keys, None where they are the same."""
         N = query.shape[-2]
         if learned:
-            found = [jax.nn.softplus(params[1][name]) for name in learned]
+            found = [jax.nn.softplus(params[name]) for name in learned]
             return (), (), (found[0], found[1] if len(found) > 1 else None)
         slopes = np.tile(alibi_slopes(N // 2), 2) if form == "split_heads" and not N % 2 else alibi_slopes(N)
         return (), (), (jnp.asarray(slopes), None)
@@ -141,5 +139,5 @@ def build(form: AnyForm = "symmetric") -> Encoding:
     def where(params, q_features, k_features, slopes, call):
         return by_distance(call, lambda distance: alibi_sides(distance, slopes[0].shape[0]))
 
-    encoding = Encoding(init=init if learned else no_params, prepare=prepare, bias=bias, reads="block", extrapolates=True)
+    encoding = Encoding(init=init if learned else None, prepare=prepare, bias=bias, claims=EncodingClaims(extrapolates=True))
     return encoding._replace(where=where) if form == "split_heads" else encoding

@@ -55,9 +55,7 @@ def build(lengths: tuple[int, ...] | None = None, form: Form = "concat") -> Enco
     if lengths is not None and (len(lengths) != 2 or min(lengths) < 1):
         raise ValueError(f"lengths must be None or (L1, L2), both >= 1, got {lengths}")
 
-    def init(rng, dims):
-        if dims.layer is not None:
-            return {}
+    def shared(rng, dims):
         D = dims.model_dim
         if form != "sum" and D < 2:
             raise ValueError(f"form='concat' shares the channels between two tables, got {D}")
@@ -69,11 +67,11 @@ def build(lengths: tuple[int, ...] | None = None, form: Form = "concat") -> Enco
         }
 
     def embed(params, x, tokens, call):
-        columns, rows = params[0]["columns"], params[0]["rows"]
+        columns, rows = params["columns"], params["rows"]
         positions = table_positions(call, x.shape[-2], columns.shape[0] * rows.shape[0], "axial")
         return put(x, axial_positions(columns, rows, positions, form=form))
 
-    return Encoding(init=init, embed=embed, max_length=math.prod(lengths) if lengths else "dims")
+    return Encoding(shared=shared, embed=embed, max_length=math.prod(lengths) if lengths else "dims")
 
 
 def _square(length: int | None) -> tuple[int, int]:

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Num
 
 from attention.encodings._wrapper import draws_from, sequence_of, wrap
-from attention.records import Call, Encoding
+from attention.records import Call, Encoding, EncodingClaims
 
 __all__ = ["cape_positions"]
 
@@ -91,4 +91,4 @@ def build(
         queries, keys = (cape_positions(side, valid, rng, **options) for side in sides)
         return dataclasses.replace(call, q_positions=queries, k_positions=keys)
 
-    return wrap(inner, positions=positions, redraws=True, extrapolates=True)
+    return wrap(inner, positions=positions, redraws=True, claims=EncodingClaims(extrapolates=True))

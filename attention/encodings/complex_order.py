@@ -43,15 +43,13 @@ def build(base: float = 10000.0) -> Encoding:
     if not base > 0:
         raise ValueError(f"base must be > 0, got {base}")
 
-    def init(rng, dims):
-        if dims.layer is not None:
-            return {}
+    def shared(rng, dims):
         if dims.vocab_size is None:
             raise ValueError("complex_order has frequencies per word, and needs Dims.vocab_size")
         start = base ** (-2.0 * (np.arange(dims.model_dim) // 2) / dims.model_dim)
         return {"frequencies": jnp.tile(jnp.asarray(start, jnp.float32), (dims.vocab_size, 1))}
 
     def embed(params, x, tokens, call):
-        return complex_order(x, q_positions(call, x.shape[-2]), params[0]["frequencies"][tokens])
+        return complex_order(x, q_positions(call, x.shape[-2]), params["frequencies"][tokens])
 
-    return Encoding(init=init, embed=embed)
+    return Encoding(shared=shared, embed=embed)

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
 from attention.encodings._products import widen
-from attention.records import Encoding
+from attention.records import Encoding, EncodingClaims
 
 __all__ = ["cope_positions", "interpolated"]
 
@@ -87,7 +87,7 @@ def build(max_position: int = 64, scaling: Scaling = "paper", direction: Directi
     names = ("earlier", "later") if direction == "both" else ("earlier",)
 
     def init(rng, dims):
-        return {} if dims.layer is None else {name: jnp.zeros((max_position, dims.head_dim)) for name in names}
+        return {name: jnp.zeros((max_position, dims.head_dim)) for name in names}
 
     def prepare(params, x, query, key, call):
         T, S = query.shape[-3], key.shape[-3]
@@ -102,7 +102,7 @@ def build(max_position: int = 64, scaling: Scaling = "paper", direction: Directi
         ahead = (j[..., None, :] - i[..., :, None])[..., None, :, :]
         text = True if call.k_valid is None else call.k_valid[..., None, None, :]
         scale = call.scale if scaling == "official" else 1.0
-        logits = [jnp.einsum("...tnh,ph->...ntp", query * scale, params[1][name]) for name in names]
+        logits = [jnp.einsum("...tnh,ph->...ntp", query * scale, params[name]) for name in names]
         places = cope_positions(gates, (ahead <= 0) & text)
         if direction == "both":
             backwards = cope_positions(gates[..., ::-1], ((ahead >= 0) & text)[..., ::-1])[..., ::-1]
@@ -112,4 +112,6 @@ def build(max_position: int = 64, scaling: Scaling = "paper", direction: Directi
         return interpolated(jnp.concatenate(logits, axis=-1), places)
 
     causal = direction != "both"
-    return Encoding(init=init, prepare=prepare, bias=bias, reads="rows", needs_causal=causal, extrapolates=causal)
+    return Encoding(
+        init=init, prepare=prepare, bias=bias, reads="rows", needs_causal=causal, claims=EncodingClaims(extrapolates=causal)
+    )

@@ -8,7 +8,7 @@ from jaxtyping import Array, Float, Num
 
 from attention.encodings._mlp import apply_mlp, init_mlp
 from attention.encodings._positions import by_distance
-from attention.records import Encoding
+from attention.records import Encoding, EncodingClaims
 
 __all__ = ["log_spaced"]
 
@@ -52,8 +52,6 @@ def build(hidden: int = 512, form: Form = "swin", window: int = WINDOW, shared: 
         raise ValueError(f"window is for form='swin', got form={form!r}")
 
     def init(rng, dims):
-        if (dims.layer is None) != shared:
-            return {}
         if form == "nlp":
             return init_mlp(rng, 1, hidden, dims.num_heads)
         rngs, draw = jax.random.split(rng), lambda rng, *shape: 0.02 * jax.random.normal(rng, shape)
@@ -61,7 +59,7 @@ def build(hidden: int = 512, form: Form = "swin", window: int = WINDOW, shared: 
         return {"in": first, "out": {"kernel": draw(rngs[1], hidden, dims.num_heads)}}
 
     def bias(params, q_features, k_features, rest, call):
-        network = params[0 if shared else 1]
+        network = params
 
         def of_distance(distance):
             x = log_spaced(distance, window=window if form == "swin" else None)[..., None]
@@ -71,4 +69,6 @@ def build(hidden: int = 512, form: Form = "swin", window: int = WINDOW, shared: 
 
         return by_distance(call, of_distance, width=hidden)
 
-    return Encoding(init=init, bias=bias, reads="block", extrapolates=True)
+    return Encoding(
+        shared=init if shared else None, init=None if shared else init, bias=bias, claims=EncodingClaims(extrapolates=True)
+    )

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
 from attention.encodings._embeddings import put
-from attention.records import Encoding
+from attention.records import Encoding, EncodingClaims
 
 __all__ = ["depthwise_convolution"]
 
@@ -59,14 +59,12 @@ def build(width: int = 3, causal: bool = False) -> Encoding:
     if width < 3 or width % 2 == 0:
         raise ValueError(f"width must be an odd number >= 3, got {width}")
 
-    def init(rng, dims):
-        if dims.layer is not None:
-            return {}
+    def shared(rng, dims):
         if dims.causal and not causal:
             raise ValueError("cpe reads the tokens after each; under a causal mask use cpe(causal=True)")
         return {"kernel": jax.random.normal(rng, (width, dims.model_dim)) * width**-0.5, "bias": jnp.zeros(dims.model_dim)}
 
     def embed(params, x, tokens, call):
-        return put(x, depthwise_convolution(x, **params[0], valid=call.q_valid, causal=causal))
+        return put(x, depthwise_convolution(x, **params, valid=call.q_valid, causal=causal))
 
-    return Encoding(init=init, embed=embed, depth=1, extrapolates=True)
+    return Encoding(shared=shared, embed=embed, depth=1, claims=EncodingClaims(extrapolates=True))

@@ -8,7 +8,7 @@ from attention.broadcast import spread
 from attention.encodings._mlp import init_mlp, mixed
 from attention.encodings._rows import by_rows
 from attention.encodings._wrapper import wrap
-from attention.records import Encoding, most
+from attention.records import Encoding
 
 __all__ = ["dape_scores"]
 
@@ -57,27 +57,30 @@ def build(inner: Encoding | str = "kerple", width: int = 32) -> Encoding:
     assert isinstance(inner, Encoding)
     if width < 1:
         raise ValueError(f"width must be >= 1, got {width}")
-    default = Encoding()
-    if inner.bias is default.bias or inner.modify is not default.modify:
+    if inner.bias is None or inner.modify is not None:
         raise ValueError(
             "inner must be an encoding that adds a bias to the scores, and that alone, as kerple, alibi and fire do"
         )
-
     outer = wrap(inner)
 
+    def shared(rng, dims):
+        assert outer.shared is not None
+        return outer.shared(jax.random.split(rng)[1], dims)
+
     def init(rng, dims):
-        rng, rng_inner, N = *jax.random.split(rng), dims.num_heads
-        nested = outer.init(rng_inner, dims)
-        return nested if dims.layer is None else {**nested, **init_mlp(rng, 2 * N, width, N)}
+        rng, rng_inner = jax.random.split(rng)
+        nested = {} if outer.init is None else outer.init(rng_inner, dims)
+        return {**nested, **init_mlp(rng, 2 * dims.num_heads, width, dims.num_heads)}
 
     def modify(params, scores, q_features, k_features, rest, call):
-        own, N = params[1], scores.shape[-3]
-        first = own["in"]["kernel"]
-        weights = (first[:N], first[N:], own["in"]["bias"], own["out"]["kernel"], own["out"]["bias"])
+        N, first = scores.shape[-3], params["in"]["kernel"]
+        weights = (first[:N], first[N:], params["in"]["bias"], params["out"]["kernel"], params["out"]["bias"])
+        assert outer.bias is not None  # as `inner` was asked for above
         found = outer.bias(params, q_features, k_features, rest, call)
-        assert found is not None  # as `inner` was asked for above
+        assert found is not None
         found = jnp.broadcast_to(found, (*found.shape[:-2], *scores.shape[-2:]))
         pairs = scores.size // (N * scores.shape[-2])
         return by_rows(lambda s, b: dape_scores(s, b, *weights), scores, found, width=(width + 2 * N) * pairs)
 
-    return outer._replace(init=init, bias=default.bias, modify=modify, reads=most("block", inner.reads))
+    hooks = {"shared": shared if outer.shared is not None else None, "init": init, "bias": None, "modify": modify}
+    return outer._replace(**hooks)

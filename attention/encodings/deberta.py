@@ -82,17 +82,18 @@ def build(max_distance: int = 512, buckets: Buckets = "log", p2c: PositionToCont
     def row_of_key(distance):  # δ* of i - j
         return row(distance if p2c == "code" else -distance)
 
+    def shared(rng, dims):
+        return {"table": 0.02 * jax.random.normal(rng, (2 * K, dims.model_dim))}
+
     def init(rng, dims):
         D, N, H = dims.model_dim, dims.num_heads, dims.head_dim
-        if dims.layer is None:
-            return {"table": 0.02 * jax.random.normal(rng, (2 * K, D))}
         into = jax.nn.initializers.lecun_normal(in_axis=0, out_axis=(1, 2))
         return {name: into(key, (D, N, H)) for name, key in zip(("key", "query"), jax.random.split(rng))}
 
     def prepare(params, x, query, key, call):
         i, j = q_positions(call, query.shape[-3]), k_positions(call, key.shape[-3])
         check_whole("deberta", i, j)
-        project = lambda name: jnp.einsum("rd,dnh->rnh", params[0]["table"], params[1][name]) * call.scale
+        project = lambda name: jnp.einsum("rd,dnh->rnh", params["table"], params[name]) * call.scale
         of_query, of_key = project("key"), project("query")
         query, key = widen(query), widen(key)
         if call.consecutive is True:
@@ -111,4 +112,4 @@ def build(max_distance: int = 512, buckets: Buckets = "log", p2c: PositionToCont
             from_position = pick(k_features, jnp.swapaxes(row_of_key(distance), -1, -2))
         return to_position + jnp.swapaxes(from_position, -1, -2)
 
-    return Encoding(init=init, prepare=prepare, bias=bias, reads="block", terms=3)
+    return Encoding(shared=shared, init=init, prepare=prepare, bias=bias, terms=3)

@@ -2,12 +2,20 @@
 
 from typing import Any
 
-from attention.encodings._wrapper import DEFAULTS, wrap
+from attention.encodings._wrapper import wrap
 from attention.records import Encoding
 
 __all__: list[str] = []
 
-IN_LAYERS = ("prepare", "rotate", "bias", "modify", "where", "values")
+# What takes a hook's place in a layer without positions.
+IDLE = {
+    "prepare": lambda params, x, query, key, call: ((), (), ()),
+    "rotate": lambda params, query, key, call: (query, key),
+    "bias": lambda *given: None,
+    "modify": lambda params, scores, *given: scores,
+    "where": lambda *given: None,
+    "values": lambda *given: None,
+}
 
 
 def build(inner: Encoding | str = "rope", layers: int = 3) -> Encoding:
@@ -19,17 +27,18 @@ def build(inner: Encoding | str = "rope", layers: int = 3) -> Encoding:
     assert isinstance(inner, Encoding)
     if layers < 1:
         raise ValueError(f"layers must be >= 1, got {layers}")
-    if not inner.rotates and inner.reads == "nothing":
+    if inner.rotate is None and not inner.on_scores:
         raise ValueError("every chooses layers, and the encoding inside acts on the embeddings alone")
     if inner.terms > 1:
         raise ValueError(f"every cannot hold an encoding of {inner.terms} terms: layers without it would want another scale")
-    bare = lambda layer: layer is not None and layer % (layers + 1) == layers
+    bare = lambda layer: layer % (layers + 1) == layers
 
-    def scheduled(name: str) -> Any:
-        acts, idle = getattr(inner, name), DEFAULTS[name]
-        return acts if acts is idle else lambda params, *given: (idle if bare(given[-1].layer) else acts)(params, *given)
+    def scheduled(name: str, hook: Any) -> Any:
+        return lambda params, *given: (IDLE[name] if bare(given[-1].layer) else hook)(params, *given)
 
     def init(rng, dims):
+        assert inner.init is not None
         return {} if bare(dims.layer) else inner.init(rng, dims)
 
-    return wrap(inner._replace(init=init, **{name: scheduled(name) for name in IN_LAYERS}))
+    hooks = {name: scheduled(name, hook) for name in IDLE if (hook := getattr(inner, name)) is not None}
+    return wrap(inner._replace(**hooks, init=None if inner.init is None else init))

@@ -7,7 +7,7 @@ from jaxtyping import Array, Float, Num
 from attention.encodings._mlp import init_mlp, mixed
 from attention.encodings._positions import k_positions, relative
 from attention.encodings._rows import by_rows
-from attention.records import Encoding
+from attention.records import Encoding, EncodingClaims
 
 __all__ = ["fire_share"]
 
@@ -55,8 +55,6 @@ def build(
         raise ValueError(f"threshold must be > 0, got {threshold}")
 
     def init(rng, dims):
-        if (dims.layer is None) != shared:
-            return {}
         network = init_mlp(rng, 2 if directed else 1, width, dims.num_heads)
         return {"c": jnp.asarray(0.1), "factor": jnp.asarray(1.0), "mlp": network}
 
@@ -68,16 +66,15 @@ def build(
         return (), (), jnp.max(jnp.where(valid, k_positions(call, key.shape[-3]), 0), axis=-1, keepdims=True)
 
     def bias(params, q_features, k_features, last, call):
-        own = params[0 if shared else 1]
         i, distance = call.q_positions, -relative(call, call.q_positions.shape[-1], call.k_positions.shape[-1])
         length = i if last is None else jnp.maximum(i, last - i)
 
-        network = own["mlp"]
+        network = params["mlp"]
         per_row = lambda b: b[:, None, None]
 
         def rows(distance, length):
             after = jnp.maximum(distance, 0) if last is None else distance
-            x = fire_share(after, length, own["c"], own["factor"] * threshold)[..., None, :, :]
+            x = fire_share(after, length, params["c"], params["factor"] * threshold)[..., None, :, :]
             x = jnp.concatenate([x, jnp.sign(distance)[..., None, :, :].astype(x.dtype)], axis=-3) if directed else x
             hidden = jax.nn.relu(mixed(x, network["in"]["kernel"]) + per_row(network["in"]["bias"]))
             return mixed(hidden, network["out"]["kernel"]) + per_row(network["out"]["bias"])
@@ -85,4 +82,11 @@ def build(
         distance = jnp.broadcast_to(distance, (*length.shape, distance.shape[-1]))
         return by_rows(rows, distance, length[..., None], width=width * distance.size // i.shape[-1])
 
-    return Encoding(init=init, prepare=prepare, bias=bias, reads="block", needs_causal=not bidirectional, extrapolates=True)
+    return Encoding(
+        shared=init if shared else None,
+        init=None if shared else init,
+        prepare=prepare,
+        bias=bias,
+        needs_causal=not bidirectional,
+        claims=EncodingClaims(extrapolates=True),
+    )

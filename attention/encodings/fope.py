@@ -10,7 +10,7 @@ from attention.encodings._angles import angles
 from attention.encodings._frequencies import check_base, geometric
 from attention.encodings._positions import k_positions, q_positions
 from attention.encodings._rotations import Layout, turn
-from attention.records import Encoding
+from attention.records import Encoding, EncodingClaims
 
 __all__ = ["fope"]
 
@@ -74,8 +74,6 @@ def build(base: float = 10000.0, train_length: int | None = None, gain: float = 
         raise ValueError(f"gain must be a finite number >= 0, got {gain}")
 
     def init(rng, dims):
-        if dims.layer is None:
-            return {}
         length = dims.max_length if train_length is None else train_length
         if length is None:
             raise ValueError("fope needs the training length: give train_length, or max_length in Dims")
@@ -91,7 +89,7 @@ def build(base: float = 10000.0, train_length: int | None = None, gain: float = 
         return {name: alone + gain * xavier(key, shape) for name, key in zip(names, jax.random.split(rng))}
 
     def rotate(params, query, key, call):
-        turned = lambda x, positions: fope(x, positions, params[1]["cos"], params[1]["sin"], base=base, layout=layout)
+        turned = lambda x, positions: fope(x, positions, params["cos"], params["sin"], base=base, layout=layout)
         return turned(query, q_positions(call, query.shape[-3])), turned(key, k_positions(call, key.shape[-3]))
 
-    return Encoding(init=init, rotate=rotate, rotates=True, extrapolates=True)
+    return Encoding(init=init, rotate=rotate, claims=EncodingClaims(extrapolates=True))

@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from attention.records import Encoding
+from attention.records import Encoding, EncodingClaims
 
 __all__ = ["forgetting_bias"]
 
@@ -53,8 +53,6 @@ def build(direction: Direction = "causal", bias: float = 5.0) -> Encoding:
     names = ("earlier", "later") if direction == "both" else ("earlier",)
 
     def init(rng, dims):
-        if dims.layer is None:
-            return {}
         shape = (dims.model_dim, dims.num_heads)
         into = jax.nn.initializers.lecun_normal()
         return {
@@ -75,12 +73,12 @@ def build(direction: Direction = "causal", bias: float = 5.0) -> Encoding:
                 log_gates = jnp.where(call.k_valid[..., None], log_gates, 0.0)
             return jnp.cumsum(log_gates, axis=-2)
 
-        sums = [running(params[1][name]) for name in names]
+        sums = [running(params[name]) for name in names]
         return sums, sums, ()
 
     def between(params, q_features, k_features, rest, call):
         return _between(q_features, k_features)
 
     return Encoding(
-        init=init, prepare=prepare, bias=between, reads="block", needs_causal=direction != "both", extrapolates=True
+        init=init, prepare=prepare, bias=between, needs_causal=direction != "both", claims=EncodingClaims(extrapolates=True)
     )

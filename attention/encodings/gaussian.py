@@ -40,13 +40,11 @@ def build() -> Encoding:
     """
 
     def init(rng, dims):
-        if dims.layer is None:
-            return {}
         w = jnp.square(jnp.asarray(alibi_slopes(dims.num_heads)))
         return {"w": softplus_inverse(w), "b": softplus_inverse(w / 100.0)}
 
     def bias(params, q_features, k_features, rest, call):
-        w, b = jax.nn.softplus(params[1]["w"]), -jax.nn.softplus(params[1]["b"])
+        w, b = jax.nn.softplus(params["w"]), -jax.nn.softplus(params["b"])
         return by_distance(call, lambda distance: gaussian_bias(distance, w, b))
 
-    return Encoding(init=init, bias=bias, reads="block")
+    return Encoding(init=init, bias=bias)

@@ -8,7 +8,7 @@ from jaxtyping import Array, Float, Num
 
 from attention.encodings._positions import by_distance
 from attention.encodings._positive import softplus_inverse
-from attention.records import Encoding
+from attention.records import Encoding, EncodingClaims
 
 __all__ = ["kerple_bias"]
 
@@ -53,16 +53,13 @@ def build(form: Form = "log") -> Encoding:
     highest = {"log": (2.0, 1.0), "power": (1.0, 2.0)}[form]
 
     def init(rng, dims):
-        if dims.layer is None:
-            return {}
         rngs, shape = jax.random.split(rng), (dims.num_heads,)
         r1, r2 = (jax.random.uniform(rng, shape, minval=LEAST, maxval=high) for rng, high in zip(rngs, highest))
         return {"r1": softplus_inverse(r1), "r2": softplus_inverse(r2) if form == "log" else jax.scipy.special.logit(r2 / 2.0)}
 
     def bias(params, q_features, k_features, rest, call):
-        own = params[1]
-        r2 = jax.nn.softplus(own["r2"]) if form == "log" else 2.0 * jax.nn.sigmoid(own["r2"])
-        r1 = jax.nn.softplus(own["r1"])
+        r2 = jax.nn.softplus(params["r2"]) if form == "log" else 2.0 * jax.nn.sigmoid(params["r2"])
+        r1 = jax.nn.softplus(params["r1"])
         return by_distance(call, lambda distance: kerple_bias(distance, r1, r2, form=form))
 
-    return Encoding(init=init, bias=bias, reads="block", extrapolates=True)
+    return Encoding(init=init, bias=bias, claims=EncodingClaims(extrapolates=True))

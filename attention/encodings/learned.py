@@ -38,17 +38,15 @@ def build(max_length: int | None = None) -> Encoding:
     if max_length is not None and max_length < 1:
         raise ValueError(f"max_length must be None or >= 1, got {max_length}")
 
-    def init(rng, dims):
-        if dims.layer is not None:
-            return {}
+    def shared(rng, dims):
         length = max_length or dims.max_length
         if length is None:
             raise ValueError("learned needs its max_length, or Dims.max_length")
         return {"table": 0.02 * jax.random.normal(rng, (length, dims.model_dim))}
 
     def embed(params, x, tokens, call):
-        table = params[0]["table"]
+        table = params["table"]
         positions = table_positions(call, x.shape[-2], table.shape[0], "learned")
         return x + look_up_positions(table, positions).astype(x.dtype)
 
-    return Encoding(init=init, embed=embed, max_length=max_length or "dims")
+    return Encoding(shared=shared, embed=embed, max_length=max_length or "dims")

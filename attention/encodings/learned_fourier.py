@@ -57,9 +57,7 @@ def build(features: int | None = None, hidden: int = 32, gamma: float = 10.0) ->
     if not 0 < gamma < float("inf"):
         raise ValueError(f"gamma must be a finite number > 0, got {gamma}")
 
-    def init(rng, dims):
-        if dims.layer is not None:
-            return {}
+    def shared(rng, dims):
         R, D = (features or dims.model_dim + dims.model_dim % 2) // 2, dims.model_dim
         rng_w, rng_hidden, rng_out = jax.random.split(rng, 3)
         return {
@@ -71,6 +69,6 @@ def build(features: int | None = None, hidden: int = 32, gamma: float = 10.0) ->
         }
 
     def embed(params, x, tokens, call):
-        return put(x, learned_fourier(q_positions(call, x.shape[-2]), **params[0]))
+        return put(x, learned_fourier(q_positions(call, x.shape[-2]), **params))
 
-    return Encoding(init=init, embed=embed)
+    return Encoding(shared=shared, embed=embed)

@@ -36,10 +36,10 @@ def build(scale: float = 1.0) -> Encoding:
     """One learned direction, shared by the layers, N(0, 0.02) at the start; positions are multiplied by ``scale``."""
     check_scale(scale)
 
-    def init(rng, dims):
-        return {"direction": 0.02 * jax.random.normal(rng, (dims.model_dim,))} if dims.layer is None else {}
+    def shared(rng, dims):
+        return {"direction": 0.02 * jax.random.normal(rng, (dims.model_dim,))}
 
     def embed(params, x, tokens, call):
-        return put(x, linear_positions(q_positions(call, x.shape[-2]), scale * params[0]["direction"]))
+        return put(x, linear_positions(q_positions(call, x.shape[-2]), scale * params["direction"]))
 
-    return Encoding(init=init, embed=embed)
+    return Encoding(shared=shared, embed=embed)

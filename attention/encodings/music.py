@@ -65,15 +65,13 @@ def build(per_head: bool = True) -> Encoding:
     """
 
     def init(rng, dims):
-        if dims.layer is None:
-            return {}
         length = table_length("music", dims.max_length)
         return {"table": 0.02 * jax.random.normal(rng, (length, dims.num_heads if per_head else 1, dims.head_dim))}
 
     def prepare(params, x, query, key, call):
         T, N, H = query.shape[-3:]
-        S, L = key.shape[-3], params[1]["table"].shape[0]
-        table = jnp.broadcast_to(params[1]["table"], (L, N, H))
+        S, L = key.shape[-3], params["table"].shape[0]
+        table = jnp.broadcast_to(params["table"], (L, N, H))
         scaled, i, j = widen(query) * call.scale, q_positions(call, T), k_positions(call, S)
         if call.consecutive is True:
             check_length("music", L, max(T, S))
@@ -90,4 +88,4 @@ def build(per_head: bool = True) -> Encoding:
         distance = -relative(call, call.q_positions.shape[-1], call.k_positions.shape[-1])
         return _picked(q_features, distance, both_valid(call))
 
-    return Encoding(init=init, prepare=prepare, bias=bias, reads="block", needs_causal=True, max_length="dims")
+    return Encoding(init=init, prepare=prepare, bias=bias, needs_causal=True, max_length="dims")

@@ -8,7 +8,7 @@ from attention.encodings._frequencies import check_base, geometric
 from attention.encodings._positions import k_positions, q_positions
 from attention.encodings._rotations import Layout
 from attention.encodings.rope import rope
-from attention.records import Encoding
+from attention.records import Encoding, EncodingClaims
 
 __all__ = ["p_rope"]
 
@@ -65,4 +65,4 @@ def build(share: float = 0.75, base: float = 10000.0, layout: Layout = "interlea
         turned = lambda x, positions: p_rope(x, positions, share=share, base=base, layout=layout)
         return turned(query, q_positions(call, query.shape[-3])), turned(key, k_positions(call, key.shape[-3]))
 
-    return Encoding(rotate=rotate, rotates=True, extrapolates=True)
+    return Encoding(rotate=rotate, claims=EncodingClaims(extrapolates=True))

@@ -8,7 +8,7 @@ from jaxtyping import Array, Float, Num
 from attention.encodings._angles import angles
 from attention.encodings._frequencies import check_base
 from attention.encodings._positions import k_positions, q_positions
-from attention.records import Encoding
+from attention.records import Encoding, EncodingClaims
 
 __all__ = ["pope"]
 
@@ -59,10 +59,10 @@ def build(base: float = 10000.0) -> Encoding:
     check_base(base)
 
     def init(rng, dims):
-        return {} if dims.layer is None else {"phase": jnp.zeros((dims.num_heads, dims.head_dim))}
+        return {"phase": jnp.zeros((dims.num_heads, dims.head_dim))}
 
     def rotate(params, query, key, call):
         query = pope(query, q_positions(call, query.shape[-3]), base=base)
-        return query, pope(key, k_positions(call, key.shape[-3]), params[1]["phase"], base=base)
+        return query, pope(key, k_positions(call, key.shape[-3]), params["phase"], base=base)
 
-    return Encoding(init=init, rotate=rotate, rotates=True, extrapolates=True)
+    return Encoding(init=init, rotate=rotate, claims=EncodingClaims(extrapolates=True))

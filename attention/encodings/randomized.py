@@ -7,7 +7,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Int
 
 from attention.encodings._wrapper import draws_from, sequence_of, wrap
-from attention.records import Call, Encoding
+from attention.records import Call, Encoding, EncodingClaims
 
 __all__ = ["randomized_positions"]
 
@@ -104,5 +104,5 @@ def build(inner: Encoding | str = "rope", max_position: int = 2048) -> Encoding:
         queries, keys = draw(rng, valid, q_positions, k_positions)
         return dataclasses.replace(call, q_positions=queries, k_positions=keys)
 
-    facts = {"max_length": max_position, "redraws": True, "extrapolates": True}
+    facts = {"max_length": max_position, "redraws": True, "claims": EncodingClaims(extrapolates=True)}
     return wrap(inner, positions=positions, seen=lambda length: max_position, **facts)

@@ -52,27 +52,27 @@ def build(form: Form = "bias", max_distance: int = CLIP, scale: float = 1.0) -> 
         return _embedding(max_distance, scale)
 
     def init(rng, dims):
-        return {} if dims.layer is None or form == "raw" else {"slopes": jnp.zeros(dims.num_heads)}
+        return {"slopes": jnp.zeros(dims.num_heads)}
 
     def bias(params, q_features, k_features, rest, call):
-        slopes = scale * (jnp.ones(1) if form == "raw" else params[1]["slopes"])
+        slopes = scale * (jnp.ones(1) if form == "raw" else params["slopes"])
         return by_distance(call, lambda distance: -jnp.abs(distance).astype(jnp.float32)[..., None] * slopes)
 
-    return Encoding(init=init, bias=bias, reads="block")
+    return Encoding(init=None if form == "raw" else init, bias=bias)
 
 
 def _embedding(max_distance: int, scale: float) -> Encoding:
     rows = max_distance + 1
 
     def init(rng, dims):
-        return {} if dims.layer is None else {"table": 0.02 * jax.random.normal(rng, (rows, dims.head_dim))}
+        return {"table": 0.02 * jax.random.normal(rng, (rows, dims.head_dim))}
 
     row_of = lambda distance: jnp.minimum(jnp.abs(distance), max_distance)
 
     def prepare(params, x, query, key, call):
         i, j = q_positions(call, query.shape[-3]), k_positions(call, key.shape[-3])
         check_whole("rel_matrix", i, j)
-        N, table = query.shape[-2], params[1]["table"] * (scale * call.scale)
+        N, table = query.shape[-2], params["table"] * (scale * call.scale)
         if call.consecutive is True:
             of_heads = jnp.broadcast_to(table[:, None, :], (rows, N, table.shape[-1]))
             return widen(query), (), rows_between(i, j, lambda distance: of_heads[row_of(distance)])
@@ -84,4 +84,4 @@ def _embedding(max_distance: int, scale: float) -> Encoding:
             return times_rows(q_features, rest, i, j)
         return pick(q_features, row_of(relative(call, i.shape[-1], j.shape[-1])))
 
-    return Encoding(init=init, prepare=prepare, bias=bias, reads="block")
+    return Encoding(init=init, prepare=prepare, bias=bias)

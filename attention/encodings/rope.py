@@ -9,7 +9,7 @@ from attention.encodings._angles import angles
 from attention.encodings._frequencies import Rescaled, Scaling, check_base, geometric
 from attention.encodings._positions import k_positions, q_positions
 from attention.encodings._rotations import Layout, turn
-from attention.records import Call, Encoding
+from attention.records import Call, Encoding, EncodingClaims
 
 __all__ = ["rope", "rope_frequencies"]
 
@@ -176,7 +176,7 @@ def build(
             _turn(key, at(k_positions(call, S)), gain, layout),
         )
 
-    return Encoding(rotate=rotate, rotates=True, extrapolates=scaling != "none")
+    return Encoding(rotate=rotate, claims=EncodingClaims(extrapolates=scaling != "none"))
 
 
 def _lengths(rescaled: Rescaled, call: Call, S: int) -> tuple[np.ndarray, jax.Array | None]:

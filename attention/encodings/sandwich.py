@@ -6,7 +6,7 @@ from jaxtyping import Array, Float, Num
 
 from attention.encodings._angles import angles
 from attention.encodings._positions import by_distance
-from attention.records import Encoding
+from attention.records import Encoding, EncodingClaims
 
 __all__ = ["sandwich_bias"]
 
@@ -60,4 +60,4 @@ def build(dim: int | None = None) -> Encoding:
         N, P = sizes
         return by_distance(call, lambda distance: sandwich_bias(distance, N, dim=P), width=P // 2)
 
-    return Encoding(prepare=prepare, bias=bias, reads="block", extrapolates=True)
+    return Encoding(prepare=prepare, bias=bias, claims=EncodingClaims(extrapolates=True))

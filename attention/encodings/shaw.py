@@ -41,8 +41,6 @@ def build(max_distance: int = 16, values: bool = True) -> Encoding:
     rows = 2 * max_distance + 1
 
     def init(rng, dims):
-        if dims.layer is None:
-            return {}
         rng_k, rng_v = jax.random.split(rng)
         shape = (rows, dims.head_dim)
         tables = {"keys": 0.02 * jax.random.normal(rng_k, shape)}
@@ -53,7 +51,7 @@ def build(max_distance: int = 16, values: bool = True) -> Encoding:
     def prepare(params, x, query, key, call):
         check_whole("shaw", call.q_positions, call.k_positions)
         wide = query.astype(jnp.promote_types(query.dtype, jnp.float32))
-        return jnp.einsum("...tnh,rh->...tnr", wide, params[1]["keys"]) * call.scale, (), ()
+        return jnp.einsum("...tnh,rh->...tnr", wide, params["keys"]) * call.scale, (), ()
 
     # A product with one-hot rows takes the place of a gather: its gradient is a product too, not a scatter. Some queries at a
     # time, it is as fast on a CPU as all at once, and twice as fast as a gather.
@@ -68,7 +66,7 @@ def build(max_distance: int = 16, values: bool = True) -> Encoding:
 
     def add_values(params, weights, call):
         per_row = with_one_hot("...nts,...tsr->...ntr", weights, call)
-        return jnp.einsum("...ntr,rh->...tnh", per_row, params[1]["values"])
+        return jnp.einsum("...ntr,rh->...tnh", per_row, params["values"])
 
-    encoding = Encoding(init=init, prepare=prepare, bias=bias, reads="block")
+    encoding = Encoding(init=init, prepare=prepare, bias=bias)
     return encoding._replace(values=add_values, reads="rows") if values else encoding

@@ -6,7 +6,7 @@ from typing import Any
 import jax
 
 from attention.encodings._wrapper import draws_from, positions_of, wrap
-from attention.records import Call, Encoding
+from attention.records import Call, Encoding, EncodingClaims
 
 __all__: list[str] = []
 
@@ -36,4 +36,4 @@ def build(inner: Encoding | str = "sinusoidal", most: int = 500) -> Encoding:
         return dataclasses.replace(call, q_positions=queries + by, k_positions=keys + by)
 
     seen = lambda length: None if length is None else length + longer
-    return wrap(inner, positions=positions, seen=seen, max_length=limit, extrapolates=True)
+    return wrap(inner, positions=positions, seen=seen, max_length=limit, claims=EncodingClaims(extrapolates=True))

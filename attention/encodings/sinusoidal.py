@@ -8,7 +8,7 @@ from jaxtyping import Array, Float, Num
 
 from attention.encodings._angles import angles
 from attention.encodings._positions import q_positions
-from attention.records import Encoding, no_params
+from attention.records import Encoding
 
 __all__ = ["sinusoidal"]
 
@@ -72,12 +72,12 @@ def build(
     """Sinusoidal positions; ``learned_scale`` multiplies them by one learned number, D^-½ at the start."""
     _check(base)
 
-    def init(rng, dims):
-        return {"scale": jnp.asarray(dims.model_dim**-0.5)} if dims.layer is None else {}
+    def shared(rng, dims):
+        return {"scale": jnp.asarray(dims.model_dim**-0.5)}
 
     def embed(params, x, tokens, call):
         T, D = x.shape[-2:]
         code = sinusoidal(q_positions(call, T), D, base=base, layout=layout, denominator=denominator)
-        return x + (code * params[0]["scale"] if learned_scale else code).astype(x.dtype)
+        return x + (code * params["scale"] if learned_scale else code).astype(x.dtype)
 
-    return Encoding(init=init if learned_scale else no_params, embed=embed)
+    return Encoding(shared=shared if learned_scale else None, embed=embed)

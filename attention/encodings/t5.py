@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Array, Int
 
 from attention.encodings._positions import by_distance
-from attention.records import Encoding
+from attention.records import Encoding, EncodingClaims
 
 __all__ = ["t5_buckets"]
 
@@ -71,13 +71,11 @@ def build(buckets: int = 32, max_distance: int = 128, bidirectional: bool = True
     """T5's bias; one table ``[buckets N]`` for all layers, N(0, D^-½) at the start."""
     _check(buckets, max_distance, bidirectional)
 
-    def init(rng, dims):
-        if dims.layer is not None:
-            return {}
+    def shared(rng, dims):
         return {"table": jax.random.normal(rng, (buckets, dims.num_heads)) * dims.model_dim**-0.5}
 
     def bias(params, q_features, k_features, rest, call):
         options = {"buckets": buckets, "max_distance": max_distance, "bidirectional": bidirectional}
-        return by_distance(call, lambda distance: params[0]["table"][t5_buckets(-distance, **options)])
+        return by_distance(call, lambda distance: params["table"][t5_buckets(-distance, **options)])
 
-    return Encoding(init=init, bias=bias, reads="block", extrapolates=True)
+    return Encoding(shared=shared, bias=bias, claims=EncodingClaims(extrapolates=True))

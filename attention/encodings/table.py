@@ -43,17 +43,15 @@ def build(window: int = 64, shared: bool = False) -> Encoding:
         raise ValueError(f"window must be >= 1, got {window}")
 
     def init(rng, dims):
-        if (dims.layer is None) != shared:
-            return {}
         return {"table": 0.02 * jax.random.normal(rng, (2 * window - 1, dims.num_heads))}
 
     def bias(params, q_features, k_features, rest, call):
         check_whole("table", call.q_positions, call.k_positions)
-        rows = params[0 if shared else 1]["table"]
+        rows = params["table"]
         # What stands outside of the window is masked below.
         return by_distance(call, lambda distance: table_bias(jnp.clip(distance, 1 - window, window - 1), rows))
 
     def where(params, q_features, k_features, rest, call):
         return by_distance(call, lambda distance: (jnp.abs(distance) < window)[..., None])
 
-    return Encoding(init=init, bias=bias, where=where, reads="block")
+    return Encoding(shared=init if shared else None, init=None if shared else init, bias=bias, where=where)

@@ -56,21 +56,18 @@ def build() -> Encoding:
     """
 
     def init(rng, dims):
-        if dims.layer is None:
-            return {}
         check_even("tener", "the dimension of a head", dims.head_dim)
         small = lambda rng: 0.02 * jax.random.normal(rng, (dims.num_heads, dims.head_dim))
         return dict(zip("uv", map(small, jax.random.split(rng))))
 
     def prepare(params, x, query, key, call):
-        own = params[1]
         i, j = q_positions(call, query.shape[-3]), k_positions(call, key.shape[-3])
-        content = jnp.einsum("...snh,nh->...sn", widen(key), own["u"])
+        content = jnp.einsum("...snh,nh->...sn", widen(key), params["u"])
         waves = sinusoidal(j, key.shape[-1], layout="concat")
-        return turn(widen(query) + own["v"], i), (content, jnp.broadcast_to(waves, (*content.shape[:-1], key.shape[-1]))), ()
+        return turn(widen(query) + params["v"], i), (content, jnp.broadcast_to(waves, (*content.shape[:-1], key.shape[-1]))), ()
 
     def bias(params, q_features, k_features, rest, call):
         content, waves = k_features
         return jnp.einsum("...tnh,...sh->...nts", q_features, waves) + jnp.moveaxis(content, -1, -2)[..., None, :]
 
-    return Encoding(init=init, prepare=prepare, bias=bias, reads="block")
+    return Encoding(init=init, prepare=prepare, bias=bias)

@@ -46,15 +46,12 @@ def build(kernels: int = 5) -> Encoding:
         raise ValueError(f"kernels must be >= 1, got {kernels}")
 
     def init(rng, dims):
-        if dims.layer is None:
-            return {}
         draw = lambda rng: jax.random.normal(rng, (kernels, dims.num_heads))
         a, s, o = map(draw, jax.random.split(rng, 3))
         return {"amplitude": 0.1 + 0.01 * a, "sharpness": 0.1 + 0.01 * s, "offset": 5.0 * o}
 
     def bias(params, q_features, k_features, rest, call):
-        own = params[1]
-        bumps = (own["amplitude"], own["sharpness"], own["offset"])
+        bumps = (params["amplitude"], params["sharpness"], params["offset"])
         return by_distance(call, lambda distance: tisa_bias(distance, *bumps), width=bumps[0].size)
 
-    return Encoding(init=init, bias=bias, reads="block")
+    return Encoding(init=init, bias=bias)

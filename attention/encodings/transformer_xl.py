@@ -7,7 +7,7 @@ from jaxtyping import Array, Float, Num
 from attention.encodings._positions import k_positions, q_positions
 from attention.encodings._products import check_even, rows_between, times_rows, turn, widen
 from attention.encodings.sinusoidal import sinusoidal
-from attention.records import Encoding
+from attention.records import Encoding, EncodingClaims
 
 __all__ = ["transformer_xl_terms"]
 
@@ -59,8 +59,6 @@ def build() -> Encoding:
     """
 
     def init(rng, dims):
-        if dims.layer is None:
-            return {}
         D, N, H = dims.model_dim, dims.num_heads, dims.head_dim
         check_even("transformer_xl", "the model's dimension", D)
         rng_kernel, *rngs = jax.random.split(rng, 3)
@@ -69,14 +67,14 @@ def build() -> Encoding:
         return {"kernel": kernel, "u": small(rngs[0]), "v": small(rngs[1])}
 
     def prepare(params, x, query, key, call):
-        own, D = params[1], params[1]["kernel"].shape[0]
+        D = params["kernel"].shape[0]
         i, j = q_positions(call, query.shape[-3]), k_positions(call, key.shape[-3])
-        moved = (widen(query) + own["v"]) * call.scale
-        content = jnp.einsum("...snh,nh->...sn", widen(key), own["u"]) * call.scale
+        moved = (widen(query) + params["v"]) * call.scale
+        content = jnp.einsum("...snh,nh->...sn", widen(key), params["u"]) * call.scale
         if call.consecutive is True:
             code = lambda distance: sinusoidal(-distance, D, layout="concat")  # of i - j, for distances j - i
-            return moved, content, rows_between(i, j, lambda d: jnp.einsum("rd,dnh->rnh", code(d), own["kernel"]))
-        turned = turn(jnp.einsum("...tnh,dnh->...tnd", moved, own["kernel"]), i)
+            return moved, content, rows_between(i, j, lambda d: jnp.einsum("rd,dnh->rnh", code(d), params["kernel"]))
+        turned = turn(jnp.einsum("...tnh,dnh->...tnd", moved, params["kernel"]), i)
         waves = jnp.broadcast_to(sinusoidal(j, D, layout="concat"), (*key.shape[:-2], D))
         return turned, (content, waves), ()
 
@@ -87,4 +85,4 @@ def build() -> Encoding:
             content, found = k_features[0], jnp.einsum("...tnd,...sd->...nts", q_features, k_features[1])
         return found + jnp.moveaxis(content, -1, -2)[..., None, :]
 
-    return Encoding(init=init, prepare=prepare, bias=bias, reads="block", extrapolates=True)
+    return Encoding(init=init, prepare=prepare, bias=bias, claims=EncodingClaims(extrapolates=True))

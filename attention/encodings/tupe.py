@@ -58,9 +58,7 @@ def build(relative: Literal["none", "t5"] = "none", untie_cls: bool = False) -> 
     """
     first = int(untie_cls)  # the table's row of position 0
 
-    def init(rng, dims):
-        if dims.layer is not None:
-            return {}
+    def shared(rng, dims):
         L, D, N, H = table_length("tupe", dims.max_length), dims.model_dim, dims.num_heads, dims.head_dim
         rngs = jax.random.split(rng, 4)
         into = jax.nn.initializers.lecun_normal(in_axis=0, out_axis=(1, 2))
@@ -76,8 +74,7 @@ def build(relative: Literal["none", "t5"] = "none", untie_cls: bool = False) -> 
         return params
 
     def prepare(params, x, query, key, call):
-        shared = params[0]
-        length = shared["table"].shape[0] - first
+        length = params["table"].shape[0] - first
         if call.consecutive is True:
             check_length("tupe", length, max(query.shape[-3], key.shape[-3]))
         else:
@@ -85,8 +82,8 @@ def build(relative: Literal["none", "t5"] = "none", untie_cls: bool = False) -> 
             check_whole("tupe", i, j)
             for positions, valid in ((i, call.q_valid), (j, call.k_valid)):
                 check_range("tupe", length, positions, True if valid is None else valid, "position")
-        codes = _layer_norm(shared["table"]) * shared["gain"] + shared["offset"]
-        into = lambda name: jnp.einsum("ld,dnh->lnh", codes, shared[name])
+        codes = _layer_norm(params["table"]) * params["gain"] + params["offset"]
+        into = lambda name: jnp.einsum("ld,dnh->lnh", codes, params[name])
         return (), (), (into("query") * call.scale, into("key"))
 
     def bias(params, q_features, k_features, rest, call):
@@ -101,13 +98,13 @@ def build(relative: Literal["none", "t5"] = "none", untie_cls: bool = False) -> 
         itself = lambda r: jnp.einsum("nh,nh->n", of_query[r], of_key[r])
         from_first, to_first = itself(0), itself(1)
         if relative == "t5":
-            table = params[0]["relative"]
+            table = params["relative"]
             found = found + by_distance(call, lambda distance: table[t5_buckets(-distance, buckets=BUCKETS)])
             # T5 never uses the bucket of later keys at distance 0; the last row is there for this alone.
             from_first, to_first = from_first + table[BUCKETS // 2], to_first + table[-1]
         return tupe_untied(found, i, j, from_first=from_first, to_first=to_first) if untie_cls else found
 
-    return Encoding(init=init, prepare=prepare, bias=bias, reads="block", terms=2, max_length="dims")
+    return Encoding(shared=shared, prepare=prepare, bias=bias, terms=2, max_length="dims")
 
 
 def _layer_norm(x: jax.Array, epsilon: float = 1e-5) -> jax.Array:

@@ -11,7 +11,7 @@ from attention.encodings._angles import angles
 from attention.encodings._frequencies import check_base, geometric
 from attention.encodings._positions import k_positions, q_positions
 from attention.encodings._rotations import Layout, turn
-from attention.records import Encoding
+from attention.records import Encoding, EncodingClaims
 
 __all__ = ["xpos"]
 
@@ -85,7 +85,7 @@ def build(base: float = 10000.0, scale_base: float = 512.0, layout: Layout = "in
             xpos(key, _padding_at(origin, *keys), origin, keys=True, **options),
         )
 
-    return Encoding(rotate=rotate, rotates=True, needs_causal=True, extrapolates=True)
+    return Encoding(rotate=rotate, needs_causal=True, claims=EncodingClaims(extrapolates=True))
 
 
 def _middle(*sides: tuple[jax.Array, jax.Array | None]) -> jax.Array:

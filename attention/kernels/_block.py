@@ -22,7 +22,7 @@ class Problem(NamedTuple):
       bias: float ``[*#B #N #T #S]`` or None, in addition to the encoding's.
       call: with concrete positions, as masks see them.
       encoding_call: with concrete positions, as the encoding made them.
-      params: (shared, own) of "encoding", "score" and "normalizer".
+      params: of "encoding", "score" and "normalizer", ``{}`` for parts without any.
       dropout: rate on the weights, or None.
       parts: the records.
       ordered: whether positions are 0, 1, ..., so that blocks may be skipped statically.
@@ -39,7 +39,7 @@ class Problem(NamedTuple):
     bias: jax.Array | None
     call: Call
     encoding_call: Call
-    params: dict[str, tuple[Params, Params]]
+    params: dict[str, Params]
     dropout: Any
     parts: Parts
     ordered: bool
@@ -61,10 +61,12 @@ def block_scores(problem: Problem) -> tuple[jax.Array, jax.Array | None]:
     encoding, score, *_ = problem.parts
     params, prepared = problem.params, (problem.q_features, problem.k_features, problem.rest)
     scores = score.apply(params["score"], problem.query, problem.key, problem.call)
-    for bias in (encoding.bias(params["encoding"], *prepared, problem.encoding_call), problem.bias):
+    own = None if encoding.bias is None else encoding.bias(params["encoding"], *prepared, problem.encoding_call)
+    for bias in (own, problem.bias):
         if bias is not None:
             scores = scores + spread(bias, scores.shape)
-    scores = encoding.modify(params["encoding"], scores, *prepared, problem.encoding_call)
+    if encoding.modify is not None:
+        scores = encoding.modify(params["encoding"], scores, *prepared, problem.encoding_call)
     return scores, allowed(problem)
 
 
@@ -73,7 +75,8 @@ def block_output(problem: Problem, weights: jax.Array, block: Any) -> jax.Array:
     if problem.dropout is not None:
         weights = dropout(weights, problem.dropout, jax.random.fold_in(problem.call.rng, block))
     output = jnp.einsum("...nts,...snh->...tnh", weights.astype(problem.value.dtype), problem.value)
-    extra = problem.parts.encoding.values(problem.params["encoding"], weights, problem.encoding_call)
+    values = problem.parts.encoding.values
+    extra = None if values is None else values(problem.params["encoding"], weights, problem.encoding_call)
     return output if extra is None else output + extra.astype(output.dtype)
 
 
@@ -81,9 +84,12 @@ def allowed(problem: Problem) -> jax.Array | None:
     """The mask of the block, ``[*#B #N #t #s]``: who may attend to whom, or None where everyone may."""
     call = problem.call
     lengths = (problem.query.shape[-3], problem.key.shape[-3])
-    prepared = (problem.q_features, problem.k_features, problem.rest)
-    of_encoding = problem.parts.encoding.where(problem.params["encoding"], *prepared, problem.encoding_call)
-    masks = [problem.where, of_encoding, problem.parts.mask.apply(call, lengths)]
+    masks, where, mask = [problem.where], problem.parts.encoding.where, problem.parts.mask
+    if where is not None:
+        prepared = (problem.q_features, problem.k_features, problem.rest)
+        masks.append(where(problem.params["encoding"], *prepared, problem.encoding_call))
+    if mask.apply is not None:
+        masks.append(mask.apply(call, lengths))
     if call.k_valid is not None:
         masks.append(call.k_valid[..., None, None, :])
     if call.q_valid is not None and problem.parts.normalizer.reads == "all":

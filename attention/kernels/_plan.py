@@ -104,7 +104,7 @@ def cheapest(mask: Mask, T: int, S: int, last: Any, *, size: int, maps: int, pla
 
 def _of_all(mask: Mask, T: int, S: int, rows: int, size: int, runs: bool) -> _Choice | None:
     """What serves texts of all lengths."""
-    keep = mask.blocks(T, S, rows, size, None)
+    keep = None if mask.blocks is None else mask.blocks(T, S, rows, size, None)
     if keep is None:
         return None
     groups = _groups(keep | within(tiles(T, S, rows, size), 0, 0) if runs else keep, S, size, runs)
@@ -114,7 +114,7 @@ def _of_all(mask: Mask, T: int, S: int, rows: int, size: int, runs: bool) -> _Ch
 
 def _of_each(mask: Mask, T: int, S: int, rows: int, size: int, last: Any) -> _Choice | None:
     """What differs by where a text ends."""
-    limits, count = mask.limits(T, S, rows, size), -(-T // rows)
+    limits, count = None if mask.limits is None else mask.limits(T, S, rows, size), -(-T // rows)
     if limits is None or limits[0] * size >= S or limits[1] >= count:
         return None
     few, many = limits
@@ -147,6 +147,7 @@ def _group(part: np.ndarray, keep: np.ndarray, first: np.ndarray, after: np.ndar
 
 def _by_text(mask: Mask, T: int, S: int, rows: int, size: int, last: Any, few: int, many: int) -> Plan:
     """A plan of lists for a mask that depends on where each text ends."""
+    assert mask.blocks is not None
     keep = mask.blocks(T, S, rows, size, last)
     if math.prod(keep.shape[:-2]) == 1:
         keep = keep.reshape(keep.shape[-2:])

@@ -16,8 +16,11 @@ import numpy as np
 
 from attention.kernels import _plan
 from attention.kernels._block import Problem, attend_block, keys_from, keys_of, take
-from attention.kernels._plan import Group, Plan
+from attention.kernels._kernel import Ask, Kernel
+from attention.kernels._plan import Group, Plan, listed
 from attention.kernels._streamed import attend_streamed
+
+__all__: list[str] = []
 
 BLOCK_ELEMENTS = 2**22  # scores held at once, 16 MiB of float32: fastest of 2^20 to 2^23 on a 2-core CPU (benchmarks.kernels)
 KEY_BLOCK = 16
@@ -25,7 +28,26 @@ STREAM_ELEMENTS = 2**22  # scores of the fewest rows above which they are stream
 STREAM_ROWS, STREAM_KEYS = 128, 64
 
 
-def chunked(problem: Problem) -> tuple[jax.Array, None]:
+def build() -> Kernel:
+    """Serves parts that read a row of the scores at a time, or less, and never returns the weights."""
+    return Kernel(serves=_serves, run=_run, plan=_planned)
+
+
+def _serves(ask: Ask, device: str) -> str | None:
+    if ask.reads == "all":
+        return "it holds some rows of the scores at a time, and one of the parts reads them all"
+    return "it never holds all weights; ask for them with kernel=dense or auto" if ask.weights else None
+
+
+def _planned(problem: Problem) -> Problem:
+    """Where keys are read in lists, the encoding's call does not say any more that positions count up by ones."""
+    plan = make_plan(problem)
+    if not listed(plan):
+        return problem._replace(plan=plan)
+    return problem._replace(plan=plan, encoding_call=dataclasses.replace(problem.encoding_call, consecutive=False))
+
+
+def _run(problem: Problem) -> tuple[jax.Array, None]:
     """Output ``[*B T N H]``; the weights are never held, so None stands in their place."""
     *batch, T, _, _ = problem.query.shape
     plan, outputs, begin = problem.plan, [], 0
@@ -57,7 +79,7 @@ def _streams(problem: Problem, span: int) -> bool:
 
 def can_stream(problem: Problem) -> bool:
     """Whether the normalizer and the encoding can do with blocks of keys."""
-    return problem.parts.normalizer.streaming is not None and problem.parts.encoding.reads in ("nothing", "block")
+    return problem.parts.normalizer.streaming is not None and problem.parts.encoding.reads == "block"
 
 
 def block_rows(T: int, S: int, maps: int) -> int:

@@ -13,14 +13,18 @@ def combine(*masks: Mask) -> Mask:
         present = [result for result in results if result is not None]
         return functools.reduce(operator.and_, present) if present else None
 
+    applying, skipping, limited = (
+        [hook for mask in masks if (hook := getattr(mask, name)) is not None] for name in ("apply", "blocks", "limits")
+    )
+
     def limits(T, S, bq, bk):
         """A limit of one mask holds for the intersection too: the one under which the fewest blocks are read."""
-        found = [limit for mask in masks if (limit := mask.limits(T, S, bq, bk)) is not None]
+        found = [limit for each in limited if (limit := each(T, S, bq, bk)) is not None]
         return min(found, default=None)
 
     return Mask(
-        apply=lambda call, lengths: both(mask.apply(call, lengths) for mask in masks),
-        blocks=lambda T, S, bq, bk, last: both(mask.blocks(T, S, bq, bk, last) for mask in masks),
-        limits=limits,
+        apply=(lambda call, lengths: both(each(call, lengths) for each in applying)) if applying else None,
+        blocks=(lambda T, S, bq, bk, last: both(each(T, S, bq, bk, last) for each in skipping)) if skipping else None,
+        limits=limits if limited else None,
         causal=any(mask.causal for mask in masks),
     )

@@ -7,4 +7,4 @@ __all__: list[str] = []
 
 def build() -> Mask:
     """No restriction beside padding."""
-    return Mask(apply=lambda call, lengths: None)
+    return Mask()

@@ -4,7 +4,7 @@ from typing import Any
 
 import jax
 
-from attention.attend import attend
+from attention.attend import run
 from attention.records import Call, Context
 
 
@@ -20,17 +20,16 @@ def weighed(
     query: jax.Array, key: jax.Array, value: jax.Array, x: jax.Array, context: Context, call: Call
 ) -> tuple[jax.Array, Any]:
     """The output and the weights, None where nothing is recorded."""
-    found = attend(
+    return run(
+        context.parts,
         query,
         key,
         value,
-        **context.parts._asdict(),
         params=context.params,
         x=x,
         call=call,
         encoding_call=context.encoding_call,
         dropout=context.dropout,
         kernel=context.kernel,
-        return_weights=context.record is not None,
+        weights=context.record is not None,
     )
-    return found if context.record is not None else (found, None)

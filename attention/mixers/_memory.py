@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 
 from attention.attend import completed
-from attention.records import Call, Context, Dims, Encoding, Mask, Params, Parts
+from attention.records import Call, Context, Dims, Mask, Params, Parts
 
 
 def init_memory(rng: jax.Array, dims: Dims, count: int) -> Params:
@@ -19,7 +19,7 @@ def init_memory(rng: jax.Array, dims: Dims, count: int) -> Params:
 def refused(parts: Parts) -> tuple[str, str] | None:
     """The part that memory does not go with, and why."""
     encoding = parts.encoding
-    if encoding.reads != "nothing" or encoding.where is not Encoding().where:
+    if encoding.on_scores:
         return "encoding", "this encoding compares positions or counts keys, and a learned key has no position"
     if parts.score.max_length is not None or set(parts.score.uses) != {"query", "key"}:
         return "score", "this score goes by positions, and a learned key has none"
@@ -64,7 +64,7 @@ def _open(mask: Mask) -> Mask:
     """The mask, with the learned keys allowed to all."""
 
     def apply(call: Call, lengths: tuple[int, int]) -> jax.Array | None:
-        allowed = mask.apply(call, lengths)
+        allowed = None if mask.apply is None else mask.apply(call, lengths)
         return None if allowed is None else allowed | (call.k_positions < 0)[..., None, None, :]
 
     return Mask(apply=apply, causal=mask.causal)

@@ -16,20 +16,21 @@ def with_talking(context: Context, talking: Params) -> Context:
 
     Mixing is within a pair of query and key, so blocks of queries with their whole rows serve it.
     """
-    params = {**context.params, "normalizer": (context.params["normalizer"], talking)}
+    params = {**context.params, "normalizer": {"inner": context.params.get("normalizer", {}), "talking": talking}}
     return context._replace(parts=context.parts._replace(normalizer=_talking(context.parts.normalizer)), params=params)
 
 
 def _talking(inner: Normalizer) -> Normalizer:
     def apply(params: Params, scores: jax.Array, mask: jax.Array | None, call: Call) -> jax.Array:
-        pair, own = params
-        weights = _mixed(own["weights"], inner.apply(pair, _mixed(own["scores"], scores), mask, call))
+        talking = params["talking"]
+        weights = _mixed(talking["weights"], inner.apply(params["inner"], _mixed(talking["scores"], scores), mask, call))
         return weights if mask is None else jnp.where(mask, weights, 0.0)
 
+    qk, finish = inner.qk, inner.finish
     return inner._replace(
         apply=apply,
-        qk=lambda params, query, key, call: inner.qk(params[0], query, key, call),
-        finish=lambda params, output, x, call: inner.finish(params[0], output, x, call),
+        qk=None if qk is None else (lambda params, query, key, call: qk(params["inner"], query, key, call)),
+        finish=None if finish is None else (lambda params, output, x, call: finish(params["inner"], output, x, call)),
         reads="all" if inner.reads == "all" else "rows",
         streaming=None,
     )

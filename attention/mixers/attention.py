@@ -1,4 +1,24 @@
-"""Multi-head attention, made of an encoding, a score, a normalizer and a mask; kv_heads < heads shares keys (GQA, MQA)."""
+r"""Multi-head attention, made of an encoding, a score, a normalizer and a mask; kv_heads < heads shares keys (GQA, MQA).
+
+```math
+a_{ij} = \mathrm{softmax}_j\Big(\frac{q_i \cdot k_j}{\sqrt H} + b_{ij}\Big),
+\quad o_i = \sum_j a_{ij} v_j, \quad \text{heads joined by } W_O
+```
+
+`kv_heads` shares keys and values: query head h reads key head ⌊hK/N⌋ (not h mod K, as x-transformers does).
+`talking_heads` mixes scores by P_l before the normalizer and weights by P_w after it; both start as identities. It is
+served by blocks of queries with whole rows, so the chunked kernel takes it. `memory=m` puts m learned keys and values
+before those of the text: every query may attend to them, whatever the mask says, a rotation leaves them where they are, and
+encodings that compare positions are refused, because they have none. In cross-attention keys, values, their padding,
+positions and segments are those of the memory. `projections=qkv` leaves out W_O, `projections=none` all four: states are
+compared and summed as they are, as [tutorials](tutorials.md) begin.
+
+Parameters: 4(D² + D); less with shared keys or fewer `projections`; talking heads + 2N²; memory + 2mKH; gates.
+Cost in T: T²
+Traps: with `memory` a text of nothing but padding still gets an output.
+Source: Vaswani et al. 2017 (arXiv 1706.03762); shared keys: Shazeer 2019 (arXiv 1911.02150), Ainslie et al. 2023 (arXiv
+2305.13245); talking heads: Shazeer et al. 2020 (arXiv 2003.02436); memory: Sukhbaatar et al. 2019 (arXiv 1907.01470).
+"""
 
 from typing import Literal
 

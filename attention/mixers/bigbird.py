@@ -1,4 +1,15 @@
-"""BigBird: attention among blocks: a window, the first and the last one, and a few at random."""
+"""BigBird: attention among blocks: a window, the first and the last one, and a few at random.
+
+`attention` under the mask `bigbird(block, random_blocks, seed)`: blocks ±1, the first and the last one as rows and
+columns, and r at random.
+
+Parameters: 4(D² + D)
+Cost in T: T·b·(5 + r)
+Padding: the last block is that of the last valid token.
+Traps: the random blocks are the same in training and evaluation and for all heads; a well-known implementation takes block
+0 for all of them in evaluation, and counts it twice.
+Source: Zaheer et al. 2020 (arXiv 2007.14062).
+"""
 
 from attention.masks import combine
 from attention.masks.bigbird import build as build_mask

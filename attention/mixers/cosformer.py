@@ -1,4 +1,18 @@
-"""cosFormer: relu features, weighed down with the distance by a cosine."""
+r"""cosFormer: relu features, weighed down with the distance by a cosine.
+
+```math
+a_{ij} \propto \mathrm{relu}(q_i) \cdot \mathrm{relu}(k_j)\, \cos\Big(\frac{\pi (i - j)}{2M}\Big)
+```
+
+M is the number of valid tokens, or `length`.
+
+Parameters: 4(D² + D)
+Cost in T: T
+Padding: i and j count valid tokens.
+Traps: with M the length of the text, a causal model would know at its start how long the text is: `mask=causal` needs
+`length`. Where relu leaves nothing in common, the output is 0 (the denominator is at least 1e-6).
+Source: Qin et al. 2022 (arXiv 2202.08791).
+"""
 
 import math
 from typing import Any

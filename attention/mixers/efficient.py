@@ -1,4 +1,16 @@
-"""Efficient attention: queries are normalized over their channels and keys over the sequence, each by a softmax."""
+r"""Efficient attention: queries are normalized over their channels and keys over the sequence, each by a softmax.
+
+```math
+\mathrm{softmax}_h(Q)\, \big(\mathrm{softmax}_s(K)^\top V\big) / \sqrt H
+```
+
+Parameters: 4(D² + D)
+Cost in T: T
+Padding: left out of the softmax over keys.
+Traps: the division by √H is that of public code; the paper has none (`scaled=False`), and its outputs are means of values.
+No causal form: the softmax over keys is over the whole text.
+Source: Shen et al. 2018 (arXiv 1812.01243).
+"""
 
 import math
 

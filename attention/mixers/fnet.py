@@ -1,4 +1,15 @@
-"""FNet: a Fourier transform over channels and over positions in place of attention, without parameters."""
+r"""FNet: a Fourier transform over channels and over positions in place of attention, without parameters.
+
+```math
+\mathrm{Re}\; \mathrm{FFT}_L(\mathrm{FFT}_D(x))
+```
+
+Parameters: none at all.
+Cost in T: L log L
+Padding: zeroed, and the transform always at L, so that its amount does not matter; a short text pays for L.
+Traps: no mask, no causal form; outputs grow with √(n·D), so it wants the norm of its block.
+Source: Lee-Thorp et al. 2021 (arXiv 2105.03824).
+"""
 
 import jax
 import jax.numpy as jnp
@@ -6,7 +17,7 @@ from jaxtyping import Array, Bool, Float
 
 from attention.mixers._heads import self_only
 from attention.mixers._tables import check_length, length_of, places
-from attention.records import Mixer, no_params
+from attention.records import Mixer
 
 __all__ = ["fourier_mixing"]
 
@@ -68,7 +79,7 @@ def build(length: int | None = None) -> Mixer:
             put, take = jax.vmap(put), jax.vmap(take)
         return take(_transform(put(placed, at), L), at).astype(x.dtype)
 
-    return Mixer(apply=apply, init=no_params, uses=(), max_length="dims" if length is None else length, attends=False)
+    return Mixer(apply=apply, uses=(), max_length="dims" if length is None else length, attends=False)
 
 
 def _counts(call, x: jax.Array) -> jax.Array:

@@ -1,4 +1,19 @@
-"""Gated attention unit: one head with squared-relu weights, gated; it stands for attention and MLP together."""
+r"""Gated attention unit: one head with squared-relu weights, gated; it stands for attention and MLP together.
+
+```math
+O = (U \odot A V)\, W_o, \quad A = \mathrm{relu}(Q K^\top / n)^2, \quad U, V = \mathrm{silu}(x W),
+\quad Q, K = \gamma \odot \mathrm{silu}(x W_z) + \beta
+```
+
+One head, S = `key_dim` channels, values of E = `expansion`·D.
+
+Parameters: D(3E + S) + 4S
+Cost in T: T²
+Padding: n counts the keys a query may attend to; public code divides by the padded length, so there more padding means
+smaller outputs.
+Traps: the unit replaces attention *and* MLP; compare it with a small `transformer(mlp=...)`.
+Source: Hua et al. 2022 (arXiv 2202.10447), section 3.1.
+"""
 
 import jax
 import jax.numpy as jnp
@@ -8,7 +23,7 @@ from attention.mixers._attended import attended
 from attention.mixers._heads import check_heads, self_only
 from attention.normalizers.pointwise import build as build_pointwise
 from attention.normalizers.pointwise import pointwise
-from attention.records import Encoding, Mixer, Params
+from attention.records import Mixer, Params
 from attention.scores.dot import build as build_dot
 
 __all__ = ["gated_attention_unit"]
@@ -79,13 +94,13 @@ def build(key_dim: int = 128, expansion: float = 2.0) -> Mixer:
     def apply(params, x, context, call):
         self_only(context)
         gate, query, key, value = _project(params, x)
-        given = {**context.params, "score": ({}, {}), "normalizer": ({}, {})}
-        here = context._replace(parts=context.parts._replace(**parts), params=given)
+        own = {kind: params for kind, params in context.params.items() if kind not in parts}
+        here = context._replace(parts=context.parts._replace(**parts), params=own)
         output = attended(query, key, value, x, here, call)
         return (gate * output[..., 0, :]) @ params["output"].astype(x.dtype)
 
     def refuses(parts):
-        adds = parts.encoding.values is not Encoding().values
+        adds = parts.encoding.values is not None
         return ("encoding", "this encoding adds to values as wide as keys, and here they are not") if adds else None
 
     return Mixer(apply=apply, init=init, head_dim=key_dim, uses=("encoding", "mask"), refuses=refuses)

@@ -1,6 +1,23 @@
-"""Multi-head latent attention: keys and values of all heads are made of one small vector per token."""
+r"""Multi-head latent attention: keys and values of all heads are made of one small vector per token.
+
+```math
+c = \mathrm{rms}(x W_c), \quad k = [c W_k \,\Vert\, x W_r], \quad v = c W_v,
+\quad q = x W_q \text{ or of a latent vector too}
+```
+
+The scale is 1/√(head_dim + rope_dim). A rotary encoding turns the last `rope_dim` channels and no others, and `x W_r` is
+one key for all heads.
+
+Parameters: D(C + R + N·H) + C + C·N(H - R + E) + N·E·D without `query_rank`, no biases.
+Cost in T: T²
+Padding: as `attention`.
+Traps: without a rotary encoding the shared key is still there, but knows no position. Encodings with a parameter per
+channel (`pope`) are refused, since only a part of the channels is turned.
+Source: DeepSeek-AI 2024 (DeepSeek-V2, arXiv 2405.04434), eq. 9-19.
+"""
 
 from collections.abc import Callable
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -8,7 +25,7 @@ from jaxtyping import Array, Float
 
 from attention.mixers._attended import attended
 from attention.mixers._heads import check_heads, merge
-from attention.records import Dims, Encoding, Mixer, Params, Parts
+from attention.records import Dims, Mixer, Params, Parts
 
 __all__ = ["latent_heads"]
 
@@ -89,19 +106,21 @@ def build(
 
     def apply(params, x, context, call):
         query, key, value = latent_heads(x, x if context.memory is None else context.memory, params)
-        turned = context.parts.encoding._replace(rotate=_of_last(context.parts.encoding, head_dim))
-        here = context._replace(parts=context.parts._replace(encoding=turned))
+        encoding = context.parts.encoding
+        if encoding.rotate is not None:
+            encoding = encoding._replace(rotate=_of_last(encoding.rotate, head_dim))
+        here = context._replace(parts=context.parts._replace(encoding=encoding))
         return merge({"kernel": params["output"]}, attended(query, key, value, x, here, call))
 
     return Mixer(apply=apply, init=init, num_heads=heads, kv_heads=heads, head_dim=width, refuses=_refused)
 
 
-def _of_last(encoding: Encoding, first: int) -> Callable[..., tuple[jax.Array, jax.Array]]:
+def _of_last(inner: Callable[..., Any], first: int) -> Callable[..., tuple[jax.Array, jax.Array]]:
     """A rotation of the channels from ``first`` on."""
 
     def rotate(params, query, key, call):
         joined = lambda x, turned: jnp.concatenate([x[..., :first], turned], axis=-1)
-        turned_query, turned_key = encoding.rotate(params, query[..., first:], key[..., first:], call)
+        turned_query, turned_key = inner(params, query[..., first:], key[..., first:], call)
         return joined(query, turned_query), joined(key, turned_key)
 
     return rotate
@@ -109,14 +128,16 @@ def _of_last(encoding: Encoding, first: int) -> Callable[..., tuple[jax.Array, j
 
 def _refused(parts: Parts) -> tuple[str, str] | None:
     encoding = parts.encoding
-    if encoding.values is not Encoding().values:
+    if encoding.values is not None:
         return "encoding", "this encoding adds to values, which are not as wide as keys here"
     if parts.normalizer.maps > 1:
         return "normalizer", "this normalizer joins heads whose values are as wide as keys"
+    if encoding.rotate is None or (init := encoding.init) is None:
+        return None
     shapes = [
-        jax.eval_shape(lambda rng, H=H: encoding.init(rng, Dims(2, 2, H, 2 * H, layer=0, max_length=4)), jax.random.key(0))
+        jax.eval_shape(lambda rng, H=H, init=init: init(rng, Dims(2, 2, H, 2 * H, max_length=4)), jax.random.key(0))
         for H in (8, 16)
     ]
-    if encoding.rotates and jax.tree.map(jnp.shape, shapes[0]) != jax.tree.map(jnp.shape, shapes[1]):
+    if jax.tree.map(jnp.shape, shapes[0]) != jax.tree.map(jnp.shape, shapes[1]):
         return "encoding", "this encoding has parameters for every channel of a head, and here it turns a part of them"
     return None

@@ -1,4 +1,18 @@
-"""Linformer: keys and values of the whole sequence are projected onto a few, by matrices over positions."""
+r"""Linformer: keys and values of the whole sequence are projected onto a few, by matrices over positions.
+
+```math
+\mathrm{softmax}\big(Q\, (E^\top K)^\top / \sqrt H\big)\, F^\top V
+```
+
+E and F are L × R, shared by heads, U(±1/√R) at the start; `share=kv` is E = F.
+
+Parameters: 4(D² + D) + 2·L·R (shared: L·R)
+Cost in T: T·R
+Padding: keys and values of padding are zeroed, or E would let them through.
+Traps: all R projections are attended by a text of any length, and positions past L have no row: refused. No causal form: a
+projection mixes the whole text.
+Source: Wang et al. 2020 (arXiv 2006.04768), eq. 7.
+"""
 
 import math
 from typing import Literal

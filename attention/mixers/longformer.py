@@ -1,4 +1,20 @@
-"""Longformer: attention in a window, and first tokens that see all, with projections of their own, and are seen by all."""
+r"""Longformer: attention in a window, and first tokens that see all, with projections of their own, and are seen by all.
+
+```math
+\text{global rows: } \mathrm{softmax}(Q_g K_g^\top / \sqrt H)\, V_g, \qquad \text{others: attention in the
+window, and to the global tokens}
+```
+
+`attention` under the mask `longformer(window, globals)`, and the first `globals` positions as rows with projections of
+their own. `separate=False` is the mask alone.
+
+Parameters: 4(D² + D), and 3(D² + D) of the global rows.
+Cost in T: T·(w + g)
+Cost: linear where positions are 0, 1, ... and the encoding prepares nothing for whole sequences; otherwise the global rows
+are computed for all tokens.
+Traps: the second projections belong to global *rows*; as keys, global tokens use the common ones.
+Source: Beltagy et al. 2020 (arXiv 2004.05150), section 3.1.
+"""
 
 import dataclasses
 from typing import Any
@@ -10,7 +26,7 @@ from attention.masks import combine
 from attention.masks.longformer import build as build_mask
 from attention.mixers._attended import weighed
 from attention.mixers._heads import check_heads, init_heads, merge, project, self_only
-from attention.records import Call, Context, Encoding, Mixer, Params
+from attention.records import Call, Context, Mixer, Params
 
 __all__: list[str] = []
 
@@ -70,7 +86,7 @@ def _sliced(context: Context, call: Call) -> bool:
     """Whether the first rows can be computed without the others."""
     at = context.encoding_call or call
     counted = call.q_positions is None and at.q_positions is None
-    return counted and context.record is None and context.parts.encoding.prepare is Encoding().prepare
+    return counted and context.record is None and context.parts.encoding.prepare is None
 
 
 def _first(count: int, context: Context, call: Call) -> tuple[Context, Call]:

@@ -1,4 +1,19 @@
-"""Nyströmformer: softmax attention through a few landmarks, and an iterated inverse between them."""
+r"""Nyströmformer: softmax attention through a few landmarks, and an iterated inverse between them.
+
+```math
+\mathrm{softmax}(Q \tilde K^\top)\; \mathrm{softmax}(\tilde Q \tilde K^\top)^+\; \mathrm{softmax}(\tilde Q K^\top)\, V
+```
+
+Landmarks are means of consecutive tokens, the inverse six steps of an iteration of third order; `conv=33` adds a
+convolution of the values.
+
+Parameters: 4(D² + D) (+ width·N with `conv`)
+Cost in T: T·m
+Padding: landmarks are means of ⌊n/m⌋ or one more *valid* tokens; there are min(m, n) of them.
+Traps: the iteration starts at Aᵀ over two norms. Both public codes take the largest norms of the whole batch, so that a
+text's output depends on its neighbours (by 4e-4); here each matrix has its own.
+Source: Xiong et al. 2021 (arXiv 2102.03902), eq. 11-13.
+"""
 
 import math
 

@@ -1,4 +1,17 @@
-"""Synthesizer: attention whose scores are made without keys, by a layer on each query or by a learned matrix alone."""
+r"""Synthesizer: attention whose scores are made without keys, by a layer on each query or by a learned matrix alone.
+
+```math
+\text{dense: } s_{ij} = (W_2\, \mathrm{relu}(W_1 x_i + b_1) + b_2)_j, \qquad \text{random: } s_{ij} = R_{ij},
+\qquad \text{then softmax}
+```
+
+It is `attention` with `score=synthesizer`, as a name of its own for the published layer.
+
+Parameters: dense: 3(D² + D) + N·L(H + 1); random: 2(D² + D) + N·L².
+Cost in T: T²
+Traps: a key has no say in its own weight; L is fixed.
+Source: Tay et al. 2020 (arXiv 2005.00743).
+"""
 
 from typing import Literal
 
@@ -29,13 +42,14 @@ def build(
     score = build_score(form=form, trainable=trainable)
 
     def init(rng, dims):
-        table = score.init(jax.random.fold_in(rng, 1), dims._replace(layer=dims.layer or 0))
+        assert score.init is not None
+        assert inner.init is not None
+        table = score.init(jax.random.fold_in(rng, 1), dims)
         return {**inner.init(rng, dims._replace(reads=score.uses)), "score": table}
 
     def apply(params, x, context, call):
         parts = context.parts._replace(score=score)
         own = {name: layer for name, layer in params.items() if name != "score"}
-        given = {**context.params, "score": ({}, params["score"])}
-        return inner.apply(own, x, context._replace(parts=parts, params=given), call)
+        return inner.apply(own, x, context._replace(parts=parts, params={**context.params, "score": params["score"]}), call)
 
     return inner._replace(apply=apply, init=init, uses=("mask",), max_length="dims")

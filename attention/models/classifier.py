@@ -8,12 +8,13 @@ import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
-from attention import compatibility, kernels, specs
+from attention import compatibility, specs
 from attention.attend import parts_of
 from attention.extra_tokens import preceded
 from attention.gates import GATES, build_gate
+from attention.kernels import Ask, chosen
 from attention.modules import Recorder, dropped, split
-from attention.records import Call, Context, Dims, Mixer, Parts, Pooling, most
+from attention.records import Call, Context, Dims, Mixer, Parts, Pooling
 
 DTYPES = {"float32": jnp.float32, "bfloat16": jnp.bfloat16}
 DEFAULTS = {
@@ -103,7 +104,8 @@ class TextClassifier(nn.Module):
         context = context_of(self, tokens, rng=rng, train=train, dropout=dropout, record=record)
         states, call = self.encoder(x, context, call, self.dims)
         dims = self.dims._replace(model_dim=self.encoder.width(self.dims.model_dim))
-        pooled = self.pooling.apply(self.param("pooling", self.pooling.init, dims), states, call)
+        init = self.pooling.init
+        pooled = self.pooling.apply({} if init is None else self.param("pooling", init, dims), states, call)
         gate, vector = build_gate(self.head_gate), pooled.x
         if gate is not None:
             vector = gate.apply(self.param("head_gate", gate.init, vector.shape[-1]), vector)
@@ -349,7 +351,7 @@ def assembled(
     dims = Dims(N, mixer.kv_heads, H, dim, max_length=max_length, vocab_size=vocab_size, causal=causal)
     encoder.width(dim)  # raises where its parts cannot share the channels
     check_length(max_length, encoder, parts, dims)
-    kernels.choose(kernel, (1, N, 1, 1), reads=most(parts.encoding.reads, parts.normalizer.reads))
+    chosen(kernel, Ask(parts, (1, N, 1, 1)))
     return encoder, mixer, parts, dims
 
 
@@ -370,5 +372,4 @@ def kernel_choice(model: Any, batch_size: int, length: int) -> str:
     if not any("mixer" in stack.uses and stack.mixer.attends for stack in model.stacks):
         return "none"
     parts, T = model.parts, model.encoder.inner_length(length + model.extra_tokens)
-    reads = most(parts.encoding.reads, parts.normalizer.reads)
-    return kernels.choose(model.kernel, (batch_size, model.dims.num_heads, T, T), reads=reads)
+    return chosen(model.kernel, Ask(parts, (batch_size, model.dims.num_heads, T, T))).spec

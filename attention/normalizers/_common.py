@@ -83,7 +83,7 @@ def check_temperature(temperature: Any) -> None:
 
 def per_head(value: float, name: str) -> Callable[[jax.Array, Dims], Params]:
     """An ``init`` of one parameter per head and layer, all ``value`` at the start."""
-    return lambda rng, dims: {} if dims.layer is None else {name: jnp.full(dims.num_heads, value)}
+    return lambda rng, dims: {name: jnp.full(dims.num_heads, value)}
 
 
 def train_length(dims_or_call: Any, method: str) -> int:
@@ -98,14 +98,15 @@ class Temperature(NamedTuple):
 
     given: float | Literal["learned"]
 
-    def init(self, rng: jax.Array, dims: Dims) -> Params:
-        """The parameters, none for a fixed temperature."""
-        return per_head(0.0, "log_temperature")(rng, dims) if self.given == "learned" else {}
+    @property
+    def init(self) -> Callable[[jax.Array, Dims], Params] | None:
+        """What makes the parameter; None for a fixed temperature."""
+        return per_head(0.0, "log_temperature") if self.given == "learned" else None
 
     def of(self, params: Params) -> Any:
         """τ, shaped to divide scores ``[*B N T S]``."""
         if isinstance(self.given, str):
-            return jnp.exp(params[1]["log_temperature"])[:, None, None]
+            return jnp.exp(params["log_temperature"])[:, None, None]
         return self.given
 
 
@@ -145,14 +146,14 @@ def pointwise_streaming(weights: Callable[[Params, jax.Array, jax.Array, Call], 
 
 
 def inner_params(params: Params) -> Params:
-    """(shared, own) of the normalizer inside a wrapper."""
-    return tuple(each.get("inner", {}) for each in params)
+    """The parameters of the normalizer inside a wrapper."""
+    return params.get("inner", {})
 
 
 def wrap(
     inner: Normalizer,
     *,
-    init: Callable[[jax.Array, Dims], Params] = lambda rng, dims: {},
+    init: Callable[[jax.Array, Dims], Params] | None = None,
     qk: Callable[[Params, jax.Array, jax.Array, Call], tuple[jax.Array, jax.Array]] | None = None,
     transform: Callable[[jax.Array], jax.Array] = lambda scores: scores,
     **facts: Any,
@@ -162,13 +163,17 @@ def wrap(
 
     def init_both(rng, dims):
         rng_outer, rng_inner = jax.random.split(rng)
-        nested = inner.init(rng_inner, dims)
-        return {**init(rng_outer, dims), **({"inner": nested} if nested else {})}
+        made = {} if init is None else init(rng_outer, dims)
+        return made if inner.init is None else {**made, "inner": inner.init(rng_inner, dims)}
 
     def both_qk(params, query, key, call):
         if qk is not None:
             query, key = qk(params, query, key, call)
-        return inner.qk(inner_params(params), query, key, call)
+        return (query, key) if inner.qk is None else inner.qk(inner_params(params), query, key, call)
+
+    def finish(params, output, x, call):
+        assert inner.finish is not None
+        return inner.finish(inner_params(params), output, x, call)
 
     def block(params, scores, mask, count, call):
         assert streaming is not None
@@ -182,9 +187,9 @@ def wrap(
         apply=lambda params, scores, mask, call: inner.apply(
             inner_params(params), transform(open_scores(scores, mask)), mask, call
         ),
-        init=init_both,
-        qk=both_qk,
-        finish=lambda params, output, x, call: inner.finish(inner_params(params), output, x, call),
+        init=None if init is None and inner.init is None else init_both,
+        qk=None if qk is None and inner.qk is None else both_qk,
+        finish=None if inner.finish is None else finish,
         streaming=None if streaming is None else Streaming(block, start),
         **facts,
     )

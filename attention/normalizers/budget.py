@@ -9,7 +9,7 @@ from jaxtyping import Array, Bool, Float
 
 from attention.normalizers._entmax import along_last, back, nonzero, top_of
 from attention.normalizers._threshold import MAX_STEPS, total
-from attention.records import Normalizer
+from attention.records import Normalizer, NormalizerClaims
 
 __all__ = ["budget"]
 
@@ -89,4 +89,7 @@ def _check(k: float) -> None:
 def build(k: float = 2.0) -> Normalizer:
     """Weights in [0, 1] that sum to ``k``."""
     _check(k)
-    return Normalizer(apply=lambda params, scores, mask, call: budget(scores, mask, k=k), row_sum="any", exact_zeros=True)
+    return Normalizer(
+        apply=lambda params, scores, mask, call: budget(scores, mask, k=k),
+        claims=NormalizerClaims(row_sum="any", exact_zeros=True),
+    )

@@ -8,7 +8,7 @@ from jaxtyping import Array, Bool, Float
 
 from attention.normalizers._common import allowed_keys, check_where, close_weights, widen
 from attention.normalizers.softmax import softmax
-from attention.records import Normalizer
+from attention.records import Normalizer, NormalizerClaims
 
 __all__ = ["clipped"]
 
@@ -74,6 +74,5 @@ def build(gamma: float | None = -0.03, zeta: float = 1.0, alpha: float | None = 
     _check(gamma, zeta, alpha)
     return Normalizer(
         apply=lambda params, scores, mask, call: clipped(scores, mask, gamma=gamma, zeta=zeta, alpha=alpha),
-        row_sum="any",
-        exact_zeros=True,
+        claims=NormalizerClaims(row_sum="any", exact_zeros=True),
     )

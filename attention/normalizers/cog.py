@@ -5,7 +5,7 @@ from jaxtyping import Array, Bool, Float
 
 from attention.normalizers._common import close_weights, exponential_block, open_scores, widen
 from attention.normalizers.softmax import softmax
-from attention.records import Normalizer, Streaming
+from attention.records import Normalizer, NormalizerClaims, Streaming
 
 __all__ = ["cog"]
 
@@ -49,8 +49,5 @@ def build() -> Normalizer:
     return Normalizer(
         apply=lambda params, scores, mask, call: cog(scores, mask),
         streaming=Streaming(block),
-        row_sum="any",
-        exact_zeros=True,
-        signed=True,
-        shift_invariant=False,
+        claims=NormalizerClaims(row_sum="any", exact_zeros=True, signed=True, shift_invariant=False),
     )

@@ -9,7 +9,7 @@ from jaxtyping import Array, Bool, Float
 from attention.normalizers._common import check_where, widen
 from attention.normalizers.qk_norm import rms_normalized
 from attention.normalizers.softmax import softmax
-from attention.records import Dims, Normalizer, Params
+from attention.records import Dims, Normalizer, NormalizerClaims, Params
 
 __all__ = ["differential"]
 
@@ -63,14 +63,15 @@ def build() -> Normalizer:
     """
 
     def init(rng, dims: Dims) -> Params:
-        if dims.layer is None:
-            return {}
         rngs = jax.random.split(rng, 4)
         return {name: 0.1 * jax.random.normal(rng, (dims.head_dim,)) for name, rng in zip(("q1", "k1", "q2", "k2"), rngs)}
 
     def apply(params, scores, mask, call):
-        own = params[1]
-        mix = jnp.exp(jnp.sum(own["q1"] * own["k1"])) - jnp.exp(jnp.sum(own["q2"] * own["k2"])) + initial_mix(call.layer)
+        mix = (
+            jnp.exp(jnp.sum(params["q1"] * params["k1"]))
+            - jnp.exp(jnp.sum(params["q2"] * params["k2"]))
+            + initial_mix(call.layer)
+        )
         masks = (mask, mask)
         if mask is not None and mask.shape[-3] > 1:  # a mask per map
             masks = (mask[..., 0::2, :, :], mask[..., 1::2, :, :])
@@ -80,4 +81,4 @@ def build() -> Normalizer:
     def finish(params, output, x, call):
         return ((1.0 - initial_mix(call.layer)) * rms_normalized(widen(output), epsilon=1e-5)).astype(output.dtype)
 
-    return Normalizer(apply=apply, init=init, finish=finish, row_sum="any", signed=True, maps=2)
+    return Normalizer(apply=apply, init=init, finish=finish, maps=2, claims=NormalizerClaims(row_sum="any", signed=True))

@@ -9,7 +9,7 @@ from jaxtyping import Array, Bool, Float
 
 from attention.normalizers._common import per_head, same_rank
 from attention.normalizers._entmax import along_last, back, fixed_entmax, variable_entmax
-from attention.records import Normalizer
+from attention.records import Normalizer, NormalizerClaims
 
 __all__ = ["entmax"]
 
@@ -72,9 +72,8 @@ def build(alpha: float | Literal["learned"] = 1.5) -> Normalizer:
 
     def apply(params, scores, mask, call):
         if isinstance(alpha, str):
-            return entmax(scores, mask, alpha=1.0 + jax.nn.sigmoid(params[1]["alpha_logit"])[:, None, None])
+            return entmax(scores, mask, alpha=1.0 + jax.nn.sigmoid(params["alpha_logit"])[:, None, None])
         return entmax(scores, mask, alpha=alpha)
 
     init = per_head(0.0, "alpha_logit") if alpha == "learned" else None
-    record = Normalizer(apply=apply, exact_zeros=True)
-    return record if init is None else record._replace(init=init)
+    return Normalizer(apply=apply, init=init, claims=NormalizerClaims(exact_zeros=True))

@@ -6,7 +6,7 @@ from jaxtyping import Array, Bool, Float
 
 from attention.normalizers._common import check_temperature, open_scores, temperature_of
 from attention.normalizers._entmax import ENTMAX15, along_last, back, fixed_entmax
-from attention.records import Normalizer
+from attention.records import Normalizer, NormalizerClaims
 
 __all__ = ["entmax15"]
 
@@ -55,4 +55,4 @@ def build(temperature: float | Literal["learned"] = 1.0) -> Normalizer:
     def apply(params, scores, mask, call):
         return entmax15(scores, mask, temperature=tau.of(params))
 
-    return Normalizer(apply=apply, init=tau.init, exact_zeros=True)
+    return Normalizer(apply=apply, init=tau.init, claims=NormalizerClaims(exact_zeros=True))

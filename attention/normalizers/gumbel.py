@@ -9,7 +9,7 @@ from jaxtyping import Array, Bool, Float
 from attention.normalizers._common import check_temperature, check_where, widen
 from attention.normalizers.hard import hard as hard_weights
 from attention.normalizers.softmax import softmax
-from attention.records import Normalizer
+from attention.records import Normalizer, NormalizerClaims
 
 __all__ = ["gumbel"]
 
@@ -72,4 +72,4 @@ def build(temperature: float = 1.0, hard: bool = False) -> Normalizer:
             raise ValueError("gumbel draws from call.rng in training, which is None")
         return gumbel(scores, mask, rng=jax.random.fold_in(call.rng, 1), temperature=temperature, hard=hard)
 
-    return Normalizer(apply=apply, exact_zeros=hard, random=True)
+    return Normalizer(apply=apply, claims=NormalizerClaims(exact_zeros=hard, random=True))

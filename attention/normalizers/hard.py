@@ -8,7 +8,7 @@ from jaxtyping import Array, Bool, Float
 
 from attention.normalizers._common import check_temperature, close_weights, open_scores, widen
 from attention.normalizers.softmax import softmax
-from attention.records import Normalizer
+from attention.records import Normalizer, NormalizerClaims
 
 __all__ = ["hard"]
 
@@ -68,4 +68,4 @@ def build(temperature: float = 1.0) -> Normalizer:
     """One-hot weights, trained straight through."""
     check_temperature(temperature)
     apply = lambda params, scores, mask, call: hard(widen(scores), mask, temperature=temperature)
-    return Normalizer(apply=apply, exact_zeros=True)
+    return Normalizer(apply=apply, claims=NormalizerClaims(exact_zeros=True))

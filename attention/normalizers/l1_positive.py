@@ -7,7 +7,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
 from attention.normalizers._common import close_weights, divide, exponential_block, exponentials, open_scores
-from attention.records import Normalizer, Streaming
+from attention.records import Normalizer, NormalizerClaims, Streaming
 
 __all__ = ["l1_positive"]
 
@@ -78,7 +78,7 @@ def build(map: Map = "softplus") -> Normalizer:
         streaming=Streaming(
             lambda params, scores, mask, count, call: exponential_block(LOGARITHMS[map](open_scores(scores, mask)), mask)
         ),
-        row_sum="at most one" if map == "relu" else "one",
-        exact_zeros=map == "relu",
-        shift_invariant=False,
+        claims=NormalizerClaims(
+            row_sum="at most one" if map == "relu" else "one", exact_zeros=map == "relu", shift_invariant=False
+        ),
     )

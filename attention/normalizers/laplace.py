@@ -6,7 +6,7 @@ import jax
 from jaxtyping import Array, Bool, Float
 
 from attention.normalizers._common import check_positive, close_weights, open_scores, pointwise_streaming
-from attention.records import Normalizer
+from attention.records import Normalizer, NormalizerClaims
 
 __all__ = ["laplace"]
 
@@ -69,6 +69,5 @@ def build(mean: float = MEAN, deviation: float = DEVIATION) -> Normalizer:
         apply=lambda params, scores, mask, call: laplace(scores, mask, mean=mean, deviation=deviation),
         reads="block",
         streaming=pointwise_streaming(lambda params, z, count, call: _step(z, mean, deviation)),
-        row_sum="any",
-        shift_invariant=False,
+        claims=NormalizerClaims(row_sum="any", shift_invariant=False),
     )

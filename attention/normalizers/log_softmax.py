@@ -4,7 +4,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
 from attention.normalizers._common import close_weights, exponentials, open_scores
-from attention.records import Normalizer
+from attention.records import Normalizer, NormalizerClaims
 
 __all__ = ["log_softmax"]
 
@@ -44,4 +44,4 @@ def build() -> Normalizer:
     """Logarithms of softmax in place of weights."""
     apply = lambda params, scores, mask, call: log_softmax(scores, mask)
     # A row of one key has the logarithm of 1.
-    return Normalizer(apply=apply, row_sum="any", exact_zeros=True, signed=True)
+    return Normalizer(apply=apply, claims=NormalizerClaims(row_sum="any", exact_zeros=True, signed=True))

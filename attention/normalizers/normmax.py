@@ -9,7 +9,7 @@ from jaxtyping import Array, Bool, Float
 
 from attention.normalizers._entmax import along_last, back, nonzero, top_of
 from attention.normalizers._threshold import power, threshold, total
-from attention.records import Normalizer
+from attention.records import Normalizer, NormalizerClaims
 
 __all__ = ["normmax"]
 
@@ -80,4 +80,6 @@ def _check(alpha: float) -> None:
 def build(alpha: float = 2.0) -> Normalizer:
     """α-normmax."""
     _check(alpha)
-    return Normalizer(apply=lambda params, scores, mask, call: normmax(scores, mask, alpha=alpha), exact_zeros=True)
+    return Normalizer(
+        apply=lambda params, scores, mask, call: normmax(scores, mask, alpha=alpha), claims=NormalizerClaims(exact_zeros=True)
+    )

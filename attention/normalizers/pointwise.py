@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
 from attention.normalizers._common import allowed_keys, close_weights, open_scores, pointwise_streaming
-from attention.records import Normalizer
+from attention.records import Normalizer, NormalizerClaims
 
 __all__ = ["pointwise"]
 
@@ -78,8 +78,10 @@ def build(activation: Activation = "relu", power: float = 1.0) -> Normalizer:
         apply=lambda params, scores, mask, call: pointwise(scores, mask, activation=activation, power=power),
         reads="rows" if power else "block",
         streaming=pointwise_streaming(lambda params, z, count, call: ACTIVATIONS[activation](z) * count**-power),
-        row_sum="any",
-        exact_zeros=activation not in ("softplus", "sigmoid"),
-        signed=activation in ("gelu", "identity"),
-        shift_invariant=False,
+        claims=NormalizerClaims(
+            row_sum="any",
+            exact_zeros=activation not in ("softplus", "sigmoid"),
+            signed=activation in ("gelu", "identity"),
+            shift_invariant=False,
+        ),
     )

@@ -78,8 +78,6 @@ def build(form: Form = "rms_head", inner: Normalizer | str = "softmax") -> Norma
 
 def _length_form(form: Form) -> tuple[Any, Any]:
     def init(rng, dims: Dims) -> Params:
-        if dims.layer is None or form == "l2_fixed":
-            return {}
         if form == "l2_head_clamp":
             return {"log_scale": jnp.full(dims.num_heads, math.log(10.0))}
         length = max(train_length(dims, "qk_norm(form=l2_scale)"), 2)
@@ -87,15 +85,15 @@ def _length_form(form: Form) -> tuple[Any, Any]:
 
     def gain(params: Params) -> Any:
         if form == "l2_head_clamp":
-            return jnp.exp(jnp.minimum(params[1]["log_scale"], math.log(100.0)))[:, None]
-        return params[1]["scale"] if form == "l2_scale" else 10.0
+            return jnp.exp(jnp.minimum(params["log_scale"], math.log(100.0)))[:, None]
+        return params["scale"] if form == "l2_scale" else 10.0
 
     def qk(params, query, key, call):
         # The score multiplies by call.scale, which these forms do without.
         scaled = widen(unit(query)) * (gain(params) / call.scale)
         return scaled.astype(query.dtype), unit(key)
 
-    return init, qk
+    return None if form == "l2_fixed" else init, qk
 
 
 def _weighted_form(form: Form) -> tuple[Any, Any]:
@@ -106,13 +104,11 @@ def _weighted_form(form: Form) -> tuple[Any, Any]:
     }[form]
 
     def init(rng, dims: Dims) -> Params:
-        if dims.layer is None:
-            return {}
         shape = lambda heads: (heads, dims.head_dim) if axes == 2 else (dims.head_dim,)
         return {"query": jnp.ones(shape(dims.num_heads)), "key": jnp.ones(shape(dims.kv_heads))}
 
     def qk(params, query, key, call):
         weigh = lambda x, weight: (widen(norm(x, axes)) * weight).astype(x.dtype)
-        return weigh(query, params[1]["query"]), weigh(key, params[1]["key"])
+        return weigh(query, params["query"]), weigh(key, params["key"])
 
     return init, qk

@@ -44,12 +44,10 @@ def build() -> Normalizer:
     """
 
     def init(rng, dims: Dims) -> Params:
-        if dims.layer is None:
-            return {}
         shape = (dims.num_heads, dims.head_dim)
         return {"scale": jnp.ones(shape), "gate": jnp.zeros(shape)}
 
     def finish(params, output, x, call):
-        return gated_rms_norm(output, params[1]["scale"], params[1]["gate"])
+        return gated_rms_norm(output, params["scale"], params["gate"])
 
     return pointwise_build("relu", 0.0)._replace(init=init, finish=finish)

@@ -45,4 +45,6 @@ def build(inner: Normalizer | str = "softmax") -> Normalizer:
         selection = jnp.where(free, 0.0, widen(scores)[..., :1, :, :])
         return inner.apply(inner_params(params), selective(widen(scores), selection), mask, call)
 
-    return wrap(inner)._replace(apply=apply, reads="all", streaming=None, shift_invariant=False, needs_causal=True)
+    return wrap(inner)._replace(
+        apply=apply, reads="all", streaming=None, needs_causal=True, claims=inner.claims._replace(shift_invariant=False)
+    )

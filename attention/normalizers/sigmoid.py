@@ -17,7 +17,7 @@ from attention.normalizers._common import (
     temperature_of,
     train_length,
 )
-from attention.records import Dims, Normalizer, Params
+from attention.records import Dims, Normalizer, NormalizerClaims, Params
 
 __all__ = ["sigmoid"]
 
@@ -69,14 +69,14 @@ def build(bias: float | Literal["row", "learned"] = "row", temperature: float | 
         raise ValueError(f"bias must be 'row', 'learned' or a finite number, got {bias}")
 
     def init(rng, dims: Dims) -> Params:
-        params = tau.init(rng, dims)
-        if bias == "learned" and dims.layer is not None:
+        params = {} if tau.init is None else tau.init(rng, dims)
+        if bias == "learned":
             params |= per_head(-math.log(train_length(dims, "sigmoid(bias=learned)")), "bias")(rng, dims)
         return params
 
     def of(params):
         if bias == "learned":
-            return params[1]["bias"][:, None, None]
+            return params["bias"][:, None, None]
         return None if bias == "row" else bias
 
     def streamed(params, z, count, call):
@@ -85,9 +85,8 @@ def build(bias: float | Literal["row", "learned"] = "row", temperature: float | 
 
     return Normalizer(
         apply=lambda params, scores, mask, call: sigmoid(scores, mask, temperature=tau.of(params), bias=of(params)),
-        init=init,
+        init=init if bias == "learned" else tau.init,
         reads="rows" if bias == "row" else "block",
         streaming=pointwise_streaming(streamed),
-        row_sum="any",
-        shift_invariant=False,
+        claims=NormalizerClaims(row_sum="any", shift_invariant=False),
     )

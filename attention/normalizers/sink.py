@@ -14,7 +14,7 @@ from attention.normalizers._common import (
     per_head,
     widen,
 )
-from attention.records import Normalizer, Streaming
+from attention.records import Normalizer, NormalizerClaims, Streaming
 
 __all__ = ["sink"]
 
@@ -59,7 +59,7 @@ def build(logit: float = 0.0) -> Normalizer:
     """Softmax with a sink whose logit is learned per head and layer, from ``logit`` on."""
     if not math.isfinite(logit):
         raise ValueError(f"logit must be a finite number, got {logit}")
-    of = lambda params: params[1]["logit"][:, None, None]
+    of = lambda params: params["logit"][:, None, None]
     return Normalizer(
         apply=lambda params, scores, mask, call: sink(scores, mask, logit=of(params)),
         init=per_head(logit, "logit"),
@@ -67,6 +67,5 @@ def build(logit: float = 0.0) -> Normalizer:
             block=lambda params, scores, mask, count, call: exponential_block(widen(scores), mask),
             start=lambda params, call: (1.0, of(params)),
         ),
-        row_sum="at most one",
-        shift_invariant=False,
+        claims=NormalizerClaims(row_sum="at most one", shift_invariant=False),
     )

@@ -4,7 +4,7 @@ from jaxtyping import Array, Bool, Float
 
 from attention.normalizers._common import check_where, exponential_block, widen
 from attention.normalizers.sink import sink
-from attention.records import Normalizer, Streaming
+from attention.records import Normalizer, NormalizerClaims, Streaming
 
 __all__ = ["softmax1"]
 
@@ -45,6 +45,5 @@ def build() -> Normalizer:
             block=lambda params, scores, mask, count, call: exponential_block(widen(scores), mask),
             start=lambda params, call: (1.0, 0.0),
         ),
-        row_sum="at most one",
-        shift_invariant=False,
+        claims=NormalizerClaims(row_sum="at most one", shift_invariant=False),
     )

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
 from attention.normalizers._common import close_weights, divide, open_scores, widen
-from attention.records import Normalizer, Streaming
+from attention.records import Normalizer, NormalizerClaims, Streaming
 
 __all__ = ["softpick"]
 
@@ -67,7 +67,5 @@ def build() -> Normalizer:
     return Normalizer(
         apply=lambda params, scores, mask, call: softpick(scores, mask),
         streaming=Streaming(block),
-        row_sum="at most one",
-        exact_zeros=True,
-        shift_invariant=False,
+        claims=NormalizerClaims(row_sum="at most one", exact_zeros=True, shift_invariant=False),
     )

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
 from attention.normalizers._common import close_weights, divide, open_scores
-from attention.records import Normalizer
+from attention.records import Normalizer, NormalizerClaims
 
 __all__ = ["spherical"]
 
@@ -46,7 +46,5 @@ def build() -> Normalizer:
     """Squares divided by their sum."""
     return Normalizer(
         apply=lambda params, scores, mask, call: spherical(scores, mask),
-        row_sum="at most one",
-        exact_zeros=True,
-        shift_invariant=False,
+        claims=NormalizerClaims(row_sum="at most one", exact_zeros=True, shift_invariant=False),
     )

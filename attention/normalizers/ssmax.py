@@ -65,8 +65,6 @@ def build(kappa: float | Literal["learned"] = "learned", bias: bool = False) -> 
         raise ValueError(f"kappa must be 'learned' or a finite number, got {kappa}")
 
     def init(rng, dims: Dims) -> Params:
-        if dims.layer is None:
-            return {}
         params = {}
         if kappa == "learned":
             length = max(train_length(dims, "ssmax(kappa=learned)"), 2)
@@ -76,7 +74,7 @@ def build(kappa: float | Literal["learned"] = "learned", bias: bool = False) -> 
         return params
 
     def factors(params):
-        own = {name: value[:, None, None] for name, value in params[1].items()}
+        own = {name: value[:, None, None] for name, value in params.items()}
         return {"kappa": own.get("kappa", kappa), "bias": own.get("bias", 0.0)}
 
     def block(params, scores, mask, count, call):
@@ -85,6 +83,6 @@ def build(kappa: float | Literal["learned"] = "learned", bias: bool = False) -> 
 
     return Normalizer(
         apply=lambda params, scores, mask, call: ssmax(scores, mask, **factors(params)),
-        init=init,
+        init=init if kappa == "learned" or bias else None,
         streaming=Streaming(block),
     )

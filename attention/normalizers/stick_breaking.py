@@ -7,7 +7,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
 from attention.normalizers._common import close_weights, open_scores, widen
-from attention.records import Normalizer
+from attention.records import Normalizer, NormalizerClaims
 
 __all__ = ["stick_breaking"]
 
@@ -67,7 +67,6 @@ def build(remainder: Literal["nothing", "self"] = "nothing") -> Normalizer:
 
     return Normalizer(
         apply=apply,
-        row_sum="one" if remainder == "self" else "at most one",
-        shift_invariant=False,
         needs_causal=True,
+        claims=NormalizerClaims(row_sum="one" if remainder == "self" else "at most one", shift_invariant=False),
     )

@@ -6,7 +6,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
 from attention.normalizers._common import check_positive, close_weights, open_scores
-from attention.records import Normalizer
+from attention.records import Normalizer, NormalizerClaims
 
 __all__ = ["sum_norm"]
 
@@ -60,4 +60,4 @@ def build(form: Form = "signed", epsilon: float = 1e-6) -> Normalizer:
     """Scores divided by their sum (``'signed'``) or by the sum of their sizes (``'absolute'``)."""
     check_positive("epsilon", epsilon)
     apply = lambda params, scores, mask, call: sum_norm(scores, mask, form=form, epsilon=epsilon)
-    return Normalizer(apply=apply, row_sum="any", exact_zeros=True, signed=True, shift_invariant=False)
+    return Normalizer(apply=apply, claims=NormalizerClaims(row_sum="any", exact_zeros=True, signed=True, shift_invariant=False))

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
 from attention.normalizers._common import close_weights, divide, open_scores, ratio_block
-from attention.records import Normalizer, Streaming
+from attention.records import Normalizer, NormalizerClaims, Streaming
 
 __all__ = ["taylor"]
 
@@ -66,5 +66,5 @@ def build(order: int = 2) -> Normalizer:
             block=lambda params, scores, mask, count, call: ratio_block(_polynomial(open_scores(scores, mask), order), mask),
             start=lambda params, call: (0.0, 0.0),
         ),
-        shift_invariant=False,
+        claims=NormalizerClaims(shift_invariant=False),
     )

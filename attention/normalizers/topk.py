@@ -8,7 +8,7 @@ from attention.normalizers._common import close_weights, widen
 from attention.normalizers._entmax import along_last, top_of
 from attention.normalizers._threshold import total
 from attention.normalizers.softmax import softmax
-from attention.records import Normalizer
+from attention.records import Normalizer, NormalizerClaims
 
 __all__ = ["topk"]
 
@@ -85,4 +85,6 @@ def kth_largest(z: jax.Array, mask: jax.Array | None, k: int) -> jax.Array:
 def build(k: int = 8) -> Normalizer:
     """Softmax over the ``k`` keys with the largest scores."""
     check_k(k)
-    return Normalizer(apply=lambda params, scores, mask, call: topk(scores, mask, k=k), exact_zeros=True)
+    return Normalizer(
+        apply=lambda params, scores, mask, call: topk(scores, mask, k=k), claims=NormalizerClaims(exact_zeros=True)
+    )

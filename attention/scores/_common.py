@@ -1,11 +1,9 @@
 """What scores share: how their parameters start, and numbers and vectors per head."""
 
-from collections.abc import Callable
-
 import jax
 import jax.numpy as jnp
 
-from attention.records import Dims, Params
+from attention.records import Dims
 
 # Xavier, for matrices [N in out] of every head.
 xavier = jax.nn.initializers.glorot_uniform(in_axis=-2, out_axis=-1, batch_axis=0)
@@ -14,11 +12,6 @@ xavier = jax.nn.initializers.glorot_uniform(in_axis=-2, out_axis=-1, batch_axis=
 def xavier_vector(rng: jax.Array, heads: int, size: int) -> jax.Array:
     """A vector ``[N size]`` per head, at the start as the one column of a Xavier matrix."""
     return xavier(rng, (heads, size, 1))[..., 0]
-
-
-def of_each_layer(make: Callable[[jax.Array, Dims], Params]) -> Callable[[jax.Array, Dims], Params]:
-    """An ``init`` of parameters that every layer has of its own; the layers share none."""
-    return lambda rng, dims: {} if dims.layer is None else make(rng, dims)
 
 
 def per_head(number: float | jax.Array) -> jax.Array:

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from attention.records import Score
-from attention.scores._common import of_each_layer, xavier, xavier_vector
+from attention.scores._common import xavier, xavier_vector
 from attention.scores.general import general_scores
 from attention.scores.linear import linear_scores
 from attention.specs import nearest
@@ -64,14 +64,12 @@ def build(activation: Activation = "sigmoid") -> Score:
     Softmax makes of ``sigmoid`` nearly a mean: the largest weight is at most e times the smallest.
     """
 
-    @of_each_layer
     def init(rng, dims):
         N, H = dims.num_heads, dims.head_dim
         rng_w, rng_u = jax.random.split(rng)
         return {"kernel": xavier(rng_w, (N, H, H)), "weight": xavier_vector(rng_u, N, 2 * H), "bias": jnp.zeros(N)}
 
     def apply(params, query, key, call):
-        own = params[1]
-        return activated_scores(query, key, own["kernel"], own["weight"], own["bias"], activation=activation)
+        return activated_scores(query, key, params["kernel"], params["weight"], params["bias"], activation=activation)
 
     return Score(apply=apply, init=init)

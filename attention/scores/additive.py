@@ -6,7 +6,7 @@ from jaxtyping import Array, Float
 
 from attention.records import Score
 from attention.scores._additive import sum_of_tanh
-from attention.scores._common import check_hidden, of_each_layer, times, units_of, xavier, xavier_vector
+from attention.scores._common import check_hidden, times, units_of, xavier, xavier_vector
 
 __all__ = ["additive_scores"]
 
@@ -38,7 +38,6 @@ def build(hidden: int | None = None, bias: bool = True) -> Score:
     """Additive scores with ``hidden`` units per head (None for the head dimension)."""
     check_hidden(hidden)
 
-    @of_each_layer
     def init(rng, dims):
         N, H, A = dims.num_heads, dims.head_dim, units_of(hidden, dims)
         rng_q, rng_k, rng_v = jax.random.split(rng, 3)
@@ -50,11 +49,10 @@ def build(hidden: int | None = None, bias: bool = True) -> Score:
         return params | {"bias": jnp.zeros((N, A))} if bias else params
 
     def project(params, query, key, call):
-        own = params[1]
-        query, key = times(query, own["query"]), times(key, own["key"])
-        return (query + own["bias"].astype(query.dtype) if bias else query), key
+        query, key = times(query, params["query"]), times(key, params["key"])
+        return (query + params["bias"].astype(query.dtype) if bias else query), key
 
     def apply(params, query, key, call):
-        return additive_scores(query, key, params[1]["vector"])
+        return additive_scores(query, key, params["vector"])
 
     return Score(apply=apply, init=init, project=project)

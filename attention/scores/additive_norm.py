@@ -8,7 +8,7 @@ from jaxtyping import Array, Float
 
 from attention.records import Score
 from attention.scores._additive import sum_of_tanh
-from attention.scores._common import check_hidden, of_each_layer, times, units_of, xavier, xavier_vector
+from attention.scores._common import check_hidden, times, units_of, xavier, xavier_vector
 from attention.scores.cosine import unit
 
 __all__ = ["additive_norm_scores"]
@@ -44,7 +44,6 @@ def build(hidden: int | None = None) -> Score:
     """Additive scores with ``hidden`` units per head (None for the head dimension) and a gain per head, √(1/A) at the start."""
     check_hidden(hidden)
 
-    @of_each_layer
     def init(rng, dims):
         N, H, A = dims.num_heads, dims.head_dim, units_of(hidden, dims)
         rng_q, rng_k, rng_v = jax.random.split(rng, 3)
@@ -57,10 +56,9 @@ def build(hidden: int | None = None) -> Score:
         }
 
     def project(params, query, key, call):
-        own = params[1]
-        return times(query, own["query"]) + own["bias"].astype(query.dtype), times(key, own["key"])
+        return times(query, params["query"]) + params["bias"].astype(query.dtype), times(key, params["key"])
 
     def apply(params, query, key, call):
-        return additive_norm_scores(query, key, params[1]["vector"], params[1]["gain"])
+        return additive_norm_scores(query, key, params["vector"], params["gain"])
 
     return Score(apply=apply, init=init, project=project)

@@ -5,7 +5,7 @@ from jaxtyping import Array, Float
 
 from attention.records import Score
 from attention.scores._additive import sum_of_tanh
-from attention.scores._common import check_hidden, of_each_layer, times, units_of, xavier, xavier_vector
+from attention.scores._common import check_hidden, times, units_of, xavier, xavier_vector
 
 __all__ = ["concat_scores"]
 
@@ -47,16 +47,15 @@ def build(hidden: int | None = None) -> Score:
     """Concatenation with ``hidden`` units per head (None for the head dimension); Xavier of the whole ``W``."""
     check_hidden(hidden)
 
-    @of_each_layer
     def init(rng, dims):
         N, H, A = dims.num_heads, dims.head_dim, units_of(hidden, dims)
         rng_w, rng_v = jax.random.split(rng)
         return {"kernel": xavier(rng_w, (N, 2 * H, A)), "vector": xavier_vector(rng_v, N, A)}
 
     def project(params, query, key, call):
-        return _split(query, key, params[1]["kernel"])
+        return _split(query, key, params["kernel"])
 
     def apply(params, query, key, call):
-        return sum_of_tanh(query, key, params[1]["vector"])
+        return sum_of_tanh(query, key, params["vector"])
 
     return Score(apply=apply, init=init, project=project)

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from attention.records import Score
-from attention.scores._common import of_each_layer, per_head
+from attention.scores._common import per_head
 from attention.scores.dot import dot_scores
 
 __all__ = ["cosine_scores", "unit"]
@@ -59,7 +59,6 @@ def build(gain: float = 10.0) -> Score:
     if not (math.isfinite(gain) and gain > 0):
         raise ValueError(f"gain must be a finite number > 0, got {gain}")
 
-    @of_each_layer
     def init(rng, dims):
         return {"gain": jnp.full(dims.num_heads, gain)}
 
@@ -67,6 +66,6 @@ def build(gain: float = 10.0) -> Score:
         return unit(query), unit(key)  # before rotations, which keep the norm
 
     def apply(params, query, key, call):
-        return dot_scores(query, key) * per_head(params[1]["gain"])
+        return dot_scores(query, key) * per_head(params["gain"])
 
     return Score(apply=apply, init=init, project=project, dot_product=True)

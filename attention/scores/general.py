@@ -4,7 +4,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from attention.records import Score
-from attention.scores._common import of_each_layer, per_head, times, xavier
+from attention.scores._common import per_head, times, xavier
 from attention.scores.dot import dot_scores
 
 __all__ = ["general_scores"]
@@ -42,16 +42,15 @@ def build(bias: bool = False) -> Score:
     Rotations turn ``Wᵀq`` and k.
     """
 
-    @of_each_layer
     def init(rng, dims):
         N, H = dims.num_heads, dims.head_dim
         return {"kernel": xavier(rng, (N, H, H))} | ({"bias": jnp.zeros(N)} if bias else {})
 
     def project(params, query, key, call):
-        return times(query, params[1]["kernel"]), key
+        return times(query, params["kernel"]), key
 
     def apply(params, query, key, call):
         scores = dot_scores(query, key, scale=call.scale)
-        return scores + per_head(params[1]["bias"]) if bias else scores
+        return scores + per_head(params["bias"]) if bias else scores
 
     return Score(apply=apply, init=init, project=project, dot_product=True)

@@ -4,7 +4,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from attention.records import Score
-from attention.scores._common import dot_with, of_each_layer, per_head, xavier_vector
+from attention.scores._common import dot_with, per_head, xavier_vector
 
 __all__ = ["linear_scores"]
 
@@ -43,11 +43,10 @@ def linear_scores(
 def build() -> Score:
     """A vector ``w [2H]``, Xavier at the start, and a number b per head and layer."""
 
-    @of_each_layer
     def init(rng, dims):
         return {"weight": xavier_vector(rng, dims.num_heads, 2 * dims.head_dim), "bias": jnp.zeros(dims.num_heads)}
 
     def apply(params, query, key, call):
-        return linear_scores(query, key, params[1]["weight"], params[1]["bias"])
+        return linear_scores(query, key, params["weight"], params["bias"])
 
     return Score(apply=apply, init=init)

@@ -4,7 +4,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
 from attention.records import Score
-from attention.scores._common import of_each_layer, xavier
+from attention.scores._common import xavier
 from attention.scores._tables import check_length, inside, or_nan, positions_of, rows, table_length
 from attention.scores.dot import dot_scores
 
@@ -48,19 +48,18 @@ def build() -> Score:
     The keys are not read, and the model has no projection for them where nothing else reads it.
     """
 
-    @of_each_layer
     def init(rng, dims):
         return {"table": xavier(rng, (dims.num_heads, table_length(dims.max_length), dims.head_dim))}
 
     # The rows are looked up once for the whole sequence and cut into blocks as keys are.
     def project(params, query, key, call):
-        table = params[1]["table"]
+        table = params["table"]
         check_length(key.shape[-3], table.shape[1])
         keys = _keys(table, positions_of(call.k_positions, key.shape[-3]), key.shape[:-2])
         return query, keys.astype(query.dtype)
 
     def apply(params, query, key, call):
-        known = inside(positions_of(call.k_positions, key.shape[-3]), params[1]["table"].shape[1])
+        known = inside(positions_of(call.k_positions, key.shape[-3]), params["table"].shape[1])
         return or_nan(dot_scores(query, key, scale=call.scale), known[..., None, None, :])
 
     return Score(apply=apply, init=init, project=project, uses=("query",), max_length="dims")

@@ -4,7 +4,7 @@ import jax
 from jaxtyping import Array, Float
 
 from attention.records import Score
-from attention.scores._common import of_each_layer, times, xavier
+from attention.scores._common import times, xavier
 from attention.scores.dot import dot_scores
 
 __all__ = ["low_rank_scores"]
@@ -44,14 +44,13 @@ def build(rank: int = 8) -> Score:
     if rank < 1:
         raise ValueError(f"rank must be >= 1, got {rank}")
 
-    @of_each_layer
     def init(rng, dims):
         rng_q, rng_k = jax.random.split(rng)
         shape = (dims.num_heads, dims.head_dim, rank)
         return {"query": xavier(rng_q, shape), "key": xavier(rng_k, shape)}
 
     def project(params, query, key, call):
-        return times(query, params[1]["query"]), times(key, params[1]["key"])
+        return times(query, params["query"]), times(key, params["key"])
 
     def apply(params, query, key, call):
         return dot_scores(query, key, scale=call.scale)

@@ -6,7 +6,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from attention.records import Score
-from attention.scores._common import of_each_layer, per_head
+from attention.scores._common import per_head
 from attention.scores.dot import dot_scores
 
 __all__ = ["scaled_dot_scores"]
@@ -45,13 +45,12 @@ def build(learned_scale: bool = False) -> Score:
     The scale learned is ``g/√(terms·H)`` of q·k alone: what an encoding adds keeps the fixed scale.
     """
 
-    @of_each_layer
     def init(rng, dims):
-        return {"gain": jnp.ones(dims.num_heads)} if learned_scale else {}
+        return {"gain": jnp.ones(dims.num_heads)}
 
     # The scale is in the call, where encodings with terms of their own find it too.
     def apply(params, query, key, call):
         scores = dot_scores(query, key, scale=call.scale)
-        return scores * per_head(params[1]["gain"]) if learned_scale else scores
+        return scores * per_head(params["gain"]) if learned_scale else scores
 
-    return Score(apply=apply, init=init, scaled=True, dot_product=True)
+    return Score(apply=apply, init=init if learned_scale else None, scaled=True, dot_product=True)

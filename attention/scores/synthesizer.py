@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
 from attention.records import Score
-from attention.scores._common import of_each_layer, xavier
+from attention.scores._common import xavier
 from attention.scores._tables import check_length, inside, or_nan, positions_of, rows, table_length
 from attention.scores.dot import dot_scores
 from attention.scores.location import location_scores
@@ -90,19 +90,18 @@ def build(form: Literal["dense", "random"] = "dense", trainable: bool = True) ->
     if not trainable:
         raise ValueError(f"trainable=False is for form='random', got form={form!r}")
 
-    @of_each_layer
     def init(rng, dims):
         N, L = dims.num_heads, table_length(dims.max_length)
         return {"table": xavier(rng, (N, L, dims.head_dim)), "bias": jnp.zeros((N, L))}
 
     def project(params, query, key, call):
-        S, table = key.shape[-3], params[1]["table"]
+        S, table = key.shape[-3], params["table"]
         check_length(S, table.shape[1])
         keys = jnp.broadcast_to(rows(table, positions_of(call.k_positions, S)), (*key.shape[:-1], table.shape[-1]))
         return jax.nn.relu(query), keys.astype(query.dtype)
 
     def apply(params, query, key, call):
-        positions, bias = positions_of(call.k_positions, key.shape[-3]), params[1]["bias"]
+        positions, bias = positions_of(call.k_positions, key.shape[-3]), params["bias"]
         known = inside(positions, bias.shape[1])[..., None, None, :]
         return or_nan(dot_scores(query, key, scale=call.scale) + _per_key(bias, positions), known)
 
@@ -110,7 +109,6 @@ def build(form: Literal["dense", "random"] = "dense", trainable: bool = True) ->
 
 
 def _random(trainable: bool) -> Score:
-    @of_each_layer
     def init(rng, dims):
         N, L = dims.num_heads, table_length(dims.max_length)
         table = jax.random.normal(rng, (N, L, L))
@@ -119,8 +117,8 @@ def _random(trainable: bool) -> Score:
 
     def table_of(params, heads):
         if trainable:
-            return params[1]["table"]
-        flat = jax.lax.stop_gradient(params[1]["fixed"])
+            return params["table"]
+        flat = jax.lax.stop_gradient(params["fixed"])
         return flat.reshape(heads, math.isqrt(flat.size // heads), -1)
 
     def project(params, query, key, call):

@@ -3,7 +3,7 @@
 from jaxtyping import Array, Float
 
 from attention.records import Score
-from attention.scores._common import dot_with, of_each_layer, xavier_vector
+from attention.scores._common import dot_with, xavier_vector
 from attention.scores.dot import dot_scores
 
 __all__ = ["trilinear_scores"]
@@ -37,11 +37,10 @@ def trilinear_scores(
 def build() -> Score:
     """A vector ``w [3H]`` per head and layer, Xavier at the start."""
 
-    @of_each_layer
     def init(rng, dims):
         return {"weight": xavier_vector(rng, dims.num_heads, 3 * dims.head_dim)}
 
     def apply(params, query, key, call):
-        return trilinear_scores(query, key, params[1]["weight"])
+        return trilinear_scores(query, key, params["weight"])
 
     return Score(apply=apply, init=init)

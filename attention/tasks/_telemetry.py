@@ -110,7 +110,8 @@ def allowed_pairs(model: Any, valid: jax.Array, **given: Any) -> jax.Array:
     valid = call.q_valid
     assert valid is not None  # a text's validity is given
     length = valid.shape[-1]
-    mask = model.parts.mask.apply(completed(call, length, length), (length, length))
+    apply = model.parts.mask.apply
+    mask = None if apply is None else apply(completed(call, length, length), (length, length))
     pairs = valid[:, None, :, None] & valid[:, None, None, :]
     return pairs if mask is None else pairs & mask
 

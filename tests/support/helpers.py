@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 
 import attention
-from attention.records import Dims
+from attention.records import Dims, merged
 
 jit = jax.jit  # conftest.py sets how programs are compiled
 
@@ -25,10 +25,15 @@ def unchecked(function):
 
 
 def init(record, dims=DIMS, seed=0, spread=0.3):
-    """(shared, own) of a record for layer 0, moved off their special starting values."""
+    """The parameters of a record for layer 0, with what layers share, moved off their special starting values."""
+    return spread_out(merged(*shared_and_own(record, dims, seed)), seed, spread)
+
+
+def shared_and_own(record, dims=DIMS, seed=0):
+    """What the layers share, and what layer 0 owns; {} where there is nothing."""
     rngs = jax.random.split(jax.random.key(seed), 2)
-    pair = (record.init(rngs[0], dims._replace(layer=None)), record.init(rngs[1], dims._replace(layer=0)))
-    return spread_out(pair, seed, spread)
+    hooks = getattr(record, "shared", None), record.init
+    return tuple({} if hook is None else hook(rng, dims) for hook, rng in zip(hooks, rngs))
 
 
 def spread_out(tree, seed=0, spread=0.3):
