@@ -1,4 +1,4 @@
-"""Every normalizer, score, pooling, mixer and encoder in a small classifier: updates lower the loss and move all parameters."""
+"""Every normalizer, score, mixer and encoder in a small classifier: updates lower the loss and move all parameters."""
 
 import pytest
 
@@ -9,8 +9,6 @@ from tests.support.models import check_training, train
 # Learned options beside the defaults.
 LEARNED = ["softmax(temperature=learned)", "entmax(alpha=learned)", "sigmoid(bias=learned)", "gumbel(hard=True)"]
 LEARNED += [f"qk_norm(form={form})" for form in ("l2_scale", "l2_head_clamp", "rms_full", "layernorm")]
-POOLINGS = ["query(activation=tanh, output=tanh, scaled=False)", "additive(context=final)", "feed_forward(context=last)"]
-POOLINGS += ["additive(normalizer=gumbel)", "structured(penalty=0, normalizer=entmax15)", "gem(p=2)"]
 
 
 @pytest.mark.parametrize("spec", [*attention.names("normalizer"), *LEARNED])
@@ -24,11 +22,6 @@ def test_normalizer(spec):
 def test_score(spec):
     """With sigmoid weights, through which no shift of the scores is lost."""
     check_training(*train(score=spec, normalizer="sigmoid"))
-
-
-@pytest.mark.parametrize("spec", [*attention.names("pooling"), *POOLINGS])
-def test_pooling(spec):
-    check_training(*train(pooling=spec))
 
 
 @pytest.mark.parametrize("name", mixer_rows.ROWS)

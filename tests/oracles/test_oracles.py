@@ -13,7 +13,6 @@ from tests.oracles import (
 )
 from tests.oracles.oracle_layers import LAYERS
 from tests.oracles.oracle_mixers import MIXERS
-from tests.oracles.oracle_poolings import POOLINGS
 from tests.oracles.oracle_rows import ROWS
 from tests.oracles.oracle_scores import PAIRS
 from tests.support.witness import differences
@@ -25,7 +24,6 @@ TABLES = (
     ("normalizer", ROWS),
     ("normalizer", LAYERS),
     ("score", PAIRS),
-    ("pooling", POOLINGS),
     ("mixer", MIXERS),
     ("encoder", oracle_encoders.ENCODERS),
     ("decoder", oracle_decoders.DECODERS),
@@ -53,7 +51,7 @@ def test_oracle(row, record_property):
     assert gradient is None or gradient <= 10 * witness.tolerance
 
 
-@pytest.mark.parametrize("kind", ["normalizer", "score", "encoding", "pooling", "encoder", "decoder", "mixer"])
+@pytest.mark.parametrize("kind", ["normalizer", "score", "encoding", "encoder", "decoder", "mixer"])
 def test_every_method_has_an_oracle(kind):
     found = {method for of, method, _ in WITNESSES if of == kind}
     assert found == set(attention.names(kind)) - ALONE.get(kind, set())

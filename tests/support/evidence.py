@@ -208,10 +208,20 @@ class PoolingCase(NamedTuple):
 
 
 class PoolingEvidence(NamedTuple):
-    """Of a pooling: cases, of which the first has the row's spec, oracles and errors as above."""
+    """Of a pooling.
+
+    Attributes:
+      cases: one per option that is a formula of its own; the first has the row's spec.
+      oracles: as above.
+      tokens: those of its own that stand before the text.
+      widths: specs that a model of 7 channels refuses, with the message.
+      errors: as above.
+    """
 
     cases: tuple[PoolingCase, ...]
     oracles: Oracles
+    tokens: int = 0
+    widths: dict[str, str] = {}
     errors: dict[str, str] = {}
 
 

@@ -1,138 +1,121 @@
-"""Independent references of the poolings in NumPy float64, written from the formulas.
+"""What the evidence of several poolings shares: references in NumPy float64, and witnesses on the same texts.
 
-Nothing here knows the library. Each takes the states [T D] of one example, which of them are text, the parameters and options,
+A reference knows nothing of the library. It takes the states [T D] of one example, which of them are text, and the parameters,
 and returns the vector, the weights over positions (None where there are none) and the penalty.
 """
 
-import math
-
 import numpy as np
 
+import attention
+from tests.support.helpers import DIMS as TEST_DIMS
+from tests.support.helpers import normal
 from tests.support.reference_normalizers import softmax
+from tests.support.witness import Witness
+
+D, A, R = 6, 5, 3
+DIMS = TEST_DIMS._replace(model_dim=D)
+VALID = np.array([True, True, True, False])
 
 
-def _rows(x, valid):
+def states():
+    """Four states, of which the first three are text under ``VALID``."""
+    return normal(0, 4, D)
+
+
+# References.
+
+
+def text(x, valid):
+    """The rows that are text."""
     return [row for row, v in zip(x, valid) if v]
 
 
 def plain(function):
-    """A reference of ``function(rows)``, which sees the text alone; zeros where there is none."""
+    """The reference of ``function(rows)``, which sees the text alone; zeros where there is none."""
 
     def apply(x, valid, params):
-        rows = _rows(x, valid)
+        rows = text(x, valid)
         return (np.asarray(function(rows)) if rows else np.zeros(x.shape[-1])), None, 0.0
 
     return apply
 
 
-mean = plain(lambda rows: sum(rows) / len(rows))
-total = plain(sum)
-mean_sqrt = plain(lambda rows: sum(rows) / math.sqrt(len(rows)))
-top = plain(lambda rows: [max(channel) for channel in zip(*rows)])
-first = plain(lambda rows: rows[0])
-last = plain(lambda rows: rows[-1])
-
-
-def cls(x, valid, params):
-    return x[0], None, 0.0
-
-
-@plain
-def weighted_mean(rows):
-    ranks = range(1, len(rows) + 1)
-    return sum(rank * row for rank, row in zip(ranks, rows)) / sum(ranks)
-
-
-def logsumexp(t):
-    """By the definition; the tests' numbers do not overflow."""
-    return plain(lambda rows: np.log(sum(np.exp(t * row) for row in rows) / len(rows)) / t)
-
-
-def gem(p=None, epsilon=1e-6):
-    def apply(x, valid, params):
-        power = float(params["p"]) if p is None else p
-        powers = lambda rows: (sum(np.maximum(row, epsilon) ** power for row in rows) / len(rows)) ** (1 / power)
-        return plain(powers)(x, valid, params)
-
-    return apply
-
-
-def _context(x, valid, name):
+def state_of(x, valid, name):
     """The last state, or the ends of two directions."""
-    rows, half = _rows(x, valid), x.shape[-1] // 2
+    rows, half = text(x, valid), x.shape[-1] // 2
     if not rows:
         return np.zeros(x.shape[-1])
     return rows[-1] if name == "last" else np.concatenate([rows[-1][:half], rows[0][half:]])
 
 
-def attention(score, normalize=softmax, output=lambda y: y, context=None):
+def weighted(score, normalize=softmax, output=lambda y: y, context=None):
     """Weights ``normalize(scores, valid)`` of ``score(row, params, h)``, and the sum of the rows they weigh."""
 
     def apply(x, valid, params):
-        h = _context(x, valid, context) if context else None
+        h = state_of(x, valid, context) if context else None
         weights = normalize([score(row, params, h) for row in x], valid)
         return output(sum(w * row for w, row in zip(weights, x))), weights, 0.0
 
     return apply
 
 
-def query(scaled=True, activation=lambda x: x, q="learned", **rest):
-    def score(row, params, h):
-        asked = {"learned": params.get("query"), "ones": np.ones(len(row)), "self": row}.get(q, h)
-        return float(np.dot(asked, activation(row))) / (math.sqrt(len(row)) if scaled else 1.0)
-
-    return attention(score, **rest)
-
-
 def additive(**rest):
+    """vᵀ tanh(W x + U h + b)."""
+
     def score(row, params, h):
         inside = row @ params["kernel"] + params["bias"] + (0 if h is None else h @ params["context"])
         return float(params["vector"] @ np.tanh(inside))
 
-    return attention(score, **rest)
+    return weighted(score, **rest)
 
 
-def feed_forward(activation=np.tanh, **rest):
-    def score(row, params, h):
-        return float(activation(row @ params["kernel"] + params["bias"] + (0 if h is None else h @ params["context"])))
+# Witnesses.
 
-    return attention(score, **rest)
+B, T = 7, 9
 
 
-def structured(penalty=1.0, normalize=softmax):
-    def apply(x, valid, params):
-        count = params["rows"].shape[1]
-        hops = [additive(normalize=normalize)(x, valid, _hop(params, r)) for r in range(count)]
-        A = np.stack([weights for _, weights, _ in hops])
-        overlap = [[A[r] @ A[s] - (r == s) for s in range(count)] for r in range(count)]
-        loss = penalty * sum(entry**2 for line in overlap for entry in line) if any(valid) else 0.0
-        return np.concatenate([y for y, _, _ in hops]), A, loss
-
-    return apply
+def draw(seed, *shape, scale=1.0):
+    """Standard normal float64 array."""
+    return np.random.default_rng([31, seed]).normal(0.0, scale, shape)
 
 
-def _hop(params, r):
-    return {"kernel": params["kernel"], "bias": 0.0, "vector": params["rows"][:, r]}
+QUERY, KERNEL, BIAS, VECTOR, CONTEXT, HOPS = (
+    draw(seed + 1, *shape) for seed, shape in enumerate([(D,), (D, A), (A,), (A,), (D, A), (A, R)])
+)
+NUMBER = np.asarray(0.3)
 
 
-def _gelu(x):
-    return 0.5 * x * (1 + np.tanh(math.sqrt(2 / math.pi) * (x + 0.044715 * x**3)))
+def texts():
+    """States and which of them are text: of the first none, of the second all, then one, padding on either side, gaps."""
+    where = np.random.default_rng(32).random((B, T)) > 0.4
+    where[0], where[1], where[2] = False, True, np.arange(T) == 4
+    where[3], where[4] = np.arange(T) < 6, np.arange(T) >= 6
+    return draw(0, B, T, D), where
 
 
-def map_pool(normalize=softmax):
-    """Queries, keys and values of every head and position, as the formula has them."""
+def witness(ours, theirs, *params, **fields):
+    """``ours(x, where, *params)`` is ``theirs(valid states [n D], *params)`` of each text, and zeros for an empty one."""
 
-    def apply(x, valid, params):
-        project = lambda name, row, n: row @ params[name]["kernel"][:, n] + params[name]["bias"][n]
-        heads, z, found = params["query"]["bias"].shape[0], params["output"]["bias"], []
-        for n in range(heads):
-            q = project("query", params["probe"], n)
-            scores = [q @ project("key", row, n) / math.sqrt(len(q)) for row in x]
-            found.append(np.asarray(normalize(scores, valid)))
-            z = z + sum(w * project("value", row, n) for w, row in zip(found[-1], x)) @ params["output"]["kernel"][n]
-        normed = (z - z.mean()) / np.sqrt(z.var() + 1e-6) * params["norm"]["scale"] + params["norm"]["bias"]
-        hidden = _gelu(normed @ params["in"]["kernel"] + params["in"]["bias"])
-        y = z + hidden @ params["out"]["kernel"] + params["out"]["bias"]
-        return (y if any(valid) else 0 * y), np.stack(found), 0.0
+    def by_text(x, where, *params):
+        import torch
 
-    return apply
+        found = [theirs(states[open_], *params) if open_.any() else None for states, open_ in zip(x, where)]
+        like = next(y for y in found if y is not None)
+        return torch.stack([torch.zeros_like(like) if y is None else y for y in found])
+
+    return Witness(ours, by_text, (*texts(), *params), **fields)
+
+
+def built(spec, *names, pick=lambda pooled: pooled.x):
+    """The record of ours, with parameters given by name."""
+    record = attention.build("pooling", spec)
+    call = lambda where: attention.Call(q_valid=where)
+    return lambda x, where, *params: pick(record.apply(dict(zip(names, params)), x, call(where)))
+
+
+def torch_additive(z, kernel, bias, vector, normalize=None):
+    """Additive attention in torch."""
+    import torch
+
+    u = torch.tanh(torch.nn.functional.linear(z, kernel.T, bias))
+    return (normalize or torch.softmax)(u @ vector, dim=0) @ z
