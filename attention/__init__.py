@@ -14,7 +14,6 @@ from attention import specs
 from attention.attend import attend
 from attention.decoding import beam, greedy
 from attention.dropout import dropout
-from attention.gates import input_gate, mult_gate, output_gate, residual_gate
 from attention.records import (
     Call,
     Context,
@@ -33,7 +32,7 @@ from attention.specs import build, canonical, describe, names
 
 __version__ = "0.1.0"
 
-PURE_KINDS = ("encoding", "normalizer", "score", "mask", "mixer", "pooling")
+PURE_KINDS = ("encoding", "normalizer", "score", "mask", "mixer", "pooling", "gate")
 _LAZY = ("data", "decoders", "encoders", "evaluation", "lab", "models", "runs", "tasks", "training")
 
 
@@ -76,10 +75,6 @@ __all__ = [
     "dropout",
     "greedy",
     "gru",
-    "input_gate",
     "lstm",
-    "mult_gate",
     "names",
-    "output_gate",
-    "residual_gate",
 ]

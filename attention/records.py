@@ -414,3 +414,21 @@ class Pooling(NamedTuple):
 
     def __reduce__(self) -> Any:
         return _pickled(self)
+
+
+class Gate(NamedTuple):
+    """How much of each feature passes.
+
+    Hooks:
+      init(rng, D) -> params
+      apply(params, x) -> x: acts on ``[*B D]``. Without it, everything passes.
+    """
+
+    init: Callable[[jax.Array, int], Params] | None = None
+    apply: Callable[[Params, jax.Array], jax.Array] | None = None
+    spec: str = ""
+
+    kind = "gate"
+
+    def __reduce__(self) -> Any:
+        return _pickled(self)

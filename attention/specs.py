@@ -25,6 +25,7 @@ KINDS = {
     "mask": "attention.masks",
     "mixer": "attention.mixers",
     "pooling": "attention.poolings",
+    "gate": "attention.gates",
     "kernel": "attention.kernels",
     "encoder": "attention.encoders",
     "decoder": "attention.decoders",

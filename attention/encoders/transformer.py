@@ -31,9 +31,8 @@ from attention.attend import reads
 from attention.dropout import dropout
 from attention.encoders._encoder import Encoder
 from attention.extra_tokens import preceded, with_registers
-from attention.gates import Gate, GateName, build_gate
 from attention.modules import dropped, layer_params, placed, prefixed, shared_params, split
-from attention.records import Call, Context, Dims, Mixer, Params
+from attention.records import Call, Context, Dims, Gate, Mixer, Params
 
 __all__: list[str] = []
 
@@ -80,7 +79,7 @@ class Block(nn.Module):
     activation: Activation
     norm: Norm
     norm_type: NormType = "layer"
-    gate: Gate | None = None
+    gate: Gate = Gate()
     scale: float = 1.0
     stochastic_depth: float = 0.0
 
@@ -89,9 +88,9 @@ class Block(nn.Module):
         """``[B T D]`` to ``[B T D]``."""
         rng_mixer, *rngs = split(call.rng, 3)
         own = {} if self.mixer.init is None else self.param("mixer", self._mixer, dims)
-        gate = self.gate
-        weights = self.param("gate", gate.init, x.shape[-1]) if gate is not None else {}
-        passed = lambda x: x if gate is None else gate.apply(weights, x)
+        init, gate = self.gate.init, self.gate.apply
+        weights = {} if init is None else self.param("gate", init, x.shape[-1])
+        passed = lambda x: x if gate is None else gate(weights, x)
         mix = lambda x: self.mixer.apply(own, passed(x), context, dataclasses.replace(call, rng=rng_mixer))
         mlp = MLP(self.width, self.activation, self.scale, name="mlp")
         normed = lambda name, x: NORMS[self.norm_type](dtype=x.dtype, name=name)(x)
@@ -135,7 +134,7 @@ class Transformer(Encoder):
     activation: Activation
     norm: Norm
     norm_type: NormType = "layer"
-    gate: Gate | None = None
+    gate: Gate = Gate()
     init_type: Init = "plain"
     stochastic_depth: float = 0.0
     registers: int = 0
@@ -226,8 +225,7 @@ def build(
     activation: Activation = "gelu",
     norm: Norm = "pre",
     norm_type: NormType = "layer",
-    gate: GateName = "none",
-    gate_bias: float = 2.0,
+    gate: Gate | str = "none",
     init: Init = "plain",
     stochastic_depth: float = 0.0,
     registers: int = 0,
@@ -251,21 +249,17 @@ def build(
     at 0.
 
     ``gate`` acts on what the mixer of each block reads, which with ``norm='pre'`` is the normed input; the residual
-    connection passes by it. ``'residual'`` is ``(1 + w)⊙x`` and ``'mult'`` ``w⊙x``, which after a norm is what its own scale
-    does; ``'input'`` is ``x⊙σ(xW + b)`` and ``'residual_input'`` ``x + x⊙σ(xW + b)``, b at ``gate_bias`` at the start.
+    connection passes by it. ``residual`` is ``(1 + w)⊙x`` and ``mult`` ``w⊙x``, which after a norm is what its own scale does;
+    ``input`` is ``x⊙σ(xW + b)`` and ``residual_input`` ``x + x⊙σ(xW + b)``, b an option: ``input(bias=0)``.
     Vaswani et al. 2017 (arXiv 1706.03762); pre-norm after Xiong et al. 2020 (arXiv 2002.04745).
     """
     if layers < 1:
         raise ValueError(f"layers must be >= 1, got {layers}")
     if not mlp > 0:
         raise ValueError(f"mlp must be > 0, got {mlp}")
-    if not math.isfinite(gate_bias):
-        raise ValueError(f"gate_bias must be a finite number, got {gate_bias}")
-    if gate_bias != 2.0 and gate not in ("input", "residual_input"):
-        raise ValueError(f"gate_bias is for gate='input' and 'residual_input', got gate={gate!r}")
+    assert isinstance(gate, Gate)
     if not 0 <= stochastic_depth < 1:
         raise ValueError(f"stochastic_depth must be in [0, 1), got {stochastic_depth}")
     if registers < 0:
         raise ValueError(f"registers must be >= 0, got {registers}")
-    built = build_gate(gate, gate_bias)
-    return Transformer(layers, mlp, activation, norm, norm_type, built, init, stochastic_depth, registers)
+    return Transformer(layers, mlp, activation, norm, norm_type, gate, init, stochastic_depth, registers)

@@ -24,17 +24,39 @@ from typing import Literal
 
 import jax
 import jax.numpy as jnp
+from jaxtyping import Array, Float
 
-from attention.gates import output_gate
 from attention.mixers import _memory, _talking
 from attention.mixers._attended import attended
 from attention.mixers._heads import check_heads, init_heads, merge, project
 from attention.records import Call, Context, Dims, Mixer, Params
 
-__all__: list[str] = []
+__all__ = ["output_gate"]
 
 OutputGate = Literal["none", "element", "head"]
 Projections = Literal["qkvo", "qkv", "none"]
+
+
+def output_gate(
+    output: Float[Array, "*B T N H"], x: Float[Array, "*B T D"], kernel: Float[Array, "D N #H"]
+) -> Float[Array, "*B T N H"]:
+    """A gate on what attention returns, ``o⊙σ(x W)``, after the sum of values and before the output projection.
+
+    Args:
+      output: ``[*B T N H]``.
+      x: the input of the layer ``[*B T D]``, from which the queries are projected.
+      kernel: W, ``[D N H]`` for a gate per element, ``[D N 1]`` for one per head.
+
+    Returns:
+      An array like ``output``.
+
+    Example:
+      >>> attention.output_gate(jnp.ones((1, 1, 2)), jnp.ones((1, 3)), jnp.zeros((3, 1, 1)))
+      [[[0.5, 0.5]]]
+
+    Source: Qiu et al. 2025 (arXiv 2505.06708), the gate after the sum of values; Bondarenko et al. 2023 (arXiv 2306.12929).
+    """
+    return output * jax.nn.sigmoid(jnp.einsum("...td,dng->...tng", x, kernel.astype(x.dtype))).astype(output.dtype)
 
 
 def build(

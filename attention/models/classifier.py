@@ -11,10 +11,9 @@ from flax import linen as nn
 from attention import compatibility, specs
 from attention.attend import parts_of
 from attention.extra_tokens import preceded
-from attention.gates import GATES, build_gate
 from attention.kernels import Ask, chosen
 from attention.modules import Recorder, dropped, split
-from attention.records import Call, Context, Dims, Mixer, Parts, Pooling
+from attention.records import Call, Context, Dims, Gate, Mixer, Parts, Pooling
 
 DTYPES = {"float32": jnp.float32, "bfloat16": jnp.bfloat16}
 DEFAULTS = {
@@ -42,7 +41,7 @@ class TextClassifier(nn.Module):
       compute_dtype: "float32" or "bfloat16"; parameters are float32 always, and so are weights of attention and logits.
       embedding_init: standard deviation of the embeddings at the start.
       frozen_embeddings: whether the embedding table is kept as it is.
-      head_gate: the gate on the pooled vector before the linear layer, one of ``attention.gates.GATES``.
+      head_gate: the gate on the pooled vector before the linear layer.
       head_softmax: whether a softmax over its channels follows.
       head_hidden: units of a relu layer before the linear one; 0 for none.
     """
@@ -56,7 +55,7 @@ class TextClassifier(nn.Module):
     compute_dtype: str = "float32"
     embedding_init: float = 1.0
     frozen_embeddings: bool = False
-    head_gate: str = "none"
+    head_gate: Gate = Gate()
     head_softmax: bool = False
     head_hidden: int = 0
 
@@ -106,9 +105,10 @@ class TextClassifier(nn.Module):
         dims = self.dims._replace(model_dim=self.encoder.width(self.dims.model_dim))
         init = self.pooling.init
         pooled = self.pooling.apply({} if init is None else self.param("pooling", init, dims), states, call)
-        gate, vector = build_gate(self.head_gate), pooled.x
-        if gate is not None:
-            vector = gate.apply(self.param("head_gate", gate.init, vector.shape[-1]), vector)
+        gate, vector = self.head_gate, pooled.x
+        if gate.apply is not None:
+            weights = {} if gate.init is None else self.param("head_gate", gate.init, vector.shape[-1])
+            vector = gate.apply(weights, vector)
         vector = jax.nn.softmax(vector.astype(jnp.float32)) if self.head_softmax else vector
         vector = dropped(vector, context, rng_head).astype(jnp.float32)
         vector = nn.relu(nn.Dense(self.head_hidden, name="head_hidden")(vector)) if self.head_hidden else vector
@@ -267,8 +267,7 @@ def classifier(
       compute_dtype: "float32" or "bfloat16".
       embedding_init: standard deviation of the embeddings at the start, > 0; small data want less than 1.
       frozen_embeddings: whether the embedding table is kept as it is.
-      head_gate: gate on the pooled vector, which the linear layer reads: "none", "residual" for ``(1 + w)⊙x``, "mult" for
-        ``w⊙x``, "input" for ``x⊙σ(xW + b)`` with b starting at 2, or "residual_input" for ``x + x⊙σ(xW + b)``.
+      head_gate: gate on the pooled vector, which the linear layer reads.
       head_softmax: whether what the gate lets through is turned into shares by a softmax over its channels; a slip of
         tutorials, kept so that one can see what it does.
       head_hidden: units of a layer with relu before the linear one; 0 for none.
@@ -287,9 +286,6 @@ def classifier(
     given = {kind: specs.canonical(kind, spec) for kind, spec in given.items()}
     built_pooling = specs.build("pooling", given["pooling"])
     check_numbers(embedding_init, compute_dtype, dim=dim, vocab_size=vocab_size, num_classes=num_classes, max_length=max_length)
-    if head_gate not in GATES:
-        hint = specs.nearest(head_gate, GATES)
-        raise ValueError(f"head_gate must be one of {', '.join(GATES)}{hint}, got {head_gate!r}")
     if head_hidden < 0:
         raise ValueError(f"head_hidden must be >= 0, got {head_hidden}")
     positions = max_length + built_pooling.extra_tokens
@@ -305,7 +301,7 @@ def classifier(
         compute_dtype,
         embedding_init,
         frozen_embeddings,
-        head_gate,
+        specs.build("gate", head_gate),
         head_softmax,
         head_hidden,
     )

@@ -15,7 +15,6 @@ import numpy as np
 
 from attention import specs
 from attention.training import optimization as optimizers
-from attention.gates import GATES
 
 T = TypeVar("T")
 
@@ -68,12 +67,12 @@ class ModelConfig:
     mask: str = _field("full", "spec of who may attend to whom", kind="mask")
     pooling: str = _field("mean", "spec of how a sequence becomes one vector", kind="pooling")
     dim: int = _field(64, "width of the model", within="[1, inf)")
-    kernel: str = _field("auto", "how attention is computed: auto, or a file of attention/kernels")
+    kernel: str = _field("auto", "spec of how attention is computed", kind="kernel")
     compute_dtype: str = _field("float32", "dtype of the matrix products", choices=("float32", "bfloat16"))
     vectors: str = _field("", "text file of pretrained word vectors; empty for none")
     embedding_init: float = _field(1.0, "standard deviation of the embeddings at the start", within="(0, inf)")
     frozen_embeddings: bool = _field(False, "whether token embeddings stay as they are initialised")
-    head_gate: str = _field("none", "gate on the pooled vector before the linear layer", choices=GATES)
+    head_gate: str = _field("none", "gate on the pooled vector before the linear layer", kind="gate")
     head_softmax: bool = _field(False, "whether a softmax over the channels of the pooled vector follows")
     head_hidden: int = _field(0, "units of a relu layer before the linear one; 0 for none", within="[0, inf)")
 

@@ -1,0 +1,1 @@
+"""How much of each feature passes: one file per gate."""
