@@ -1,4 +1,20 @@
-"""Two short learned tables, one for the position within a row and one for the row, added to the embeddings."""
+r"""Two short learned tables, one for the position within a row and one for the row, added to the embeddings.
+
+```math
+p_i = [\,U_{i \bmod L_1} \,\|\, W_{\lfloor i / L_1 \rfloor}]
+```
+
+The text laid out in rows of $L_1$ tokens: one table for the place in the row, one for the row.
+
+Parameters: $L_1 D/2 + L_2 D/2$ for $L_1 L_2$ positions, N(0, 0.02) at the start. `lengths=(L1, L2)`, by default as equal
+as the longest text allows; `form='sum'` gives both tables all channels.
+Claim: memory: for texts of 64K tokens two tables of 256 rows take the place of one of 65,536. Nothing about length beyond
+them.
+Traps: positions a row apart are alike in half of their channels, as the diagonals of the figure show, and the last of a
+row is as far from the first of the next as from any. Past $L_1 L_2$ it is an error.
+Source: Kitaev et al. 2020 (arXiv 2001.04451).
+Family: Codes for embeddings
+"""
 
 import math
 from typing import Literal

@@ -1,4 +1,18 @@
-"""Continuous augmented positions: centred, and in training shifted, stretched and jittered at random."""
+r"""Continuous augmented positions: centred, and in training shifted, stretched and jittered at random.
+
+```math
+p_i = (i - \bar{\imath} + \Delta + \varepsilon_i)\, e^\lambda,
+\quad \Delta \sim U(\pm 5),\; \varepsilon_i \sim U(\pm \tfrac12),\; \lambda \sim U(\pm \ln 1.03)
+```
+
+Parameters: those of `inner`, by default `sinusoidal`; `global_shift`, `local_shift` (at most ½, so that tokens keep their
+order) and `scale` are ours.
+Claim: absolute codes that run on to other lengths (and rates, and sizes of images) as relative ones do.
+Traps: the mean is over valid tokens: a public copy centres one padded token along. `inner` must do with fractions, so
+nothing with a table. In evaluation it is only centred, so the first token's code depends on the length.
+Source: Likhomanenko et al. 2021 (arXiv 2106.03143), section 3.
+Family: Around another
+"""
 
 import dataclasses
 import math

@@ -1,4 +1,23 @@
-"""Positions counted by gates: a key is as far away as there are keys between that the query finds worth counting."""
+r"""Positions counted by gates: a key is as far away as there are keys between that the query finds worth counting.
+
+```math
+s_{ij} = \frac{q_i \cdot k_j}{\sqrt H} + q_i \cdot e[p_{ij}],
+\quad p_{ij} = \sum_{k=j}^{i} \sigma(q_i \cdot k_k / \sqrt H)
+```
+
+A key is as far as there are keys between that the query counts: words, or sentences, as it likes. e is interpolated
+between whole p.
+
+Parameters: a table e for all heads (`max_position` 64, 0 at the start), at whose end p stops. The figure has 16 rows,
+drawn N(0, 1).
+Claim: solves counting, selective copying and flip-flop where positions of tokens fail, also past the training length;
+lower perplexity.
+Traps: appendix and x-transformers add the term as it is (`scaling=paper`), the repository divides it by √H too
+(`official`). Gates must be masked before they are summed. It needs whole rows, and T² sums. Goes by the order of the
+array. `direction='both'`, with a second table, is ours.
+Source: Golovneva et al. 2024 (arXiv 2405.18719), section 4.
+Family: Compared with the content
+"""
 
 from typing import Literal
 

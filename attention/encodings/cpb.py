@@ -1,4 +1,21 @@
-"""A bias per head from a network that reads the logarithm of the distance."""
+r"""A bias per head from a network that reads the logarithm of the distance.
+
+```math
+b_{ij} = 16\, \sigma(f(x)),
+\quad x = \text{sign}(\Delta) \tfrac{1}{3} \log_2\left(1 + \tfrac{8 |\Delta|}{W - 1}\right)
+```
+
+A small network of the logarithm of the distance: a table that is continuous.
+
+Parameters: f: 1 → 512 → N with ReLU and no last bias, N(0, 0.02) at the start, per layer or `shared`; W = 64. `form=nlp`
+is f(sign(Δ) log(1 + |Δ|)) with SiLU and no bound.
+Claim: windows grow after training with little loss, because logarithms stretch little beyond what was seen.
+Traps: at the start every bias is about 8, alike for all pairs: nothing to softmax, but a level for `sigmoid` and the
+like. The figure has weights twelve times as large, and what is left when the bias at Δ = 0 is taken off. Keys outside of
+W are seen, unlike those of `table`.
+Source: Liu et al. 2021 (arXiv 2111.09883), eq. 4; `nlp` after x-transformers.
+Family: Biases that are learned
+"""
 
 from typing import Literal
 

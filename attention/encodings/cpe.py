@@ -1,4 +1,20 @@
-"""A convolution over neighbouring tokens, added to the states after the first block."""
+r"""A convolution over neighbouring tokens, added to the states after the first block.
+
+```math
+x_i \leftarrow x_i + \sum_{o=-1}^{1} w_o \odot x_{i+o} + b
+```
+
+A convolution over neighbours after the first block: a token's place is what stands beside it.
+
+Parameters: a kernel of `width` 3 × D, N(0, width^-½) at the start, and a bias, 0.
+Claim: made for images of other sizes than in training: the paper claims longer sequences, since nothing counts from an
+origin. Zeros past the ends, on the right of the figure, are what tells absolute places, from the ends inwards.
+Traps: neighbours are those of the array, whatever positions say: in packed input it reads across the seam. Padding counts
+as zeros. Under a causal mask use `causal=True` (ours), or later tokens leak; the model refuses otherwise. No `+` with
+codes for embeddings.
+Source: Chu et al. 2021 (arXiv 2102.10882), section 3.2.
+Family: Codes for embeddings
+"""
 
 import jax
 import jax.numpy as jnp

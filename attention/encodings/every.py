@@ -1,4 +1,18 @@
-"""An encoding in most layers, and none in the others: every so many layers one sees no positions."""
+r"""An encoding in most layers, and none in the others: every so many layers one sees no positions.
+
+```math
+\text{layer } \ell: \texttt{inner}, \text{ unless } \ell \bmod (n + 1) = n, \text{ then none}
+```
+
+Parameters: those of `inner`, by default `rope`, in its layers; `layers` is n = 3. The figure has layers 0 to 7.
+Claim: layers without positions retrieve at any distance, those with them keep the order: better long contexts than either
+alone. Llama 4 has n = 3.
+Traps: models with at most n layers never reach the one without. The paper also limits the window of the layers with
+`rope`, which is a mask's to do. Codes for embeddings are refused: they are given once. So is an encoding with another
+scale.
+Source: Yang et al. 2025 (arXiv 2501.18795).
+Family: Around another
+"""
 
 from typing import Any
 

@@ -1,4 +1,20 @@
-"""A learned function of the distance as a share of the position, so that longer texts stay within what it has seen."""
+r"""A learned function of the distance as a share of the position, so that longer texts stay within what it has seen.
+
+```math
+b_{ij} = f\left( \frac{\psi(|\Delta|)}{\psi(\max(l, \Lambda))} \right), \quad \psi(x) = \log(|c| x + 1)
+```
+
+A small network of the distance as a share of the text so far: in a longer text it is asked nothing it has not seen.
+
+Parameters: f: 1 → 32 → N with ReLU, c (0.1 at the start) and Λ (`threshold` 512 times a learned factor), per layer or
+`shared`. The figure has Λ = 16 and a network four times as large.
+Claim: contains `t5`, `alibi` and `kerple`, and runs on to longer texts better than they do.
+Traps: max(l, Λ), not min, as in one reference. In the paper l = i, and the mask causal (`bidirectional=False`). In an
+encoder |Δ| exceeds i, so here l is the larger of i and the tokens left; `directed=True` shows f the sign. Goes by
+positions as soon as l passes Λ: moving the text changes it.
+Source: Li et al. 2023 (arXiv 2310.04418), eq. 4 and 5.
+Family: Biases with a shape
+"""
 
 import jax
 import jax.numpy as jnp

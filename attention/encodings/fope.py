@@ -1,4 +1,22 @@
-"""Rotations whose cosines and sines are learned mixtures of several frequencies."""
+r"""Rotations whose cosines and sines are learned mixtures of several frequencies.
+
+```math
+\cos_g(i) = \sum_f A_{fg} \cos(i \theta_f), \quad \sin_g(i) = \sum_f B_{fg} \sin(i \theta_f),
+\quad \theta_f \ge \frac{2\pi}{L}
+```
+
+Pairs turned by learned mixtures of frequencies; what does not turn once within the training length is not turned at all.
+
+Parameters: A and B, of F frequencies and G = min(F, H/4) pairs, for each head; at the start one frequency for a pair,
+plus Xavier noise times `gain`.
+Claim: layers mix frequencies anyway, and slow ones are trained on part of a turn; minding both keeps perplexity and
+retrieval steadier in longer texts.
+Traps: a mixture is no rotation: lengths change, and scores go by positions, not by distances alone. The official code
+pads the sines of unmixed pairs with 1 as it does the cosines, which doubles their products; here they stay as they are.
+Noise is drawn for each head's own matrix.
+Source: Hua et al. 2024 (arXiv 2412.17739), section 4.
+Family: Rotations
+"""
 
 import math
 

@@ -1,4 +1,20 @@
-"""Forgetting gates read from the input: what lies between a key and the query lowers the key's score."""
+r"""Forgetting gates read from the input: what lies between a key and the query lowers the key's score.
+
+```math
+b_{ij} = \sum_{l=j+1}^{i} \log f_l, \quad f_l = \sigma(w_h \cdot x_l + c_h)
+```
+
+Every token forgets a share of all before it: ALiBi with a slope that the text decides.
+
+Parameters: w as projections start, c at `bias` = 5: hardly anything is forgotten at first. The figure has 1.
+Claim: no other encoding needed; better than `rope` in language modelling over long contexts, at retrieval and past the
+training length.
+Traps: equal gates make it `alibi` with the slope -log f. Padding must forget nothing. Sums run in the order of the array,
+so packed texts need a mask and nothing else. `attend` has to be given the layer's input `x`. `direction='both'` is
+x-transformers', not the paper's.
+Source: Lin et al. 2025 (arXiv 2503.02130), eq. 4.
+Family: Compared with the content
+"""
 
 from typing import Literal
 

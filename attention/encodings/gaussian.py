@@ -1,4 +1,17 @@
-"""A penalty on the score that grows with the square of the distance, its width learned per head."""
+r"""A penalty on the score that grows with the square of the distance, its width learned per head.
+
+```math
+b_{ij} = -|w \Delta^2 + b|, \quad w > 0 \ge b
+```
+
+A bell around the token, of learned width; b makes a token look past itself.
+
+Parameters: w and b of each head. A width per head and the start (the squares of ALiBi's slopes, b at -w/100) are ours.
+Claim: natural language inference with a smaller model.
+Traps: a square: with w = 1/16 a key 16 tokens away has a weight of e⁻¹⁶. Wide heads alone see far. Blind to direction.
+Source: Guo et al. 2019, "Gaussian Transformer" (AAAI 33).
+Family: Biases with a shape
+"""
 
 import jax
 import jax.numpy as jnp

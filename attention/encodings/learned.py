@@ -1,4 +1,19 @@
-"""A learned vector per position, added to the embeddings."""
+r"""A learned vector per position, added to the embeddings.
+
+```math
+p_i = E_i, \quad E \in \mathbb{R}^{L \times D}
+```
+
+The vectors are learned like those of words.
+
+Parameters: a table for `max_length` positions, or for the longest text of the data; N(0, 0.02) at the start, where all
+positions are as unlike as random vectors are.
+Claim: none beyond the table. BERT's and GPT's choice.
+Traps: undefined past the table: an error here, the last row in code that lets JAX clamp. Late positions are rare in
+training and stay near their start. x-transformers multiplies its table by $D^{-1/2}$.
+Source: Gehring et al. 2017 (arXiv 1705.03122), Devlin et al. 2018 (arXiv 1810.04805).
+Family: Codes for embeddings
+"""
 
 import jax
 import jax.numpy as jnp

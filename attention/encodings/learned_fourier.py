@@ -1,4 +1,22 @@
-"""Learned Fourier features of the position, passed through a small network and added to the embeddings."""
+r"""Learned Fourier features of the position, passed through a small network and added to the embeddings.
+
+```math
+p_i = \text{gelu}(r_i W_1 + b_1) W_2 + b_2, \quad r_i = \tfrac{1}{\sqrt F} [\cos(i w) \,\|\, \sin(i w)]
+```
+
+Sinusoids of learned frequencies, then a small network: a learned code that is smooth, and defined everywhere.
+
+Parameters: F/2 frequencies w (`features` = F, by default D), N(0, 1/γ) at the start, and a network of 32 `hidden` units;
+W₁ N(0, 1), W₂ N(0, 32^-½).
+Claim: for positions of several dimensions (images, layouts): better and faster to train than tables. Longer texts are not
+its subject.
+Traps: γ says how far apart positions have to be to look different (10 tokens by default). The paper scales coordinates to
+a fixed range first; here positions stay whole, so that a text's code does not depend on its length, and γ is ours to
+choose. Public copies draw w with standard deviation γ⁻² or γ². Text has one dimension and one group, which is all there
+is here.
+Source: Li et al. 2021 (arXiv 2106.02795), eq. 1 to 3.
+Family: Codes for embeddings
+"""
 
 import jax
 import jax.numpy as jnp

@@ -1,4 +1,18 @@
-"""The position times one learned direction, added to the embeddings."""
+r"""The position times one learned direction, added to the embeddings.
+
+```math
+p_i = i \, w, \quad w \in \mathbb{R}^D
+```
+
+A straight line in a learned direction.
+
+Parameters: w, N(0, 0.02) at the start. `scale` multiplies positions.
+Claim: none.
+Traps: the gradient of w is a sum of $i\, \partial p_i$, so that the ends of long texts decide it alone. $p_i \cdot p_j =
+i j |w|^2$ is largest for the last tokens, however far apart.
+Source: a form of tutorials.
+Family: Forms of tutorials
+"""
 
 import jax
 import jax.numpy as jnp

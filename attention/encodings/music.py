@@ -1,4 +1,16 @@
-"""A learned vector per distance to an earlier key, compared with the query; causal, with a table as long as the texts."""
+r"""A learned vector per distance to an earlier key, compared with the query; causal, with a table as long as the texts.
+
+```math
+s_{ij} = \frac{q_i \cdot (k_j + E_{i-j})}{\sqrt H}, \quad j \le i
+```
+
+Parameters: L vectors per head, N(0, 0.02) at the start; `per_head=False` has one set for all.
+Claim: memory: "skewing" finds the scores in T D numbers instead of T² D, so that pieces of thousands of notes fit.
+Traps: causal only. What the skewing leaves above the diagonal is garbage until masked; here it is 0. A distance of L or
+more is an error, or NaN under `jit`.
+Source: Huang et al. 2018 (arXiv 1809.04281), section 3.4.
+Family: Compared with the content
+"""
 
 import jax
 import jax.numpy as jnp

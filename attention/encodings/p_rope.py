@@ -1,4 +1,19 @@
-"""Rotary positions of the highest frequencies alone: the other channels carry content, whatever the distance."""
+r"""Rotary positions of the highest frequencies alone: the other channels carry content, whatever the distance.
+
+```math
+\theta_t = \begin{cases} 10000^{-2t/H} & t < \lfloor \rho H/2 \rfloor \\ 0 & \text{else} \end{cases}
+```
+
+`rope` with its slowest hands stopped: those channels compare words at any distance.
+
+Parameters: none; `share` is ρ, 0.75. 1 is `rope`, 0 is `none`.
+Claim: slow hands serve content, and over long texts drift away from it; without them a 2B Gemma trained from scratch has
+a lower perplexity. Longer texts are argued for.
+Traps: not the same as `rope(fraction=0.75)`, which has all frequencies in fewer channels. The floor keeps curves from
+falling: in the figure `share=0.5` stays above.
+Source: Barbero et al. 2024 (arXiv 2410.06205), section 6.
+Family: Rotations
+"""
 
 import math
 

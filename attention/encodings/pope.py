@@ -1,4 +1,20 @@
-"""Polar positions: magnitudes say what, phases say where."""
+r"""Polar positions: magnitudes say what, phases say where.
+
+```math
+q_i \cdot k_j = \sum_c \text{softplus}(q_{i,c})\, \text{softplus}(k_{j,c}) \cos(\Delta \vartheta_c -
+\delta_c), \quad \vartheta_c = 10000^{-c/H}
+```
+
+Sizes say what, angles say where, and neither meddles with the other: in `rope` the angle between q and k moves the wave.
+
+Parameters: a phase δ per head and channel, 0 at the start, which shifts the distance a channel likes best.
+Claim: better than `rope` at finding by place and by content at once, and zero-shot use on longer texts.
+Traps: queries and keys become twice as wide (a real and an imaginary part), values do not; the scale stays $1/\sqrt H$.
+There are H frequencies, not H/2. The paper clamps δ to [-2π, 0], at whose ends the gradient is lost; a phase repeats
+after 2π, so here it is free.
+Source: Gopalakrishnan et al. 2025 (arXiv 2509.10534).
+Family: Rotations
+"""
 
 import jax
 import jax.numpy as jnp

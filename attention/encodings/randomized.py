@@ -1,4 +1,17 @@
-"""Positions drawn at random from a longer range, in order, so that those of long texts have been seen in short ones."""
+r"""Positions drawn at random from a longer range, in order, so that those of long texts have been seen in short ones.
+
+```math
+p_0 < p_1 < \ldots < p_{n-1} \quad \text{drawn without replacement from } \{0, \ldots, M - 1\}
+```
+
+Parameters: those of `inner`, by default `rope`, whose tables get M rows; `max_position` M = 2048.
+Claim: trained on up to 40 tokens and tested on up to 500, 12 points more on average over 15 tasks and several encodings.
+Traps: M must cover the longest test text, or it is an error. At test positions are drawn too: here one draw for all texts
+of a length, from the data's seed. In training every example has its own draw, the paper's batch one. Only the order of
+the positions given counts, and scores are rough, as the figure shows.
+Source: Ruoss et al. 2023 (arXiv 2305.16843), section 3.
+Family: Around another
+"""
 
 import dataclasses
 

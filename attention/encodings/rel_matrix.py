@@ -1,4 +1,20 @@
-"""The matrix of distances: as a bias with a learned slope, as rows of a learned table, or as it is."""
+r"""The matrix of distances: as a bias with a learned slope, as rows of a learned table, or as it is.
+
+```math
+b_{ij} = -s_h |i - j|, \quad \text{or } -|i - j|, \quad \text{or } q_i \cdot E_{\min(|i-j|, K)} / \sqrt H
+```
+
+The matrix of distances: with a learned slope per head (`form=bias`), as it is (`raw`), or as rows of a table
+(`embedding`).
+
+Parameters: slopes, 0 at the start; `raw` has none; `embedding` has K + 1 vectors (K = `max_distance`, 16) for all heads,
+N(0, 0.02) at the start.
+Claim: none. With ALiBi's slopes `bias` is ALiBi's symmetric form; `embedding` is Shaw's keys without direction.
+Traps: `raw` costs a neighbour a factor e and a key ten tokens away e¹⁰: attention is local from the start. Slopes may
+turn negative (head 3 of the figure), and then far keys win. All three are blind to direction.
+Source: a form of tutorials; Shaw et al. 2018 (arXiv 1803.02155) for the table.
+Family: Forms of tutorials
+"""
 
 from typing import Literal
 

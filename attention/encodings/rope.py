@@ -1,4 +1,28 @@
-"""Rotates queries and keys by angles proportional to their positions, so that q·k depends on the distance."""
+r"""Rotates queries and keys by angles proportional to their positions, so that q·k depends on the distance.
+
+```math
+\begin{pmatrix} y_{2t} \\ y_{2t+1} \end{pmatrix} = \begin{pmatrix} \cos i\theta_t & -\sin i\theta_t \\ \sin
+i\theta_t & \cos i\theta_t \end{pmatrix} \begin{pmatrix} x_{2t} \\ x_{2t+1} \end{pmatrix},
+\quad \theta_t = 10000^{-2t/H}
+```
+
+Pairs of channels of queries and keys are turned by their position; in q·k the difference of the angles remains.
+
+Parameters: none. `fraction` turns only the first channels; `base` sets the slowest hand. `scaling`, for texts `factor` =
+s times as long as `train_length`: `pi` divides all frequencies by s; `ntk` takes the base $10000\, s^{H/(H-2)}$;
+`dynamic_ntk` the same for the length at hand; `yarn` divides those that turn less than once in training, keeps those that
+turn often, and multiplies q and k by $0.1 \ln s + 1$; `llama3` does the like by wavelengths; `longrope` divides by
+`factors` found by a search.
+Claim: scores fall off with the distance, on average; works with linear attention. Past the training length it degrades,
+and the scalings are for that: `pi` took LLaMA to 32,768 tokens with a short fine-tuning; `yarn` needs a tenth of the
+tokens of earlier ways; `longrope` reaches 2 million.
+Traps: the two [layouts](#slips-seen-in-tutorials-and-references); angles in bfloat16. `dynamic_ntk` counts the valid keys
+of each example, where batches elsewhere share one length. HF rounds the ends of `yarn`'s ramp, gpt-oss does not
+(`truncate=False`). An odd number of channels is an error. Needs a score that is a function of q·k.
+Source: Su et al. 2021 (arXiv 2104.09864); pi arXiv 2306.15595, yarn arXiv 2309.00071, llama3 arXiv 2407.21783, longrope
+arXiv 2402.13753; ntk and dynamic_ntk were proposed in forums by bloc97 and emozilla, 2023.
+Family: Rotations
+"""
 
 import jax
 import jax.numpy as jnp

@@ -1,4 +1,18 @@
-"""The product of two sinusoidal codes as a bias: it falls off with the distance, and has nothing to learn."""
+r"""The product of two sinusoidal codes as a bias: it falls off with the distance, and has nothing to learn.
+
+```math
+b_{ij} = \frac{N}{8h} \left( \sum_{t=1}^{P/2} \cos(\Delta / 10000^{2t/P}) - P/2 \right)
+```
+
+The product of two sinusoidal codes as a bias, with ALiBi's idea of heads.
+
+Parameters: none; `dim` is P, the head's by default, 128 in the paper.
+Claim: falls like the logarithm of the distance and runs on as `kerple` and `t5` do, with nothing to learn.
+Traps: t starts at 1: with a term cos Δ the waves are larger. Older copies in NeMo lack the cosine and a frequency. With a
+small P, as in the figure (P = 16), it is a wave more than a slope. Blind to direction.
+Source: Chi et al. 2022 (arXiv 2212.10356), eq. 4.
+Family: Biases with a shape
+"""
 
 import jax.numpy as jnp
 import numpy as np

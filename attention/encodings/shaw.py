@@ -1,4 +1,21 @@
-"""Learned vectors per clipped distance, compared with the query and added to the values."""
+r"""Learned vectors per clipped distance, compared with the query and added to the values.
+
+```math
+s_{ij} = \frac{q_i \cdot (k_j + E^K_{c(j-i)})}{\sqrt H}, \quad o_i = \sum_j a_{ij} (v_j + E^V_{c(j-i)}),
+\quad c(r) = \text{clip}(r, -K, K)
+```
+
+A vector for every distance up to K, which the query may like or not, and which comes along with the value.
+
+Parameters: two tables of 2K + 1 vectors for all heads (`max_distance` K = 16), N(0, 0.02) at the start; `values=False`
+leaves out the second.
+Claim: 1.3 and 0.3 BLEU more than sinusoids in translation to German and French. From K on all is one, so it is defined
+for any length.
+Traps: a vector for every pair is T²H numbers; here a query meets the 2K + 1 rows, and products with one-hot rows find its
+pairs. The term is inside the scale. Values make the kernel hold whole rows.
+Source: Shaw et al. 2018 (arXiv 1803.02155), eq. 3 to 5.
+Family: Compared with the content
+"""
 
 import jax
 import jax.numpy as jnp

@@ -1,4 +1,17 @@
-"""Positions shifted by a random number in training (SHAPE), so that only their differences can be learned."""
+r"""Positions shifted by a random number in training (SHAPE), so that only their differences can be learned.
+
+```math
+p_i = i + k, \quad k \sim U\{0, \ldots, K\} \text{ in training}, \quad k = 0 \text{ in evaluation}
+```
+
+Parameters: those of `inner`, by default `sinusoidal`; `most` is K = 500. Tables that end with the longest text get K rows
+more.
+Claim: as good as relative encodings at the price of absolute ones, with longer texts than in training among them.
+Traps: pointless around what goes by distances. Evaluation starts at 0, which training has seen in one draw of K + 1. One
+k per example, not per token.
+Source: Kiyono et al. 2021 (arXiv 2109.05644).
+Family: Around another
+"""
 
 import dataclasses
 from typing import Any

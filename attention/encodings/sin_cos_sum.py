@@ -1,4 +1,16 @@
-"""One number per position, a slow sine and a slower cosine summed, added to every channel."""
+r"""One number per position, a slow sine and a slower cosine summed, added to every channel.
+
+```math
+p_{i,c} = \sin(i / 10000^{1/2}) + \cos(i / 10000^{3/4})
+```
+
+Parameters: none.
+Claim: none.
+Traps: over a text it is nearly a straight line with steps of 0.01, beside embeddings of size 1: little signal. And layer
+norm takes away what is the same in every channel.
+Source: a form of tutorials.
+Family: Forms of tutorials
+"""
 
 import jax.numpy as jnp
 import numpy as np

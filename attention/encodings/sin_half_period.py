@@ -1,4 +1,19 @@
-"""The rising half of a sine's first half turn over the longest text, added to the embeddings."""
+r"""The rising half of a sine's first half turn over the longest text, added to the embeddings.
+
+```math
+p_{i,c} = \sin\left(\frac{i \pi}{2K}\right)
+```
+
+A quarter of a turn over the longest text K, the same in every channel.
+
+Parameters: none. `max_length` is K, by default the longest text of training; `multi_frequency=True` (ours) gives channel
+c the angle $(c+1) i \pi / (2K)$.
+Claim: none.
+Traps: K + m has the code of K - m. What is the same in every channel, layer norm takes away, so that a model with a norm
+in front sees nothing: take `combine='concat'` or `multi_frequency`. Towards K the steps vanish.
+Source: a form of tutorials.
+Family: Forms of tutorials
+"""
 
 import jax.numpy as jnp
 import numpy as np

@@ -1,4 +1,18 @@
-"""Sine and cosine with a period of half the model's width, added to the embeddings: positions beyond it repeat."""
+r"""Sine and cosine with a period of half the model's width, added to the embeddings: positions beyond it repeat.
+
+```math
+p_{i,2t} = \sin\frac{2 \pi i}{D/2}, \quad p_{i,2t+1} = \cos\frac{2 \pi i}{D/2}
+```
+
+One clock hand that all pairs share, once round in D/2 tokens.
+
+Parameters: none.
+Claim: none.
+Traps: positions D/2 apart are one (for an odd D, D apart): in the figure the rows of queries 16 and 48 coincide. See the
+[slips](#slips-seen-in-tutorials-and-references).
+Source: a form of tutorials, kept as a failure to learn from.
+Family: Forms of tutorials
+"""
 
 import jax.numpy as jnp
 import numpy as np

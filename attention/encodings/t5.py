@@ -1,4 +1,21 @@
-"""A learned bias per head and bucket of distances, shared by all layers."""
+r"""A learned bias per head and bucket of distances, shared by all layers.
+
+```math
+b_{ij} = E_{\beta(j - i),\, h}
+```
+
+A number per head and bucket: distances up to 7 have one each, then buckets grow, and from 91 on all is one.
+
+Parameters: one table for all layers, N(0, D^-½) at the start. 32 `buckets`, half for later keys, on logarithms that end
+at `max_distance` 128; `bidirectional=False` gives all to earlier ones.
+Claim: none in the paper; the last bucket covers all that is far, and Press et al. found that it runs on, slowly in their
+code.
+Traps: T5 divides q·k by nothing and starts its projections smaller for it; with a scaled score the bias stays outside of
+the scale ([slips](#slips-seen-in-tutorials-and-references)). Bucket borders in float32 logarithms move with the device;
+here they are whole numbers. The bucket of later keys at distance 0 is never used.
+Source: Raffel et al. 2019 (arXiv 1910.10683), section 2.1.
+Family: Biases that are learned
+"""
 
 import bisect
 

@@ -1,4 +1,18 @@
-"""A learned bias per head and signed distance, within a window; tokens further apart do not see each other."""
+r"""A learned bias per head and signed distance, within a window; tokens further apart do not see each other.
+
+```math
+b_{ij} = E_{\Delta + W - 1,\, h}, \quad |\Delta| < W
+```
+
+Parameters: 2W - 1 numbers per head (`window` W = 64; 16 in the figure), N(0, 0.02) at the start, per layer or `shared` as
+in BEiT.
+Claim: Swin's, better than absolute codes in image windows; other windows take the table interpolated. No word on longer
+texts.
+Traps: keys at W or more are **masked**, at every length: this is local attention. Swin cuts its input into windows, where
+all distances have a row. For `W` at least the longest text nothing is hidden.
+Source: Liu et al. 2021 (arXiv 2103.14030); BEiT (arXiv 2106.08254).
+Family: Biases that are learned
+"""
 
 import jax
 import jax.numpy as jnp

@@ -1,4 +1,20 @@
-"""Sinusoids of the signed distance, projected and compared with the query; learned vectors take the query's place too."""
+r"""Sinusoids of the signed distance, projected and compared with the query; learned vectors take the query's place too.
+
+```math
+s_{ij} = \frac{(q_i + u) \cdot k_j + (q_i + v) \cdot W_R R_{i-j}}{\sqrt H}
+```
+
+A sinusoid of the signed distance, projected, in place of codes on queries and keys; u and v replace the query's place.
+
+Parameters: W_R starts as projections do, u and v (per head) at N(0, 0.02).
+Claim: with its memory of earlier segments, dependencies 450 % longer than the Transformer's; attention over more tokens
+than in training. The memory is not here.
+Traps: the shift that finds T² scores from T + S - 1 distances differs for causal and full attention; here it serves any
+block, and positions that do not count up by ones take a product of sinusoids instead. D must be even. All sines come
+first, then all cosines.
+Source: Dai et al. 2019 (arXiv 1901.02860), section 3.3.
+Family: Compared with the content
+"""
 
 import jax
 import jax.numpy as jnp

@@ -1,4 +1,20 @@
-"""Positions compared with positions by projections of their own, apart from the words; the first token's may be untied."""
+r"""Positions compared with positions by projections of their own, apart from the words; the first token's may be untied.
+
+```math
+s_{ij} = \frac{q_i \cdot k_j + (p_i U^Q) \cdot (p_j U^K)}{\sqrt{2H}} \; [+ \text{ t5}]
+```
+
+Places are compared with places, words with words.
+
+Parameters: a table of the longest text with a layer norm, and U for all layers. `relative='t5'` adds T5's bias;
+`untie_cls=True`, for `pooling=cls`, gives position 0 one number per head for what it sees and one for what is seen of it.
+Claim: better GLUE than BERT's sums, reached sooner. Words and places in one sum give terms of word with place that the
+paper finds to be noise.
+Traps: the table ends, with an error past it. The scale is $1/\sqrt{2H}$. Untied numbers are products of two further rows
+with themselves, as in the official code, and hide row and column 0 of the map (in the middle of the figure).
+Source: Ke et al. 2020 (arXiv 2006.15595), eq. 7 to 10.
+Family: Biases that are learned
+"""
 
 from typing import Literal
 

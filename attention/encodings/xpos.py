@@ -1,4 +1,21 @@
-"""Rotary positions whose products also decay with the distance."""
+r"""Rotary positions whose products also decay with the distance.
+
+```math
+q_i \leftarrow \zeta_t^{\,i/512}\, R_i q_i, \quad k_j \leftarrow \zeta_t^{-j/512}\, R_j k_j,
+\quad \zeta_t = \frac{2t + 0.4 H}{1.4 H}
+```
+
+`rope` whose products decay with the distance, fast pairs sooner.
+
+Parameters: none; `scale_base` is 512.
+Claim: lower perplexity than `rope` and `alibi` past the training length, together with attention in blocks, which is not
+part of it here.
+Traps: causal only. For later keys the factor grows: $\zeta_0^{-4} = 150$ at 2048 tokens. Powers are counted from the
+middle of each text, for counted from 0 they overflow; scores do not depend on the origin, so torchscale and
+x-transformers, whose origins differ by one for odd lengths, agree with it.
+Source: Sun et al. 2022 (arXiv 2212.10554), algorithm 1.
+Family: Rotations
+"""
 
 from typing import Any
 

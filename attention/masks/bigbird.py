@@ -1,4 +1,12 @@
-"""Blocks that see the blocks beside them, the first and the last one, and a few at random."""
+"""Blocks that see the blocks beside them, the first and the last one, and a few at random.
+
+Allowed: neighbouring blocks, first and last block, $r$ at random
+Sees: $(5 + r) b$
+Options: `seed` of the random blocks, the same in training and evaluation, and for all heads and layers.
+Traps: code in wide use takes, in evaluation, the first block for every random one, whose keys then enter the softmax twice.
+Here a key enters once.
+Source: Zaheer et al. 2020 (arXiv 2007.14062), section 2 and appendix D.
+"""
 
 import functools
 import math

@@ -1,4 +1,10 @@
-"""A query attends to the block of positions it is in, and to the blocks beside it if asked for."""
+r"""A query attends to the block of positions it is in, and to the blocks beside it if asked for.
+
+Allowed: $\lfloor i/b \rfloor = \lfloor j/b \rfloor$, with `neighbours=1` also $\pm 1$
+Sees: $b$, or $3b$
+Traps: two neighbours on either side of a border do not see each other; `neighbours=1` mends that.
+Source: Liu et al. 2018 (arXiv 1801.10198), section 4.2.3.
+"""
 
 import functools
 from typing import Literal

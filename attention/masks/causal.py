@@ -1,4 +1,12 @@
-"""A query attends to its own and earlier positions, i - j ≥ 0."""
+r"""A query attends to its own and earlier positions, i - j ≥ 0.
+
+Allowed: $j \le i$
+Sees: $i + 1$
+When: to test what was claimed of causal models: order without any encoding, ALiBi, CoPE.
+Traps: the first states have seen almost nothing; a mean over all of them is not what causal models read. Use
+`pooling=last`.
+Source: Vaswani et al. 2017 (arXiv 1706.03762).
+"""
 
 from jaxtyping import Array, Bool, Int
 

@@ -1,4 +1,11 @@
-"""A query attends to every r-th position of a window, |i - j| ≤ w·r/2 with i - j a multiple of r."""
+r"""A query attends to every r-th position of a window, |i - j| ≤ w·r/2 with i - j a multiple of r.
+
+Allowed: $\lvert i - j \rvert \le wr/2$, $i \equiv j \bmod r$
+Sees: $w + 1$
+When: as `local`, with a wider view of the same number of keys.
+Traps: dilation skips neighbours, and in the paper only some heads have it; here all do.
+Source: Beltagy et al. 2020 (Longformer, arXiv 2004.05150), section 3.1.
+"""
 
 from jaxtyping import Array, Bool, Int
 

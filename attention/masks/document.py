@@ -1,4 +1,12 @@
-"""A query attends to the segment it is in: documents or sentences packed into one sequence do not see each other."""
+"""A query attends to the segment it is in: documents or sentences packed into one sequence do not see each other.
+
+Allowed: same segment
+Sees: its segment
+When: `config.data.segments=sentences` (or `lines`): sentences of a text, or documents packed into one sequence, do not see
+each other. With `config.data.positions=segment` positions start anew in each.
+Traps: nothing is skipped, because where segments end is known only when the batch is.
+Source: Krell et al. 2021 (arXiv 2107.02027), section 3.3.
+"""
 
 from jaxtyping import Array, Bool, Int
 

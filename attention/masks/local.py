@@ -1,4 +1,11 @@
-"""A query attends to a window around its position, |i - j| ≤ w/2."""
+r"""A query attends to a window around its position, |i - j| ≤ w/2.
+
+Allowed: $\lvert i - j \rvert \le w/2$
+Sees: $w + 1$
+When: what decides is near, and texts are long. L layers see $Lw/2$ tokens to either side.
+Traps: a window of w is $w + 1$ keys, half of them on either side; under `causal &` only the left half is left.
+Source: Beltagy et al. 2020 (Longformer, arXiv 2004.05150), section 3.1.
+"""
 
 from jaxtyping import Array, Bool, Int
 

@@ -1,4 +1,12 @@
-"""A window around each query, and a few first positions that see all and are seen by all."""
+"""A window around each query, and a few first positions that see all and are seen by all.
+
+Allowed: `local`, or $i < g$, or $j < g$
+Sees: $w + 1 + g$
+When: one token must see all: `pooling=cls` puts it at position 0, where `globals=1` finds it.
+Traps: this is who may attend; the paper also gives global tokens projections of their own, which is
+[`mixer=longformer`](mixers.md#longformer).
+Source: Beltagy et al. 2020 (arXiv 2004.05150), section 3.1.
+"""
 
 from jaxtyping import Array, Bool, Int
 

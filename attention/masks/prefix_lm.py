@@ -1,4 +1,10 @@
-"""A prefix that every query sees, and after it earlier positions alone."""
+r"""A prefix that every query sees, and after it earlier positions alone.
+
+Allowed: $j \le i$ or $j < p$
+Sees: $\max(i + 1, p)$
+Traps: the prefix has one length for all texts.
+Source: Raffel et al. 2019 (T5, arXiv 1910.10683), section 3.2.1.
+"""
 
 from jaxtyping import Array, Bool, Int
 

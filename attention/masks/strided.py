@@ -1,4 +1,11 @@
-"""The masks of the Sparse Transformer: what is near, and every l-th position, or the last positions of every block of l."""
+r"""The masks of the Sparse Transformer: what is near, and every l-th position, or the last positions of every block of l.
+
+Allowed: $j \le i$, and $i - j \le l$ or $i \equiv j \bmod l$
+Sees: about $l + i/l$
+Options: `form=fixed` sees its block of $l$ and the last $c$ of every block (`summary`, $l/16$); `causal=False` is ours.
+When: $l$ near $\sqrt T$ leaves about $T \sqrt T$ pairs, and two layers connect any two tokens.
+Source: Child et al. 2019 (Sparse Transformer, arXiv 1904.10509), section 4.3.
+"""
 
 from typing import Literal
 

@@ -1,4 +1,17 @@
-"""Softmax whose temperature falls with its entropy: sharpens long rows at test time."""
+r"""Softmax whose temperature falls with its entropy: sharpens long rows at test time.
+
+```math
+a = \text{softmax}(\beta s), \quad \beta = \max(\text{poly}(E), 1) \text{ if } E > 0.5 \text{ else } 1,
+\quad E = \text{entropy of softmax}(s)
+```
+
+Softmax that sharpens where it would be flat; the polynomial of degree 4 is fitted.
+
+When: at test time, on a trained model that has to choose among more keys than it saw (`when='evaluation'`, the default,
+trains with plain softmax; `'always'` does not). The coefficients were fitted on one task.
+Source: Veličković et al. 2024 (arXiv 2410.01104).
+Family: Softmax and its scale
+"""
 
 from typing import Literal
 

@@ -1,4 +1,16 @@
-"""clip(s - θ, 0, 1) with Σ = k: a budget of k keys."""
+r"""clip(s - θ, 0, 1) with Σ = k: a budget of k keys.
+
+```math
+a = \arg\min_{p \in [0, 1]^n,\; \sum p = k} \lVert p - s \rVert^2, \quad a_j = \text{clip}(s_j - \theta, 0, 1)
+```
+
+Chooses k keys, softly: weights up to 1 that sum to k.
+
+When: the question is which k keys, not which one. A full key has no gradient (key 2 in the figure), nor has an empty one.
+The output is a sum of about k values, so it is about k times as large as softmax's.
+Source: the budget polytope of Blondel et al. 2020 (arXiv 1901.02324) and of the `entmax` package.
+Family: Exact zeros
+"""
 
 import functools
 import math

@@ -1,4 +1,17 @@
-"""clip((ζ - γ) softmax(s) + γ, 0, 1): softmax stretched, so that it reaches 0 and 1."""
+r"""clip((ζ - γ) softmax(s) + γ, 0, 1): softmax stretched, so that it reaches 0 and 1.
+
+```math
+a = \text{clip}\big((\zeta - \gamma)\,\text{softmax}(s) + \gamma,\; 0,\; 1\big)
+```
+
+Softmax stretched a little beyond [0, 1] and cut: it reaches 0 at finite scores, and 1 where ζ > 1.
+
+When: models to be quantised: a head can do nothing without driving scores to infinity. For lengths that vary take
+`gamma=None, alpha=4`, which is γ = -4/n; a fixed γ cuts everything once weights are below |γ|, as all are in long flat
+rows.
+Source: Bondarenko et al. 2023 (arXiv 2306.12929).
+Family: Attending to nothing
+"""
 
 import math
 

@@ -1,4 +1,16 @@
-"""sign(s) · softmax(|s|): weights of either sign."""
+r"""sign(s) · softmax(|s|): weights of either sign.
+
+```math
+a_j = \text{sign}(s_j)\, \frac{e^{|s_j|}}{\sum_k e^{|s_k|}}
+```
+
+Softmax of the sizes, with the signs of the scores: a head can subtract what it finds.
+
+When: deletion by negative weight is wanted. Jumps where a score crosses 0, by twice the weight there; the gradient leaves
+that out.
+Source: Lv et al. 2024 (arXiv 2411.07176).
+Family: Signed weights
+"""
 
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float

@@ -1,4 +1,15 @@
-"""softmax(s¹) - λ softmax(s²): the difference of two attention maps cancels what both attend to."""
+r"""softmax(s¹) - λ softmax(s²): the difference of two attention maps cancels what both attend to.
+
+```math
+a = \text{softmax}(s^{(1)}) - \lambda\, \text{softmax}(s^{(2)})
+```
+
+When: long contexts full of distractors. In the figure the second map has the scores (1, 0.5, 0.5, -1, 0.5): keys 1, 3 and
+4, on which the maps agree, end below 0, and 2 and 5 stand out. λ is learned per layer from $0.8 - 0.6 e^{-0.3 l}$; the
+output is normalised per head. Half as many heads at the same number of parameters.
+Source: Ye et al. 2024 (arXiv 2410.05258).
+Family: Signed weights
+"""
 
 import math
 

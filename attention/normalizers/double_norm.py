@@ -1,4 +1,16 @@
-"""Softmax over the queries, then over the keys: doubly normalised attention."""
+r"""Softmax over the queries, then over the keys: doubly normalised attention.
+
+```math
+c_{ij} = \frac{e^{s_{ij}}}{\sum_{i'} e^{s_{i'j}}}, \quad a_{ij} = \frac{c_{ij}}{\sum_{j'} c_{ij'}}
+```
+
+The formula of `slot` without ε, in logarithms, for ordinary layers: no key is explained away.
+
+When: softmax neglects keys that should be used somewhere. The figure equals that of `slot`; they part where a query has
+lost every key.
+Source: Ding et al. 2020 (arXiv 2009.14308).
+Family: More than one row
+"""
 
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float

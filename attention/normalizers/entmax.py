@@ -1,4 +1,17 @@
-"""α-entmax: softmax at α → 1, sparsemax at α = 2, with α fixed or learned per head."""
+r"""α-entmax: softmax at α → 1, sparsemax at α = 2, with α fixed or learned per head.
+
+```math
+a_j = [(\alpha - 1)s_j - \theta]_+^{1/(\alpha - 1)}
+```
+
+The family: softmax as α → 1, `entmax15` at 1.5, `sparsemax` at 2; larger α is sparser still.
+
+When: `alpha='learned'`, $1 + \sigma(\rho)$ per head, lets heads settle between dense and sparse. Fixed at 1.5 and 2 it is
+`entmax15` and `sparsemax`. Below about 1.05 precision suffers, as $1/(\alpha-1)$; use softmax. Above 2 weights enter the
+support with infinite slope.
+Source: Peters et al. 2019 (arXiv 1905.05702); learned α, Correia et al. 2019 (arXiv 1909.00015).
+Family: Exact zeros
+"""
 
 import math
 from typing import Literal

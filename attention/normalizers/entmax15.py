@@ -1,4 +1,17 @@
-"""entmax of α = 1.5: between softmax and sparsemax, smooth and with exact zeros."""
+r"""entmax of α = 1.5: between softmax and sparsemax, smooth and with exact zeros.
+
+```math
+a_j = [s_j/(2\tau) - \theta]_+^2
+```
+
+Exact zeros, and a smooth way into them.
+
+When: the first sparse one to try. The one-half belongs to it: this is α-entmax of $s$ for α = 1.5, not of $2s$.
+Differentiating the textbook algorithm gives NaN (the root of a clamped 0); it has a rule of its own here, as all of this
+family.
+Source: Peters, Niculae & Martins 2019 (arXiv 1905.05702).
+Family: Exact zeros
+"""
 
 from typing import Literal
 

@@ -1,4 +1,17 @@
-"""softmax((s + g)/τ) with Gumbel noise g: a sample of one key, made soft; straight through, made hard."""
+r"""softmax((s + g)/τ) with Gumbel noise g: a sample of one key, made soft; straight through, made hard.
+
+```math
+a = \text{softmax}\big((s + g)/\tau\big), \quad g_j = -\log(-\log u_j),\; u_j \sim U(0, 1)
+```
+
+A sample of one key, made differentiable: the largest of $s + g$ is a draw from softmax(s).
+
+When: attention as a discrete latent choice. τ → 0 is the sample itself, with gradients of high variance; `hard=True` is
+one-hot forward and soft backward. Noise in training alone; the figure shows one draw, whose noise lifts key 2 and lowers
+key 5.
+Source: Jang et al. 2016 (arXiv 1611.01144), Maddison et al. 2016 (arXiv 1611.00712).
+Family: Choosing keys
+"""
 
 from typing import Any
 

@@ -1,4 +1,14 @@
-"""one-hot(argmax s): hard attention, trained with the gradient of softmax."""
+r"""one-hot(argmax s): hard attention, trained with the gradient of softmax.
+
+```math
+a = \text{one-hot}(\arg\max_j s_j), \quad \text{gradient of softmax}(s/\tau)
+```
+
+When: exactly one key has to be read. The true gradient is 0; the straight-through one is biased, on purpose. The first of
+equal scores wins.
+Source: Xu et al. 2015 (arXiv 1502.03044); the estimator, Bengio et al. 2013 (arXiv 1308.3432).
+Family: Choosing keys
+"""
 
 import functools
 

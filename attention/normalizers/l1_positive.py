@@ -1,4 +1,16 @@
-"""g(s) / Σ g(s) with g positive: softplus, relu or elu + 1 in place of the exponential."""
+r"""g(s) / Σ g(s) with g positive: softplus, relu or elu + 1 in place of the exponential.
+
+```math
+a_j = g(s_j) / \textstyle\sum_k g(s_k), \quad g \in \{\text{softplus}, \text{relu}, \text{elu} + 1\}
+```
+
+Softmax with a tamer function: exponential far below 0, linear above.
+
+When: large scores should win by their ratio, not by its exponential. Computed in logarithms, so rows far below 0 keep
+their sum. With relu a row without a positive score is empty.
+Source: elu + 1 after Katharopoulos et al. 2020 (arXiv 2006.16236), applied to scores here; the rest is folklore.
+Family: Without the exponential
+"""
 
 from typing import Literal
 

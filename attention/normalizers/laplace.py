@@ -1,4 +1,17 @@
-"""½(1 + erf((s-μ)/(σ√2))): a smooth step, fitted to the square of a ReLU."""
+r"""½(1 + erf((s-μ)/(σ√2))): a smooth step, fitted to the square of a ReLU.
+
+```math
+a_j = \tfrac12\big(1 + \text{erf}\big((s_j - \mu)/(\sigma\sqrt2)\big)\big),
+\quad \mu = \sqrt{1/2},\; \sigma = \sqrt{1/4\pi}
+```
+
+A smooth step with the value and slope of relu² at √2, but bounded.
+
+When: in place of relu² where its growth is a nuisance. The step is steep: key 2 is full, and has next to no gradient.
+Nothing divides by n: the output grows with the number of keys above μ.
+Source: Ma et al. 2022 (arXiv 2209.10655).
+Family: Each key on its own
+"""
 
 import math
 

@@ -1,4 +1,16 @@
-"""softmax(s · log n / log n_train): the free control of scalable softmax."""
+r"""softmax(s · log n / log n_train): the free control of scalable softmax.
+
+```math
+a = \text{softmax}\left(\frac{\log n}{\log n_{train}}\, s\right)
+```
+
+`ssmax` without parameters: softmax at the training length, sharper beyond, flatter below.
+
+When: the free control of `ssmax`. Rows shorter than the training length are flattened, which under a causal mask are most
+of them.
+Source: Chiang & Cholak 2022 (arXiv 2202.12172); base $n_{train}$ after Su 2021.
+Family: Softmax and its scale
+"""
 
 import math
 

@@ -1,4 +1,16 @@
-"""log softmax(s): no weights at all, but what some tutorials multiply values by; a diagnostic."""
+r"""log softmax(s): no weights at all, but what some tutorials multiply values by; a diagnostic.
+
+```math
+a_j = s_j - \log \sum_k e^{s_k}
+```
+
+No weights at all: every number is negative, and the least likely key has the largest one.
+
+When: as a diagnostic. Some tutorials multiply values by it, and attention turns inside out. Masked entries are 0 here;
+the true value, $-\infty$, would make $-\infty \cdot 0$ = NaN of the sum.
+Source: the logarithm of softmax.
+Family: Softmax and its scale
+"""
 
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float

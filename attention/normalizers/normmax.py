@@ -1,4 +1,15 @@
-"""normmax: the distribution that trades its score against its α-norm; sparse, and flatter than sparsemax at the top."""
+r"""normmax: the distribution that trades its score against its α-norm; sparse, and flatter than sparsemax at the top.
+
+```math
+a = \arg\max_{p \in \Delta}\; p \cdot s - \lVert p \rVert_\alpha
+```
+
+Sparse by a norm in place of an entropy: sets low keys to 0 and stays flatter among those it keeps.
+
+When: several keys should share the weight, the rest be exactly out.
+Source: Blondel, Martins & Niculae 2020 (arXiv 1901.02324), section 4.3.
+Family: Exact zeros
+"""
 
 import functools
 import math

@@ -1,4 +1,16 @@
-"""h(s) / n^α: every key is weighed on its own by an activation, divided by a power of the number of keys."""
+r"""h(s) / n^α: every key is weighed on its own by an activation, divided by a power of the number of keys.
+
+```math
+a_j = h(s_j) / n^{\alpha},
+\quad h \in \{\text{relu}, \text{relu}^2, \text{relu6}, \text{gelu}, \text{softplus}, \sigma, \text{identity}\}
+```
+
+When: the cheapest of all; relu also gives exact zeros. α = 1 (`power`) keeps the output's size at any length.
+`activation='relu2', power=2` is the attention of gated attention units. `identity` makes linear attention. A row without
+a positive score is dead under relu: no weights, no gradient.
+Source: Wortsman et al. 2023 (arXiv 2309.08586); Hua et al. 2022 (arXiv 2202.10447).
+Family: Each key on its own
+"""
 
 import math
 from typing import Literal

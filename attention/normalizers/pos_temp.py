@@ -1,4 +1,17 @@
-"""Queries scaled by the logarithm of their position: late ones attend more sharply."""
+r"""Queries scaled by the logarithm of their position: late ones attend more sharply.
+
+```math
+q_i \leftarrow q_i \left(1 + c \log\left(1 + \left\lfloor \frac{i + 1}{F} \right\rfloor\right)\right),
+\quad \text{then } \texttt{inner}
+```
+
+Late queries are sharper: `ssmax` in steps, by position.
+
+When: contexts of many times F = 8192 tokens, on layers without rotary positions. Before position F - 1 nothing changes.
+The figure shows the query at position 131,071, where the scale is 1.28.
+Source: the published code of Llama 4.
+Family: Before the normalizer
+"""
 
 import math
 

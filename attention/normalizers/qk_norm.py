@@ -1,4 +1,20 @@
-"""Queries and keys normalised before they meet, in six forms."""
+r"""Queries and keys normalised before they meet, in six forms.
+
+```math
+s = g\, \hat q \cdot \hat k \;\; (\texttt{l2\_scale}, \texttt{l2\_fixed}, \texttt{l2\_head\_clamp}),
+\quad \text{or } q, k \leftarrow \text{RMSNorm, LayerNorm } (\texttt{rms\_head}, \texttt{rms\_full},
+\texttt{layernorm})
+```
+
+Lengths of queries and keys no longer count, or only up to learned weights: scores cannot grow without bound.
+
+When: large learning rates, low precision, many layers; `rms_head` is today's usual form. In the figure each key has its
+score along the query and (0, 2, 0, 0.5, 0.5) across it. Keys 1 and 3 point exactly along the query and tie, whatever
+their length; key 2 is long but points elsewhere. Softmax (grey) sees the scores alone.
+Source: Henry et al. 2020 (arXiv 2010.04245); SwinV2 (arXiv 2111.09883), ViT-22B (arXiv 2302.05442), OLMo 2 (arXiv
+2501.00656).
+Family: Before the normalizer
+"""
 
 import math
 from typing import Any, Literal

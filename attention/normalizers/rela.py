@@ -1,4 +1,16 @@
-"""Rectified linear attention: max(s, 0), with a gated norm on the output in place of normalised weights."""
+r"""Rectified linear attention: max(s, 0), with a gated norm on the output in place of normalised weights.
+
+```math
+o = \gamma \odot \frac{x}{\sqrt{\text{mean}(x^2) + \varepsilon}} \odot \sigma(w \odot x), \quad x = [s]_+ V
+```
+
+ReLU, undivided; a gated norm of the output keeps its size.
+
+When: sparse weights at the price of a norm on the output. The figure shows the weights before it. The costs are those of
+the weights.
+Source: Zhang, Titov & Sennrich 2021 (arXiv 2104.07012).
+Family: Each key on its own
+"""
 
 import jax
 import jax.numpy as jnp

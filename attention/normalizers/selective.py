@@ -1,4 +1,16 @@
-"""What one token found useless, later ones see less of: scores lowered by what head 0 has accumulated. Causal."""
+r"""What one token found useless, later ones see less of: scores lowered by what head 0 has accumulated. Causal.
+
+```math
+s_{ij} \leftarrow s_{ij} - \sum_{k < i} [s^{(0)}_{kj}]_+ , \quad \text{then } \texttt{inner}
+```
+
+Tokens hide what they found useless from those that follow.
+
+When: causal models in long contexts. Head 0 says what to hide, for all heads; it may not hide the first token, nor a
+token from itself. In the figure queries 3 and 4 scored key 2 highly, so it is all but hidden from query 5. No parameters.
+Source: Leviathan et al. 2024 (arXiv 2410.02703).
+Family: More than one row
+"""
 
 import jax
 import jax.numpy as jnp

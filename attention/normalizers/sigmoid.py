@@ -1,4 +1,15 @@
-"""σ(s/τ + b) with b = -log n: every key is weighed on its own, nothing is normalised over the row."""
+r"""σ(s/τ + b) with b = -log n: every key is weighed on its own, nothing is normalised over the row.
+
+```math
+a_j = \sigma(s_j/\tau + b), \quad b = -\log n
+```
+
+When: no sum over the row is wanted, or several keys may each matter fully. $b = -\log n$ makes the row sum about 1 at the
+start; the paper's n is one constant, here that of the row (`bias='row'`), a number, or learned per head. Wants normalised
+queries and keys, or LayerScale, to train as steadily as softmax.
+Source: Ramapuram et al. 2024 (arXiv 2409.04431).
+Family: Each key on its own
+"""
 
 import math
 from typing import Literal

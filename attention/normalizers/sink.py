@@ -1,4 +1,16 @@
-"""e^s / (e^b + Σ e^s): softmax with a sink, whose logit b is learned per head."""
+r"""e^s / (e^b + Σ e^s): softmax with a sink, whose logit b is learned per head.
+
+```math
+a_j = \frac{e^{s_j}}{e^{b} + \sum_k e^{s_k}}
+```
+
+`softmax1` whose level of rest, b, is learned per head.
+
+When: as `softmax1`, in models that stream or drop early tokens, which are the sinks that softmax makes for itself. b → -∞
+is softmax, b = 0 is `softmax1`.
+Source: gpt-oss model card (arXiv 2508.10925).
+Family: Attending to nothing
+"""
 
 import math
 

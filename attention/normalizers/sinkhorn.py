@@ -1,4 +1,17 @@
-"""Rows and columns normalised in turn: towards a doubly stochastic matrix."""
+r"""Rows and columns normalised in turn: towards a doubly stochastic matrix.
+
+```math
+\text{repeat: rows of } e^{s} \text{ divided by their sums, columns by theirs; rows last}
+```
+
+Towards a doubly stochastic matrix: every query spends 1, and every key receives about the same.
+
+When: matching, or no key may be neglected. Queries see each other's scores, as the gradient map shows: not for causal
+models. One iteration is softmax; the number is odd, so that rows end normalised. Padded queries must be masked too, or
+they take their share of the columns.
+Source: Sander et al. 2021 (arXiv 2110.11773), Mena et al. 2018 (arXiv 1802.08665).
+Family: More than one row
+"""
 
 import jax
 import jax.numpy as jnp

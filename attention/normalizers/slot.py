@@ -1,4 +1,15 @@
-"""Softmax over the queries, then a weighted mean over the keys: queries compete for keys."""
+r"""Softmax over the queries, then a weighted mean over the keys: queries compete for keys.
+
+```math
+c_{ij} = \frac{e^{s_{ij}}}{\sum_{i'} e^{s_{i'j}}} + \varepsilon, \quad a_{ij} = \frac{c_{ij}}{\sum_{j'} c_{ij'}}
+```
+
+Inverted: the softmax is over the queries.
+
+When: few queries (slots) that should divide the input among them.
+Source: Locatello et al. 2020 (arXiv 2006.15055).
+Family: More than one row
+"""
 
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float

@@ -1,4 +1,16 @@
-"""softmax(s/τ): positive weights that sum to one, at a fixed or learned temperature τ."""
+r"""softmax(s/τ): positive weights that sum to one, at a fixed or learned temperature τ.
+
+```math
+a_j = \frac{e^{s_j/\tau}}{\sum_k e^{s_k/\tau}}
+```
+
+The temperature τ runs from one-hot (τ → 0) to uniform (τ → ∞).
+
+When: the default, and what the rest must beat. `temperature='learned'` gives each head its own τ, starting at 1. One
+property singles it out: the ratio of two weights depends on the difference of their two scores alone.
+Source: Bridle 1990; Bahdanau et al. 2014 (arXiv 1409.0473), Vaswani et al. 2017 (arXiv 1706.03762).
+Family: Softmax and its scale
+"""
 
 from typing import Literal
 

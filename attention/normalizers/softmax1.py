@@ -1,4 +1,17 @@
-"""e^s / (1 + Σ e^s): softmax that may attend to nothing."""
+r"""e^s / (1 + Σ e^s): softmax that may attend to nothing.
+
+```math
+a_j = \frac{e^{s_j}}{1 + \sum_k e^{s_k}}
+```
+
+Softmax with one more key, of score 0 and value 0.
+
+When: heads should be able to rest without dumping their weight on the first token or a full stop. Stabilise with $\max(0,
+\max s)$: the maximum of the scores alone is wrong.
+Source: Miller 2023 ("Attention is off by one"); the zero sink of Xiao et al. 2023 (arXiv 2309.17453); `add_zero_attn` in
+PyTorch.
+Family: Attending to nothing
+"""
 
 from jaxtyping import Array, Bool, Float
 

@@ -1,4 +1,16 @@
-"""[e^s - 1]_+ / Σ |e^s - 1|: no key has to be attended to, and weights can be exactly 0."""
+r"""[e^s - 1]_+ / Σ |e^s - 1|: no key has to be attended to, and weights can be exactly 0.
+
+```math
+a_j = \frac{[e^{s_j} - 1]_+}{\sum_k |e^{s_k} - 1|}
+```
+
+Keys with negative scores get nothing, but still count in the denominator, so they keep a gradient.
+
+When: no sinks and no outliers are wanted, with zeros that can come back. Key 4 shows it: weight 0, gradient not 0. Masked
+keys must leave the denominator, where a mask constant would count as $|e^{-\infty} - 1| = 1$.
+Source: Zuhri et al. 2025 (arXiv 2504.20966).
+Family: Attending to nothing
+"""
 
 import jax
 import jax.numpy as jnp

@@ -1,4 +1,17 @@
-"""sparsemax(s/τ): the nearest point of the simplex, with exact zeros."""
+r"""sparsemax(s/τ): the nearest point of the simplex, with exact zeros.
+
+```math
+a = \arg\min_{p \in \Delta} \lVert p - s/\tau \rVert^2, \quad a_j = [s_j/\tau - \theta]_+
+```
+
+One threshold θ: zeros below it, straight lines above.
+
+When: few keys matter and weights are to be read or to skip work. A lead of 1 over all others gives one-hot. The gradient
+is the upstream one less its mean over the support; off the support it is 0, so a key that fell out comes back only when
+others drop. θ is found without a sort, by Newton's method on a convex piecewise linear function.
+Source: Martins & Astudillo 2016 (arXiv 1602.02068).
+Family: Exact zeros
+"""
 
 from typing import Literal
 

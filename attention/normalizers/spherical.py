@@ -1,4 +1,16 @@
-"""s² / Σ s²: the spherical softmax, without an exponential."""
+r"""s² / Σ s²: the spherical softmax, without an exponential.
+
+```math
+a_j = s_j^2 / \textstyle\sum_k s_k^2
+```
+
+Squares; the sign and the scale of the scores do not matter.
+
+When: seldom in attention, where a negative score should mean no. Temperature has no effect. It was made, as `taylor` was,
+for output layers, whose weights can then be updated at a cost that does not depend on the number of classes.
+Source: de Brébisson & Vincent 2015 (arXiv 1511.05042).
+Family: Without the exponential
+"""
 
 import jax
 import jax.numpy as jnp

@@ -1,4 +1,18 @@
-"""softmax(κ log n · s): softmax that sharpens with the number of keys."""
+r"""softmax(κ log n · s): softmax that sharpens with the number of keys.
+
+```math
+a = \text{softmax}\big((\kappa \log n + b)\, s\big)
+```
+
+Scalable softmax: the scores grow with the logarithm of the length.
+
+When: test lengths beyond training, or lengths that vary much. Against $n$ equal rivals a key keeps its share only if its
+lead grows like $\log n$, and this makes it do so. κ is learned per head from $1/\log n_{train}$, where it is softmax;
+`bias=True` adds $b$. κ must multiply: subtracting $\kappa \log n$, as a variant that goes around does, changes nothing,
+by shift invariance.
+Source: Nakanishi 2025 (arXiv 2501.19399).
+Family: Softmax and its scale
+"""
 
 import math
 from typing import Literal

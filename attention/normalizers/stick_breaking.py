@@ -1,4 +1,16 @@
-"""β_j Π (1 - β_k) over the nearer keys: the stick is broken from the nearest key on. Causal."""
+r"""β_j Π (1 - β_k) over the nearer keys: the stick is broken from the nearest key on. Causal.
+
+```math
+a_j = \beta_j \prod_{j < k < i} (1 - \beta_k), \quad \beta = \sigma(s)
+```
+
+From the nearest key back, each takes its share of what the nearer ones have left.
+
+When: causal models, without any positional encoding: recency is built in. The query's own key is out, so the first row is
+empty; `remainder='self'` gives it what is left over.
+Source: Tan et al. 2024 (arXiv 2410.17980); Csordás et al. 2021 (arXiv 2110.07732).
+Family: More than one row
+"""
 
 from typing import Literal
 

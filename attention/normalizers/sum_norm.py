@@ -1,4 +1,14 @@
-"""s / Σ s: the tutorials' slip, division by the sum without the exponential."""
+r"""s / Σ s: the tutorials' slip, division by the sum without the exponential.
+
+```math
+a_j = s_j / \textstyle\sum_k s_k
+```
+
+When: to show what it does; see the [slips](#slips-seen-in-tutorials). `form='absolute'` divides by $\sum |s_k|$ and is
+bounded at least.
+Source: none.
+Family: Without the exponential
+"""
 
 from typing import Literal
 

@@ -1,4 +1,16 @@
-"""T_p(s) / Σ T_p(s): the exponential replaced by its Taylor polynomial of even order."""
+r"""T_p(s) / Σ T_p(s): the exponential replaced by its Taylor polynomial of even order.
+
+```math
+a_j = \frac{T_p(s_j)}{\sum_k T_p(s_k)}, \quad T_2(s) = 1 + s + s^2/2
+```
+
+Softmax with the exponential cut off after an even power: flatter, and polynomial.
+
+When: as a step to linear attention: a polynomial of q·k is a dot product of features. Keep scores in about [-1, ∞): below
+its minimum (s = -1 for p = 2) the polynomial rises again, and very negative keys weigh as much as positive ones.
+Source: de Brébisson & Vincent 2015 (arXiv 1511.05042).
+Family: Without the exponential
+"""
 
 import math
 

@@ -1,4 +1,16 @@
-"""softmax over the k largest scores."""
+r"""softmax over the k largest scores.
+
+```math
+a = \text{softmax over the keys with } s_j \ge \text{the } k\text{-th largest score}
+```
+
+Softmax on a short list.
+
+When: a hard limit on how many keys count. Jumps where two scores change places, and keys off the list have no gradient;
+all that tie with the k-th are kept.
+Source: Zhao et al. 2019 (arXiv 1912.11637).
+Family: Exact zeros
+"""
 
 import jax
 import jax.numpy as jnp

@@ -1,4 +1,15 @@
-"""φ(qᵀWk + u·[q; k] + b): a bilinear layer with one output, and its activation."""
+r"""φ(qᵀWk + u·[q; k] + b): a bilinear layer with one output, and its activation.
+
+```math
+s_{ij} = \varphi(q_i^\top W k_j + u \cdot [q_i; k_j] + b)
+```
+
+When: to see what the tutorials' `exp(σ(QK + Vh + b)) / Σ` does, or `relu` as a gate on keys.
+Traps: with softmax and `sigmoid` scores lie in (0, 1), so no weight is more than e times another: nearly a mean. With `tanh`
+it is e² at most; `relu` is bounded below alone.
+Source: Socher et al. 2013 (neural tensor network, NeurIPS), eq. 1 with one slice.
+Family: Small networks
+"""
 
 from typing import Literal
 

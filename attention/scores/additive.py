@@ -1,4 +1,15 @@
-"""vᵀ tanh(Wq + Uk + b): a small network compares query and key."""
+r"""vᵀ tanh(Wq + Uk + b): a small network compares query and key.
+
+```math
+s_{ij} = v^\top \tanh(W q_i + U k_j + b)
+```
+
+When: query and key differ in kind, and the comparison itself is to be learned: the alignments of Bahdanau et al.
+Traps: written as one broadcast sum it needs T·S·A numbers. Here one hidden unit is computed at a time and again in the
+backward pass, so memory is T·S per head; time is still A times that of a sum.
+Source: Bahdanau et al. 2014 (arXiv 1409.0473), appendix A.1.2.
+Family: Small networks
+"""
 
 import jax
 import jax.numpy as jnp

@@ -1,4 +1,14 @@
-"""g·(v/|v|)ᵀ tanh(Wq + Uk + b): additive scores whose size is a parameter of its own."""
+r"""g·(v/|v|)ᵀ tanh(Wq + Uk + b): additive scores whose size is a parameter of its own.
+
+```math
+s_{ij} = g\, \frac{v^\top}{|v|} \tanh(W q_i + U k_j + b)
+```
+
+When: as `additive`, with a size of the scores that is learned apart from their direction.
+Traps: scores lie within ±g√A; g starts at √(1/A), so at the start within ±1.
+Source: Salimans and Kingma 2016 (arXiv 1602.07868), eq. 2, of v in Bahdanau et al. 2014 (arXiv 1409.0473).
+Family: Small networks
+"""
 
 import math
 

@@ -1,4 +1,14 @@
-"""vᵀ tanh(W[q; k]): one matrix for query and key side by side."""
+r"""vᵀ tanh(W[q; k]): one matrix for query and key side by side.
+
+```math
+s_{ij} = v^\top \tanh(W [q_i; k_j])
+```
+
+When: to reproduce Luong's third score. It is `additive` without a bias, and computed so: no pair is put side by side.
+Traps: W starts as one matrix of 2H inputs, `additive` as two of H, so that they start at different sizes.
+Source: Luong et al. 2015 (arXiv 1508.04025), section 3.1.
+Family: Small networks
+"""
 
 import jax
 from jaxtyping import Array, Float

@@ -1,4 +1,15 @@
-"""g·cos(q, k): the angle between query and key, times a learned gain per head."""
+r"""g·cos(q, k): the angle between query and key, times a learned gain per head.
+
+```math
+s_{ij} = g\, \frac{q_i \cdot k_j}{|q_i|\, |k_j|}
+```
+
+When: lengths of queries and keys should not matter; scores stay within ±g, so none can run away.
+Traps: with a gain of 1 softmax over n keys is nearly a mean: the largest weight is e² times the smallest. It starts at 10.
+Biases of encodings are added to scores of at most g.
+Source: Graves et al. 2014 (arXiv 1410.5401), eq. 6; the learned gain, Henry et al. 2020 (arXiv 2010.04245).
+Family: Products
+"""
 
 import math
 

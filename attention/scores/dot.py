@@ -1,4 +1,15 @@
-"""q·k: the plain dot product."""
+r"""q·k: the plain dot product.
+
+```math
+s_{ij} = q_i \cdot k_j
+```
+
+When: queries and keys are short, or have a norm of their own; it is Luong's first score.
+Traps: its size grows with √H, and with it softmax sharpens: with 64 numbers per head that start at variance 1, scores have
+a standard deviation of 8.
+Source: Luong et al. 2015 (arXiv 1508.04025), eq. 8.
+Family: Products
+"""
 
 import jax.numpy as jnp
 from jaxtyping import Array, Float

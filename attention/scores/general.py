@@ -1,4 +1,15 @@
-"""qᵀWk: a learned bilinear form."""
+r"""qᵀWk: a learned bilinear form.
+
+```math
+s_{ij} = q_i^\top W k_j \;[+\, b]
+```
+
+When: query and key come from different spaces, as the states of a decoder and of its source.
+Traps: after projections of query and key W adds nothing that they could not learn, only parameters. Rotations turn `Wᵀq` and
+k, so that distances still decide. The bias b is lost under a shift-invariant normalizer.
+Source: Luong et al. 2015 (arXiv 1508.04025), section 3.1.
+Family: Products
+"""
 
 import jax.numpy as jnp
 from jaxtyping import Array, Float

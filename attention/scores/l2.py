@@ -1,4 +1,15 @@
-"""-|q - k|²/√H: the nearer, the higher."""
+r"""-|q - k|²/√H: the nearer, the higher.
+
+```math
+s_{ij} = -\frac{|q_i - k_j|^2}{\sqrt{\text{terms} \cdot H}}
+```
+
+When: near means alike. With tied projections, which are not here, attention becomes Lipschitz.
+Traps: distances are computed as |q|² + |k|² - 2 q·k, so the error of a score is a rounding of the lengths, not of the
+distance. Every score is at most 0 (up to that rounding), which a normalizer without shift invariance sees.
+Source: Kim et al. 2020 (arXiv 2006.04710), section 3.2.
+Family: Products
+"""
 
 import math
 

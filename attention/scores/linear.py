@@ -1,4 +1,14 @@
-"""w·[q; k] + b: query and key are judged apart, and the two judgements added."""
+r"""w·[q; k] + b: query and key are judged apart, and the two judgements added.
+
+```math
+s_{ij} = w \cdot [q_i; k_j] + b
+```
+
+When: the score of a key does not depend on who asks: a baseline for what comparing gains.
+Traps: what the query and b add is the same for all keys, so a shift-invariant normalizer takes it away, gradients with it.
+Source: Gardner et al. 2018 (AllenNLP, arXiv 1803.07640), `LinearAttention`.
+Family: Small networks
+"""
 
 import jax.numpy as jnp
 from jaxtyping import Array, Float

@@ -1,4 +1,14 @@
-"""(Wq)_j: the query says which positions it wants, whatever is there."""
+"""(Wq)_j: the query says which positions it wants, whatever is there.
+
+```math
+s_{ij} = (W q_i)_j
+```
+
+When: the target runs along with the source, so that a place can be asked for whatever is there.
+Traps: a row per position: longer texts are refused (NaN under `jit`). Keys are not read and get no projection.
+Source: Luong et al. 2015 (arXiv 1508.04025), section 3.1.
+Family: By position
+"""
 
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int

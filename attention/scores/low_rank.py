@@ -1,4 +1,14 @@
-"""(Uq)·(Vk): a bilinear form of low rank."""
+r"""(Uq)·(Vk): a bilinear form of low rank.
+
+```math
+s_{ij} = (U q_i) \cdot (V k_j)
+```
+
+When: as `general`, with 2HR numbers in place of H².
+Traps: rotations turn the `rank` dimensions, so a rotary encoding needs an even number of them. It is not scaled.
+Source: the factors of Luong et al. 2015 (arXiv 1508.04025), section 3.1.
+Family: Products
+"""
 
 import jax
 from jaxtyping import Array, Float

@@ -1,4 +1,14 @@
-"""q·k/√H: the dot product, scaled to unit variance."""
+r"""q·k/√H: the dot product, scaled to unit variance.
+
+```math
+s_{ij} = \frac{q_i \cdot k_j}{\sqrt{\text{terms} \cdot H}}
+```
+
+When: the default. `learned_scale=True` gives each head a gain, 1 at the start.
+Traps: encodings that add products of their own (`deberta`, `tupe`) count in the scale; a learned gain is that of q·k alone.
+Source: Vaswani et al. 2017 (arXiv 1706.03762), eq. 1.
+Family: Products
+"""
 
 import math
 

@@ -1,4 +1,15 @@
-"""Scores without keys: a layer on the query with an output per position, or a random matrix."""
+r"""Scores without keys: a layer on the query with an output per position, or a random matrix.
+
+```math
+\text{dense: } s_{ij} = (W_2\, \mathrm{relu}(q_i) + b_2)_j, \qquad \text{random: } s_{ij} = R_{ij}
+```
+
+When: to ask how much of attention is comparing at all.
+Traps: a row per position: longer texts are refused (NaN under `jit`). Whatever is not read, keys or both, has no projection.
+The published layer is [`mixer=synthesizer`](mixers.md#synthesizer).
+Source: Tay et al. 2020 (arXiv 2005.00743), with an output layer per head.
+Family: By position
+"""
 
 import math
 from typing import Literal

@@ -1,4 +1,14 @@
-"""w·[q; k; q⊙k]: query, key and their product, weighted."""
+r"""w·[q; k; q⊙k]: query, key and their product, weighted.
+
+```math
+s_{ij} = w \cdot [q_i; k_j; q_i \odot k_j]
+```
+
+When: reading comprehension as in BiDAF; a product with a weight per channel, beside what `linear` has.
+Traps: a shift-invariant normalizer takes away what the first H weights add.
+Source: Seo et al. 2016 (BiDAF, arXiv 1611.01603), eq. 1.
+Family: Small networks
+"""
 
 from jaxtyping import Array, Float
 
