@@ -38,15 +38,15 @@ def step(spec: str, length: int) -> tuple[Any, ...] | None:
     mixer, parts = attention.build("mixer", name), parts_of(mask=mask or "full")
     head_dim = mixer.head_dim or DIM // mixer.num_heads
     dims = attention.Dims(mixer.num_heads, mixer.kv_heads, head_dim, DIM, layer=0, max_length=length)
-    shapes = jax.eval_shape(lambda rng: mixer.init(rng, dims), jax.random.key(0))
+    init = mixer.init or (lambda rng, dims: {})
+    shapes = jax.eval_shape(lambda rng: init(rng, dims), jax.random.key(0))
     if sum(leaf.size for leaf in jax.tree.leaves(shapes)) > LARGEST:
         return None
-    params = mixer.init(jax.random.key(0), dims)
-    empty = dict.fromkeys(("encoding", "score", "normalizer"), ({}, {}))
+    params = init(jax.random.key(0), dims)
     call = attention.Call(max_length=length)
 
     def loss(params: Any, x: jax.Array) -> jax.Array:
-        return jnp.sum(jnp.square(mixer.apply(params, x, attention.Context(parts, empty), call)))
+        return jnp.sum(jnp.square(mixer.apply(params, x, attention.Context(parts, {}), call)))
 
     return jax.grad(loss, (0, 1)), params, jax.random.normal(jax.random.key(1), (1, length, DIM))
 

@@ -156,20 +156,20 @@ def rows(only: Sequence[str] = ()) -> Iterator[tuple[str, str, float | None]]:
 
 def on_queries(spec: str) -> bool:
     """Whether the hook of queries and keys is timed too."""
-    return spec != PEER and variants.parse(spec).name in ON_QUERIES
+    return spec != PEER and attention.build("normalizer", spec).qk is not None
 
 
 def weigher(spec: str, shape: Sequence[int]) -> tuple[Callable[[Any, Inputs], Any], Any]:
     """The weights that ``spec`` makes, as a function of parameters and inputs, and parameters a little off their start."""
     if spec == PEER:
-        return lambda params, given: jax.nn.softmax(given.scores, where=given.where), ({}, {})
+        return lambda params, given: jax.nn.softmax(given.scores, where=given.where), {}
     record = attention.build("normalizer", spec)
     _, N, T, S = shape
     dims = attention.Dims(num_heads=N, kv_heads=N, head_dim=HEAD_DIM, model_dim=N * HEAD_DIM, max_length=S)
-    own = record.init(jax.random.key(1), dims._replace(layer=0))
+    own = {} if record.init is None else record.init(jax.random.key(1), dims)
     leaves, structure = jax.tree.flatten(own)
     moved = [leaf + 0.1 * jax.random.normal(jax.random.key(i), leaf.shape) for i, leaf in enumerate(leaves)]
-    params = (record.init(jax.random.key(2), dims), jax.tree.unflatten(structure, moved))
+    params = jax.tree.unflatten(structure, moved)
 
     def weights(params, given):
         call = attention.Call(

@@ -32,7 +32,7 @@ def _reference(specs, params, query, key, value, where, bias, positions, k_valid
     encoding, score = specs.get("encoding", "none"), specs.get("score", "scaled_dot")
     normalizer, mask = specs.get("normalizer", "softmax"), specs.get("mask", "full")
     terms = encoding.split(" + ")
-    own = lambda i: params["encoding"][1].get(str(i), {}) if len(terms) > 1 else params["encoding"][1]
+    own = lambda i: params["encoding"].get(str(i), {}) if len(terms) > 1 else params["encoding"]
     scale = query.shape[-1] ** -0.5 if score == "scaled_dot" else 1.0
     slopes = reference.alibi_slopes(4)
 
@@ -54,7 +54,7 @@ def _reference(specs, params, query, key, value, where, bias, positions, k_valid
         if "alibi" in encoding:
             total += reference.alibi(i, j, slopes[n], "asymmetric" if "asymmetric" in encoding else "symmetric")
         if "t5" in encoding:
-            total += params["encoding"][0]["table"][reference.t5_bucket(j - i, 8, 6), n]
+            total += params["encoding"]["table"][reference.t5_bucket(j - i, 8, 6), n]
         keys = shaw(b, t, s, "keys")
         return total if keys is None else total + scale * reference.dot(q, keys)
 
@@ -63,7 +63,7 @@ def _reference(specs, params, query, key, value, where, bias, positions, k_valid
         return 0.0 if values is None else values
 
     def compare(n, q, k):
-        own_score = params["score"][1]
+        own_score = params["score"]
         if score == "cosine":
             return reference.cosine(q, k, own_score["gain"][n])
         if score.startswith("additive"):
@@ -73,7 +73,7 @@ def _reference(specs, params, query, key, value, where, bias, positions, k_valid
 
     def normalize(n, row, allowed):
         if "learned" in normalizer:
-            return reference_normalizers.softmax(row, allowed, np.exp(params["normalizer"][1]["log_temperature"][n]))
+            return reference_normalizers.softmax(row, allowed, np.exp(params["normalizer"]["log_temperature"][n]))
         if normalizer.startswith("sigmoid"):
             return reference_normalizers.sigmoid(row, allowed, bias=-0.5 if "bias" in normalizer else None)
         if normalizer.startswith("sparsemax"):
@@ -248,7 +248,7 @@ def test_hooks_are_called_in_order():
     def step(name, change=lambda x: x):
         def hook(params, x, *rest):
             order.append(name)
-            assert params == ({"shared": 1.0}, {"own": 2.0})
+            assert params == {"shared": 1.0, "own": 2.0}
             return change(x) if not (rest and name in ("qk", "project", "rotate")) else (change(x), change(rest[0]))
 
         return hook
@@ -260,7 +260,6 @@ def test_hooks_are_called_in_order():
         modify=lambda params, scores, q, k, rest, call: (order.append("modify"), scores * 2.0)[1],
         values=lambda params, weights, call: (order.append("values"), 0 * weights.sum(-1)[..., None].swapaxes(-2, -3) + 7.0)[1],
         reads="rows",
-        rotates=True,
         terms=4,
     )
 
@@ -284,7 +283,7 @@ def test_hooks_are_called_in_order():
     output = attention.attend(
         query, key, value, encoding=encoding, score=score, normalizer=normalizer, mask="causal", x=jnp.ones((2, 3)),
         bias=jnp.full((1, 2, 2), 10.0),
-        params=dict.fromkeys(("encoding", "score", "normalizer"), ({"shared": 1.0}, {"own": 2.0})),
+        params=dict.fromkeys(("encoding", "score", "normalizer"), {"shared": 1.0, "own": 2.0}),
     )  # fmt: skip
     assert order == ["qk", "prepare", "project", "rotate", "score", "bias", "modify", "normalizer", "values", "finish"]
     s = (4 * (5 * 3 + 1) ** 2 / (4 * 4) ** 0.5 + 3 + 10) * 2  # project after qk-norm, 1/√(terms·H), both biases, modify

@@ -16,8 +16,8 @@ SIZES = {"vocab_size": 5, "num_classes": 2, "max_length": 9, "dim": 8, "mixer": 
 @pytest.mark.parametrize("encoding", ["rope", "rope(fraction=0.5)", "sinusoidal + rope"])
 def test_rotation_wants_a_dot_product(encoding):
     """The scores that are functions of q·k after their projection, which the message names; the others are refused."""
-    allowed = ("cosine", "dot", "general", "l2", "low_rank", "scaled_dot")
-    advice = "use score=cosine, dot, general, l2, low_rank or scaled_dot$"
+    allowed = [name for name in attention.names("score") if attention.build("score", name).dot_product]
+    advice = f"use score={', '.join(allowed[:-1])} or {allowed[-1]}$"
     for score in allowed:
         classifier(encoding=encoding, score=score, **SIZES)
     for score in set(attention.names("score")) - set(allowed):
@@ -35,8 +35,8 @@ def test_every_other_pair_is_allowed():
     kinds = ("encoding", "score", "normalizer")
     records = [[attention.build(kind, name) for name in attention.names(kind)] for kind in kinds]
     for encoding, score, normalizer in itertools.product(*records):
-        turned = encoding.rotates and not score.dot_product
-        joined = normalizer.maps > 1 and encoding.values is not Encoding().values
+        turned = encoding.rotate is not None and not score.dot_product
+        joined = normalizer.maps > 1 and encoding.values is not None
         couples = normalizer.reads == "all" and not normalizer.needs_causal
         if not (turned or joined or (couples and encoding.needs_causal)):
             mask = "local" if couples else "causal & local"

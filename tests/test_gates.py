@@ -135,7 +135,7 @@ def test_output_gate_of_the_mixer(form):
     parts = attention.Parts(
         *(attention.build(k, s) for k, s in zip(attention.Parts._fields, ("none", "dot", "softmax", "full")))
     )
-    context = attention.Context(parts, dict.fromkeys(("encoding", "score", "normalizer"), ({}, {})))
+    context = attention.Context(parts, {})
     # With an output projection that is the identity, what is gated can be seen.
     own["output"] = {"kernel": jnp.eye(D).reshape(N, D // N, D), "bias": jnp.zeros(D)}
     run = lambda mixer: mixer.apply(own, X, context, attention.Call())

@@ -182,7 +182,7 @@ def test_cross_attention():
     own = spread_out(mixer.init(jax.random.key(0), dims))
     x, memory, k_valid = normal(1, 2, 3, D), normal(2, 2, 5, D), jnp.arange(5) < jnp.array([[5], [2]])
     parts = parts_of("alibi", mask="local(window=4)")
-    empty = dict.fromkeys(("encoding", "score", "normalizer"), ({}, {}))
+    empty: dict = {}
     context = Context(parts, empty, memory=memory)
     call = Call(jnp.array([[4, 0, 1]]), None, None, k_valid)
     found = jit(lambda own, x, memory: mixer.apply(own, x, context._replace(memory=memory), call))(own, x, memory)
