@@ -9,7 +9,7 @@ import pytest
 
 import attention
 from attention.records import Call, Pooled
-from tests.support.helpers import assert_close, float64, jit, normal, size, spread_out
+from tests.support.helpers import assert_close, float64, init, jit, normal, size
 from tests.support.models import D as MODEL_DIM
 from tests.support.models import batch, check_training, made, train
 from tests.support.poolings import DIMS, D
@@ -36,7 +36,7 @@ def _run(record):
 def _made(case):
     """The record, parameters and the compiled function."""
     record = attention.build("pooling", case.spec)
-    return record, spread_out(record.init(jax.random.key(0), DIMS)), _run(record)
+    return record, init(record, DIMS), _run(record)
 
 
 def _inputs():
@@ -184,7 +184,7 @@ def test_no_dead_options(knob):
 
     def outcome(spec):
         record = attention.build("pooling", spec)
-        params = spread_out(record.init(jax.random.key(0), DIMS))
+        params = init(record, DIMS)
         pooled = record.apply(params, x, Call(q_valid=valid))
         return jax.tree.map(jnp.shape, params), pooled.x, jnp.broadcast_to(pooled.loss, 4)
 

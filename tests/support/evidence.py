@@ -19,7 +19,7 @@ class EncodingEvidence(NamedTuple):
     Attributes:
       oracles: as above.
       count: parameters shared by the layers, and of each layer.
-      parameters: the same as a formula, for the page.
+      parameters: the same as a formula, for the page, where it cannot be derived from shapes.
       moved: what scores do when all positions move by 20: "same", or "other".
       directed: whether reading the sequence backwards shows.
       mask: the mask it is defined under.
@@ -33,7 +33,7 @@ class EncodingEvidence(NamedTuple):
 
     oracles: Oracles
     count: tuple[int, int] = (0, 0)
-    parameters: str = "none"
+    parameters: str | None = None
     moved: str = "same"
     directed: bool = True
     mask: str = "full"
