@@ -11,19 +11,13 @@ from tests.oracles import (
     oracle_encodings_content,
     oracle_encodings_rotary,
 )
-from tests.oracles.oracle_layers import LAYERS
 from tests.oracles.oracle_mixers import MIXERS
-from tests.oracles.oracle_rows import ROWS
-from tests.oracles.oracle_scores import PAIRS
 from tests.support.witness import differences
 
 pytestmark = [pytest.mark.oracle, pytest.mark.filterwarnings("ignore:flex_attention called without:UserWarning")]
 
 FAMILIES = (oracle_encodings_absolute, oracle_encodings_bias, oracle_encodings_content, oracle_encodings_rotary)
 TABLES = (
-    ("normalizer", ROWS),
-    ("normalizer", LAYERS),
-    ("score", PAIRS),
     ("mixer", MIXERS),
     ("encoder", oracle_encoders.ENCODERS),
     ("decoder", oracle_decoders.DECODERS),
