@@ -2,8 +2,11 @@
 
 import math
 import sys
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Iterable, Sequence
+
+from rich import progress
+from rich.console import Console
+from rich.table import Column
 
 
 class Progress:
@@ -18,17 +21,15 @@ class Progress:
     def __init__(self, steps: int, start: int, live: bool | None = None):
         self.steps = steps
         self._shown: dict[str, str] = {}
-        self._bar: Any = None
-        if sys.stdout.isatty() if live is None else live:
-            from tqdm import tqdm
-
-            shape = "{percentage:3.0f}%|{bar:20}| step {n}/{total}{postfix} {remaining} left"
-            self._bar = tqdm(total=steps, initial=start, file=sys.stdout, bar_format=shape, dynamic_ncols=True)
+        self._bar = _bar() if (sys.stdout.isatty() if live is None else live) else None
+        if self._bar is not None:
+            self._task = self._bar.add_task("", total=steps, completed=start, shown="")
+            self._bar.start()
 
     def advance(self, step: int) -> None:
         """An update has been dispatched."""
         if self._bar is not None:
-            self._bar.update(step - self._bar.n)
+            self._bar.update(self._task, completed=step)
 
     def trained(self, step: int, losses: Sequence[float | None], rate: float) -> None:
         """The losses of the members since the last call, None for one that has stopped, and examples per second."""
@@ -46,21 +47,37 @@ class Progress:
     def say(self, line: str) -> None:
         """A line that stays."""
         if self._bar is not None:
-            self._bar.write(line, file=sys.stdout)
+            self._bar.console.print(line, markup=False, highlight=False, soft_wrap=True)
         else:
             print(line, flush=True)
 
     def close(self) -> None:
         """Leaves the live line as it is."""
         if self._bar is not None:
-            self._bar.close()
+            self._bar.stop()
 
     def _show(self, step: int, changed: Sequence[str]) -> None:
         if self._bar is not None:
-            self._bar.set_postfix_str(", ".join(f"{name} {value}" for name, value in self._shown.items()))
+            self._bar.update(self._task, shown=self._values(self._shown))
         else:
-            values = "  ".join(f"{name} {self._shown[name]}" for name in changed)
-            print(f"step {step}/{self.steps}  {values}", flush=True)
+            print(f"step {step}/{self.steps}  {self._values(changed)}", flush=True)
+
+    def _values(self, names: Iterable[str]) -> str:
+        return "  ".join(f"{name} {self._shown[name]}" for name in names)
+
+
+def _bar() -> progress.Progress:
+    """A bar that takes the room that the values leave; where there is too little, the values are cut, never wrapped."""
+    text = lambda template: progress.TextColumn(template, style="none", markup=False, table_column=Column(no_wrap=True))
+    return progress.Progress(
+        progress.BarColumn(bar_width=None, table_column=Column(ratio=1, min_width=4)),
+        text("step {task.completed}/{task.total}  {task.fields[shown]}"),
+        progress.TimeRemainingColumn(compact=True),
+        text("left"),
+        console=Console(file=sys.stdout, force_terminal=True, highlight=False),
+        refresh_per_second=4,
+        expand=True,
+    )
 
 
 def _mean(values: Sequence[float | None]) -> float | None:

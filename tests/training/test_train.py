@@ -14,7 +14,6 @@ import train as entry
 from attention.evaluation import trained as evaluate
 from attention.runs import directory
 from attention.training import command_line, config, loop
-from attention.training.progress import Progress
 from tests.support import toy
 
 ROOT = Path(__file__).parent.parent.parent
@@ -214,18 +213,6 @@ def test_pretrained_vectors_are_where_training_starts(folder, source, tmp_path):
     found = evaluate.load(str(tmp_path / "run"))
     row = list(found.tokenizer.vocabulary(found.tokenizer_state)).index("fig")
     np.testing.assert_allclose(found.params["embedding"]["table"][0, row] * 8**0.5, np.full(8, 2.0), rtol=1e-6)
-
-
-def test_plain_lines_and_a_live_line(capsys):
-    for live in (False, True):
-        shown = Progress(10, 0, live=live)
-        shown.trained(5, [1.0, 3.0, None], 100.0)
-        shown.validated(5, [0.5, 0.25, None])
-        shown.close()
-        printed = capsys.readouterr().out
-        assert "loss 2.0000" in printed
-        assert "validation 37.50%" in printed
-        assert ("\r" in printed) == live
 
 
 def test_flags_train_into_the_default_folder(folder, tmp_path, monkeypatch, capsys):

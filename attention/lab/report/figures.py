@@ -1,7 +1,7 @@
-"""The figures of a report: differences, curves, costs, the two axes of a grid, and the trials of a search.
+"""The figures of a report: differences, curves, costs, the heat map of a grid, and the trials of a search.
 
-Each takes the results and returns a figure, or None where there is nothing to draw. Curves have a panel for each variant, with
-the mean of the baseline beside its members: eighty lines in one panel tell nothing.
+Each takes the results and returns a figure, or None where there is nothing to draw. Curves have one panel per variant,
+with the mean of the baseline for comparison: eighty lines in one panel would be unreadable.
 """
 
 import json
@@ -24,7 +24,7 @@ Curves = Mapping[str, Sequence[tuple[Sequence[float], Sequence[float]]]]  # by v
 
 
 def differences(results: Results, found: Sequence[Standing]) -> Figure | None:
-    """The difference of each variant from the baseline: its pairs, their mean and 95 % interval, the greatest on top."""
+    """The difference of each variant from the baseline: its pairs, their mean and 95 % interval, the largest on top."""
     base = next(one for one in found if one.name == results.sweep["baseline"])
     shown = [one for one in found if one.comparison is not None and one.comparison.difference is not None]
     if not shown:
@@ -44,8 +44,7 @@ def differences(results: Results, found: Sequence[Standing]) -> Figure | None:
     axes.set_ylim(-0.6, len(shown) - 0.4)
     axes.spines["left"].set_visible(False)
     better = "to the right" if results.sweep["higher_is_better"] else "to the left"
-    unit = f", in{metric.unit}" if metric.share else ""
-    axes.set_xlabel(f"{metric.words} less that of the baseline{unit}; {better} is better")
+    axes.set_xlabel(f"{metric.words} minus that of the baseline{metric.in_unit}; better is {better}")
     return figure
 
 
@@ -89,7 +88,7 @@ def curves(results: Results, column: str) -> Figure | None:
 
 
 def by_length(results: Results) -> Figure | None:
-    """Accuracy against length; a range that a model has no positions for is left out."""
+    """Accuracy against length, without the ranges for which a model has no positions."""
     found = analysis.lengths(results)
     if found is None:
         return None
@@ -140,7 +139,7 @@ def _panels(results: Results, series: Curves, *, marked: bool) -> tuple[Figure |
 
 
 def _mean(lines: Sequence[tuple[Sequence[float], Sequence[float]]]) -> tuple[list[float], list[float]]:
-    """The mean where every line has a value: beyond, those that went on would be compared with those that stopped."""
+    """The mean where every line has a value: beyond, it would be over the members that went on."""
     lines = [line for line in lines if len(line[0])]
     shared = sorted(set.intersection(*(set(x) for x, _ in lines)))
     values = [dict(zip(x, y)) for x, y in lines]
@@ -148,7 +147,7 @@ def _mean(lines: Sequence[tuple[Sequence[float], Sequence[float]]]) -> tuple[lis
 
 
 def _without_outliers(series: Curves) -> tuple[float, float]:
-    """Limits that a spike at the start does not decide."""
+    """Limits that ignore a spike at the start."""
     values = np.concatenate([y for lines in series.values() for _, y in lines])
     low, high = float(values.min()), float(np.quantile(values, 0.995))
     room = 0.05 * (high - low) or 0.1
@@ -156,7 +155,7 @@ def _without_outliers(series: Curves) -> tuple[float, float]:
 
 
 def costs(results: Results, found: Sequence[Standing], ledger: Sequence[Cost]) -> Figure | None:
-    """The metric against parameters, operations and seconds: each that is not the same for all."""
+    """The metric against parameters, operations and seconds, except those that are the same for all variants."""
     metric = Metric.of(results.sweep)
     measures = {
         "parameters": [one.parameters for one in ledger],
@@ -201,13 +200,12 @@ def _cost(axes: Any, x: float | None, one: Standing, place: int, factor: float, 
 
 
 def heat_map(results: Results, found: Grid) -> Figure | None:
-    """The means over the grid, and beside them what two changes do together beyond the sum of each alone."""
+    """The means over the grid, and beside them the effect of two changes together beyond the sum of each alone."""
     metric = Metric.of(results.sweep)
     tables = {metric.title: _cells(found, found.means, metric.factor)}
     if found.contrasts:
         contrasts = {cell: one.difference for cell, one in found.contrasts.items()}
-        unit = f",{metric.unit}" if metric.share else ""
-        tables[f"interaction in {metric.words}{unit}"] = _cells(found, contrasts, metric.factor)
+        tables[f"interaction, {metric.words}{metric.in_unit}"] = _cells(found, contrasts, metric.factor)
     if not any(np.isfinite(cells).any() for cells in tables.values()):
         return None
     rows, columns = len(found.axes[0]), len(found.axes[1])
@@ -231,7 +229,7 @@ def _cells(found: Grid, values: Mapping[tuple[str, str], float | None], factor: 
 
 
 def _heat(axes: Any, cells: np.ndarray, metric: Metric, contrasts: Grid | None) -> None:
-    """Cells with their numbers; those of ``contrasts`` have a sign, and that of a verdict."""
+    """Cells with their numbers; those of ``contrasts`` are signed, with a triangle for a verdict."""
     known = cells[np.isfinite(cells)]
     low, high = (float(known.min()), float(known.max())) if known.size else (0.0, 1.0)
     if contrasts is not None:
@@ -255,7 +253,7 @@ def _heat(axes: Any, cells: np.ndarray, metric: Metric, contrasts: Grid | None) 
 
 
 def search(results: Results, field: str) -> Figure | None:
-    """The trials of each variant: the metric of validation against one of the values that were searched."""
+    """The trials of each variant: the validation metric against one of the searched fields."""
     metric = Metric.of(results.sweep)
     ranges = results.sweep["search"]["ranges"]
     by_name = {}

@@ -1,17 +1,16 @@
 """``report.md`` for a repository, ``table.tex`` for a paper, and the lines for a terminal."""
 
-import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
-from attention import text_table as plain
-from attention.lab import analysis
+from attention import text_table
 from attention.lab.analysis import Standing
 from attention.lab.comparisons import Comparison
 from attention.lab.report import sentences, tables
+from attention.lab.report.contents import Code, Contents, Definitions, Folded, Note, Part, Variant
 from attention.lab.report.numbers import MINUS, NONE, Metric, p_value
-from attention.lab.report.save_figures import FOLDER, Content, Drawn
+from attention.lab.report.save_figures import FOLDER, Drawn
 from attention.lab.report.tables import Table
 from attention.lab.results import Results
 
@@ -27,74 +26,41 @@ _LATEX = {
 }
 
 
-def markdown(content: Content) -> str:
+def markdown(report: Contents) -> str:
     """``report.md``."""
-    workdir, results, found, ledger, grid, drawn = content
-    said = [
-        *sentences.findings(results, found),
-        *sentences.power(results, analysis.outlook(found)),
-        *sentences.warnings(results, found),
-    ]
-    parts = [
-        f"# {escaped(sentences.title(results))}",
-        escaped(sentences.subject(results)),
-        "\n".join(f"- {escaped(line)}" for line in said),
-    ]
-    parts += ["## Verdicts", _table(tables.verdict_table(results, found)), escaped(sentences.reading(results))]
-    parts += [*_figures(drawn, "differences"), _table(tables.metric_table(results, found))]
-    parts += _under("## Training", _figures(drawn, "learning", "losses"))
-    lengths = tables.length_table(results)
-    if lengths is not None:
-        parts += ["## Lengths", *_figures(drawn, "lengths"), _table(lengths)]
-    parts += ["## Costs", *_figures(drawn, "costs"), _table(tables.ledger_table(ledger))]
-    if grid is not None:
-        after = _table(tables.interaction_table(results, grid)) if grid.contrasts else sentences.no_interactions(results, grid)
-        parts += ["## Two axes", *_figures(drawn, "grid"), after]
-    shared = analysis.agreements(results)
-    if shared:
-        parts += ["## Shared errors", _table(tables.agreement_table(results, shared)), sentences.YARDSTICK]
-    if results.sweep["search"] is not None:
-        names = [name for name in drawn if name.startswith("search_")]
-        parts += [
-            "## Search",
-            escaped(sentences.budget(results)),
-            *_figures(drawn, *names),
-            _table(tables.trial_table(results)),
-        ]
-    failed = tables.failure_table(results)
-    if failed.rows:
-        parts += ["## Failures", _table(failed)]
-    methods = "\n".join(f"- **{escaped(word)}**: {escaped(meaning)}" for word, meaning in sentences.methods(results))
-    parts += ["## How the numbers were computed", methods, "## Environment", _table(tables.environment_table(results))]
-    parts += ["## To have it again", _code(results.sweep["command"]), sentences.AGAIN.format(folder=FOLDER)]
-    return "\n\n".join([*parts, *_members(workdir, results)]) + "\n"
+    parts = [f"# {escaped(report.title)}", escaped(report.subject), "\n".join(f"- {escaped(line)}" for line in report.summary)]
+    for section in report.sections:
+        parts += [f"## {section.title}", *map(_part, section.parts)]
+    return "\n\n".join(parts) + "\n"
 
 
-def _members(workdir: Path, results: Results) -> list[str]:
-    parts = []
-    for name in results.sweep["variants"]:
-        commands = []
-        for row in analysis.rows(results, name):
-            commands.append(f"# {' '.join(name.split())}, seed {row['seed']}: {row['status']}")
-            if row["status"] == "finished" and row["run"]:
-                commands.append(sentences.evaluate_command(str(workdir / row["run"])))
-            commands.append(sentences.train_command(json.loads(row["config"])))
-        if commands:
-            parts.append(f"<details><summary>{escaped(name)}</summary>\n\n{_code(*commands)}\n\n</details>")
-    return parts
+def _part(part: Part) -> str:
+    match part:
+        case Table():
+            return _table(part)
+        case Drawn():
+            return f"![{escaped(part.description)}]({FOLDER}/{part.name}.svg)\n\n*{escaped(part.caption)}*"
+        case Code():
+            return _code(part.text)
+        case Folded():
+            return _folded(part.title, _table(part.table))
+        case Definitions():
+            return "\n".join(f"- **{escaped(term)}**: {escaped(meaning)}" for term, meaning in part.pairs)
+        case Variant():
+            name = " ".join(part.name.split())
+            lines = [(f"# {name}, seed {one.seed}: {' '.join(one.outcome.split())}", *one.commands) for one in part.members]
+            return _folded(part.name, _code("\n".join(line for member in lines for line in member)))
+        case Note():
+            return escaped(part.text)
+        case str():
+            return escaped(part)
 
 
-def _under(heading: str, parts: list[str]) -> list[str]:
-    return [heading, *parts] if parts else []
+def _folded(title: str, body: str) -> str:
+    return f"<details><summary>{escaped(title)}</summary>\n\n{body}\n\n</details>"
 
 
-def _figures(drawn: Mapping[str, Drawn], *names: str) -> list[str]:
-    found = [drawn[name] for name in names if name in drawn]
-    return [f"![{escaped(one.description)}]({FOLDER}/{one.name}.svg)\n\n*{escaped(one.caption)}*" for one in found]
-
-
-def _code(*lines: str) -> str:
-    text = "\n".join(lines)
+def _code(text: str) -> str:
     fence = "`" * max(3, 1 + max((len(run) for run in re.findall("`+", text)), default=0))
     return f"{fence}sh\n{text}\n{fence}"
 
@@ -150,16 +116,11 @@ def in_latex(text: str) -> str:
     return "".join(_LATEX.get(sign, sign) for sign in " ".join(text.split())).replace(MINUS, "$-$")
 
 
-def terminal(results: Results, found: Sequence[Standing], path: Path) -> str:
-    """The verdicts as text, what so many seeds could show, and where the report is."""
+def terminal(report: Contents, results: Results, found: Sequence[Standing], path: Path) -> str:
+    """The verdicts as text, the sentences of the head, and where the report is."""
     shown = tables.verdict_table(results, found)
     wanted = [Metric.of(results.sweep).title if name is None else name for name in _TERMINAL]
     places = [place for place, head in enumerate(shown.heads) if head.text in wanted]
     rows = [[shown.heads[place].text for place in places]]
     rows += [[" ".join(row[place].text.split()) for place in places] for row in shown.rows]
-    said = [
-        *sentences.findings(results, found),
-        *sentences.power(results, analysis.outlook(found)),
-        *sentences.warnings(results, found),
-    ]
-    return "\n".join([f"{shown.caption}:", plain.table(rows), *said, f"report: {path}"])
+    return "\n".join([f"{shown.caption}:", text_table.table(rows), *report.summary, f"report: {path}"])

@@ -1,4 +1,4 @@
-"""How numbers are written in reports: a number reads the same in every file."""
+"""How reports write numbers, the same in every file."""
 
 import math
 import re
@@ -13,20 +13,20 @@ SIGNS = {"better": "▲", "worse": "▼", "not distinguishable": "○"}
 
 
 class Metric(NamedTuple):
-    """A metric as it is written: shares in percent, their differences in percentage points."""
+    """A metric and how it is written: shares in percent, their differences in percentage points."""
 
     name: str
     share: bool
 
     @classmethod
     def of(cls, sweep: dict[str, Any], name: str | None = None) -> "Metric":
-        """A metric of a sweep, by default the one that decides."""
+        """A metric of a sweep, by default the one that variants are compared by."""
         chosen: str = name or sweep["metric"]
         return cls(chosen, chosen in sweep["shares"])
 
     @property
     def factor(self) -> float:
-        """What is written of 1."""
+        """1 is written as this."""
         return 100.0 if self.share else 1.0
 
     @property
@@ -36,7 +36,7 @@ class Metric(NamedTuple):
 
     @property
     def words(self) -> str:
-        """As people say it."""
+        """Its name without underscores."""
         return self.name.replace("_", " ")
 
     @property
@@ -44,12 +44,17 @@ class Metric(NamedTuple):
         """Of a difference, after a blank; empty for none."""
         return " percentage points" if self.share else ""
 
+    @property
+    def in_unit(self) -> str:
+        """``, in percentage points`` after the name of a difference; empty for none."""
+        return f", in{self.unit}" if self.share else ""
+
     def value(self, value: float | None) -> str:
         """``84.30`` for a share of 0.843, ``0.8430`` for another number."""
         return NONE if value is None else f"{self.factor * value:.{self._decimals}f}"
 
     def difference(self, value: float | None) -> str:
-        """The same with its sign."""
+        """As ``value``, with a sign."""
         return NONE if value is None else f"{self.factor * value:+.{self._decimals}f}"
 
     def interval(self, found: Comparison) -> str:
@@ -64,7 +69,7 @@ class Metric(NamedTuple):
 
 
 def p_value(p: float | None) -> str:
-    """Three digits: ``0.0137``; below 0.0001 just that."""
+    """Three digits below 0.1, else two: ``0.0137``, ``0.50``; ``<0.0001`` below that."""
     if p is None:
         return NONE
     return "<0.0001" if p < 1e-4 else f"{p:.3g}" if p < 0.1 else f"{p:.2f}"
@@ -76,7 +81,7 @@ def count(number: float | None) -> str:
 
 
 def seeds(number: int | None) -> str:
-    """``38``; beyond a thousand the spread of a few differences says no more than that it takes many."""
+    """``38``; ``over 1,000`` beyond, where an estimate from a few differences says no more."""
     return "over 1,000" if number is not None and number > 1000 else count(number)
 
 
@@ -91,7 +96,7 @@ def operations(number: float | None) -> str:
 
 
 def _digits(number: float) -> str:
-    """Three of them or all before the point: ``2.00``, ``168``, ``1,200``."""
+    """Three significant digits, or all before the point: ``2.00``, ``168``, ``1,200``."""
     return f"{number:#.3g}".removesuffix(".") if number < 999.5 else f"{number:,.0f}"
 
 
@@ -109,14 +114,14 @@ def milliseconds(seconds: float | None) -> str:
 
 
 def time(seconds: float | None) -> str:
-    """``48 s``, ``3 min 05 s``; ``0.34 s`` below ten."""
+    """``48 s``, ``3 min 05 s``; two digits below ten: ``0.34 s``."""
     if seconds is None:
         return NONE
     return f"{seconds:#.2g} s" if seconds < 9.95 else duration(seconds)
 
 
 def wrapped(name: str, width: int, lines: int = 3) -> str:
-    """A name over up to so many lines, broken after blanks, commas, brackets and signs where it can be; the rest is cut."""
+    """A name broken after blanks, commas, brackets and signs into at most ``lines`` lines of ``width``; the rest is cut."""
     rows = [""]
     for part in re.findall(r"[^ ,(+&]+[ ,(+&]*|[ ,(+&]+", " ".join(name.split())):
         for start in range(0, len(part), width):

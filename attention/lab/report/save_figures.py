@@ -1,8 +1,10 @@
-"""The figures that a sweep has something for, drawn and saved, with their captions and what they show in words."""
+"""Draws and saves the figures of a sweep, with a caption and a description in words."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
+
+from matplotlib.figure import Figure
 
 from attention.lab.analysis import Cost, Grid, Standing
 from attention.lab.report import figures, numbers, plot_style
@@ -13,88 +15,98 @@ FOLDER = "figures"
 
 
 class Drawn(NamedTuple):
-    """A figure that has been saved as ``figures/NAME.svg`` and ``.png``."""
+    """A figure, saved as ``figures/NAME.svg`` and ``figures/NAME.png``."""
 
     name: str
     caption: str
     description: str
-    svg: str  # for the page
+    svg: bytes
 
 
-class Content(NamedTuple):
-    """What a report is made of.
+class _Kind(NamedTuple):
+    """A figure to be drawn: ``make`` is called within its style; it returns None where there is nothing to draw."""
 
-    Attributes:
-      workdir: of the sweep, for the commands.
-      results: the rows.
-      found: ``verdicts.standings``.
-      ledger: ``verdicts.ledger``.
-      grid: ``verdicts.grid``.
-      drawn: the figures by name.
-    """
-
-    workdir: Path
-    results: Results
-    found: Sequence[Standing]
-    ledger: Sequence[Cost]
-    grid: Grid | None
-    drawn: Mapping[str, Drawn]
+    name: str
+    make: Callable[[], Figure | None]
+    caption: str
+    description: str
 
 
 def draw(
     workdir: Path, results: Results, found: Sequence[Standing], ledger: Sequence[Cost], grid: Grid | None
 ) -> dict[str, Drawn]:
-    """Draws into ``workdir/figures`` what there is, and removes what a former report had there and this one has not."""
-    metric = Metric.of(results.sweep)
+    """Draws the figures of the sweep into ``workdir/figures``, and removes those of an earlier report that it does not have."""
     drawn: dict[str, Drawn] = {}
-    first = metric.words[0].upper() + metric.words[1:]
-
-    def add(name: str, make: Callable[[], Any], caption: str, description: str) -> None:
+    for name, make, caption, description in _kinds(results, found, ledger, grid):
         with plot_style.style(name):
             figure = make()
             if figure is not None:
-                svg = plot_style.save(figure, workdir / FOLDER, name, description)
-                drawn[name] = Drawn(name, caption, description, svg)
-
-    lines = "a panel for each variant; thin: a member, thick: the mean of all, dashed: the mean of the baseline"
-    add(
-        "differences",
-        lambda: figures.differences(results, found),
-        "Differences from the baseline: the mean over seeds, its 95 % interval for one difference alone, and each seed as a"
-        " small stroke. Filled: a verdict after Holm's correction.",
-        _intervals(results, found),
-    )
-    for name, column, what in (("learning", "validations", f"validation {metric.words}"), ("losses", "losses", "loss")):
-        caption = f"{what[0].upper()}{what[1:]} against update, {lines}. Means run as long as every member did."
-        make = lambda column=column: figures.curves(results, column)
-        add(name, make, caption, f"{what} of each member in training, one panel per variant")
-    add(
-        "lengths",
-        lambda: figures.by_length(results),
-        f"Accuracy by length, {lines}. Ranges that a model has no positions for are left out.",
-        "Accuracy against length of the text, one panel per variant; the numbers are in the table of lengths",
-    )
-    add(
-        "costs",
-        lambda: figures.costs(results, found, ledger),
-        f"{first} for its cost: means over members, with one standard deviation. A measure that is the same for all has no"
-        " panel.",
-        f"{first} against cost, one point per variant; the numbers are in the tables of verdicts and of costs",
-    )
-    if grid is not None:
-        add(
-            "grid",
-            lambda: figures.heat_map(results, grid),
-            "Means over seeds, and the interaction of each two changes: what they do together beyond the sum of each alone."
-            " A triangle is a verdict.",
-            f"Heat map of {metric.words} over two axes; the interactions are in the table",
-        )
-    for number, field in enumerate((results.sweep["search"] or {"ranges": {}})["ranges"], 1):
-        caption = f"Trials of the search: validation {metric.words} against {field}, a panel for each variant."
-        make = lambda field=field: figures.search(results, field)
-        add(f"search_{number}", make, caption, f"validation {metric.words} of each trial against {field}")
+                drawn[name] = Drawn(name, caption, description, plot_style.save(figure, workdir / FOLDER, name))
     _remove_others(workdir / FOLDER, list(drawn))
     return drawn
+
+
+def _kinds(results: Results, found: Sequence[Standing], ledger: Sequence[Cost], grid: Grid | None) -> list[_Kind]:
+    metric = Metric.of(results.sweep)
+    first = metric.words[0].upper() + metric.words[1:]
+    lines = "one panel per variant; thin: a member, thick: mean of all members, dashed: mean of the baseline"
+    curves = f"{lines}. Means end where the first member ends."
+    return [
+        _Kind(
+            "differences",
+            lambda: figures.differences(results, found),
+            "Differences from the baseline: mean over seeds with its 95 % interval (not corrected), and each seed as a small"
+            " stroke. Filled: better or worse after Holm's correction.",
+            _intervals(results, found),
+        ),
+        _Kind(
+            "learning",
+            lambda: figures.curves(results, "validations"),
+            f"Validation {metric.words} against update, {curves}",
+            f"validation {metric.words} of each member in training, one panel per variant",
+        ),
+        _Kind(
+            "losses",
+            lambda: figures.curves(results, "losses"),
+            f"Loss against update, {curves}",
+            "loss of each member in training, one panel per variant",
+        ),
+        _Kind(
+            "lengths",
+            lambda: figures.by_length(results),
+            f"Accuracy by length, {lines}. Ranges for which a model has no positions are left out.",
+            "Accuracy against length of the text, one panel per variant; the numbers are in the table of lengths",
+        ),
+        _Kind(
+            "costs",
+            lambda: figures.costs(results, found, ledger),
+            f"{first} against cost: means over members, with one standard deviation. A measure that is the same for all has"
+            " no panel.",
+            f"{first} against cost, one point per variant; the numbers are in the tables of verdicts and of costs",
+        ),
+        *_heat_maps(results, grid),
+        *_trials(results),
+    ]
+
+
+def _heat_maps(results: Results, grid: Grid | None) -> list[_Kind]:
+    if grid is None:
+        return []
+    caption = (
+        "Means over seeds, and the interaction of each pair of changes: the effect of both together beyond the sum of each"
+        " alone. A triangle marks a verdict."
+    )
+    description = f"Heat map of {Metric.of(results.sweep).words} over two axes; the interactions are in the table"
+    return [_Kind("grid", lambda: figures.heat_map(results, grid), caption, description)]
+
+
+def _trials(results: Results) -> list[_Kind]:
+    kinds, metric = [], Metric.of(results.sweep)
+    for number, field in enumerate((results.sweep["search"] or {"ranges": {}})["ranges"], 1):
+        caption = f"Trials of the search: validation {metric.words} against {field}, one panel per variant."
+        description = f"validation {metric.words} of each trial against {field}"
+        kinds.append(_Kind(f"search_{number}", lambda field=field: figures.search(results, field), caption, description))
+    return kinds
 
 
 def _intervals(results: Results, found: Sequence[Standing]) -> str:

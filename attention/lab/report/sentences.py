@@ -1,4 +1,4 @@
-"""The sentences of a report: what was found, what it could have shown, how it was computed, and how to have it again."""
+"""The sentences of a report: findings, power, warnings, methods, and commands that reproduce it."""
 
 import json
 import shlex
@@ -6,18 +6,23 @@ from collections.abc import Sequence
 from typing import Any
 
 from attention.lab import analysis, paired_tests
-from attention.lab.analysis import Grid, Outlook, Standing
+from attention.lab.analysis import Grid, Outlook, Row, Standing
 from attention.lab.report import numbers, tables
 from attention.lab.report.numbers import Metric
 from attention.lab.results import Results
 from attention.training import config as configs
 
-YARDSTICK = "The first row is the yardstick: how often two seeds of the baseline itself err on the same examples."
-AGAIN = (
-    "Data, seeds and config decide the numbers: the same versions on the same CPU with as many cores give them again to the"
-    " bit; elsewhere they differ by rounding, which training magnifies. For each member there is the command that scores its"
-    " weights again, where it finished, and the command that trains it anew by itself. The figures lie in {folder} as SVG and"
-    " PNG, the rows in results.parquet; report.html, report.md and table.tex are made of these rows alone."
+SHARED_ERRORS = (
+    "Models with different errors may gain from ensembling. The first row is for reference: the errors that two seeds of the"
+    " baseline itself share."
+)
+NO_FAILURES = "Every variant could be built, and every member has a score."
+WHOLE = "The whole sweep, with the code at the commit above:"
+REPRODUCE = (
+    "Data, seeds and config determine the numbers. The same versions on the same CPU with the same number of cores reproduce"
+    " them bit for bit; elsewhere they differ by rounding, which training amplifies. Below are, for each member, the command"
+    " that scores its saved weights (if it finished) and the command that trains it from scratch. The figures are in {folder}"
+    " as SVG and PNG, the rows in results.parquet; report.html, report.md and table.tex are made from these rows alone."
 )
 
 
@@ -41,51 +46,54 @@ def findings(results: Results, found: Sequence[Standing]) -> list[str]:
     base = results.sweep["baseline"]
     compared = [one for one in found if one.comparison is not None]
     if not compared:
-        failed = f"No member of the baseline “{base}” has a score: nothing can be compared with it."
-        return [failed if len(found) > 1 else "There is one variant: nothing to compare."]
+        failed = f"No member of the baseline “{base}” has a score, so nothing can be compared with it."
+        return [failed if len(found) > 1 else "There is only one variant, so there is nothing to compare."]
+    by_verdict = lambda verdict: [one.name for one in compared if one.comparison and one.comparison.verdict == verdict]
     said = []
     for verdict, words in (
         ("better", "Better than the baseline"),
         ("worse", "Worse than the baseline"),
         ("not distinguishable", "Not distinguishable from the baseline"),
-        ("no pair", "Without a seed for which both it and the baseline finished"),
+        ("no pair", "No seed in common with the baseline that both finished"),
     ):
-        names = [one.name for one in compared if one.comparison and one.comparison.verdict == verdict]
-        if names:
+        if names := by_verdict(verdict):
             said.append(f"{words}: {_named(names)}.")
-    single = [one.name for one in compared if one.comparison and one.comparison.verdict == "one seed"]
+    single = by_verdict("one seed")
     if single and len(single) == len(compared):
-        said.append("One seed: no ranking and no verdict. The differences may be those of chance.")
+        said.append("One seed: no ranking and no verdict. The differences may be due to chance.")
     elif single:
-        said.append(f"Without a verdict, for one seed alone finished: {_named(single)}.")
+        said.append(f"No verdict, because only one seed finished: {_named(single)}.")
     return said
 
 
 def _named(names: Sequence[str]) -> str:
-    """Names one after another; one with a comma of its own stands in quotation marks."""
+    """A list of names; one with a comma of its own is quoted."""
     return "; ".join(f"“{name}”" if ", " in name else name for name in names)
 
 
 def power(results: Results, seen: Outlook) -> list[str]:
-    """What so many seeds could have shown, and how many it would take."""
+    """What this number of seeds could have shown, and how many would show more."""
     metric = Metric.of(results.sweep)
     if seen.smallest is None or seen.corrected is None:
-        return ["Smallest attainable p: none, a test wants two seeds or more that finished."]
-    least = "a t-test has none" if seen.smallest == 0 else numbers.p_value(seen.smallest)
-    line = f"Smallest attainable p with {seen.pairs} pairs: {least}"
-    if seen.smallest:
-        line += f"; {numbers.p_value(seen.corrected)} after correction for {_comparisons(seen.comparisons)}"
-    said = [f"{line}."]
+        return ["No test: it takes at least two finished seeds of the baseline and of another variant."]
+    if seen.smallest == 0:
+        said = [f"With {seen.pairs} pairs a t-test has no lower bound on p."]
+    else:
+        corrected = f"{numbers.p_value(seen.corrected)} after correction for {_comparisons(seen.comparisons)}"
+        said = [f"Smallest attainable p with {seen.pairs} pairs: {numbers.p_value(seen.smallest)}; {corrected}."]
     if seen.corrected > paired_tests.LEVEL:
-        said.append(f"That is above {paired_tests.LEVEL}: whatever the differences, a verdict needs {seen.fewest} seeds.")
+        said.append(
+            f"That is above {paired_tests.LEVEL}: no difference can reach a verdict with fewer than {seen.fewest} seeds."
+        )
     if seen.detectable is not None:
         low, high = (metric.value(size) for size in seen.detectable)
-        sizes = f"{low}{metric.unit}" if low == high else f"{low} to {high}{metric.unit}, by variant,"
-        said.append(f"Differences of {sizes} would have been found with a chance of {paired_tests.POWER}.")
+        sizes = f"{low}{metric.unit}" if low == high else f"{low} to {high}{metric.unit}, depending on the variant,"
+        said.append(f"Differences of {sizes} would have been detected with probability {paired_tests.POWER}.")
     if seen.nearest is not None:
         name, seeds = seen.nearest
         said.append(
-            f"Of those not distinguishable, {_named([name])} wants fewest seeds for its observed difference: about {seeds:,}."
+            f"Of the variants that are not distinguishable, {_named([name])} needs the fewest seeds to confirm its observed"
+            f" difference: about {seeds:,}."
         )
     return said
 
@@ -95,22 +103,22 @@ def _comparisons(count: int) -> str:
 
 
 def warnings(results: Results, found: Sequence[Standing]) -> list[str]:
-    """What a reader must know before the numbers: failed members, other data, scores of validation."""
+    """What a reader must know before the numbers: failed members, different data, scores on validation."""
     said = []
     lost = [
         f"{_named([one.name])} {one.failed + one.missing} of {len(one.members)}" for one in found if one.failed or one.missing
     ]
     if lost:
         said.append(
-            f"Members without a score: {'; '.join(lost)}. Their pairs are left out: what is left does not show that a variant"
-            " that fails is as good."
+            f"Members without a score: {'; '.join(lost)}. Their pairs are left out; the remaining pairs cannot show that a"
+            " variant that fails is as good."
         )
     if any(json.loads(row["environment"]).get("git_dirty") for row in results.rows if row["environment"]):
-        said.append("The code had changes that were not committed: the commit below does not have them.")
+        said.append("The code had uncommitted changes, which the commit below does not contain.")
     if len(analysis.tested_on(results)) > 1:
-        said.append("The members were not all tested on the same data: their differences are of the data too.")
+        said.append("The members were not all tested on the same data, so their differences are partly those of the data.")
     if "validation" in tables.splits(results):
-        said.append("There is no labelled test split. Scores are of validation, by which the best weights were chosen too.")
+        said.append("There is no labelled test split. Scores are on validation, which also selected the best weights.")
     shown = [f"{name} {100 * value:.2f}" for name, value in _trivial(results).items()]
     if shown:
         said.append(f"Accuracy of trivial rules on test, %: {', '.join(shown)}.{_below(results, found)}")
@@ -134,88 +142,100 @@ def _trivial(results: Results) -> dict[str, float]:
 def no_interactions(results: Results, grid: Grid) -> str:
     """Why a sweep of two axes has none."""
     if grid.lacking:
-        return f"Interactions want a full grid; it lacks {_named(grid.lacking)}."
+        return f"Interactions need a full grid; missing: {_named(grid.lacking)}."
     if min(map(len, grid.axes)) < 2:
-        return "Interactions want two values or more on each axis."
-    return f"Interactions want members of {results.sweep['baseline']} that finished; there are none."
+        return "Interactions need at least two values on each axis."
+    return f"Interactions need finished members of {results.sweep['baseline']}; there are none."
 
 
 def budget(results: Results) -> str:
     """What was searched."""
     search = results.sweep["search"]
     ranges = ", ".join(f"{field} from {text}" for field, text in search["ranges"].items())
-    times = "once" if search["halvings"] == 1 else f"{search['halvings']} times"
-    halved = f", the worse half stopped {times}" if search["halvings"] else ""
+    times = {1: "once", 2: "twice"}.get(search["halvings"], f"{search['halvings']} times")
+    halved = f" The worse half was stopped early {times}." if search["halvings"] else ""
     return (
-        f"Each variant had {search['trials']} trials{halved}, with the same draws of seed {search['seed']}: {ranges}. The trial"
-        " that validated best gave its values to the members, which have other seeds."
+        f"Each variant had the same {search['trials']} trials, drawn with seed {search['seed']}: {ranges}.{halved} The members,"
+        " which have other seeds, use the values of the trial that was best on validation."
     )
+
+
+def outcome(row: Row, metric: Metric) -> str:
+    """How a member ended: its score and the update of its best weights, or why it has none."""
+    if row["status"] != "finished":
+        return f"{row['status']}: {row['reason']}" if row["reason"] else row["status"]
+    best = "" if row["best_step"] is None else f", best weights after update {row['best_step']} of {row['updates']}"
+    reason = f"; {row['reason']}" if row["reason"] else ""
+    return f"{metric.words} {metric.value(analysis.value(row, metric.name))}{best}{reason}"
 
 
 def reading(results: Results) -> str:
     """One paragraph on how to read the verdicts."""
     base = results.sweep["baseline"]
     return (
-        f"Each difference is the mean over seeds of a variant less the baseline “{base}”, taken seed by seed: members of one"
-        " seed share the order of the examples and the draws of dropout. A variant is better or worse where its p-value,"
-        f" after Holm's correction over all variants of the table, is {paired_tests.LEVEL} or less. The interval covers 95 %"
-        " and is of one difference alone, so that it may exclude 0 where the verdict is not distinguishable. Not"
-        " distinguishable is absence of evidence: it does not say that two variants are equally good. The column detectable"
-        " says which differences so many seeds would have found. The seeds are the sample: other data is another question."
+        f"Each difference is that of a variant minus the baseline “{base}”, paired by seed and averaged: members with the same"
+        " seed share the order of the examples and the draws of dropout. A variant is better or worse if its p-value, after"
+        f" Holm's correction over all variants in the table, is at most {paired_tests.LEVEL}. The 95 % interval is for one"
+        " difference alone, so it may exclude 0 although the verdict is not distinguishable. Not distinguishable is absence of"
+        " evidence: it does not mean that two variants are equally good. Detectable is the difference that this number of seeds"
+        " would have detected. The sample is the seeds: the verdicts say nothing about other data sets."
     )
 
 
 def methods(results: Results) -> list[tuple[str, str]]:
-    """How each number was computed: pairs of a word and what it means."""
-    better = "greater" if results.sweep["higher_is_better"] else "smaller"
+    """How each number was computed: pairs of a term and its meaning."""
+    better = "higher" if results.sweep["higher_is_better"] else "lower"
     level, flips = paired_tests.LEVEL, f"{paired_tests.FLIPS:,}"
     return [
-        ("Score", f"of the weights that validated best, on {tables.splits(results)}; {better} is better."),
+        ("Score", f"with the weights that were best on validation, on {tables.splits(results)}; {better} is better."),
         ("Pairing", "by seed. A seed for which a member failed or is missing is left out, and counted."),
-        ("p, 2 to 9 pairs", "paired t-test, two-sided; exact where the differences are normal."),
+        ("p, 2 to 9 pairs", "two-sided paired t-test; exact if the differences are normally distributed."),
         (
             "p, 10 pairs or more",
-            f"sign flips, all of them up to 16 pairs and {flips} drawn beyond; exact where the differences are symmetric about"
-            " 0 under the null. The smallest p of n pairs is 2^(1-n).",
+            f"sign flips: all of them up to 16 pairs, {flips} random ones beyond; exact if the differences are symmetric about"
+            " 0 under the null hypothesis. With n pairs the smallest p is 2^(1-n).",
         ),
-        ("95 % interval", "Student-t up to 9 pairs; from 10 on a BCa bootstrap at the level of a t interval."),
+        ("95 % interval", "Student-t up to 9 pairs; from 10 pairs a BCa bootstrap, widened to the level of a t interval."),
         (
             "p (Holm)",
-            f"Holm's step-down correction over the variants that have a p: the chance of any false one is {level} at most.",
+            f"Holm's step-down correction over the variants that have a p: the chance of any false verdict is at most {level}.",
         ),
-        ("Not distinguishable", f"absence of evidence, not evidence of absence: p (Holm) is above {level}. See detectable."),
+        ("Not distinguishable", f"p (Holm) is above {level}: absence of evidence, not evidence of absence. See detectable."),
         (
             "Detectable, seeds needed",
-            f"power {paired_tests.POWER} at level {level} over the number of comparisons, with the observed spread taken for"
-            " the true one: with few seeds a rough guide.",
+            f"for power {paired_tests.POWER} at level {level} divided by the number of comparisons, taking the observed spread"
+            " for the true one: a rough guide with few seeds.",
         ),
-        ("Effect d_z", "the mean of the paired differences over their sample standard deviation."),
+        ("Effect d_z", "mean of the paired differences divided by their sample standard deviation."),
         (
             "Interaction",
             "v[a, b] - v[a0, b] - v[a, b0] + v[a0, b0], per seed, tested in the same way, with Holm's correction over the"
-            " cells. Better: the two changes together do more good than the sum of each alone.",
+            " cells. Better: the two changes together help more than the sum of each alone.",
         ),
         (
             "Shared errors",
-            "2 shared / (errors of both), beside the share of independent runs as good as these; the consistency is Cohen's"
-            " kappa of right and wrong. The yardstick is the baseline beside itself, every two of its seeds.",
+            "2 shared / (errors of both), beside the share expected of independent models with the same accuracies. Consistency"
+            " is Cohen's kappa of right and wrong. The first row compares every two seeds of the baseline.",
         ),
         (
             "Operations",
-            "of an update, forward and backward, per example, at the longest padded length, as XLA counts them before it"
-            " fuses; what loops is counted once.",
+            "floating-point operations of an update, forward and backward, per example, at the longest padded length, as XLA"
+            " counts them before fusion; the body of a loop is counted once.",
         ),
-        ("Times and memory", "of the machine below, whose programs train several members: comparable in this report only."),
+        (
+            "Times and memory",
+            "measured on the machine below, in programs that train several members: comparable within this report only.",
+        ),
     ]
 
 
 def evaluate_command(run: str) -> str:
-    """The command that gives the numbers of a row again."""
+    """The command that scores the saved weights of a run."""
     return shlex.join(["python", "eval.py", f"--workdir={run}"])
 
 
 def train_command(config: dict[str, Any]) -> str:
-    """The command that trains a member anew: every field that differs from ``configs/base.py``, which has the defaults."""
+    """The command that trains a member: it sets every field that differs from ``configs/base.py``, which has the defaults."""
     plain = json.loads(json.dumps(configs.to_dict(configs.Config())))
     words = ["python", "train.py", "--config=configs/base.py"]
     for section, value in config.items():

@@ -1,4 +1,4 @@
-"""The tables of a report, before they are written as HTML, Markdown, LaTeX or text."""
+"""The tables of a report, independent of the form they are written in."""
 
 import json
 from collections.abc import Sequence
@@ -16,9 +16,9 @@ class Cell(NamedTuple):
     """A cell.
 
     Attributes:
-      text: as it is read.
-      key: what a column of numbers is sorted by; None for nothing, which comes last.
-      mark: a verdict, for its colour.
+      text: as shown.
+      key: the number that its column is sorted by; None sorts last.
+      mark: a verdict, which gives the colour.
     """
 
     text: str
@@ -27,7 +27,7 @@ class Cell(NamedTuple):
 
 
 class Head(NamedTuple):
-    """A column: its name, what it means, and whether it holds numbers."""
+    """A column: its name, its meaning, and whether it holds numbers."""
 
     text: str
     meaning: str = ""
@@ -35,34 +35,35 @@ class Head(NamedTuple):
 
 
 class Table(NamedTuple):
-    """A table; the first cell of a row names it."""
+    """A table; the first cell of a row names it. On the page, a click on a head sorts one that is ``sortable``."""
 
     name: str
     caption: str
     heads: list[Head]
     rows: list[list[Cell]]
+    sortable: bool = True
 
 
 def verdict_table(results: Results, found: Sequence[Standing]) -> Table:
-    """The variants with their differences from the baseline, in the order of their ranks where there are ranks."""
+    """The variants with their differences from the baseline, by rank where there are ranks."""
     sweep, metric = results.sweep, Metric.of(results.sweep)
     split = splits(results)
     heads = [
         Head("variant", number=False),
-        Head("rank", "by the difference; differences that are not distinguishable rank by chance"),
-        Head("members", "that finished, of those asked for"),
-        Head(metric.title, f"mean over the members that finished, on {split}"),
-        Head("sd", "sample standard deviation over the members"),
-        Head("difference", f"mean over seeds of variant - {sweep['baseline']}{',' + metric.unit if metric.share else ''}"),
-        Head("95 % interval", "of this difference alone, not corrected for the number of comparisons"),
-        Head("p (Holm)", "corrected for the number of comparisons; decides"),
-        Head("verdict", "better or worse where p (Holm) is 0.05 or less", number=False),
-        Head("detectable", "the difference that so many seeds find with a chance of 0.8"),
-        Head("seeds needed", "to find the observed difference with a chance of 0.8; a rough guide"),
+        Head("rank", "by the difference; variants that are not distinguishable are in chance order"),
+        Head("members", "finished, of those requested"),
+        Head(metric.title, f"mean over the finished members, on {split}"),
+        Head("sd", "sample standard deviation over members"),
+        Head("difference", f"mean over seeds of variant - {sweep['baseline']}{metric.in_unit}"),
+        Head("95 % interval", "for this difference alone, not corrected for multiple comparisons"),
+        Head("p (Holm)", "corrected for multiple comparisons; decides the verdict"),
+        Head("verdict", "better or worse if p (Holm) is at most 0.05", number=False),
+        Head("detectable", "the difference that this number of seeds detects with probability 0.8"),
+        Head("seeds needed", "to detect the observed difference with probability 0.8; a rough guide"),
     ]
     order = sorted(found, key=lambda one: (one.rank is None, one.rank or 0))
-    better = "more" if sweep["higher_is_better"] else "less"
-    caption = f"{metric.title} on {split}, against the baseline “{sweep['baseline']}”; {better} is better"
+    better = "higher" if sweep["higher_is_better"] else "lower"
+    caption = f"{metric.title} on {split}, compared with the baseline “{sweep['baseline']}”; {better} is better"
     return Table("verdicts", caption, heads, [_verdict_row(one, metric, sweep["baseline"]) for one in order])
 
 
@@ -90,17 +91,17 @@ def verdict(found: Comparison) -> str:
 
 
 def splits(results: Results) -> str:
-    """What the scores are of: "test" or "validation", or both."""
+    """The split that was scored: "test" or "validation", or both."""
     known = [row["split"] for row in results.rows if row["phase"] == "final" and row["status"] == "finished"]
     return " and ".join(dict.fromkeys(known)) or "test"
 
 
 def metric_table(results: Results, found: Sequence[Standing]) -> Table:
-    """The other metrics, and what the comparison was made with."""
+    """The other metrics, and how each comparison was made."""
     metrics = [Metric.of(results.sweep, name) for name in results.sweep["metrics"] if name != results.sweep["metric"]]
-    heads = [Head("variant", number=False), *(Head(metric.title, "mean over the members that finished") for metric in metrics)]
-    heads += [Head("effect d_z", "difference in standard deviations of the paired differences")]
-    heads += [Head("pairs", "seeds for which both finished"), Head("left out", "seeds for which one did not")]
+    heads = [Head("variant", number=False), *(Head(metric.title, "mean over the finished members") for metric in metrics)]
+    heads += [Head("effect d_z", "difference divided by the standard deviation of the paired differences")]
+    heads += [Head("pairs", "seeds that both finished"), Head("left out", "seeds that one did not finish")]
     heads += [Head("p", "two-sided, not corrected"), Head("test and interval", number=False)]
     rows = []
     for one in found:
@@ -110,23 +111,23 @@ def metric_table(results: Results, found: Sequence[Standing]) -> Table:
         cells += [Cell(NONE if one.comparison is None else str(number), number) for number in (c.pairs, c.left_out)]
         cells += [Cell(numbers.p_value(c.p), c.p), Cell(NONE if c.p is None else c.method)]
         rows.append(cells)
-    return Table("metrics", f"Other metrics on {splits(results)}, and how each difference was tested", heads, rows)
+    return Table("metrics", f"Other metrics on {splits(results)}, and the test of each difference", heads, rows)
 
 
 def ledger_table(ledger: Sequence[Cost]) -> Table:
-    """What each variant costs."""
+    """The cost of each variant."""
     heads = [
         Head("variant", number=False),
         Head("parameters", "of one member"),
         Head("operations per example", "floating-point, forward and backward, at the longest padded length"),
-        Head("ms per update", "of one member, without compiling; median over members"),
-        Head("training per member", "all updates without compiling, median over members"),
+        Head("ms per update", "of one member, without compilation; median over members"),
+        Head("training per member", "all updates, without compilation; median over members"),
         Head("state per member", "weights, optimizer and batch"),
-        Head("work memory", "of the program while an update computes"),
+        Head("work memory", "of the program during an update"),
         Head("examples seen", "in training, by all members"),
         Head("trials", "of the search, the same for each variant"),
-        Head("updates in trials", "spent in them"),
-        Head("total time", "of members and trials that finished, with compiling"),
+        Head("updates in trials", "made in trials"),
+        Head("total time", "of finished members and trials, with compilation"),
         Head("kernel", "that computed attention", number=False),
     ]
     rows = [
@@ -149,15 +150,15 @@ def ledger_table(ledger: Sequence[Cost]) -> Table:
     if not any(one.trials for one in ledger):
         kept = [place for place, head in enumerate(heads) if "trials" not in head.text]
         heads, rows = [heads[place] for place in kept], [[row[place] for place in kept] for row in rows]
-    return Table("ledger", "Cost of each variant; times and memory are of the machine below", heads, rows)
+    return Table("ledger", "Cost of each variant; times and memory were measured on the machine below", heads, rows)
 
 
 def interaction_table(results: Results, found: Grid) -> Table:
-    """What two changes do together beyond the sum of what each does alone."""
+    """The effect of two changes together beyond the sum of each alone."""
     metric = Metric.of(results.sweep)
     heads = [Head("cell", number=False), Head("interaction"), Head("95 % interval"), Head("p"), Head("p (Holm)")]
-    heads += [Head("verdict", "better: the two together do more good than the sum of each alone", number=False)]
-    heads += [Head("pairs", "seeds for which all four finished"), Head("left out")]
+    heads += [Head("verdict", "better: the two changes together help more than the sum of each alone", number=False)]
+    heads += [Head("pairs", "seeds that all four finished"), Head("left out")]
     rows = [
         [
             Cell(", ".join(cell)),
@@ -172,23 +173,24 @@ def interaction_table(results: Results, found: Grid) -> Table:
         for cell, c in found.contrasts.items()
     ]
     a0, b0 = found.baseline
-    unit = f", in{metric.unit}" if metric.share else ""
-    return Table("interactions", f"v[a, b] - v[{a0}, b] - v[a, {b0}] + v[{a0}, {b0}] of {metric.words}{unit}", heads, rows)
+    return Table(
+        "interactions", f"v[a, b] - v[{a0}, b] - v[a, {b0}] + v[{a0}, {b0}] of {metric.words}{metric.in_unit}", heads, rows
+    )
 
 
 def agreement_table(results: Results, found: Sequence[Agreement]) -> Table:
     """The errors shared with the baseline."""
     heads = [Head("variant", number=False), Head("pairs"), Head("shared errors, %", "2 shared / (errors of both)")]
-    heads += [Head("if independent, %", "share for independent runs as good as these")]
-    heads += [Head("consistency", "kappa of right and wrong: 1 where the same examples are wrong, 0 as independent")]
+    heads += [Head("if independent, %", "expected of independent models with the same accuracies")]
+    heads += [Head("consistency", "kappa of right and wrong: 1 if the same examples are wrong, 0 if independent")]
     base, rows = results.sweep["baseline"], []
     for place, one in enumerate(found):
-        # the first entry may be the yardstick
-        name = f"{base}, two of its seeds" if one.name == base and place == 0 else one.name
+        # the first entry may be the baseline compared with itself
+        name = f"{base}, pairs of its seeds" if one.name == base and place == 0 else one.name
         shares = [Cell(NONE if x is None else f"{100 * x:.1f}", x) for x in (one.share, one.expected)]
         kappa = Cell(NONE if one.consistency is None else f"{one.consistency:.3f}", one.consistency)
         rows.append([Cell(name), Cell(str(one.pairs), one.pairs), *shares, kappa])
-    caption = f"Errors on test shared with the member of {base} of the same seed, means over pairs"
+    caption = f"Errors on test shared with the {base} member of the same seed, means over pairs"
     return Table("agreement", caption, heads, rows)
 
 
@@ -211,7 +213,7 @@ def length_table(results: Results) -> Table | None:
             text = "undefined" if one is not None and one.undefined else NONE if mean is None else f"{100 * mean:.2f}"
             cells.append(Cell(text, mean))
         rows.append(cells)
-    return Table("lengths", f"Accuracy, %, by length in symbols; trained up to {trained}", heads, rows)
+    return Table("lengths", f"Accuracy, %, by length in symbols; trained up to length {trained}", heads, rows)
 
 
 def trial_table(results: Results) -> Table:
@@ -231,24 +233,22 @@ def trial_table(results: Results) -> Table:
             chosen = "chosen" if any(json.loads(one["drawn"]) == drawn for one in final) else ""
             status = "" if row["status"] == "finished" else row["status"]
             rows.append([*cells, Cell(", ".join(filter(None, (status, row["reason"], chosen))))])
-    return Table(
-        "trials", "Trials of the search, one seed each; the best of validation gives its values to the members", heads, rows
-    )
+    return Table("trials", "Trials of the search, one seed each; the one that is best on validation is chosen", heads, rows)
 
 
 def failure_table(results: Results) -> Table:
-    """Members and trials without a score, and variants that were left out, with the reasons."""
+    """Members and trials without a score, and variants that were left out, with the reason."""
     heads = [Head(text, number=text == "seed") for text in ("variant", "seed", "phase", "status", "reason")]
     rows = [
         [Cell(one.name), Cell(str(one.seed), one.seed), Cell(one.phase), Cell(one.status), Cell(one.reason)]
         for one in analysis.failures(results)
     ]
     rows += [[Cell(name), Cell(NONE), Cell(NONE), Cell("left out"), Cell(reason)] for name, reason in results.sweep["dropped"]]
-    return Table("failures", "Members without a score, and variants that could not be built", heads, rows)
+    return Table("failures", "Members without a score, and variants that could not be built", heads, rows, sortable=False)
 
 
 def environment_table(results: Results) -> Table:
-    """Data, versions, machine and code; a column for each that members were trained with."""
+    """Data, versions, machine and code, with a column for each combination that members were trained with."""
     known: dict[str, int] = {}
     for row in results.rows:
         if row["status"] == "finished" and row["phase"] == "final":
@@ -264,4 +264,4 @@ def environment_table(results: Results) -> Table:
         *(Head(f"{count} {'member' if count == 1 else 'members'}", number=False) for count in known.values()),
     ]
     rows = [[Cell(field.replace("_", " ")), *(Cell(str(column.get(field, NONE))) for column in columns)] for field in fields]
-    return Table("environment", "Data, versions, machine and code", heads, rows)
+    return Table("environment", "Data, versions, machine and code", heads, rows, sortable=False)

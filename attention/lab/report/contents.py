@@ -1,0 +1,164 @@
+"""What a report says, section by section: ``page`` writes it as HTML, ``markdown_latex`` as Markdown."""
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from attention.lab import analysis
+from attention.lab.analysis import Cost, Grid, Row, Standing
+from attention.lab.report import sentences, tables
+from attention.lab.report.numbers import Metric
+from attention.lab.report.save_figures import FOLDER, Drawn
+from attention.lab.report.tables import Table
+from attention.lab.results import Results
+
+
+class Note(NamedTuple):
+    """A remark in small print."""
+
+    text: str
+
+
+class Code(NamedTuple):
+    """A command."""
+
+    text: str
+
+
+class Folded(NamedTuple):
+    """A table that is shown on request."""
+
+    title: str
+    table: Table
+
+
+class Definitions(NamedTuple):
+    """Terms and what they mean."""
+
+    pairs: list[tuple[str, str]]
+
+
+class Member(NamedTuple):
+    """A member of a variant: how it ended, and the commands that score and train it."""
+
+    seed: int
+    outcome: str
+    commands: list[str]
+
+
+class Variant(NamedTuple):
+    """A variant and how to reproduce it, shown on request."""
+
+    name: str
+    fields: str
+    members: list[Member]
+    config: str
+
+
+Part = str | Note | Code | Table | Folded | Drawn | Definitions | Variant
+
+
+class Section(NamedTuple):
+    """A section; one without parts is left out of the report."""
+
+    name: str
+    title: str
+    parts: Sequence[Part]
+
+
+class Contents(NamedTuple):
+    """A whole report: its head and its sections."""
+
+    title: str
+    subject: str
+    findings: list[str]
+    power: list[str]
+    warnings: list[str]
+    sections: list[Section]
+
+    @property
+    def summary(self) -> list[str]:
+        """The sentences of the head."""
+        return [*self.findings, *self.power, *self.warnings]
+
+
+def contents(
+    workdir: Path,
+    results: Results,
+    found: Sequence[Standing],
+    ledger: Sequence[Cost],
+    grid: Grid | None,
+    drawn: Mapping[str, Drawn],
+) -> Contents:
+    """What the report of a sweep says.
+
+    Args:
+      workdir: of the sweep, for the commands.
+      results: the rows.
+      found: ``analysis.standings``.
+      ledger: ``analysis.ledger``.
+      grid: ``analysis.grid``.
+      drawn: the saved figures by name.
+    """
+    figures = lambda *names: [drawn[name] for name in names if name in drawn]
+    verdicts = [tables.verdict_table(results, found), Note(sentences.reading(results)), *figures("differences")]
+    lengths = tables.length_table(results)
+    failures = tables.failure_table(results)
+    sections = [
+        Section("verdicts", "Verdicts", [*verdicts, tables.metric_table(results, found)]),
+        Section("training", "Training", figures("learning", "losses")),
+        Section("lengths", "Lengths", [] if lengths is None else [*figures("lengths"), lengths]),
+        Section("costs", "Costs", [*figures("costs"), tables.ledger_table(ledger)]),
+        Section("grid", "Two axes", [] if grid is None else [*figures("grid"), _interactions(results, grid)]),
+        Section("errors", "Shared errors", _errors(results)),
+        Section("search", "Search", _search(results, figures(*(name for name in drawn if name.startswith("search_"))))),
+        Section("failures", "Failures", [failures if failures.rows else sentences.NO_FAILURES]),
+        Section("methods", "How the numbers were computed", [Definitions(sentences.methods(results))]),
+        Section("environment", "Environment", [tables.environment_table(results)]),
+        Section("reproduce", "Reproduce", _reproduce(workdir, results)),
+    ]
+    return Contents(
+        sentences.title(results),
+        sentences.subject(results),
+        sentences.findings(results, found),
+        sentences.power(results, analysis.outlook(found)),
+        sentences.warnings(results, found),
+        [section for section in sections if section.parts],
+    )
+
+
+def _interactions(results: Results, grid: Grid) -> Part:
+    return tables.interaction_table(results, grid) if grid.contrasts else Note(sentences.no_interactions(results, grid))
+
+
+def _errors(results: Results) -> list[Part]:
+    shared = analysis.agreements(results)
+    return [tables.agreement_table(results, shared), Note(sentences.SHARED_ERRORS)] if shared else []
+
+
+def _search(results: Results, figures: Sequence[Drawn]) -> list[Part]:
+    if results.sweep["search"] is None:
+        return []
+    return [sentences.budget(results), *figures, Folded("All trials", tables.trial_table(results))]
+
+
+def _reproduce(workdir: Path, results: Results) -> list[Part]:
+    by_name = {name: analysis.rows(results, name) for name in results.sweep["variants"]}
+    variants = [_variant(workdir, name, rows, Metric.of(results.sweep)) for name, rows in by_name.items() if rows]
+    return [sentences.WHOLE, Code(results.sweep["command"]), sentences.REPRODUCE.format(folder=FOLDER), *variants]
+
+
+def _variant(workdir: Path, name: str, rows: Sequence[Row], metric: Metric) -> Variant:
+    members = []
+    for row in rows:
+        commands = [sentences.train_command(json.loads(row["config"]))]
+        if row["status"] == "finished" and row["run"]:
+            commands.insert(0, sentences.evaluate_command(str(workdir / row["run"])))
+        members.append(Member(row["seed"], sentences.outcome(row, metric), commands))
+    fields = _json(json.loads(rows[0]["fields"]))
+    return Variant(name, fields, members, _json(json.loads(rows[0]["config"]), indent=1))
+
+
+def _json(value: Any, indent: int | None = None) -> str:
+    return json.dumps(value, ensure_ascii=False, indent=indent)
