@@ -5,7 +5,7 @@ python sweep.py --config=configs/sweeps/encodings.py --dry_run         what woul
 python sweep.py --config=... --config.seeds=0,1,2,3,4                  more seeds: only what is new is trained
 python sweep.py --config=... --config.training.steps=500               another base config, another sweep
 python sweep.py --config=... --export=shell                            a command for each cohort, for a scheduler
-python sweep.py --compare runs/A runs/B                                two runs that there are, seed by seed
+python sweep.py --compare runs/A runs/B                                two finished runs, seed by seed
 """
 
 import sys
@@ -39,7 +39,7 @@ def main(argv: list[str]) -> None:
     if values.compare is not None:
         from attention.lab import compare_runs
 
-        print(compare_runs.duel(values.compare))
+        print(compare_runs.compare(values.compare))
         return
     from attention.lab import command
 

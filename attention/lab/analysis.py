@@ -47,7 +47,7 @@ class Outlook(NamedTuple):
     corrected: float | None  # the smallest after Holm's correction
     fewest: int  # pairs with which a verdict is possible at all
     detectable: tuple[float, float] | None  # least and most of the differences that are found with a chance of 0.8
-    nearest: tuple[str, int] | None  # the variant not distinguishable that wants fewest pairs, and how many, for that chance
+    nearest: tuple[str, int] | None  # the variant not distinguishable that needs fewest pairs, and how many
 
 
 class Grid(NamedTuple):
@@ -237,7 +237,7 @@ def _axis_fields(results: Results) -> tuple[str, str]:
 def agreements(results: Results) -> list[Agreement]:
     """The errors each variant shares with the baseline's member of its seed, where both were tested on the same examples.
 
-    The first entry is the yardstick: the baseline beside itself, every two of its seeds.
+    The first entry is for reference: the baseline compared with itself, over every two of its seeds.
     """
     base = results.sweep["baseline"]
     known = {name: {row["seed"]: row for row in rows(results, name) if _tested(row)} for name in results.sweep["variants"]}
@@ -323,7 +323,7 @@ def failures(results: Results) -> list[Failure]:
         for row in known:
             if row["status"] == "finished" and (row["phase"] == "search" or value(row, results.sweep["metric"]) is not None):
                 continue
-            reason = row["reason"] or ("not trained yet" if row["status"] == "pending" else "its score is no finite number")
+            reason = row["reason"] or ("not trained yet" if row["status"] == "pending" else "its score is not finite")
             status = "pending" if row["status"] == "pending" else "failed"
             found.append(Failure(name, row["seed"], row["phase"], status, reason))
         there = {row["seed"] for row in known if row["phase"] == "final"}

@@ -1,4 +1,4 @@
-"""What a sweep shows while it runs: a table that redraws itself on a terminal, plain lines elsewhere."""
+"""What a sweep shows while it runs: a live table on a terminal, plain lines elsewhere."""
 
 import math
 import sys
@@ -16,14 +16,14 @@ from attention.training.progress import Progress, duration
 
 
 class Board:
-    """Progress, time left and the standing so far.
+    """Progress, time left and the scores so far.
 
     Args:
       variants: their names, in order.
       members: of each variant, in all.
       share: whether the metric is a share, shown in percent.
       metric: its name, with the split.
-      updates: of all that is still to be trained, members times steps.
+      updates: still to be made, members times steps.
     """
 
     def __init__(self, variants: Sequence[str], members: int, *, metric: str, share: bool, updates: int):
@@ -66,17 +66,17 @@ class Board:
                 self._values[name].append(value)
 
     def trained(self, members: int, steps: int) -> None:
-        """So many updates have been done, of so many members."""
+        """``steps`` updates of ``members`` members have been made."""
         with self._lock:
             self._done += members * steps
 
     def spared(self, members: int, steps: int) -> None:
-        """So many updates need not be done: they were before, or the members stopped early."""
+        """``steps`` updates of ``members`` members need not be made: they were made before, or the members stopped early."""
         with self._lock:
             self._updates -= members * steps
 
     def under_way(self, cohort: int, line: str | None) -> None:
-        """What a cohort is doing, None where it has ended."""
+        """What a cohort is doing; None when it has ended."""
         with self._lock:
             if line is None:
                 self._under_way.pop(cohort, None)
@@ -84,14 +84,14 @@ class Board:
                 self._under_way[cohort] = line
 
     def left(self) -> str:
-        """The time that is left, by the updates done and those to come."""
+        """The time left, estimated from the updates made and those to come."""
         spent = time.monotonic() - self._start
         if not self._done:
-            return "time left not known yet"
+            return "time left unknown"
         return f"about {duration(spent * max(self._updates - self._done, 0) / self._done)} left"
 
     def standing(self) -> Table:
-        """The variants with what is known of each, the best first."""
+        """The mean score of each variant so far."""
         table = Table(box=None, pad_edge=False, header_style="bold")
         for head in ("variant", "members", self._metric, "failed"):
             table.add_column(head, justify="left" if head == "variant" else "right")
@@ -108,7 +108,7 @@ class Board:
         return Group(self.standing(), *lines, self.left())
 
     def show_standing(self) -> None:
-        """The standing, where nothing is redrawn."""
+        """Prints the scores so far, where no live table shows them."""
         if self._live is None:
             self._console.print(self.standing())
 
@@ -138,14 +138,14 @@ class CohortProgress(Progress):
         self._board.under_way(self._number, f"{self._title}: update {step} of {self.steps}, {shown}")
 
     def close(self) -> None:
-        """As ``Progress``; what members that stopped early leave undone will not be done."""
+        """As ``Progress``; updates that members stopped short of are not counted as still to be made."""
         super().close()
         self._board.spared(self._members, self.steps - self._step)
         self._board.under_way(self._number, None)
 
 
 def title(points: Sequence[Point]) -> str:
-    """``rope, 10 members``, or the first of several variants and how many points they have."""
+    """``rope, 10 members``, or the number of variants and the first three."""
     names = list(dict.fromkeys(point.variant.name for point in points))
     listed = "; ".join([*names[:3], *(["..."] if len(names) > 3 else [])])
     what = names[0] if len(names) == 1 else f"{len(names)} variants ({listed})"

@@ -40,7 +40,7 @@ def sweep(
         return
     if dry_run:
         print(outline.outline(planned, Points(path) if path.exists() else None))
-        print(f"it would go into {path}; nothing was trained")
+        print(f"nothing was trained; the sweep would go into {path}")
         return
     process.keep_freed_memory()
     with execute.opened(path, planned, shared=only is not None) as points:

@@ -1,7 +1,7 @@
-"""Two runs that there are, compared: seed by seed on every metric, and example by example.
+"""Compares two finished runs: seed by seed on every metric, and example by example.
 
-The differences between seeds say whether another training would give the same verdict; McNemar's test, whether two trained
-models differ on these examples. Neither answers the other's question.
+The differences by seed show whether training again would give the same verdict; McNemar's test shows whether two trained
+models differ on these examples. Neither replaces the other.
 """
 
 import functools
@@ -16,7 +16,7 @@ from attention.training import config as configs
 from attention.tasks._task import TASKS
 
 
-def duel(runs: Sequence[str]) -> str:
+def compare(runs: Sequence[str]) -> str:
     """Compares B with A.
 
     Args:
@@ -26,19 +26,21 @@ def duel(runs: Sequence[str]) -> str:
       Lines of text: where the configs differ, the metrics paired by seed, and the examples.
 
     Raises:
-      ValueError: for anything but two finished runs, or runs of other tasks or of other test data.
+      ValueError: unless there are two finished runs of the same task with the same test data.
     """
     if len(runs) != 2 or not all(runs):
-        raise ValueError(f"--compare wants two runs: --compare runs/A runs/B; got {len(list(filter(None, runs)))}")
+        raise ValueError(f"--compare takes two runs, --compare runs/A runs/B; got {len(list(filter(None, runs)))}")
     a, b = (RunDirectory(run) for run in runs)
     results = [_result(run) for run in (a, b)]
     lines = [f"A: {a.path}", f"B: {b.path}", *_differing(a, b)]
     if results[0]["task"] != results[1]["task"]:
-        raise ValueError(f"{a.path} is of task {results[0]['task']}, {b.path} of {results[1]['task']}: nothing to compare")
+        raise ValueError(
+            f"only runs of one task can be compared; {a.path} is {results[0]['task']}, {b.path} {results[1]['task']}"
+        )
     split = results[0]["summary_split"]
     hashes = [run.read_data().hashes.get(split) for run in (a, b)]
     if split != results[1]["summary_split"] or hashes[0] != hashes[1]:
-        raise ValueError(f"{a.path} and {b.path} were scored on other examples of {split}: nothing to compare")
+        raise ValueError(f"{a.path} and {b.path} were scored on different examples of {split} and cannot be compared")
     lines += ["", *_by_seed(results, split)]
     lines += _by_example(a, b, results)
     return "\n".join(lines)
@@ -46,12 +48,10 @@ def duel(runs: Sequence[str]) -> str:
 
 def _result(run: RunDirectory) -> dict[str, Any]:
     if (run.path / "sweep.json").exists():
-        raise ValueError(
-            f"{run.path} is a sweep; its report compares its variants, and the runs in its points can be given here"
-        )
+        raise ValueError(f"{run.path} is a sweep; its report compares its variants; give two runs from its points/ instead")
     run.read_config()  # says what is wrong with a folder that is no run
     if not run.finished:
-        raise ValueError(f"run {run.path} is not finished; the command that began it goes on with it")
+        raise ValueError(f"run {run.path} is not finished; the command that started it continues it")
     return read_json(run.result)
 
 
@@ -76,7 +76,7 @@ def _by_seed(results: Sequence[dict[str, Any]], split: str) -> list[str]:
         p = "-" if found.p is None else f"{found.p:.4f}"
         rows.append((metric, str(found.pairs), *map(shown, means), shown(found.difference), interval, p, found.verdict))
         notes = notes or _notes(found, shown)
-    several = f"each metric is a test of its own: p is not corrected for there being {len(task.metrics)}"
+    several = f"each metric is tested separately: p is not corrected for {len(task.metrics)} tests"
     return [f"by seed, on {split}:", table(rows), *notes, several]
 
 
@@ -91,25 +91,25 @@ def _shown(share: bool, value: float | None) -> str:
 
 
 def _notes(found: comparisons.Comparison, shown: Callable[[float | None], str]) -> list[str]:
-    """What so many pairs can say."""
+    """What this number of pairs can show."""
     if found.verdict == "one seed":
-        return ["one seed in common: the runs may differ by chance alone; train both with more seeds, --config.seeds=0,1,2,3,4"]
+        return ["one seed in common: the difference may be due to chance; train both with more seeds, --config.seeds=0,1,2,3,4"]
     notes = [found.method]
     if found.left_out:
-        notes.append(f"{found.left_out} seeds are left out: a member of theirs failed or is in one run only")
+        notes.append(f"{found.left_out} seeds are left out: a member failed or is in one run only")
     if found.smallest_p:
-        notes.append(f"the smallest p that {found.pairs} pairs can give is {found.smallest_p:.4g}")
+        notes.append(f"the smallest p attainable with {found.pairs} pairs is {found.smallest_p:.4g}")
     if found.detectable is not None:
-        notes.append(f"{found.pairs} pairs find a difference of {shown(found.detectable)} with a chance of 0.8")
+        notes.append(f"{found.pairs} pairs detect a difference of {shown(found.detectable)} with probability 0.8")
     if found.seeds_needed is not None:
-        notes.append(f"a difference as large as this one is found with a chance of 0.8 from {found.seeds_needed} pairs")
+        notes.append(f"it takes {found.seeds_needed} pairs to detect a difference of this size with probability 0.8")
     return notes
 
 
 def _by_example(a: RunDirectory, b: RunDirectory, results: Sequence[dict[str, Any]]) -> list[str]:
     said = [run.read_predictions() or {} for run in (a, b)]
     if not all(said):
-        return ["", "no prediction for each example is stored: runs of before, or without a labelled test split"]
+        return ["", "predictions by example are not stored: the runs are from an older version, or have no labelled test split"]
     heads = ("seed", "both right", "only A", "only B", "neither", "McNemar's p", "shared errors", "expected", "consistency")
     rows: list[tuple[str, ...]] = [heads]
     places = [{member["seed"]: place for place, member in enumerate(result["members"])} for result in results]
@@ -121,4 +121,4 @@ def _by_example(a: RunDirectory, b: RunDirectory, results: Sequence[dict[str, An
         consistency = "-" if shared.consistency is None else f"{shared.consistency:.2f}"
         counts = (test.both, test.only_a, test.only_b, test.neither)
         rows.append((str(seed), *map(str, counts), f"{test.p:.4f}", str(shared.shared), f"{shared.expected:.1f}", consistency))
-    return ["", "by example of test, two trained models at a time:", table(rows)]
+    return ["", "by example of test, a pair of trained models in each row:", table(rows)]

@@ -219,7 +219,7 @@ def mcnemar(correct_a: np.ndarray, correct_b: np.ndarray) -> McNemar:
     """
     a, b = _correct(correct_a, correct_b)
     only_a, only_b = int((a & ~b).sum()), int((b & ~a).sum())
-    # no example on which they differ: no evidence, and binomtest wants a trial
+    # no example on which they differ: no evidence, and binomtest needs a trial
     p = float(stats.binomtest(only_a, only_a + only_b).pvalue) if only_a + only_b else 1.0
     return McNemar(int((a & b).sum()), only_a, only_b, int((~a & ~b).sum()), (only_b - only_a) / len(a), p)
 
@@ -288,9 +288,11 @@ def _finished(name: str, members: Members) -> dict[int, float]:
     """The members that did not fail, checked."""
     for seed, value in members.items():
         if isinstance(seed, bool) or not isinstance(seed, (int, np.integer)):
-            raise ValueError(f"seeds want integers, {name} has {seed!r}")
+            raise ValueError(f"seeds must be integers, {name} has {seed!r}")
         if value is not None and not (isinstance(value, (int, float, np.number)) and math.isfinite(value)):
-            raise ValueError(f"{name} has {value!r} for seed {seed}; a member is a finite number, or None where it failed")
+            raise ValueError(
+                f"{name} has {value!r} for seed {seed}; a value must be a finite number, or None for a member that failed"
+            )
     return {int(seed): float(value) for seed, value in members.items() if value is not None}
 
 
@@ -351,7 +353,7 @@ def _measured(contrast: _Contrast, comparisons: int, resampling_seed: int) -> Co
 def _correct(correct_a: np.ndarray, correct_b: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     a, b = np.asarray(correct_a), np.asarray(correct_b)
     if a.shape != b.shape or a.ndim != 1 or not len(a):
-        raise ValueError(f"two runs want correct of one shape [n], n of 1 or more, got {a.shape} and {b.shape}")
+        raise ValueError(f"correct of both runs must have one shape [n], n of 1 or more, got {a.shape} and {b.shape}")
     if a.dtype != bool or b.dtype != bool:
-        raise ValueError(f"correct wants bool, got {a.dtype} and {b.dtype}")
+        raise ValueError(f"correct must be bool, got {a.dtype} and {b.dtype}")
     return a, b

@@ -27,7 +27,7 @@ def outline(plan: Plan, points: Points | None) -> str:
     sweep = plan.sweep
     trials = plan.trials()
     found = choices(plan, points) if trials and points is not None and not points.pending(trials) else {}
-    # Where values are still to be searched, those of the base config stand in their place.
+    # Until the search has found values, those of the base config take their place.
     final = plan.points(found or {built.variant.name: {} for built in plan.built})
     lines = [f"{len(plan.built)} variants x {len(sweep.seeds)} seeds, against {sweep.baseline!r} by {sweep.metric}"]
     width = max(len(built.variant.name) for built in plan.built)
@@ -37,7 +37,7 @@ def outline(plan: Plan, points: Points | None) -> str:
         name = f"{built.variant.name:{width}}"
         lines.append(f"  {name} {built.parameters:>12,} {built.flops:>23.3g} {built.steps:>8}")
     for name, reason in plan.dropped:
-        lines.append(f"left out, {name!r} cannot be built: {reason}")
+        lines.append(f"left out: {name!r} cannot be built: {reason}")
     rate = _seconds_per_operation()
     total = 0.0
     for what, wanted in (("search", trials), ("members", final)):
@@ -47,7 +47,7 @@ def outline(plan: Plan, points: Points | None) -> str:
         pending = wanted if points is None else points.pending(wanted)
         lines.append(f"{what}: {len(wanted)} in {len(cohorts)} {'program' if len(cohorts) == 1 else 'programs'}")
         if len(pending) < len(wanted):
-            lines[-1] += f", {len(wanted) - len(pending)} of them done or failed before"
+            lines[-1] += f", {len(wanted) - len(pending)} of them already done or failed"
         keys = {point.key for point in pending}
         for cohort in cohorts:
             left = [point for point in cohort if point.key in keys]
@@ -57,7 +57,7 @@ def outline(plan: Plan, points: Points | None) -> str:
             lines.append(f"  {cohort_name(cohort)}  {named}: {'done' if not left else f'about {duration(seconds)}'}")
     if sweep.search is not None:
         drawn = ", ".join(f"{field} from {text}" for field, text in sweep.search.ranges.items())
-        lines.append(f"searched for each variant, {sweep.search.trials} trials: {drawn}; members get the best of validation")
+        lines.append(f"search for each variant, {sweep.search.trials} trials: {drawn}; members use the best on validation")
     devices = len(jax.local_devices())
     lines.append(f"about {duration(total / devices)} on {devices} {jax.devices()[0].device_kind}")
     return "\n".join(lines)
@@ -109,8 +109,8 @@ def export(plan: Plan, workdir: str, arguments: Sequence[str]) -> str:
     wanted = trials or plan.points()
     lines = [
         "#!/bin/sh",
-        "# Each line is a process of its own, in any order or at once; the last is for when all have ended.",
+        "# One process per line, in any order or in parallel; the last line when all others have ended.",
         *(f"{command} --only={cohort_name(cohort)}  # {title(cohort)}" for cohort in plan.cohorts(wanted)),
     ]
-    lines.append(f"{command}  # {'trains the members with what was found, and ' if trials else ''}makes the report")
+    lines.append(f"{command}  # {'trains the members with the values found, and ' if trials else ''}makes the report")
     return "\n".join(lines)

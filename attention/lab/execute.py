@@ -49,7 +49,7 @@ def opened(workdir: str | os.PathLike[str], plan: Plan, *, shared: bool = False)
     """
     path = Path(workdir)
     if path.exists() and (not path.is_dir() or (any(path.iterdir()) and not _is_sweep(path))):
-        raise ValueError(f"{path} is there and no directory of a sweep; give another --workdir")
+        raise ValueError(f"{path} exists and is not the directory of a sweep; give another --workdir")
     try:
         path.mkdir(parents=True, exist_ok=True)
         lock = open(path / ".lock", "w", encoding="utf-8")  # noqa: SIM115 (held as long as the sweep)
@@ -201,7 +201,7 @@ def _train(
         raise
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            what = "the disk is full; make room and give the same command again, what is finished stays"
+            what = "the disk is full; make room and run the same command again; finished work is kept"
             raise ValueError(f"{points.path}: {what}") from None
         reason = f"OSError: {error}"
         traceback.print_exc(file=sys.stdout)
@@ -215,7 +215,7 @@ def _train(
         shutil.rmtree(run.path, ignore_errors=True)
         if len(cohort) > 1 and reason.startswith("out of memory"):
             half = -(-len(cohort) // 2)
-            board.say(f"{title(cohort)}: {reason}; trained in two parts")
+            board.say(f"{title(cohort)}: {reason}; now trained in two parts")
             return [cohort[:half], cohort[half:]]
         board.say(f"{title(cohort)}: {reason}; recorded as failed, see {points.log(cohort)}")
         points.fail(cohort, reason)
@@ -244,13 +244,13 @@ class _Tries:
         self._path, self._cohort = path.with_name(f"{path.name}.tries.json"), path
 
     def begin(self) -> str | None:
-        """Counts one more. Returns why there is no use in it, or None."""
+        """Counts one more try. Returns why another is useless, or None."""
         self._path.parent.mkdir(parents=True, exist_ok=True)
         reached = max((entry.name for entry in self._cohort.glob("checkpoints/step-*")), default="")
         before = read_json(self._path) if self._path.exists() else {"count": 0, "reached": reached}
         count = before["count"] + 1 if before["reached"] == reached else 1
         if count > _TRIES:
-            return f"out of memory, it seems: the process died {_TRIES} times while it trained this"
+            return f"out of memory, probably: the process died {_TRIES} times while training this"
         write_json_atomic(self._path, {"count": count, "reached": reached})
         return None
 

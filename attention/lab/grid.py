@@ -55,7 +55,7 @@ def param(field: str, values: Sequence[Any] | Mapping[str, Any]) -> list[Variant
       ValueError: for no values.
     """
     if isinstance(values, str) or not len(values):
-        raise ValueError(f"param({field!r}) wants a list of one or more values, got {values!r}")
+        raise ValueError(f"param({field!r}) needs a list of one or more values, got {values!r}")
     named = values.items() if isinstance(values, Mapping) else ((_name(value), value) for value in values)
     return [Variant((str(name),), {field: value}) for name, value in named]
 
@@ -87,7 +87,7 @@ def zip(*axes: Axis) -> list[Variant]:
     """
     lengths = [len(axis) for axis in _filled("zip", axes)]
     if len(set(lengths)) > 1:
-        raise ValueError(f"zip wants axes of one length, got {', '.join(map(str, lengths))}")
+        raise ValueError(f"zip needs axes of one length, got {', '.join(map(str, lengths))}")
     return [_merged(variants, apart=False) for variants in builtins.zip(*axes)]
 
 
@@ -126,7 +126,7 @@ def subsample(axis: Axis, count: int, *, seed: int) -> list[Variant]:
       ValueError: for a count that is not 1 to the number of variants.
     """
     if not 1 <= count <= len(axis):
-        raise ValueError(f"subsample wants 1 to {len(axis)} of {len(axis)} variants, got {count}")
+        raise ValueError(f"subsample takes 1 to {len(axis)} of {len(axis)} variants, got {count}")
     chosen = set(random.Random(seed).sample(range(len(axis)), count))
     return [variant for number, variant in enumerate(axis) if number in chosen]
 
@@ -139,7 +139,7 @@ def _filled(what: str, axes: Sequence[Axis]) -> Sequence[Axis]:
     empty = [number for number, axis in enumerate(axes, 1) if not len(axis)]
     if not axes or empty:
         which = f"axis {empty[0]} of {len(axes)} is empty" if axes else "got none"
-        raise ValueError(f"{what} wants axes with variants; {which}")
+        raise ValueError(f"{what} needs axes with variants; {which}")
     return axes
 
 

@@ -142,9 +142,9 @@ def _checked(differences: np.ndarray, tolerance: float) -> tuple[np.ndarray, np.
     """The differences with another row in the place of each that is all one number, the means, and which rows are flat."""
     d = np.asarray(differences, np.float64)
     if not d.ndim or d.shape[-1] < 2:
-        raise ValueError(f"paired differences want two or more, [... n], got shape {d.shape}")
+        raise ValueError(f"paired differences must be two or more, [... n], got shape {d.shape}")
     if not np.isfinite(d).all():
-        raise ValueError("paired differences want finite numbers")
+        raise ValueError("paired differences must be finite numbers")
     mean = d.mean(axis=-1)
     flat = np.ptp(d, axis=-1) <= tolerance
     # t-test and bootstrap divide by the spread: what they say of the other row is not used
@@ -175,7 +175,7 @@ def holm(p: np.ndarray) -> np.ndarray:
     """
     p = np.asarray(p, np.float64)
     if p.ndim == 0 or not ((p >= 0) & (p <= 1)).all():
-        raise ValueError(f"p-values want numbers of 0 to 1, [... m], got {p}")
+        raise ValueError(f"p-values must be numbers from 0 to 1, [... m], got {p}")
     m = p.shape[-1]
     order = np.argsort(p, axis=-1)
     stepped = np.take_along_axis(p, order, axis=-1) * np.arange(m, 0, -1)
@@ -205,7 +205,7 @@ def smallest_p(pairs: int) -> float | None:
       smallest is ``1 / (N + 1)``, Phipson and Smyth, arXiv 1603.05766.
     """
     if pairs < 1:
-        raise ValueError(f"pairs wants 1 or more, got {pairs}")
+        raise ValueError(f"pairs must be 1 or more, got {pairs}")
     if pairs < FLIPS_FROM:
         return None if pairs == 1 else 0.0
     return 2.0 ** (1 - pairs) if 2**pairs <= FLIPS else 1 / (FLIPS + 1)
@@ -231,7 +231,7 @@ def method(pairs: int) -> str:
       The table of this module.
     """
     if pairs < 1:
-        raise ValueError(f"pairs wants 1 or more, got {pairs}")
+        raise ValueError(f"pairs must be 1 or more, got {pairs}")
     if pairs < FLIPS_FROM:
         return "paired t-test, Student-t interval" if pairs > 1 else "none"
     return f"{'all' if 2**pairs <= FLIPS else f'{FLIPS} drawn'} sign flips, BCa interval"
@@ -263,7 +263,7 @@ def power(effect: float, pairs: int, *, level: float) -> float:
       J. Cohen, "Statistical Power Analysis for the Behavioral Sciences" (1988), §2.
     """
     if not (math.isfinite(effect) and effect >= 0 and pairs >= 2 and 0 < level < 1):
-        raise ValueError(f"power wants effect >= 0, pairs >= 2, 0 < level < 1, got {effect}, {pairs}, {level}")
+        raise ValueError(f"power needs effect >= 0, pairs >= 2, 0 < level < 1, got {effect}, {pairs}, {level}")
     step = smallest_p(pairs)
     if step:
         steps = math.floor(level / step * (1 + 1e-12))
@@ -328,7 +328,7 @@ def pairs_needed(effect: float, *, level: float, beyond: int = 1) -> int | None:
       As ``power``.
     """
     if beyond < 1:
-        raise ValueError(f"beyond wants 1 or more, got {beyond}")
+        raise ValueError(f"beyond must be 1 or more, got {beyond}")
     enough = lambda pairs: power(effect, pairs, level=level) >= POWER
     # up to where flips are drawn a pair more can be a step back: sign flips of 10 pairs may not reach the level at all
     rising = max(beyond + 1, FLIPS.bit_length())

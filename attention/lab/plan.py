@@ -208,7 +208,7 @@ def read(fields: Mapping[str, Any], name: str) -> Sweep:
     """
     base = dict(fields)
     if "sweep" not in base:
-        raise ValueError(f"config {name} has no sweep: sweep.py wants config.sweep, as the files of configs/sweeps have it")
+        raise ValueError(f"config {name} has no sweep: sweep.py needs config.sweep, as in the files of configs/sweeps")
     asked = dict(base.pop("sweep"))
     variants = tuple(Variant(tuple(names), dict(values)) for names, values in asked["variants"])
     _check_variants(variants, asked["baseline"])
@@ -216,17 +216,17 @@ def read(fields: Mapping[str, Any], name: str) -> Sweep:
     metrics = (*TASKS[checked.task].metrics, BEYOND)
     metric = asked["metric"] or metrics[0]
     if metric not in metrics:
-        raise ValueError(f"config.sweep.metric wants one of {', '.join(metrics)}, got {metric!r}{nearest(metric, metrics)}")
+        raise ValueError(f"config.sweep.metric must be one of {', '.join(metrics)}, got {metric!r}{nearest(metric, metrics)}")
     if asked["max_members"] < 1:
-        raise ValueError(f"config.sweep.max_members wants 1 or more, got {asked['max_members']}")
+        raise ValueError(f"config.sweep.max_members must be 1 or more, got {asked['max_members']}")
     search = None
     if asked["search"]:
         search = Search.read(dict(asked["search"]), asked["trials"], asked["halvings"], asked["search_seed"])
         if search.seed in checked.seeds:
-            raise ValueError(f"config.sweep.search_seed wants a seed that is not in config.seeds, got {search.seed}")
+            raise ValueError(f"config.sweep.search_seed must not be one of config.seeds, got {search.seed}")
         if search.halvings and search.trials > asked["max_members"]:
             have = f"{search.trials} trials and max_members={asked['max_members']}"
-            raise ValueError(f"config.sweep.halvings compares the trials of one cohort; got {have}")
+            raise ValueError(f"config.sweep.halvings needs all trials in one cohort; got {have}")
     del base["seeds"]
     return Sweep(
         name=name,
@@ -248,7 +248,7 @@ def _check_variants(variants: Sequence[Variant], baseline: str) -> None:
         for field in variant.fields:
             if field not in known:
                 near = nearest(field, known) or f"; fields: {', '.join(known)}"
-                raise ValueError(f"the axis {field!r} names no field of a config{near}")
+                raise ValueError(f"the axis {field!r} is no field of a config{near}")
         if variant.name in seen:
             raise ValueError(
                 f"two variants are called {variant.name!r}; give their values names: param(field, {{name: value}})"
@@ -258,7 +258,7 @@ def _check_variants(variants: Sequence[Variant], baseline: str) -> None:
         raise ValueError("the grid of config.sweep.variants is empty")
     if baseline not in seen:
         have = f"got {baseline!r}{nearest(baseline, seen)}; variants: {', '.join(seen)}"
-        raise ValueError(f"config.sweep.baseline wants one of the variants, {have}")
+        raise ValueError(f"config.sweep.baseline must be one of the variants, {have}")
 
 
 def _field_names() -> list[str]:
@@ -290,7 +290,7 @@ def plan(sweep: Sweep) -> Plan:
         recipe.check_task(data.splits["train"], config.task, data.source)
         if sweep.metric == BEYOND and data.trained_length is None:
             raise ValueError(
-                f"config.sweep.metric={BEYOND} wants data with longer texts than training's; {data.source} has none"
+                f"config.sweep.metric={BEYOND} needs test texts longer than those of training; {data.source} has none"
             )
         try:
             built.append(_built(variant, config, data, batching))

@@ -33,11 +33,13 @@ class Search(NamedTuple):
         known = [f"training.{name}" for name in PER_MEMBER]
         for field, text in ranges.items():
             if field not in known:
-                what = f"config.sweep.search wants fields that members of a cohort may differ in ({', '.join(known)})"
+                what = f"config.sweep.search takes fields that members of a cohort may differ in ({', '.join(known)})"
                 raise ValueError(f"{what}, got {field!r}{nearest(field, known)}")
             _parsed(field, text)
         if trials < 2 or halvings < 0 or 2**halvings > trials:
-            raise ValueError(f"a search wants 2 trials or more, and 2^halvings of them; got {trials} and {halvings} halvings")
+            raise ValueError(
+                f"a search needs at least 2 trials, and at least 2^halvings; got {trials} trials, {halvings} halvings"
+            )
         return cls(dict(ranges), trials, halvings, seed)
 
     def draws(self) -> list[dict[str, float]]:
@@ -68,5 +70,5 @@ def _parsed(field: str, text: str) -> tuple[str, list[float]]:
     rising = form == "choice" or (len(values) == 2 and values[0] < values[1] and (form != "log" or values[0] > 0))
     if not (fits and rising):
         wanted = "log(low, high), uniform(low, high) with low < high, or choice(a, b, ...)"
-        raise ValueError(f"config.sweep.search of {field} wants {wanted}; got {text!r}")
+        raise ValueError(f"config.sweep.search of {field} must be {wanted}; got {text!r}")
     return form, values

@@ -15,7 +15,7 @@ from tests.support import toy
 def runs(tmp_path_factory):
     """Two runs of poolings: A with seeds 0, 1, 2 and B with 1, 2, 3; and their data."""
     patch = pytest.MonkeyPatch()
-    folder = tmp_path_factory.mktemp("duel")
+    folder = tmp_path_factory.mktemp("compare")
     patch.setenv("ATTENTION_CACHE_DIR", str(folder / "cache"))
     source = toy.write_data(folder)
     for name, pooling, seeds in (("a", "mean", (0, 1, 2)), ("b", "max", (1, 2, 3))):
@@ -32,7 +32,7 @@ def rows(text):
 
 
 def test_members_are_paired_by_seed(runs):
-    text = compare_runs.duel([str(runs / "a"), str(runs / "b")])
+    text = compare_runs.compare([str(runs / "a"), str(runs / "b")])
     a, b = ({m["seed"]: m["test"] for m in read_json(runs / name / "result.json")["members"]} for name in "ab")
     assert 'model.pooling: "mean" in A, "max" in B' in text
     for metric, scale, digits in (("accuracy", 100, 2), ("nll", 1, 4)):
@@ -53,7 +53,7 @@ def test_members_are_paired_by_seed(runs):
 
 
 def test_predictions_are_compared_by_example(runs):
-    text = rows(compare_runs.duel([str(runs / "a"), str(runs / "b")]).partition("by example")[2])
+    text = rows(compare_runs.compare([str(runs / "a"), str(runs / "b")]).partition("by example")[2])
     a, b = (RunDirectory(runs / name).read_predictions()["correct"] for name in "ab")
     found = comparisons.mcnemar(a[1], b[0])  # seed 1 of each
     only_a, only_b = int((a[1] & ~b[0]).sum()), int((~a[1] & b[0]).sum())
@@ -71,29 +71,29 @@ def test_one_seed_gets_no_verdict(runs, tmp_path):
             (tmp_path / name / file).write_text((runs / name / file).read_text())
         result = read_json(runs / name / "result.json")
         write_json_atomic(tmp_path / name / "result.json", {**result, "members": [result["members"][place]]})
-    text = compare_runs.duel([str(tmp_path / "a"), str(tmp_path / "b")])
+    text = compare_runs.compare([str(tmp_path / "a"), str(tmp_path / "b")])
     assert rows(text)["accuracy"][-2:] == ["one", "seed"]
-    assert "the runs may differ by chance alone" in text
-    assert "no prediction for each example is stored" in text
+    assert "the difference may be due to chance" in text
+    assert "predictions by example are not stored" in text
 
 
 def test_what_cannot_be_compared_is_named(runs, tmp_path):
-    with pytest.raises(ValueError, match="--compare wants two runs: --compare runs/A runs/B; got 1"):
-        compare_runs.duel([str(runs / "a")])
+    with pytest.raises(ValueError, match="--compare takes two runs, --compare runs/A runs/B; got 1"):
+        compare_runs.compare([str(runs / "a")])
     with pytest.raises(ValueError, match="there is no such folder"):
-        compare_runs.duel([str(runs / "a"), str(runs / "c")])
+        compare_runs.compare([str(runs / "a"), str(runs / "c")])
     (tmp_path / "sweep").mkdir()
     (tmp_path / "sweep" / "sweep.json").write_text("{}")
     with pytest.raises(ValueError, match="is a sweep; its report compares its variants"):
-        compare_runs.duel([str(runs / "a"), str(tmp_path / "sweep")])
+        compare_runs.compare([str(runs / "a"), str(tmp_path / "sweep")])
     (tmp_path / "begun").mkdir()
     (tmp_path / "begun" / "config.json").write_text((runs / "a" / "config.json").read_text())
     with pytest.raises(ValueError, match="is not finished"):
-        compare_runs.duel([str(runs / "a"), str(tmp_path / "begun")])
+        compare_runs.compare([str(runs / "a"), str(tmp_path / "begun")])
     for file in ("result.json", "data.json"):
         text = (runs / "a" / file).read_text()
         (tmp_path / "begun" / file).write_text(text)
     record = read_json(tmp_path / "begun" / "data.json")
     write_json_atomic(tmp_path / "begun" / "data.json", {**record, "hashes": {**record["hashes"], "test": "0" * 64}})
-    with pytest.raises(ValueError, match="were scored on other examples of test"):
-        compare_runs.duel([str(runs / "a"), str(tmp_path / "begun")])
+    with pytest.raises(ValueError, match="were scored on different examples of test"):
+        compare_runs.compare([str(runs / "a"), str(tmp_path / "begun")])

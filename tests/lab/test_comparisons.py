@@ -97,15 +97,15 @@ def test_power_figures_of_a_comparison():
 
 def test_numbers_that_cannot_be_compared():
     for bad in (math.nan, math.inf, "0.5"):
-        with pytest.raises(ValueError, match=r"^variant has .* for seed 1; a member is a finite number, or None"):
+        with pytest.raises(ValueError, match=r"^variant has .* for seed 1; a value must be a finite number, or None"):
             compare({0: 0.5, 1: 0.5}, {0: 0.5, 1: bad})
     for bad in ("0", 0.0, True, None):
-        with pytest.raises(ValueError, match="seeds want integers, baseline has"):
+        with pytest.raises(ValueError, match="seeds must be integers, baseline has"):
             compare({bad: 0.5}, {0: 0.5})
     for bad in (np.array(1.0), np.ones((3, 1))):
-        with pytest.raises(ValueError, match="want two or more"):
+        with pytest.raises(ValueError, match="must be two or more"):
             paired_tests.p_values(bad)
-    with pytest.raises(ValueError, match="want finite numbers"):
+    with pytest.raises(ValueError, match="must be finite numbers"):
         paired_tests.intervals(np.array([1.0, np.nan]))
 
 
@@ -295,7 +295,7 @@ def test_runs_that_cannot_be_compared(function):
         function(np.ones(3, bool), np.ones(4, bool))
     with pytest.raises(ValueError, match="n of 1 or more"):
         function(np.ones(0, bool), np.ones(0, bool))
-    with pytest.raises(ValueError, match="correct wants bool, got int64 and bool"):
+    with pytest.raises(ValueError, match="correct must be bool, got int64 and bool"):
         function(np.ones(3, int), np.ones(3, bool))
 
 

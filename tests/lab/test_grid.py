@@ -44,13 +44,13 @@ def test_zip_chain_where_and_subsample():
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda: grid.param("model.encoding", []), "wants a list of one or more values"),
-        (lambda: grid.param("model.encoding", "rope"), "wants a list of one or more values, got 'rope'"),
-        (lambda: grid.product(), "product wants axes with variants; got none"),
+        (lambda: grid.param("model.encoding", []), "needs a list of one or more values"),
+        (lambda: grid.param("model.encoding", "rope"), "needs a list of one or more values, got 'rope'"),
+        (lambda: grid.product(), "product needs axes with variants; got none"),
         (lambda: grid.product(ENCODINGS, grid.where(RATES, lambda _: False)), "axis 2 of 2 is empty"),
         (lambda: grid.product(ENCODINGS, ENCODINGS), "two axes set model.encoding"),
-        (lambda: grid.zip(ENCODINGS, grid.param("model.mask", ["none"])), "zip wants axes of one length, got 2, 1"),
-        (lambda: grid.subsample(ENCODINGS, 3, seed=0), "subsample wants 1 to 2 of 2 variants, got 3"),
+        (lambda: grid.zip(ENCODINGS, grid.param("model.mask", ["none"])), "zip needs axes of one length, got 2, 1"),
+        (lambda: grid.subsample(ENCODINGS, 3, seed=0), "subsample takes 1 to 2 of 2 variants, got 3"),
     ],
 )
 def test_bad_axes_say_what_is_wrong(make, message):
@@ -88,15 +88,15 @@ def test_draws_fill_their_range_and_depend_on_the_seed_alone():
     ("ranges", "trials", "halvings", "message"),
     [
         ({"training.learning_rat": "log(1, 2)"}, 4, 0, "nearest: 'training.learning_rate'"),
-        ({"model.dim": "choice(32, 64)"}, 4, 0, "wants fields that members of a cohort may differ in"),
+        ({"model.dim": "choice(32, 64)"}, 4, 0, "takes fields that members of a cohort may differ in"),
         ({"training.dropout": "log(0, 1)"}, 4, 0, "got 'log.0, 1.'"),
         ({"training.dropout": "uniform(0.5, 0.1)"}, 4, 0, "low < high"),
         ({"training.dropout": "uniform(0.5)"}, 4, 0, "low < high"),
         ({"training.dropout": "normal(0, 1)"}, 4, 0, "got 'normal.0, 1.'"),
         ({"training.dropout": "choice()"}, 4, 0, "got 'choice..'"),
         ({"training.dropout": "0.1"}, 4, 0, "got '0.1'"),
-        ({"training.dropout": "uniform(0, 0.5)"}, 1, 0, "wants 2 trials or more"),
-        ({"training.dropout": "uniform(0, 0.5)"}, 4, 3, "got 4 and 3 halvings"),
+        ({"training.dropout": "uniform(0, 0.5)"}, 1, 0, "needs at least 2 trials"),
+        ({"training.dropout": "uniform(0, 0.5)"}, 4, 3, "got 4 trials, 3 halvings"),
     ],
 )
 def test_bad_searches_say_what_is_wrong(ranges, trials, halvings, message):

@@ -94,9 +94,9 @@ def test_smallest_p():
     assert [paired_tests.smallest_p(n) for n in (1, 2, 9, 10, 16, 17, 99)] == [None, 0, 0, 2**-9, 2**-15, 1 / 65537, 1 / 65537]
     assert paired_tests.p_values(np.arange(10.0)) == 4 / 1024  # the 0 may have either sign
     assert paired_tests.p_values(np.arange(1.0, 11)) == 2 / 1024 == paired_tests.smallest_p(10)
-    with pytest.raises(ValueError, match="pairs wants 1 or more, got 0"):
+    with pytest.raises(ValueError, match="pairs must be 1 or more, got 0"):
         paired_tests.smallest_p(0)
-    with pytest.raises(ValueError, match="pairs wants 1 or more, got 0"):
+    with pytest.raises(ValueError, match="pairs must be 1 or more, got 0"):
         paired_tests.method(0)
 
 
@@ -158,7 +158,7 @@ def test_holm_by_hand():
     np.testing.assert_array_equal(paired_tests.holm(np.array([0.03])), [0.03])
     assert paired_tests.holm(np.array([])).shape == (0,)
     for bad in ([0.1, np.nan], [1.1], [-0.1]):
-        with pytest.raises(ValueError, match="p-values want numbers of 0 to 1"):
+        with pytest.raises(ValueError, match="p-values must be numbers from 0 to 1"):
             paired_tests.holm(np.array(bad))
 
 
@@ -221,9 +221,9 @@ def test_pairs_needed_against_a_scan(level):
 
 def test_power_of_values_out_of_range():
     for effect, pairs, level in ((-1.0, 5, 0.05), (math.inf, 5, 0.05), (1.0, 1, 0.05), (1.0, 5, 0.0), (1.0, 5, 1.0)):
-        with pytest.raises(ValueError, match="power wants effect >= 0"):
+        with pytest.raises(ValueError, match="power needs effect >= 0"):
             paired_tests.power(effect, pairs, level=level)
-    with pytest.raises(ValueError, match="beyond wants 1 or more, got 0"):
+    with pytest.raises(ValueError, match="beyond must be 1 or more, got 0"):
         paired_tests.pairs_needed(1.0, level=0.05, beyond=0)
 
 

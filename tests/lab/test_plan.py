@@ -82,9 +82,9 @@ def bad(source):
     return {
         "unknown field": (
             sweeps.fields(source, grid.param("model.poling", ["mean"])),
-            "names no field.*nearest: 'model.pooling'",
+            "is no field.*nearest: 'model.pooling'",
         ),
-        "no section": (sweeps.fields(source, grid.param("pooling", ["mean"])), "the axis 'pooling' names no field"),
+        "no section": (sweeps.fields(source, grid.param("pooling", ["mean"])), "the axis 'pooling' is no field"),
         "empty grid": (sweeps.fields(source, grid.where(POOLINGS, lambda _: False)), "grid of config.sweep.variants is empty"),
         "unknown baseline": (
             sweeps.fields(source, POOLINGS, baseline="men"),
@@ -99,9 +99,9 @@ def bad(source):
         "unknown metric": (sweeps.fields(source, POOLINGS, metric="acuracy"), "got 'acuracy' .nearest: 'accuracy'"),
         "no longer texts": (
             sweeps.fields(source, POOLINGS, metric=plan.BEYOND),
-            "accuracy_beyond_training wants data with longer texts than training's",
+            "accuracy_beyond_training needs test texts longer than those of training",
         ),
-        "max_members": (sweeps.fields(source, POOLINGS, max_members=0), "max_members wants 1 or more, got 0"),
+        "max_members": (sweeps.fields(source, POOLINGS, max_members=0), "max_members must be 1 or more, got 0"),
         "incompatible": (
             sweeps.fields(source, encodings, baseline="none"),
             "1 of 2 variants cannot be built: 'rope': .*--config.sweep.drop_incompatible leaves them out",
@@ -114,7 +114,7 @@ def bad(source):
         "warmup": (sweeps.fields(source, grid.param("training.warmup", [2, 12]), baseline="2"), "warmup wants fewer updates"),
         "search of the seeds": (
             sweeps.fields(source, POOLINGS, seeds=(7,), search={"training.dropout": "uniform(0.1, 0.2)"}, search_seed=7),
-            "search_seed wants a seed that is not in config.seeds, got 7",
+            "search_seed must not be one of config.seeds, got 7",
         ),
         "halving apart": (
             sweeps.fields(source, POOLINGS, search={"training.dropout": "uniform(0.1, 0.2)"}, halvings=1, max_members=4),
@@ -142,7 +142,7 @@ def test_what_cannot_be_built_is_left_out_where_the_config_says_so(source):
     ((name, reason),) = made.dropped
     assert name == "rope"
     assert "embeddings" in reason
-    assert f"left out, 'rope' cannot be built: {reason}" in dry_run.outline(made, None)
+    assert f"left out: 'rope' cannot be built: {reason}" in dry_run.outline(made, None)
 
 
 def test_trials_have_the_same_draws_for_each_variant(source):

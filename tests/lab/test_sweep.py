@@ -132,7 +132,7 @@ def test_another_sweep_and_other_folders_are_refused(done, grid, tmp_path):
     with pytest.raises(ValueError, match=r"holds another sweep: base\.training\.steps is 12 there, 13 given"):
         sweeps.run({**grid, "training": {**grid["training"], "steps": 13}}, done[0])
     (tmp_path / "notes.txt").write_text("mine")
-    with pytest.raises(ValueError, match="is there and no directory of a sweep"):
+    with pytest.raises(ValueError, match="exists and is not the directory of a sweep"):
         sweeps.run(grid, tmp_path)
     with (
         execute.opened(done[0], sweeps.planned(grid)),
@@ -200,7 +200,7 @@ def test_a_full_disk_stops_with_one_line_and_keeps_what_is_finished(grid, done, 
 
     for module in ("attention.training.loop", "attention.lab.store"):
         monkeypatch.setattr(f"{module}.write_json_atomic", full)
-    with pytest.raises(ValueError, match="the disk is full; make room and give the same command again"):
+    with pytest.raises(ValueError, match="the disk is full; make room and run the same command again"):
         sweeps.run(grid, tmp_path / "sweep")
     monkeypatch.undo()
     rows = sweeps.run(grid, tmp_path / "sweep")

@@ -79,9 +79,9 @@ def test_a_dry_run_and_an_export_train_nothing(config, tmp_path, capsys):
         (["--config.model.dim=0"], "config.model.dim wants a number in [1, inf), got 0"),
         (["--workdri=x"], "unknown flag --workdri (nearest: 'workdir')"),
         (["--executor=slurm"], "--executor=slurm"),
-        (["--compare", "runs/a"], "--compare wants two runs"),
+        (["--compare", "runs/a"], "--compare takes two runs"),
         (["--only=0123", "--workdir={tmp_path}/sweep"], "the sweep has no cohort 0123; cohorts: "),
-        (["--workdir={tmp_path}"], "no directory of a sweep"),
+        (["--workdir={tmp_path}"], "not the directory of a sweep"),
     ],
 )
 def test_bad_input_is_one_line_and_exit_code_2(config, arguments, message, tmp_path, capsys):
