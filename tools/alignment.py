@@ -1,6 +1,6 @@
 """Draws the figure of ``docs/seq2seq.md``: where a model looks in the source while it writes.
 
-python -m docs.figures.alignment --workdir=runs/NAME --text="3rd of May 1998" --text="Sun May 3 1998" --out=alignment.svg
+python -m tools.alignment --workdir=runs/NAME --text="3rd of May 1998" --text="Sun May 3 1998" --out=alignment.svg
 
 Needs matplotlib. Works for every run of ``task=seq2seq``; of a transformer it shows the last layer, its heads averaged.
 """
@@ -16,10 +16,9 @@ import numpy as np
 
 from attention.evaluation import trained as evaluate
 from attention.models.seq2seq import write
-from docs.figures import _style
-from docs.figures._style import GREY, plt
+from tools.plots import GREY, plt, svg
 
-PATH = Path(__file__).parent / "seq2seq" / "alignment.svg"
+PATH = Path(__file__).parents[1] / "docs" / "figures" / "seq2seq" / "alignment.svg"
 
 
 def alignments(trained: evaluate.Trained, texts: Sequence[str]) -> list[tuple[list[str], list[str], np.ndarray]]:
@@ -64,7 +63,9 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=PATH)
     options = parser.parse_args()
     found = alignments(evaluate.load(options.workdir), options.text)
-    print(_style.draw(lambda: figure(found), options.out, decimals=2))
+    options.out.parent.mkdir(parents=True, exist_ok=True)
+    options.out.write_text(svg(lambda: figure(found), salt="seq2seq", decimals=2), encoding="utf-8")
+    print(options.out)
 
 
 if __name__ == "__main__":

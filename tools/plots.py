@@ -1,9 +1,8 @@
-"""What the figures of the pages share: one look, files that are the same each time, and the command that draws them."""
+"""What the figures of the pages share: one look, and files that are the same each time."""
 
-import argparse
+import io
 import re
-from collections.abc import Callable, Sequence
-from pathlib import Path
+from collections.abc import Callable
 from typing import Any
 
 import matplotlib
@@ -36,28 +35,17 @@ STYLE: dict[Any, Any] = {
 }
 
 
-def draw(make: Callable[[], Any], path: Path, decimals: int | None = None) -> Path:
-    """Writes the figure that ``make`` returns; the same versions write the same bytes. Returns the path.
+def svg(make: Callable[[], Any], salt: str, decimals: int | None = None) -> str:
+    """The figure that ``make`` returns; the same versions write the same text.
 
-    Coordinates have so many ``decimals``, or as many as matplotlib writes.
+    Coordinates have so many ``decimals``, or as many as matplotlib writes; ``salt`` makes the ids in the file the same each time.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    # The salt makes the ids in the file the same each time.
-    with matplotlib.rc_context({**STYLE, "svg.hashsalt": path.parent.name}):
+    file = io.StringIO()
+    with matplotlib.rc_context({**STYLE, "svg.hashsalt": salt}):
         figure = make()
-        figure.savefig(path, metadata={"Date": None, "Creator": None})
+        figure.savefig(file, format="svg", metadata={"Date": None, "Creator": None})
         plt.close(figure)
-    if decimals is not None:
-        shorter = lambda number: f"{float(number[0]):.{decimals}f}".rstrip("0").rstrip(".")
-        path.write_text(re.sub(rf"-?\d+\.\d{{{decimals + 1},}}", shorter, path.read_text(encoding="utf-8")), encoding="utf-8")
-    return path
-
-
-def main(doc: str | None, names: Sequence[str], draw: Callable[[str], Path], page: Any) -> None:
-    """Draws all figures, or those that ``--only`` names, and refreshes the page of the module ``page``."""
-    parser = argparse.ArgumentParser(description=doc, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--only", default="", help="names with commas between them; 'families' is one too")
-    only = [name for name in parser.parse_args().only.split(",") if name]
-    for name in only or names:
-        print(draw(name).name)
-    page.PAGE.write_text(page.refreshed(page.PAGE.read_text(encoding="utf-8")), encoding="utf-8")
+    if decimals is None:
+        return file.getvalue()
+    shorter = lambda number: f"{float(number[0]):.{decimals}f}".rstrip("0").rstrip(".")
+    return re.sub(rf"-?\d+\.\d{{{decimals + 1},}}", shorter, file.getvalue())

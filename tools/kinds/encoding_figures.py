@@ -1,25 +1,13 @@
-"""Draws the figures of ``docs/encodings.md`` and refreshes the parts of the page that are made of numbers.
+"""The pictures of ``docs/encodings.md``."""
 
-python -m docs.figures.encodings [--only=NAME,...]
-
-Needs matplotlib. The same versions write the same bytes. Codes, scores and positions are those of the library, costs come from
-``docs/figures/encodings.json``, which ``python -m benchmarks.encodings --keep_freed_memory --json=...`` wrote.
-"""
-
-from pathlib import Path
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from matplotlib.ticker import MaxNLocator
 
-import attention
-from docs.figures import _encodings as data
-from docs.figures import _encodings_page as page
-from docs.figures import _style
-from docs.figures._style import COLOURS, GREY, INK, plt
-
-FOLDER = Path(__file__).parent / "encodings"
-DASHED = ("rope", "evaluation", "full")  # what the others are beside: grey
+from tools.kinds import encoding_maps as data
+from tools.plots import COLOURS, GREY, INK, plt
 
 
 def _image(figure: Any, axes: Any, panel: data.Image, bar: bool = True) -> None:
@@ -55,9 +43,8 @@ def _few_ticks(axes: Any) -> None:
 
 def _lines(axes: Any, panel: data.Lines) -> None:
     colours = iter(COLOURS)
-    for label, values in panel.curves.items():
-        beside = label in DASHED and len(panel.curves) > 1
-        colour, width = (GREY, 3.0) if beside else (next(colours), 1.3)
+    for number, (label, values) in enumerate(panel.curves.items()):
+        colour, width = (GREY, 3.0) if panel.beside and number == 0 else (next(colours), 1.3)
         steps = "steps-mid" if len(panel.x) < 10 else "default"
         axes.plot(panel.x, values, color=colour, linewidth=width, label=label, drawstyle=steps)
     axes.axhline(0.0, color=INK, linewidth=0.5)
@@ -73,10 +60,10 @@ def _lines(axes: Any, panel: data.Lines) -> None:
         axes.legend(fontsize=7, handlelength=1.2, borderpad=0.2, framealpha=0.8, edgecolor="none")
 
 
-def figure(name: str) -> Any:
-    """Three panels of one encoding."""
-    drawn, panels = plt.subplots(1, 3, figsize=(7.9, 2.4))
-    for axes, panel in zip(panels, data.PANELS[name](), strict=True):
+def of(panels: Sequence[data.Panel]) -> Any:
+    """The panels of an encoding side by side."""
+    drawn, found = plt.subplots(1, len(panels), figsize=(7.9, 2.4), squeeze=False)
+    for axes, panel in zip(found[0], panels, strict=True):
         if isinstance(panel, data.Image):
             _image(drawn, axes, panel)
         else:
@@ -84,22 +71,13 @@ def figure(name: str) -> Any:
     return drawn
 
 
-def families_figure() -> Any:
-    """Maps of query and key, two of each way in, each with colours of its own."""
-    drawn, panels = plt.subplots(2, 4, figsize=(7.9, 4.2))
-    for axes, panel in zip(panels.T.flat, data.families(), strict=True):
-        _image(drawn, axes, panel, bar=False)
-    for axes in panels[0]:
+def maps(specs: Sequence[str]) -> Any:
+    """A map of query and key of each spec, four to a row, each with colours of its own."""
+    drawn, panels = plt.subplots(-(-len(specs) // 4), 4, figsize=(7.9, 2.1 * -(-len(specs) // 4)), squeeze=False)
+    for axes, spec in zip(panels.flat, specs, strict=True):
+        _image(drawn, axes, data.map_of(spec), bar=False)
+    for axes in panels[:-1].flat:
         axes.set_xlabel("")
     for axes in panels[:, 1:].flat:
         axes.set_ylabel("")
     return drawn
-
-
-def draw(name: str, folder: Path = FOLDER) -> Path:
-    """Writes the figure of an encoding, or of ``families``, and returns its path."""
-    return _style.draw(families_figure if name == "families" else lambda: figure(name), folder / f"{name}.svg", decimals=3)
-
-
-if __name__ == "__main__":
-    _style.main(__doc__, [*attention.names("encoding"), "families"], draw, page)

@@ -7,8 +7,8 @@ import jax.numpy as jnp
 import numpy as np
 
 import attention
-from docs.figures._encodings import T, added, code, init, normal
-from docs.figures._page import plain, table
+from tools.kinds.encoding_maps import T, added, code, init, normal
+from tools.markdown import plain, table
 
 WIDE = 64  # numbers per head, where no figure limits them
 

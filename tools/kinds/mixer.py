@@ -1,63 +1,92 @@
-"""Fills in the measured tables of ``docs/masks.md`` and ``docs/mixers.md`` from what the benchmarks have written.
+"""Facts and tables of ``docs/mixers.md``."""
 
-python -m benchmarks.masks --keep_freed_memory --json=docs/figures/masks.json
-python -m benchmarks.mixers --keep_freed_memory --json=docs/figures/mixers.json
-python -m docs.figures.costs
-"""
-
-import json
-from pathlib import Path
+from collections.abc import Callable
 from typing import Any
 
+import attention
+from attention import specs
 from benchmarks.mixers import exponent
-from docs.figures import _page
-
-HERE = Path(__file__).parent
-MASKS, MIXERS = HERE / "masks.json", HERE / "mixers.json"
-
-
-def masks(_: str) -> str:
-    """Time beside ``full``, scores computed, and pairs allowed, at the longest length measured."""
-    found = json.loads(MASKS.read_text(encoding="utf-8"))
-    length = max(group["length"] for group in found["groups"])
-    cases = _page.groups(MASKS, length=length)[0]["cases"]
-    share = lambda value: f"{100 * value:.1f} %"
-    rows = [(f"`{case['name']}`", f"{case['ratio']:.2f}", share(case["computed"]), share(case["allowed"])) for case in cases]
-    made = _page.table(("mask", "time / `full`", "computed", "allowed"), rows)
-    more = "`python -m benchmarks.masks --keep_freed_memory` makes it."
-    return f"{made}\n\n" + _page.measured(MASKS, f"the chunked kernel at T = {length}, forward and backward", more)
+from tools import rows
+from tools.markdown import NOT_MEASURED, groups, link, measured, table
+from tools.parameters import SIZES, count, formula
+from tools.sections import Section, sections
 
 
-def mixers(_: str) -> str:
+def generated(found: Section) -> list[str]:
+    """What a section has beside its text: facts of the record, and costs of the benchmark."""
+    name, record = found.name, attention.build("mixer", found.name)
+    counted = f"{formula(record.init) or ''} = {count(record.init):,}".removeprefix("0 = ").removeprefix(" = ")
+    words = [
+        f"masks: {_masks(record)}",
+        f"also takes: {_takes(record) or 'nothing'}",
+        *([f"reads a memory: {_memory(name)}"] if _memory(name) else []),
+        f"parameters with default options {counted} at D = {SIZES[0].model_dim}, L = {SIZES[0].max_length}",
+        "at most L tokens" if record.max_length == "dims" else "no limit on the length",
+    ]
+    return [f"{' · '.join(words)}.<br>\nCost: {_cost(name)}."]
+
+
+def _masks(record: attention.Mixer) -> str:
+    return "all" if "mask" in record.uses else ", ".join(("full", *record.masks))
+
+
+def _takes(record: attention.Mixer) -> str:
+    words = {"rotation": "rotations"}
+    return ", ".join(words.get(each, each) for each in record.uses if each != "mask")
+
+
+def _memory(name: str) -> str:
+    evidence = rows.evidence("mixer", name)
+    return "" if evidence is None else "yes" if any(case.cross for case in evidence.cases) else "no"
+
+
+def _cost(name: str) -> str:
+    """Time and memory at the longest length measured."""
+    found = []
+    for group in groups("mixer"):
+        if specs.parse(group["spec"].partition("/")[0]).name == name:
+            longest = max(group["cases"], key=_length)
+            found.append(
+                f"`{group['spec']}` {longest['median_ms']:.0f} ms, {longest['temporary_mib']:.0f} MiB at T = {_length(longest)}"
+            )
+    return "; ".join(found) or NOT_MEASURED
+
+
+def _overview() -> str:
+    def row(found: Section) -> list[str]:
+        record = attention.build("mixer", found.name)
+        labels = found.labels
+        return [
+            link(found.name),
+            labels["Parameters"].rstrip("."),
+            labels["Cost in T"],
+            _masks(record),
+            _takes(record),
+            _memory(found.name),
+        ]
+
+    head = ["mixer", "parameters", "cost in T", "masks", "also takes", "reads a memory"]
+    return table(head, map(row, sections("mixer")))
+
+
+def _costs() -> str:
     """Time and temporary memory at every length, and the exponents."""
-    groups = json.loads(MIXERS.read_text(encoding="utf-8"))["groups"]
-    lengths = sorted({_length(case) for group in groups for case in group["cases"]})
-    rows = []
-    for group in groups:
+    lengths = sorted({_length(case) for group in groups("mixer") for case in group["cases"]})
+    lines = []
+    for group in groups("mixer"):
         cases = {_length(case): case for case in group["cases"]}
         time = {length: case["median_ms"] for length, case in cases.items()}
         memory = {length: case["temporary_mib"] for length, case in cases.items()}
         each = [f"{time[n]:.0f} / {memory[n]:.0f}" if n in cases else "–" for n in lengths]
-        rows.append((f"`{group['spec']}`", *each, f"{exponent(time):.2f}", f"{exponent(memory):.2f}"))
+        lines.append((f"`{group['spec']}`", *each, f"{exponent(time):.2f}", f"{exponent(memory):.2f}"))
     head = ("mixer, ms / MiB", *(f"T = {n}" for n in lengths), "exponent of time", "of memory")
     more = "Exponents are of T from 2048 on; `python -m benchmarks.mixers --keep_freed_memory` makes the table."
     what = "forward and backward pass of one text, D = 64"
-    return f"{_page.table(head, rows)}\n\n" + _page.measured(MIXERS, what, more)
+    return f"{table(head, lines)}\n\n{measured('mixer', what, more)}"
 
 
 def _length(case: dict[str, Any]) -> int:
     return int(case["name"].removeprefix("T = "))
 
 
-PAGES = {HERE.parent / "masks.md": masks, HERE.parent / "mixers.md": mixers}
-
-
-def main() -> None:
-    """Writes the pages anew."""
-    for path, make in PAGES.items():
-        text = path.read_text(encoding="utf-8")
-        path.write_text(_page.refreshed(text, {"table": make}), encoding="utf-8")
-
-
-if __name__ == "__main__":
-    main()
+TABLES: dict[str, Callable[[], str]] = {"overview": _overview, "costs": _costs}

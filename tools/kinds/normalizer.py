@@ -1,62 +1,52 @@
-"""The parts of ``docs/normalizers.md`` that are made of numbers: facts, costs, and what the slips do."""
+"""Facts, tables and pictures of ``docs/normalizers.md``."""
 
-from pathlib import Path
+from collections.abc import Callable
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
 import attention
-from docs.figures import _normalizers as data
-from docs.figures import _page
-from docs.figures._page import plain, ratio, table
+from tools import rows
+from tools.kinds import normalizer_figures as figures
+from tools.kinds import normalizer_weights as weights
+from tools.markdown import NOT_MEASURED, groups, link, measured, plain, ratio, table
+from tools.parameters import count, formula
+from tools.sections import Section
 
-PAGE = Path(__file__).parent.parent / "normalizers.md"
-COSTS = Path(__file__).parent / "normalizers.json"
-# Sizes that tell apart what parameters are counted by: heads, and numbers per head.
-HEADS, HEAD_DIM = 3, 5
-COUNTS = {
-    0: "no parameters",
-    HEADS: "1 parameter per head",
-    HEAD_DIM: "H parameters",
-    2 * HEAD_DIM: "2 H parameters",
-    4 * HEAD_DIM: "4 H parameters",
-    2 * HEADS * HEAD_DIM: "2 N H parameters",
-}
+DECIMALS = None
 
 
-def refreshed(text: str) -> str:
-    """The page with its facts, tables and slips made anew."""
-    make = {"facts": facts, "table": lambda name: TABLES[name](), "slip": lambda name: SLIPS[name]()}
-    return _page.refreshed(text, make)
+def picture(name: str) -> weights.Shown:
+    """What the evidence says, or the weights with default options."""
+    return rows.picture("normalizer", name) or weights.shown(name)
 
 
-def facts(name: str) -> str:
-    """The line of facts of a normalizer, from its record, and its costs, from the benchmark."""
-    record = attention.build("normalizer", name)
+def generated(found: Section) -> list[str]:
+    """What a section has beside its text: the picture, facts of the record, costs of the benchmark."""
+    name, record = found.name, attention.build("normalizer", found.name)
+    claims, costs = record.claims, _costs(name)
     words = [
-        {"one": "rows sum to 1", "at most one": "rows sum to at most 1", "any": "rows sum to anything"}[record.row_sum],
-        "exact zeros" if record.exact_zeros else "no exact zeros",
-        *(["signed"] if record.signed else []),
-        "shift-invariant" if record.shift_invariant else "not shift-invariant",
-        parameters(name),
-        reads(record),
+        {"one": "rows sum to 1", "at most one": "rows sum to at most 1", "any": "rows sum to anything"}[claims.row_sum],
+        "exact zeros" if claims.exact_zeros else "no exact zeros",
+        *(["signed"] if claims.signed else []),
+        "shift-invariant" if claims.shift_invariant else "not shift-invariant",
+        _parameters(record),
+        _reads(record),
         *(["causal only"] if record.needs_causal else []),
-        *(["random in training"] if record.random else []),
+        *(["random in training"] if claims.random else []),
     ]
-    costs = "; ".join(f"`{spec}` {ratio(forward)} / {ratio(both)}" for spec, forward, both in _costs(name))
-    return f"{' · '.join(words)}.<br>\nCost: {costs}."
+    cost = "; ".join(f"`{spec}` {ratio(forward)} / {ratio(both)}" for spec, forward, both in costs) or NOT_MEASURED
+    return [f"![{picture(name).label}](figures/normalizers/{name}.svg)", f"{' · '.join(words)}.<br>\nCost: {cost}."]
 
 
-def parameters(name: str) -> str:
-    """How many parameters a layer has by default."""
-    init = attention.build("normalizer", name).init
-    dims = attention.Dims(HEADS, HEADS, HEAD_DIM, HEADS * HEAD_DIM, max_length=64)
-    trees = [init(jax.random.key(0), dims._replace(layer=layer)) for layer in (None, 0)]
-    return COUNTS[sum(leaf.size for leaf in jax.tree.leaves(trees))]
+def _parameters(record: attention.Normalizer) -> str:
+    found = formula(record.init)
+    return "no parameters" if found == "0" else f"{found or count(record.init)} parameters per layer"
 
 
-def reads(record: attention.Normalizer) -> str:
+def _reads(record: attention.Normalizer) -> str:
     """What of the scores it has to see at once."""
     if record.reads == "all":
         return "needs the whole matrix"
@@ -66,7 +56,7 @@ def reads(record: attention.Normalizer) -> str:
 def _costs(name: str) -> list[tuple[str, float, float]]:
     """(spec, forward, forward and backward) of the cases of a normalizer, masked, at the first shape."""
     forward, both = (
-        _page.groups(COSTS, beside="jax.nn.softmax", masked=True, backward=backward, shape=[8, 8, 512, 512])[0]["cases"]
+        groups("normalizer", beside="jax.nn.softmax", masked=True, backward=backward, shape=[8, 8, 512, 512])[0]["cases"]
         for backward in (False, True)
     )
     pairs = zip(forward, both, strict=True)
@@ -75,18 +65,17 @@ def _costs(name: str) -> list[tuple[str, float, float]]:
 
 def _overview() -> str:
     def row(name: str) -> list[str]:
-        record = attention.build("normalizer", name)
-        _, forward, both = _costs(name)[0]
+        record, costs = attention.build("normalizer", name), _costs(name)
+        claims = record.claims
         return [
-            f"[`{name}`](#{name})",
-            {"one": "1", "at most one": "≤ 1", "any": "any"}[record.row_sum],
-            "yes" if record.exact_zeros else "",
-            "yes" if record.signed else "",
-            "yes" if record.shift_invariant else "",
-            parameters(name).replace(" parameters", "").replace(" parameter", "").replace("no", ""),
-            reads(record).replace("needs ", "").replace("the ", ""),
-            ratio(forward),
-            ratio(both),
+            link(name),
+            {"one": "1", "at most one": "≤ 1", "any": "any"}[claims.row_sum],
+            "yes" if claims.exact_zeros else "",
+            "yes" if claims.signed else "",
+            "yes" if claims.shift_invariant else "",
+            "" if record.init is None else str(formula(record.init) or count(record.init)),
+            _reads(record).replace("needs ", "").replace("the ", ""),
+            *([ratio(each) for each in costs[0][1:]] if costs else [NOT_MEASURED] * 2),
         ]
 
     head = ["", "row sum", "zeros", "signed", "shift-invariant", "parameters", "kernel", "forward", "forward + backward"]
@@ -95,45 +84,66 @@ def _overview() -> str:
 
 def _goldens() -> str:
     """The weights of the figures in numbers, so that another implementation can be checked against them."""
-    rows = ([f"`{name}`", data.ROWS[name].label, *plain(data.numbers(name).weights, 4)] for name in sorted(data.ROWS))
-    return table(["", "as shown", *(f"{score:g}" for score in data.SCORES)], rows)
+    found = {name: picture(name) for name in attention.names("normalizer")}
+    lines = (
+        [f"`{name}`", shown.label, *plain(weights.numbers(shown).weights, 4)]
+        for name, shown in found.items()
+        if not shown.coupled
+    )
+    return table(["", "as shown", *(f"{score:g}" for score in weights.SCORES)], lines)
 
 
 def _sum_slip() -> str:
-    z, rows = jnp.array(data.SCORES), []
+    z, lines = jnp.array(weights.SCORES), []
     for shift in (0.0, -0.8, -0.85, -0.87, 10.0):
-        rows.append([f"scores {shift:+g}" if shift else "scores", *plain(attention.sum_norm(z + shift), 2)])
-    rows.append(["softmax of any of them", *plain(attention.softmax(z), 2)])
-    return table(["", *(f"{score:g}" for score in data.SCORES)], rows)
+        lines.append([f"scores {shift:+g}" if shift else "scores", *plain(attention.sum_norm(z + shift), 2)])
+    lines.append(["softmax of any of them", *plain(attention.softmax(z), 2)])
+    return table(["", *(f"{score:g}" for score in weights.SCORES)], lines)
 
 
 def _product_slip() -> str:
-    weights = attention.softmax(jnp.array([[2.0, 0.0, 0.0], [0.0, 2.0, 0.0], [2.0, 0.0, 2.0]]))
+    a = attention.softmax(jnp.array([[2.0, 0.0, 0.0], [0.0, 2.0, 0.0], [2.0, 0.0, 2.0]]))
     values = jnp.array([[1.0, 0.0, 0.0], [0.0, 10.0, 0.0], [0.0, 0.0, 100.0]])
-    rows = []
+    lines = []
     for i in range(3):
-        cells = [", ".join(plain(x[i], 2)) for x in (weights, values, weights @ values, weights * values)]
-        rows.append([str(i + 1), *cells])
-    return table(["token", "weights", "value", "a V", "a ⊙ V"], rows)
+        cells = [", ".join(plain(x[i], 2)) for x in (a, values, a @ values, a * values)]
+        lines.append([str(i + 1), *cells])
+    return table(["token", "weights", "value", "a V", "a ⊙ V"], lines)
 
 
 def _sigmoid_slip() -> str:
-    rows = []
+    lines = []
     for n in (5, 64, 512, 2048):
         scores = jnp.zeros(n).at[0].set(20.0)
         inside = attention.softmax(jax.nn.sigmoid(scores))[0]
         bound = np.e / (np.e + n - 1)
-        rows.append([str(n), f"{attention.softmax(scores)[0]:.4f}", f"{inside:.4f}", f"{bound:.4f}"])
-    return table(["keys", "softmax(s)", "softmax(σ(s))", "bound e / (e + n - 1)"], rows)
+        lines.append([str(n), f"{attention.softmax(scores)[0]:.4f}", f"{inside:.4f}", f"{bound:.4f}"])
+    return table(["keys", "softmax(s)", "softmax(σ(s))", "bound e / (e + n - 1)"], lines)
 
 
 def _measured() -> str:
-    return _page.measured(
-        COSTS,
+    return measured(
+        "normalizer",
         "scores [8, 8, 512, 512] in float32, a random mask that allows 80 %",
         "`python -m benchmarks.normalizers` has them unmasked, longer, and with their targets.",
     )
 
 
-TABLES = {"overview": _overview, "goldens": _goldens, "measured": _measured}
-SLIPS = {"sum": _sum_slip, "product": _product_slip, "sigmoid": _sigmoid_slip}
+TABLES: dict[str, Callable[[], str]] = {
+    "overview": _overview,
+    "goldens": _goldens,
+    "measured": _measured,
+    "sum": _sum_slip,
+    "product": _product_slip,
+    "sigmoid": _sigmoid_slip,
+}
+
+
+def figure(name: str) -> Any:
+    """The picture of a variant."""
+    return figures.of(picture(name))
+
+
+def overview(words: dict[str, list[str]]) -> Any:
+    """A figure of the page as a whole: by title the specs whose weight is drawn as a curve."""
+    return figures.curves(words)

@@ -1,24 +1,17 @@
-"""Draws the figures of ``docs/normalizers.md`` and refreshes the parts of the page that are made of numbers.
+"""The pictures of ``docs/normalizers.md``."""
 
-python -m docs.figures.normalizers [--only=NAME,...]
-
-Needs matplotlib. The same versions write the same bytes. Weights and gradients are computed by the library, costs come from
-``docs/figures/normalizers.json``, which ``python -m benchmarks.normalizers --keep_freed_memory --json=...`` wrote.
-"""
-
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from matplotlib.patches import Rectangle
 
-import attention
-from docs.figures import _normalizers as data
-from docs.figures import _normalizers_page as page
-from docs.figures import _style
-from docs.figures._style import BLUE, COLOURS, GREY, INK, MINUS, plt
+from tools.kinds import normalizer_weights as data
+from tools.plots import BLUE, COLOURS, GREY, INK, MINUS, plt
 
-FOLDER = Path(__file__).parent / "normalizers"
+
+def of(picture: data.Shown) -> Any:
+    """Three maps where rows are coupled, else two panels of bars."""
+    return _maps(picture) if picture.coupled else _two_rows(picture)
 
 
 def _bars(axes: Any, ours: np.ndarray, softmax: np.ndarray, title: str) -> None:
@@ -38,11 +31,11 @@ def _number(value: float) -> str:
     return "≈ 0" if abs(value) < 0.005 else f"{value:.2f}".replace("-", MINUS)
 
 
-def row_figure(name: str) -> Any:
-    """Two panels of bars: the weights of five keys, and the gradient of the second one's weight, beside softmax in grey."""
-    found, shown = data.numbers(name), data.ROWS[name]
+def _two_rows(picture: data.Shown) -> Any:
+    """The weights of five keys, and the gradient of the second one's weight, beside softmax in grey."""
+    found = data.numbers(picture)
     figure, (left, right) = plt.subplots(1, 2, figsize=(7.4, 2.3))
-    _bars(left, found.weights, found.softmax, f"{shown.label.replace('-', MINUS)} (softmax grey)")
+    _bars(left, found.weights, found.softmax, f"{picture.label.replace('-', MINUS)} (softmax grey)")
     _bars(right, found.gradient, found.softmax_gradient, "gradient of the weight of key 2")
     left.set_xticks(range(5), [f"{score:g}".replace("-", MINUS) for score in data.SCORES])
     left.set_xlabel("score of key 1, 2, 3, 4, 5")
@@ -68,42 +61,34 @@ def _heat(axes: Any, values: np.ndarray, title: str, signed: bool, causal: bool)
         spine.set_visible(False)
 
 
-def matrix_figure(name: str) -> Any:
-    """Three heat maps of five queries and five keys: softmax, this normalizer, and the gradient of one of its weights."""
-    found, shown = data.numbers(name), data.MATRICES[name]
+def _maps(picture: data.Shown) -> Any:
+    """Five queries and five keys: softmax, this normalizer, and the gradient of one of its weights."""
+    found = data.numbers(picture)
     figure, (left, middle, right) = plt.subplots(1, 3, figsize=(7.4, 2.9))
-    _heat(left, found.softmax, "softmax" + (", causal" if shown.causal else ""), False, shown.causal)
-    _heat(middle, found.weights, shown.label, False, shown.causal)
-    _heat(right, found.gradient, "gradient of the framed weight", True, shown.causal)
+    _heat(left, found.softmax, "softmax" + (", causal" if picture.causal else ""), False, picture.causal)
+    _heat(middle, found.weights, picture.label, False, picture.causal)
+    _heat(right, found.gradient, "gradient of the framed weight", True, picture.causal)
     left.set_ylabel("query")
     i, j = data.OF_MATRIX
     middle.add_patch(Rectangle((j - 0.5, i - 0.5), 1, 1, fill=False, edgecolor="#D55E00", linewidth=1.8))
     return figure
 
 
-def families_figure() -> Any:
-    """The weight of one key as its score moves, four families of four, softmax in grey."""
-    figure, panels = plt.subplots(2, 2, figsize=(7.4, 5.2), sharex=True)
+def curves(panels: dict[str, list[str]]) -> Any:
+    """The weight of one key as its score moves: by title up to four specs, softmax in grey."""
+    figure, axes_of = plt.subplots(
+        -(-len(panels) // 2), 2, figsize=(7.4, 2.6 * -(-len(panels) // 2)), sharex=True, squeeze=False
+    )
     scores = np.linspace(-4.0, 4.0, 321)
-    for axes, (title, curves) in zip(panels.flat, data.FAMILIES.items(), strict=True):
-        axes.plot(scores, data.curve(attention.softmax, scores), color=GREY, linewidth=4, label="softmax")
-        for colour, (label, function) in zip(COLOURS, curves.items(), strict=True):
-            axes.plot(scores, data.curve(function, scores), color=colour, linewidth=1.5, label=label.replace("-", MINUS))
+    for axes, (title, specs) in zip(axes_of.flat, panels.items()):
+        axes.plot(scores, data.curve("softmax", scores), color=GREY, linewidth=4, label="softmax")
+        for colour, spec in zip(COLOURS, specs, strict=True):
+            axes.plot(scores, data.curve(spec, scores), color=colour, linewidth=1.5, label=spec.replace("-", MINUS))
         axes.axhline(0.0, color=INK, linewidth=0.5)
         axes.set_title(title)
-        axes.legend(fontsize=7.5, frameon=False, loc="lower right" if axes is panels[1, 1] else "upper left")
-    for axes in panels[:, 0]:
+        axes.legend(fontsize=7, frameon=False, loc="best")
+    for axes in axes_of[:, 0]:
         axes.set_ylabel("weight of the key")
-    for axes in panels[1]:
+    for axes in axes_of[-1]:
         axes.set_xlabel(f"score of the key; the others have {', '.join(f'{other:g}' for other in data.OTHERS)}")
     return figure
-
-
-def draw(name: str, folder: Path = FOLDER) -> Path:
-    """Writes the figure of a normalizer, or of ``families``, and returns its path."""
-    make = families_figure if name == "families" else lambda: (matrix_figure if name in data.MATRICES else row_figure)(name)
-    return _style.draw(make, folder / f"{name}.svg")
-
-
-if __name__ == "__main__":
-    _style.main(__doc__, [*attention.names("normalizer"), "families"], draw, page)
