@@ -10,7 +10,7 @@ from jaxtyping import Array, Bool, Float
 
 from attention import compatibility, specs
 from attention.kernels import Ask, Problem, chosen
-from attention.masks import last_key
+from attention.positions import last_key
 from attention.records import Call, Encoding, Mask, Normalizer, Params, Parts, Score
 
 

@@ -6,17 +6,10 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.core import Tracer
 
 from attention.encodings._angles import angles
-from attention.records import Call
 
 PIECES = 4  # fewer multiply more that is thrown away, more cost time to put together
-
-
-def widen(x: jax.Array) -> jax.Array:
-    """Queries or keys in at least float32, the type all scores are computed in."""
-    return x.astype(jnp.promote_types(x.dtype, jnp.float32))
 
 
 class Rows(NamedTuple):
@@ -87,7 +80,7 @@ def pick(products: jax.Array, index: jax.Array) -> jax.Array:
     return jnp.take_along_axis(products, index.reshape((1,) * (products.ndim - index.ndim) + index.shape), axis=-1)
 
 
-def turn(x: jax.Array, positions: jax.Array, base: float = 10000.0) -> jax.Array:
+def with_sinusoids(x: jax.Array, positions: jax.Array, base: float = 10000.0) -> jax.Array:
     """What times the sinusoid of position j is ``x · R_{i-j}``: sinusoids of sums are products of sinusoids.
 
     Args:
@@ -106,37 +99,3 @@ def check_even(name: str, what: str, size: int) -> None:
     """Refuses an odd number of channels, which sines and cosines cannot share."""
     if size % 2:
         raise ValueError(f"{name} has as many sines as cosines: {what} must be even, got {size}")
-
-
-def check_whole(name: str, *positions: jax.Array) -> None:
-    """Refuses positions that are no whole numbers, for which a table has no row."""
-    for each in positions:
-        if jnp.issubdtype(each.dtype, jnp.floating):
-            raise ValueError(f"{name} has a row per whole number, got positions of type {each.dtype}")
-
-
-def both_valid(call: Call) -> jax.Array | bool:
-    """Which pairs are of text on both sides, ``[*#B #t #s]``; True where nothing is padding."""
-    rows = True if call.q_valid is None else call.q_valid[..., :, None]
-    columns = True if call.k_valid is None else call.k_valid[..., None, :]
-    return rows & columns
-
-
-def check_range(name: str, length: int, found: jax.Array, wanted: jax.Array | bool, what: str) -> None:
-    """Refuses numbers that are ``wanted`` and outside ``[0, length)``, where they are concrete."""
-    outside = ((found < 0) | (found >= length)) & wanted
-    if not isinstance(outside, Tracer) and outside.any():
-        raise ValueError(f"{name} has {length} positions, got {what} {jnp.broadcast_to(found, outside.shape)[outside][0]}")
-
-
-def check_length(name: str, table: int, length: int) -> None:
-    """Refuses a sequence longer than the table."""
-    if length > table:
-        raise ValueError(f"{name} has {table} positions, got a sequence of {length}")
-
-
-def table_length(name: str, max_length: int | None) -> int:
-    """L, the longest sequence; raises ValueError where nobody said how long that is."""
-    if max_length is None:
-        raise ValueError(f"{name} needs Dims.max_length, the longest sequence")
-    return max_length

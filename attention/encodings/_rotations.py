@@ -5,6 +5,8 @@ from typing import Literal
 import jax
 import jax.numpy as jnp
 
+from attention.precision import widen
+
 Layout = Literal["interleaved", "half"]
 
 
@@ -21,7 +23,7 @@ def turn(x: jax.Array, cos: jax.Array, sin: jax.Array, layout: Layout) -> jax.Ar
       ``[*B T N H]`` of the type of ``x``.
     """
     F = cos.shape[-1]
-    turned, kept = x[..., : 2 * F].astype(jnp.promote_types(x.dtype, jnp.float32)), x[..., 2 * F :]
+    turned, kept = widen(x[..., : 2 * F]), x[..., 2 * F :]
     if layout == "interleaved":
         first, second = turned[..., 0::2], turned[..., 1::2]
     else:

@@ -26,7 +26,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Num
 
-from attention.encodings._positions import by_distance
+from attention.encodings._distances import by_distance
 from attention.encodings._positive import softplus_inverse
 from attention.records import Encoding, EncodingClaims
 

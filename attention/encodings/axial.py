@@ -24,7 +24,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
 from attention.encodings._embeddings import put
-from attention.encodings._tables import inside_table, nan_outside, table_positions
+from attention.positions import inside, table_positions
 from attention.records import Encoding
 
 __all__ = ["axial_positions"]
@@ -56,10 +56,11 @@ def axial_positions(
     Source: Kitaev et al. 2020 (arXiv 2001.04451), whose code concatenates.
     """
     width = columns.shape[0]
-    inside = inside_table(positions, width * rows.shape[0])
-    positions = jnp.where(inside, positions, 0)
+    known = inside("the table", width * rows.shape[0], positions)
+    positions = jnp.where(known, positions, 0)
     first, second = columns[positions % width], rows[positions // width]
-    return nan_outside(first + second if form == "sum" else jnp.concatenate([first, second], axis=-1), inside)
+    code = first + second if form == "sum" else jnp.concatenate([first, second], axis=-1)
+    return jnp.where(known[..., None], code, jnp.nan)
 
 
 def build(lengths: tuple[int, ...] | None = None, form: Form = "concat") -> Encoding:
@@ -84,7 +85,7 @@ def build(lengths: tuple[int, ...] | None = None, form: Form = "concat") -> Enco
 
     def embed(params, x, tokens, call):
         columns, rows = params["columns"], params["rows"]
-        positions = table_positions(call, x.shape[-2], columns.shape[0] * rows.shape[0], "axial")
+        positions = table_positions("axial", columns.shape[0] * rows.shape[0], call, x.shape[-2])
         return put(x, axial_positions(columns, rows, positions, form=form))
 
     return Encoding(shared=shared, embed=embed, max_length=math.prod(lengths) if lengths else "dims")

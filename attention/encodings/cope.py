@@ -25,7 +25,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
-from attention.encodings._products import widen
+from attention.precision import widen
 from attention.records import Encoding, EncodingClaims
 
 __all__ = ["cope_positions", "interpolated"]

@@ -23,8 +23,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Num
 
+from attention.encodings._distances import by_distance
 from attention.encodings._mlp import apply_mlp, init_mlp
-from attention.encodings._positions import by_distance
 from attention.records import Encoding, EncodingClaims
 
 __all__ = ["log_spaced"]

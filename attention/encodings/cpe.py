@@ -21,6 +21,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
 from attention.encodings._embeddings import put
+from attention.precision import widen
 from attention.records import Encoding, EncodingClaims
 
 __all__ = ["depthwise_convolution"]
@@ -58,7 +59,7 @@ def depthwise_convolution(
     W, T = kernel.shape[0], x.shape[-2]
     if W % 2 == 0:
         raise ValueError(f"a kernel centred on its token has an odd width, got {W}")
-    x = x.astype(jnp.promote_types(x.dtype, jnp.float32))
+    x = widen(x)
     x = x if valid is None else jnp.where(valid[..., None], x, 0.0)
     before = W - 1 if causal else W // 2
     padded = jnp.pad(x, [(0, 0)] * (x.ndim - 2) + [(before, W - 1 - before), (0, 0)])

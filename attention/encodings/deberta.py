@@ -25,8 +25,10 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Int
 
-from attention.encodings._positions import k_positions, q_positions, relative
-from attention.encodings._products import check_whole, pick, rows_between, times_rows, widen
+from attention.encodings._distances import relative
+from attention.encodings._products import pick, rows_between, times_rows
+from attention.positions import check_whole, k_positions, q_positions
+from attention.precision import widen
 from attention.records import Encoding
 
 __all__ = ["deberta_buckets"]

@@ -20,9 +20,10 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Num
 
+from attention.encodings._distances import relative
 from attention.encodings._mlp import init_mlp, mixed
-from attention.encodings._positions import k_positions, relative
 from attention.encodings._rows import by_rows
+from attention.positions import k_positions
 from attention.records import Encoding, EncodingClaims
 
 __all__ = ["fire_share"]

@@ -26,8 +26,8 @@ from jaxtyping import Array, Float, Num
 
 from attention.encodings._angles import angles
 from attention.encodings._frequencies import check_base, geometric
-from attention.encodings._positions import k_positions, q_positions
 from attention.encodings._rotations import Layout, turn
+from attention.positions import k_positions, q_positions
 from attention.records import Encoding, EncodingClaims
 
 __all__ = ["fope"]

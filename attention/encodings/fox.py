@@ -22,6 +22,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from attention.precision import widen
 from attention.records import Encoding, EncodingClaims
 
 __all__ = ["forgetting_bias"]
@@ -81,7 +82,7 @@ def build(direction: Direction = "causal", bias: float = 5.0) -> Encoding:
             raise ValueError("fox reads the layer's input: give attend its x [*B T D]")
         if query.shape[-3] != key.shape[-3]:
             raise ValueError(f"fox is for self-attention, got {query.shape[-3]} queries and {key.shape[-3]} keys")
-        x = x.astype(jnp.promote_types(x.dtype, jnp.float32))
+        x = widen(x)
 
         def running(gate):
             log_gates = jax.nn.log_sigmoid(x @ gate["kernel"] + gate["bias"])

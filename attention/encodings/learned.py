@@ -19,7 +19,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
-from attention.encodings._tables import inside_table, nan_outside, table_positions
+from attention.positions import inside, table_positions
 from attention.records import Encoding
 
 __all__ = ["look_up_positions"]
@@ -44,8 +44,8 @@ def look_up_positions(table: Float[Array, "L D"], positions: Int[Array, "*B T"])
 
     Source: Gehring et al. 2017 (arXiv 1705.03122), Devlin et al. 2018 (arXiv 1810.04805).
     """
-    inside = inside_table(positions, table.shape[0])
-    return nan_outside(table[jnp.where(inside, positions, 0)], inside)
+    known = inside("the table", table.shape[0], positions)
+    return jnp.where(known[..., None], table[jnp.where(known, positions, 0)], jnp.nan)
 
 
 def build(max_length: int | None = None) -> Encoding:
@@ -61,7 +61,7 @@ def build(max_length: int | None = None) -> Encoding:
 
     def embed(params, x, tokens, call):
         table = params["table"]
-        positions = table_positions(call, x.shape[-2], table.shape[0], "learned")
+        positions = table_positions("learned", table.shape[0], call, x.shape[-2])
         return x + look_up_positions(table, positions).astype(x.dtype)
 
     return Encoding(shared=shared, embed=embed, max_length=max_length or "dims")

@@ -24,7 +24,7 @@ from jaxtyping import Array, Float, Num
 
 from attention.encodings._embeddings import put
 from attention.encodings._learned_angles import learned_angles
-from attention.encodings._positions import q_positions
+from attention.positions import q_positions
 from attention.records import Encoding
 
 __all__ = ["learned_fourier"]

@@ -19,7 +19,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Num
 
 from attention.encodings._embeddings import check_scale, put
-from attention.encodings._positions import q_positions
+from attention.positions import q_positions
 from attention.records import Encoding
 
 __all__ = ["linear_positions"]

@@ -16,18 +16,10 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
-from attention.encodings._positions import k_positions, q_positions, relative
-from attention.encodings._products import (
-    both_valid,
-    check_length,
-    check_range,
-    check_whole,
-    pick,
-    rows_between,
-    table_length,
-    times_rows,
-    widen,
-)
+from attention.encodings._distances import relative
+from attention.encodings._products import pick, rows_between, times_rows
+from attention.positions import both_valid, check_length, check_whole, inside, k_positions, q_positions, table_length
+from attention.precision import widen
 from attention.records import Encoding
 
 __all__ = ["music_terms"]
@@ -91,7 +83,7 @@ def build(per_head: bool = True) -> Encoding:
             return scaled, (), rows_between(i, j, row)
         check_whole("music", i, j)
         # Texts that are packed or padded on the left have fewer distances than positions: these are looked at, not those.
-        check_range("music", L, jnp.maximum(-relative(call, T, S), 0), both_valid(call), "distance")
+        inside("music", L, jnp.maximum(-relative(call, T, S), 0), both_valid(call), "distance")
         return jnp.einsum("...tnh,lnh->...tnl", scaled, table), (), ()
 
     def bias(params, q_features, k_features, rest, call):

@@ -23,7 +23,8 @@ from jaxtyping import Array, Float, Num
 
 from attention.encodings._angles import angles
 from attention.encodings._frequencies import check_base
-from attention.encodings._positions import k_positions, q_positions
+from attention.positions import k_positions, q_positions
+from attention.precision import widen
 from attention.records import Encoding, EncodingClaims
 
 __all__ = ["pope"]
@@ -63,7 +64,7 @@ def pope(
     H = x.shape[-1]
     phi = angles(positions, base ** (-np.arange(H, dtype=np.float64) / H))[..., :, None, :]
     phi = phi if phase is None else phi + phase
-    size = jax.nn.softplus(x.astype(jnp.promote_types(x.dtype, jnp.float32)))
+    size = jax.nn.softplus(widen(x))
     return jnp.concatenate([size * jnp.cos(phi), size * jnp.sin(phi)], axis=-1).astype(x.dtype)
 
 

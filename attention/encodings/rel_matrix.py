@@ -22,9 +22,11 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Num
 
+from attention.encodings._distances import by_distance, relative
 from attention.encodings._embeddings import check_scale
-from attention.encodings._positions import by_distance, k_positions, q_positions, relative
-from attention.encodings._products import check_whole, pick, rows_between, times_rows, widen
+from attention.encodings._products import pick, rows_between, times_rows
+from attention.positions import check_whole, k_positions, q_positions
+from attention.precision import widen
 from attention.records import Encoding
 
 __all__ = ["rel_matrix"]

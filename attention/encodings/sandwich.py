@@ -19,7 +19,7 @@ import numpy as np
 from jaxtyping import Array, Float, Num
 
 from attention.encodings._angles import angles
-from attention.encodings._positions import by_distance
+from attention.encodings._distances import by_distance
 from attention.records import Encoding, EncodingClaims
 
 __all__ = ["sandwich_bias"]

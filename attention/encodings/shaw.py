@@ -21,8 +21,9 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Int
 
-from attention.encodings._products import check_whole
 from attention.encodings._rows import by_rows
+from attention.positions import check_whole
+from attention.precision import widen
 from attention.records import Encoding
 
 __all__ = ["clipped_distance"]
@@ -67,8 +68,7 @@ def build(max_distance: int = 16, values: bool = True) -> Encoding:
 
     def prepare(params, x, query, key, call):
         check_whole("shaw", call.q_positions, call.k_positions)
-        wide = query.astype(jnp.promote_types(query.dtype, jnp.float32))
-        return jnp.einsum("...tnh,rh->...tnr", wide, params["keys"]) * call.scale, (), ()
+        return jnp.einsum("...tnh,rh->...tnr", widen(query), params["keys"]) * call.scale, (), ()
 
     # A product with one-hot rows takes the place of a gather: its gradient is a product too, not a scatter. Some queries at a
     # time, it is as fast on a CPU as all at once, and twice as fast as a gather.

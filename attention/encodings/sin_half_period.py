@@ -21,7 +21,7 @@ from jaxtyping import Array, Float, Num
 
 from attention.encodings._angles import angles
 from attention.encodings._embeddings import Combine, check_dim, check_scale, put
-from attention.encodings._positions import q_positions
+from attention.positions import q_positions
 from attention.records import Encoding
 
 __all__ = ["sin_half_period"]

@@ -24,7 +24,7 @@ import numpy as np
 from jaxtyping import Array, Float, Num
 
 from attention.encodings._angles import angles
-from attention.encodings._positions import q_positions
+from attention.positions import q_positions
 from attention.records import Encoding
 
 __all__ = ["sinusoidal"]

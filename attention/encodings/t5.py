@@ -24,7 +24,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Int
 
-from attention.encodings._positions import by_distance
+from attention.encodings._distances import by_distance
 from attention.records import Encoding, EncodingClaims
 
 __all__ = ["t5_buckets"]

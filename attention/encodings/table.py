@@ -18,8 +18,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
-from attention.encodings._positions import by_distance
-from attention.encodings._products import check_whole
+from attention.encodings._distances import by_distance
+from attention.positions import check_whole
 from attention.records import Encoding
 
 __all__ = ["table_bias"]

@@ -19,9 +19,10 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Num
 
-from attention.encodings._positions import k_positions, q_positions
-from attention.encodings._products import check_even, turn, widen
+from attention.encodings._products import check_even, with_sinusoids
 from attention.encodings.sinusoidal import sinusoidal
+from attention.positions import k_positions, q_positions
+from attention.precision import widen
 from attention.records import Encoding
 
 __all__ = ["tener_terms"]
@@ -59,7 +60,7 @@ def tener_terms(
     """
     waves = sinusoidal(k_positions, key.shape[-1], layout="concat")
     content = jnp.einsum("...snh,nh->...ns", widen(key), u)
-    return jnp.einsum("...tnh,...sh->...nts", turn(widen(query) + v, q_positions), waves) + content[..., None, :]
+    return jnp.einsum("...tnh,...sh->...nts", with_sinusoids(widen(query) + v, q_positions), waves) + content[..., None, :]
 
 
 def build() -> Encoding:
@@ -79,7 +80,11 @@ def build() -> Encoding:
         i, j = q_positions(call, query.shape[-3]), k_positions(call, key.shape[-3])
         content = jnp.einsum("...snh,nh->...sn", widen(key), params["u"])
         waves = sinusoidal(j, key.shape[-1], layout="concat")
-        return turn(widen(query) + params["v"], i), (content, jnp.broadcast_to(waves, (*content.shape[:-1], key.shape[-1]))), ()
+        return (
+            with_sinusoids(widen(query) + params["v"], i),
+            (content, jnp.broadcast_to(waves, (*content.shape[:-1], key.shape[-1]))),
+            (),
+        )
 
     def bias(params, q_features, k_features, rest, call):
         content, waves = k_features

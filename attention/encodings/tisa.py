@@ -18,7 +18,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Num
 
-from attention.encodings._positions import by_distance
+from attention.encodings._distances import by_distance
 from attention.records import Encoding
 
 __all__ = ["tisa_bias"]

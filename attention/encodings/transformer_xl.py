@@ -20,9 +20,10 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Num
 
-from attention.encodings._positions import k_positions, q_positions
-from attention.encodings._products import check_even, rows_between, times_rows, turn, widen
+from attention.encodings._products import check_even, rows_between, times_rows, with_sinusoids
 from attention.encodings.sinusoidal import sinusoidal
+from attention.positions import k_positions, q_positions
+from attention.precision import widen
 from attention.records import Encoding, EncodingClaims
 
 __all__ = ["transformer_xl_terms"]
@@ -60,7 +61,7 @@ def transformer_xl_terms(
 
     Source: Dai et al. 2019 (arXiv 1901.02860), section 3.3.
     """
-    turned = turn(jnp.einsum("...tnh,dnh->...tnd", widen(query) + v, kernel), q_positions)
+    turned = with_sinusoids(jnp.einsum("...tnh,dnh->...tnd", widen(query) + v, kernel), q_positions)
     waves = sinusoidal(k_positions, kernel.shape[0], layout="concat")
     content = jnp.einsum("...snh,nh->...ns", widen(key), u)
     return jnp.einsum("...tnd,...sd->...nts", turned, waves) + content[..., None, :]
@@ -90,7 +91,7 @@ def build() -> Encoding:
         if call.consecutive is True:
             code = lambda distance: sinusoidal(-distance, D, layout="concat")  # of i - j, for distances j - i
             return moved, content, rows_between(i, j, lambda d: jnp.einsum("rd,dnh->rnh", code(d), params["kernel"]))
-        turned = turn(jnp.einsum("...tnh,dnh->...tnd", moved, params["kernel"]), i)
+        turned = with_sinusoids(jnp.einsum("...tnh,dnh->...tnd", moved, params["kernel"]), i)
         waves = jnp.broadcast_to(sinusoidal(j, D, layout="concat"), (*key.shape[:-2], D))
         return turned, (content, waves), ()
 

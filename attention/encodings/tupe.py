@@ -22,9 +22,9 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
-from attention.encodings._positions import by_distance, k_positions, q_positions
-from attention.encodings._products import both_valid, check_length, check_range, check_whole, table_length
+from attention.encodings._distances import by_distance
 from attention.encodings.t5 import t5_buckets
+from attention.positions import both_valid, check_length, check_whole, inside, k_positions, q_positions, table_length
 from attention.records import Encoding
 
 __all__ = ["tupe_untied"]
@@ -97,7 +97,7 @@ def build(relative: Literal["none", "t5"] = "none", untie_cls: bool = False) -> 
             i, j = q_positions(call, query.shape[-3]), k_positions(call, key.shape[-3])
             check_whole("tupe", i, j)
             for positions, valid in ((i, call.q_valid), (j, call.k_valid)):
-                check_range("tupe", length, positions, True if valid is None else valid, "position")
+                inside("tupe", length, positions, True if valid is None else valid)
         codes = _layer_norm(params["table"]) * params["gain"] + params["offset"]
         into = lambda name: jnp.einsum("ld,dnh->lnh", codes, params[name])
         return (), (), (into("query") * call.scale, into("key"))

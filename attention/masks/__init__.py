@@ -1,6 +1,5 @@
 """Who may attend to whom, beside padding: one file per mask; masks compose with ``&``."""
 
 from attention.masks._intersection import combine as combine
-from attention.masks._positions import last_key as last_key
 from attention.masks._tiles import tiles as tiles
 from attention.masks._tiles import within as within

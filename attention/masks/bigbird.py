@@ -18,8 +18,8 @@ import numpy as np
 from jaxtyping import Array, Bool, Int, Key
 
 from attention.masks._options import at_least
-from attention.masks._positions import last_key, positions
 from attention.masks._tiles import tiles
+from attention.positions import last_key, of_pairs
 from attention.records import Mask
 
 __all__ = ["bigbird_mask", "bigbird_random_blocks"]
@@ -137,7 +137,7 @@ def build(block: int = 64, random_blocks: int = 3, seed: int = 0) -> Mask:
         return keys, -(-block // bq) + _touched(1, block, bq)
 
     return Mask(
-        apply=lambda call, lengths: mask(*positions(call, lengths), last_key(call, lengths[1]))[..., None, :, :],
+        apply=lambda call, lengths: mask(*of_pairs(call, lengths), last_key(call, lengths[1]))[..., None, :, :],
         blocks=blocks,
         limits=limits,
     )

@@ -12,8 +12,8 @@ from typing import Literal
 from jaxtyping import Array, Bool, Int
 
 from attention.masks._options import at_least
-from attention.masks._positions import positions
 from attention.masks._tiles import near, tiles
+from attention.positions import of_pairs
 from attention.records import Mask
 
 __all__ = ["block_local_mask"]
@@ -61,6 +61,6 @@ def build(size: int = 64, neighbours: Literal[0, 1] = 0) -> Mask:
     _check(size, neighbours)
     apply = functools.partial(block_local_mask, size=size, neighbours=neighbours)
     return Mask(
-        apply=lambda call, lengths: apply(*positions(call, lengths))[..., None, :, :],
+        apply=lambda call, lengths: apply(*of_pairs(call, lengths))[..., None, :, :],
         blocks=lambda T, S, bq, bk, last: near(tiles(T, S, bq, bk), size, neighbours),
     )

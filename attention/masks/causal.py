@@ -10,8 +10,8 @@ Source: Vaswani et al. 2017 (arXiv 1706.03762).
 
 from jaxtyping import Array, Bool, Int
 
-from attention.masks._positions import positions
 from attention.masks._tiles import tiles, within
+from attention.positions import of_pairs
 from attention.records import Mask
 
 __all__ = ["causal_mask"]
@@ -39,7 +39,7 @@ def causal_mask(q_positions: Int[Array, "*#B T"], k_positions: Int[Array, "*#B S
 def build() -> Mask:
     """The causal mask."""
     return Mask(
-        apply=lambda call, lengths: causal_mask(*positions(call, lengths))[..., None, :, :],
+        apply=lambda call, lengths: causal_mask(*of_pairs(call, lengths))[..., None, :, :],
         blocks=lambda T, S, bq, bk, last: within(tiles(T, S, bq, bk), 0, None),
         causal=True,
     )

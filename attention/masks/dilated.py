@@ -10,8 +10,8 @@ Source: Beltagy et al. 2020 (Longformer, arXiv 2004.05150), section 3.1.
 from jaxtyping import Array, Bool, Int
 
 from attention.masks._options import at_least, half
-from attention.masks._positions import positions
 from attention.masks._tiles import tiles, within
+from attention.positions import of_pairs
 from attention.records import Mask
 
 __all__ = ["dilated_mask"]
@@ -55,6 +55,6 @@ def build(window: int = 64, dilation: int = 2) -> Mask:
     at_least(1, dilation=dilation)
     reach = half(window) * dilation
     return Mask(
-        apply=lambda call, lengths: dilated_mask(*positions(call, lengths), window=window, dilation=dilation)[..., None, :, :],
+        apply=lambda call, lengths: dilated_mask(*of_pairs(call, lengths), window=window, dilation=dilation)[..., None, :, :],
         blocks=lambda T, S, bq, bk, last: within(tiles(T, S, bq, bk), -reach, reach, dilation),
     )

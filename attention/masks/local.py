@@ -10,8 +10,8 @@ Source: Beltagy et al. 2020 (Longformer, arXiv 2004.05150), section 3.1.
 from jaxtyping import Array, Bool, Int
 
 from attention.masks._options import half
-from attention.masks._positions import positions
 from attention.masks._tiles import tiles, within
+from attention.positions import of_pairs
 from attention.records import Mask
 
 __all__ = ["local_mask"]
@@ -44,6 +44,6 @@ def build(window: int = 64) -> Mask:
     """The symmetric window; ``causal & local(window=2w)`` sees the query and w earlier keys."""
     reach = half(window)
     return Mask(
-        apply=lambda call, lengths: local_mask(*positions(call, lengths), window=window)[..., None, :, :],
+        apply=lambda call, lengths: local_mask(*of_pairs(call, lengths), window=window)[..., None, :, :],
         blocks=lambda T, S, bq, bk, last: within(tiles(T, S, bq, bk), -reach, reach),
     )

@@ -11,9 +11,9 @@ Source: Beltagy et al. 2020 (arXiv 2004.05150), section 3.1.
 from jaxtyping import Array, Bool, Int
 
 from attention.masks._options import at_least, half
-from attention.masks._positions import positions
 from attention.masks._tiles import tiles, within
 from attention.masks.local import local_mask
+from attention.positions import of_pairs
 from attention.records import Mask
 
 __all__ = ["longformer_mask"]
@@ -62,5 +62,6 @@ def build(window: int = 64, globals: int = 1) -> Mask:
 
     options = {"window": window, "globals": globals}
     return Mask(
-        apply=lambda call, lengths: longformer_mask(*positions(call, lengths), **options)[..., None, :, :], blocks=blocks
+        apply=lambda call, lengths: longformer_mask(*of_pairs(call, lengths), **options)[..., None, :, :],
+        blocks=blocks,
     )

@@ -9,9 +9,9 @@ Source: Raffel et al. 2019 (T5, arXiv 1910.10683), section 3.2.1.
 from jaxtyping import Array, Bool, Int
 
 from attention.masks._options import at_least
-from attention.masks._positions import positions
 from attention.masks._tiles import tiles, within
 from attention.masks.causal import causal_mask
+from attention.positions import of_pairs
 from attention.records import Mask
 
 __all__ = ["prefix_lm_mask"]
@@ -55,7 +55,7 @@ def build(prefix: int = 16) -> Mask:
         return within(t, 0, None) | (t.k_first < prefix)
 
     return Mask(
-        apply=lambda call, lengths: prefix_lm_mask(*positions(call, lengths), prefix=prefix)[..., None, :, :],
+        apply=lambda call, lengths: prefix_lm_mask(*of_pairs(call, lengths), prefix=prefix)[..., None, :, :],
         blocks=blocks,
         causal=prefix < 2,  # position 0 is no later than any
     )

@@ -12,8 +12,8 @@ from typing import Literal
 from jaxtyping import Array, Bool, Int
 
 from attention.masks._options import at_least
-from attention.masks._positions import positions
 from attention.masks._tiles import near, tiles, within
+from attention.positions import of_pairs
 from attention.records import Mask
 
 __all__ = ["fixed_mask", "strided_mask"]
@@ -115,4 +115,8 @@ def build(stride: int = 128, form: Form = "strided", summary: int | None = None,
         summaries = (ending <= t.k_last) & (not causal or ending <= t.q_last)
         return (near(t, stride, 0) | summaries) & within(t, lowest, None)
 
-    return Mask(apply=lambda call, lengths: mask(*positions(call, lengths))[..., None, :, :], blocks=blocks, causal=causal)
+    return Mask(
+        apply=lambda call, lengths: mask(*of_pairs(call, lengths))[..., None, :, :],
+        blocks=blocks,
+        causal=causal,
+    )

@@ -66,11 +66,6 @@ def without_padding(x: jax.Array, where: jax.Array | None, fill: float = 0.0) ->
     return x if where is None else jnp.where(where[..., None, None], x, fill)
 
 
-def wide(*arrays: jax.Array) -> list[jax.Array]:
-    """The arrays in at least float32, the type in which sums over many tokens are taken."""
-    return [x.astype(jnp.promote_types(x.dtype, jnp.float32)) for x in arrays]
-
-
 def self_only(context: Context) -> None:
     """Refuses cross-attention. Raises ValueError."""
     if context.memory is not None:

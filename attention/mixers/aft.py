@@ -21,8 +21,9 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
 from attention.mixers._features import divided
-from attention.mixers._heads import check_causal, init_heads, is_causal, merge, triple, wide
-from attention.mixers._tables import check_length, length_of, places, rows
+from attention.mixers._heads import check_causal, init_heads, is_causal, merge, triple
+from attention.positions import check_length, places, rows, table_length
+from attention.precision import widen
 from attention.records import Mixer
 
 __all__ = ["aft_full", "aft_simple"]
@@ -65,7 +66,7 @@ def aft_full(
     if causal:
         check_causal(T, S)
         open_pairs = open_pairs & jnp.tril(jnp.ones((T, S), bool))
-    (bias,) = wide(bias)
+    bias = widen(bias)
     pairs = _exponentials(bias, open_pairs, axis=-1)
     return _gated_means(query, key, value, where, lambda x: pairs @ x)
 
@@ -109,7 +110,7 @@ def _gated_means(
     query: jax.Array, key: jax.Array, value: jax.Array, where: jax.Array | None, total: Callable[[jax.Array], jax.Array]
 ) -> jax.Array:
     """``σ(q) ⊙ total(e^k ⊙ v) / total(e^k)``, with ``total`` a sum over keys."""
-    query, key, values = wide(query, key, value)
+    query, key, values = map(widen, (query, key, value))
     open_keys = jnp.ones((key.shape[-2], 1), bool) if where is None else where[..., None]
     keys = _exponentials(key, open_keys, axis=-2)
     mean = divided(total(keys * jnp.where(open_keys, values, 0.0)), total(keys))
@@ -133,7 +134,7 @@ def build(form: Literal["full", "simple"] = "full", bias: bool = True) -> Mixer:
     def init(rng, dims):
         params = init_heads(rng, dims, bias=bias)
         if form == "full":
-            L = length_of(dims.max_length, "aft")
+            L = table_length("aft", dims.max_length)
             params["pairs"] = jnp.zeros((L, L))
         return params
 
@@ -143,9 +144,9 @@ def build(form: Literal["full", "simple"] = "full", bias: bool = True) -> Mixer:
         if form == "simple":
             return merge(params["output"], aft_simple(query, key, value, **options)[..., None, :])
         table, T, S = params["pairs"], query.shape[-2], key.shape[-2]
-        check_length(max(T, S), len(table))
-        q_places = places(call.q_positions, call.q_valid, len(table))
-        k_places = places(call.k_positions, call.k_valid, len(table))
+        check_length("the mixer", len(table), max(T, S))
+        q_places = places("the mixer", len(table), call.q_positions, call.q_valid)
+        k_places = places("the mixer", len(table), call.k_positions, call.k_valid)
         pairs = rows(table, q_places, T)
         if k_places is None:
             pairs = pairs[..., :S]

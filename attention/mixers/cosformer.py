@@ -22,7 +22,8 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
 from attention.mixers._features import weighted_means
-from attention.mixers._heads import check_heads, is_causal, mixer_of_heads, wide, without_padding
+from attention.mixers._heads import check_heads, is_causal, mixer_of_heads, without_padding
+from attention.precision import widen
 from attention.records import Mixer
 
 __all__ = ["cosformer_attention"]
@@ -71,7 +72,7 @@ def cosformer_attention(
         raise ValueError(f"cosformer is for sequences of at most {length} tokens, got {max(T, S)}")
     if causal and length is None:
         raise ValueError("the causal form needs length, because that of a text is not known at its start")
-    query, key, values = wide(query, key, value)
+    query, key, values = map(widen, (query, key, value))
     (i, n), (j, m) = _counted(q_where, T, query.dtype), _counted(where, S, query.dtype)
     M = jnp.asarray(length, query.dtype) if length is not None else jnp.maximum(jnp.maximum(n, m), 1.0)
     q = _turned(jax.nn.relu(query), 0.5 * math.pi * i / M)

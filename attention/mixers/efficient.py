@@ -18,8 +18,9 @@ import jax
 from jaxtyping import Array, Bool, Float
 
 from attention.mixers._features import weighted_sums
-from attention.mixers._heads import check_heads, mixer_of_heads, wide, without_padding
+from attention.mixers._heads import check_heads, mixer_of_heads, without_padding
 from attention.normalizers.softmax import softmax
+from attention.precision import widen
 from attention.records import Mixer
 
 __all__ = ["efficient_attention"]
@@ -52,7 +53,7 @@ def efficient_attention(
 
     Source: Shen et al. 2018 (arXiv 1812.01243), eq. 4, "softmax" normalization.
     """
-    query, key, values = wide(query, key, value)
+    query, key, values = map(widen, (query, key, value))
     open_keys = None if where is None else where[..., None, None]
     k = softmax(key, open_keys, axis=-3)
     q = scale * jax.nn.softmax(query, axis=-1)

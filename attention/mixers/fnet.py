@@ -16,7 +16,8 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
 from attention.mixers._heads import self_only
-from attention.mixers._tables import check_length, length_of, places
+from attention.positions import check_length, places, table_length
+from attention.precision import widen
 from attention.records import Mixer
 
 __all__ = ["fourier_mixing"]
@@ -45,8 +46,8 @@ def fourier_mixing(
     Source: Lee-Thorp et al. 2021 (arXiv 2105.03824), eq. 3. There, padding has states of its own.
     """
     T = x.shape[-2]
-    check_length(T, length)
-    states = x.astype(jnp.promote_types(x.dtype, jnp.float32))
+    check_length("the mixer", length, T)
+    states = widen(x)
     states = states if where is None else jnp.where(where[..., None], states, 0.0)
     return _transform(states, length)[..., :T, :].astype(x.dtype)
 
@@ -66,13 +67,13 @@ def build(length: int | None = None) -> Mixer:
 
     def apply(params, x, context, call):
         self_only(context)
-        L = length_of(call.max_length, "fnet") if length is None else length
-        at = places(call.k_positions, call.k_valid, L)
+        L = table_length("fnet", call.max_length) if length is None else length
+        at = places("the mixer", L, call.k_positions, call.k_valid)
         if at is None:
             return fourier_mixing(x, call.k_valid, length=L)
-        check_length(x.shape[-2], L)
+        check_length("the mixer", L, x.shape[-2])
         at = jnp.broadcast_to(at, x.shape[:-1])
-        placed = jnp.where(_counts(call, x)[..., None], x.astype(jnp.promote_types(x.dtype, jnp.float32)), 0.0)
+        placed = jnp.where(_counts(call, x)[..., None], widen(x), 0.0)
         put = lambda x, at: jnp.zeros((L, x.shape[-1]), x.dtype).at[at].add(x, mode="drop")
         take = lambda y, at: jnp.take(y, at, axis=0, mode="fill", fill_value=jnp.nan)
         for _ in x.shape[:-2]:

@@ -25,6 +25,7 @@ from jaxtyping import Array, Float
 
 from attention.mixers._attended import attended
 from attention.mixers._heads import check_heads, merge
+from attention.precision import widen
 from attention.records import Dims, Mixer, Params, Parts
 
 __all__ = ["latent_heads"]
@@ -64,7 +65,7 @@ def latent_heads(
 
 
 def _rms(x: jax.Array, scale: jax.Array) -> jax.Array:
-    wide = x.astype(jnp.promote_types(x.dtype, jnp.float32))
+    wide = widen(x)
     size = jnp.sqrt(jnp.mean(jnp.square(wide), axis=-1, keepdims=True) + 1e-6)
     return (wide / size).astype(x.dtype) * scale
 

@@ -21,7 +21,8 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
 from attention.mixers._features import divided, weighted_means, weighted_sums
-from attention.mixers._heads import check_heads, is_causal, mixer_of_heads, wide, without_padding
+from attention.mixers._heads import check_heads, is_causal, mixer_of_heads, without_padding
+from attention.precision import widen
 from attention.records import Mixer
 
 __all__ = ["elu_features", "linear_attention"]
@@ -81,7 +82,7 @@ def linear_attention(
     Source: Katharopoulos et al. 2020 (arXiv 2006.16236), eq. 4-9; ε is that of their code. Rotation of the numerator: Su et al.
     2021 (arXiv 2104.09864), eq. 19.
     """
-    query, key, values = wide(query, key, value)
+    query, key, values = map(widen, (query, key, value))
     q, k = elu_features(query), without_padding(elu_features(key), where)
     values = without_padding(values, where)
     if rotate is None:

@@ -23,8 +23,8 @@ from jaxtyping import Array, Bool, Float
 
 from attention.attend import attend
 from attention.mixers._heads import check_heads, init_heads, merge, triple, without_padding
-from attention.mixers._tables import check_length, length_of, places, rows
 from attention.normalizers.softmax import softmax
+from attention.positions import check_length, places, rows, table_length
 from attention.records import Call, Mixer
 
 __all__ = ["linformer_attention", "linformer_project"]
@@ -53,7 +53,7 @@ def linformer_project(
     Source: Wang et al. 2020 (arXiv 2006.04768), eq. 7.
     """
     S = x.shape[-3]
-    check_length(S, table.shape[-2])
+    check_length("the mixer", table.shape[-2], S)
     return jnp.einsum("...sr,...snh->...rnh", table[..., :S, :].astype(x.dtype), without_padding(x, where))
 
 
@@ -110,7 +110,7 @@ def build(
     names = ("key_table", "value_table") if share == "none" else ("table",)
 
     def init(rng, dims):
-        L = length_of(dims.max_length, "linformer")
+        L = table_length("linformer", dims.max_length)
         bound = 1.0 / math.sqrt(rank)
         rngs = jax.random.split(jax.random.fold_in(rng, 1), len(names))
         tables = {name: jax.random.uniform(r, (L, rank), minval=-bound, maxval=bound) for name, r in zip(names, rngs)}
@@ -119,8 +119,8 @@ def build(
     def apply(params, x, context, call):
         query, key, value = triple(params, x, context)
         S = key.shape[-3]
-        check_length(S, params[names[0]].shape[0])
-        at = places(call.k_positions, call.k_valid, params[names[0]].shape[0])
+        check_length("the mixer", params[names[0]].shape[0], S)
+        at = places("the mixer", params[names[0]].shape[0], call.k_positions, call.k_valid)
         tables = [rows(params[name], at, S) for name in (names[0], names[-1])]
         key, value = (linformer_project(each, table, call.k_valid) for each, table in zip((key, value), tables))
         output = attend(

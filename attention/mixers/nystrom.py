@@ -21,8 +21,9 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
-from attention.mixers._heads import check_heads, init_heads, merge, project, self_only, wide, without_padding
+from attention.mixers._heads import check_heads, init_heads, merge, project, self_only, without_padding
 from attention.normalizers.softmax import softmax
+from attention.precision import widen
 from attention.records import Mixer
 
 __all__ = ["iterated_inverse", "landmark_means", "nystrom_attention"]
@@ -120,7 +121,7 @@ def nystrom_attention(
 
     Source: Xiong et al. 2021 (arXiv 2102.03902), eq. 13.
     """
-    query, key, values = wide(query, key, value)
+    query, key, values = map(widen, (query, key, value))
     query = query / math.sqrt(query.shape[-1])
     (q_marks, there), (k_marks, _) = (landmark_means(x, where, landmarks=landmarks) for x in (query, key))
     columns, rows = there[..., None, None, :], there[..., None, :, None]

@@ -24,7 +24,8 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Key
 
 from attention.mixers._features import divided, weighted_means
-from attention.mixers._heads import check_heads, is_causal, mixer_of_heads, wide, without_padding
+from attention.mixers._heads import check_heads, is_causal, mixer_of_heads, without_padding
+from attention.precision import widen
 from attention.records import Mixer
 
 __all__ = ["orthogonal_gaussian", "performer_attention", "performer_features"]
@@ -127,7 +128,7 @@ def performer_attention(
     Source: Choromanski et al. 2020 (arXiv 2009.14794), section 2.3. The shift of the keys is the largest ``ω y`` of those that
     count. The causal form has none, where the authors' code takes that of all keys, later ones too: through ε they would leak.
     """
-    query, key, values = wide(query, key, value)
+    query, key, values = map(widen, (query, key, value))
     shift = 0.0
     if not causal:
         top = jnp.max(without_padding(_along(key, omega), where, -jnp.inf), axis=(-3, -1), keepdims=True)

@@ -7,12 +7,8 @@ from typing import Any, Literal, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from attention.records import Call, Dims, Normalizer, Params, Streaming
-
-
-def widen(scores: jax.Array) -> jax.Array:
-    """Scores in at least float32, the type all weights are computed in."""
-    return scores.astype(jnp.promote_types(scores.dtype, jnp.float32))
+from attention.precision import widen
+from attention.records import Call, Dims, Params, Streaming
 
 
 def check_where(scores: jax.Array, where: jax.Array | None) -> None:
@@ -81,7 +77,7 @@ def check_temperature(temperature: Any) -> None:
     check_positive("temperature", temperature)
 
 
-def per_head(value: float, name: str) -> Callable[[jax.Array, Dims], Params]:
+def init_per_head(value: float, name: str) -> Callable[[jax.Array, Dims], Params]:
     """An ``init`` of one parameter per head and layer, all ``value`` at the start."""
     return lambda rng, dims: {name: jnp.full(dims.num_heads, value)}
 
@@ -101,7 +97,7 @@ class Temperature(NamedTuple):
     @property
     def init(self) -> Callable[[jax.Array, Dims], Params] | None:
         """What makes the parameter; None for a fixed temperature."""
-        return per_head(0.0, "log_temperature") if self.given == "learned" else None
+        return init_per_head(0.0, "log_temperature") if self.given == "learned" else None
 
     def of(self, params: Params) -> Any:
         """τ, shaped to divide scores ``[*B N T S]``."""
@@ -143,53 +139,3 @@ def pointwise_streaming(weights: Callable[[Params, jax.Array, jax.Array, Call], 
         return u if mask is None else jnp.where(mask, u, 0.0), nothing, nothing
 
     return Streaming(block=block, start=lambda params, call: (1.0, 0.0))
-
-
-def inner_params(params: Params) -> Params:
-    """The parameters of the normalizer inside a wrapper."""
-    return params.get("inner", {})
-
-
-def wrap(
-    inner: Normalizer,
-    *,
-    init: Callable[[jax.Array, Dims], Params] | None = None,
-    qk: Callable[[Params, jax.Array, jax.Array, Call], tuple[jax.Array, jax.Array]] | None = None,
-    transform: Callable[[jax.Array], jax.Array] = lambda scores: scores,
-    **facts: Any,
-) -> Normalizer:
-    """``inner`` on transformed scores, or on transformed queries and keys. Its parameters go under ``"inner"``."""
-    streaming = inner.streaming
-
-    def init_both(rng, dims):
-        rng_outer, rng_inner = jax.random.split(rng)
-        made = {} if init is None else init(rng_outer, dims)
-        return made if inner.init is None else {**made, "inner": inner.init(rng_inner, dims)}
-
-    def both_qk(params, query, key, call):
-        if qk is not None:
-            query, key = qk(params, query, key, call)
-        return (query, key) if inner.qk is None else inner.qk(inner_params(params), query, key, call)
-
-    def finish(params, output, x, call):
-        assert inner.finish is not None
-        return inner.finish(inner_params(params), output, x, call)
-
-    def block(params, scores, mask, count, call):
-        assert streaming is not None
-        return streaming.block(inner_params(params), transform(open_scores(scores, mask)), mask, count, call)
-
-    def start(params, call):
-        assert streaming is not None
-        return streaming.start(inner_params(params), call)
-
-    return inner._replace(
-        apply=lambda params, scores, mask, call: inner.apply(
-            inner_params(params), transform(open_scores(scores, mask)), mask, call
-        ),
-        init=None if init is None and inner.init is None else init_both,
-        qk=None if qk is None and inner.qk is None else both_qk,
-        finish=None if inner.finish is None else finish,
-        streaming=None if streaming is None else Streaming(block, start),
-        **facts,
-    )

@@ -6,8 +6,9 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from attention.normalizers._common import check_where, widen
+from attention.normalizers._common import check_where
 from attention.normalizers._threshold import power, threshold, total
+from attention.precision import widen
 
 SPARSEMAX, ENTMAX15 = 2.0, 1.5  # orders whose powers are products
 

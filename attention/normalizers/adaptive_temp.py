@@ -19,8 +19,9 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
-from attention.normalizers._common import open_scores, widen
+from attention.normalizers._common import open_scores
 from attention.normalizers.softmax import softmax
+from attention.precision import widen
 from attention.records import Normalizer
 
 __all__ = ["adaptive_temp"]

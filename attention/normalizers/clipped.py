@@ -19,8 +19,9 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
-from attention.normalizers._common import allowed_keys, check_where, close_weights, widen
+from attention.normalizers._common import allowed_keys, check_where, close_weights
 from attention.normalizers.softmax import softmax
+from attention.precision import widen
 from attention.records import Normalizer, NormalizerClaims
 
 __all__ = ["clipped"]

@@ -15,8 +15,9 @@ Family: Signed weights
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
-from attention.normalizers._common import close_weights, exponential_block, open_scores, widen
+from attention.normalizers._common import close_weights, exponential_block, open_scores
 from attention.normalizers.softmax import softmax
+from attention.precision import widen
 from attention.records import Normalizer, NormalizerClaims, Streaming
 
 __all__ = ["cog"]

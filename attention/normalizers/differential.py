@@ -17,9 +17,10 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
-from attention.normalizers._common import check_where, widen
+from attention.normalizers._common import check_where
 from attention.normalizers.qk_norm import rms_normalized
 from attention.normalizers.softmax import softmax
+from attention.precision import widen
 from attention.records import Dims, Normalizer, NormalizerClaims, Params
 
 __all__ = ["differential"]

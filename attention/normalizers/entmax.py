@@ -20,7 +20,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
-from attention.normalizers._common import per_head, same_rank
+from attention.normalizers._common import init_per_head, same_rank
 from attention.normalizers._entmax import along_last, back, fixed_entmax, variable_entmax
 from attention.records import Normalizer, NormalizerClaims
 
@@ -88,5 +88,5 @@ def build(alpha: float | Literal["learned"] = 1.5) -> Normalizer:
             return entmax(scores, mask, alpha=1.0 + jax.nn.sigmoid(params["alpha_logit"])[:, None, None])
         return entmax(scores, mask, alpha=alpha)
 
-    init = per_head(0.0, "alpha_logit") if alpha == "learned" else None
+    init = init_per_head(0.0, "alpha_logit") if alpha == "learned" else None
     return Normalizer(apply=apply, init=init, claims=NormalizerClaims(exact_zeros=True))

@@ -19,9 +19,10 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
-from attention.normalizers._common import check_temperature, check_where, widen
+from attention.normalizers._common import check_temperature, check_where
 from attention.normalizers.hard import hard as hard_weights
 from attention.normalizers.softmax import softmax
+from attention.precision import widen
 from attention.records import Normalizer, NormalizerClaims
 
 __all__ = ["gumbel"]

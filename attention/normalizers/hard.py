@@ -16,8 +16,9 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
-from attention.normalizers._common import check_temperature, close_weights, open_scores, widen
+from attention.normalizers._common import check_temperature, close_weights, open_scores
 from attention.normalizers.softmax import softmax
+from attention.precision import widen
 from attention.records import Normalizer, NormalizerClaims
 
 __all__ = ["hard"]

@@ -18,7 +18,9 @@ import math
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Num
 
-from attention.normalizers._common import check_positive, widen, wrap
+from attention.normalizers._common import check_positive
+from attention.normalizers._wrapper import wrap
+from attention.precision import widen
 from attention.records import Normalizer
 
 __all__ = ["pos_temp"]

@@ -23,7 +23,9 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from attention.normalizers._common import train_length, widen, wrap
+from attention.normalizers._common import train_length
+from attention.normalizers._wrapper import wrap
+from attention.precision import widen
 from attention.records import Dims, Normalizer, Params
 from attention.scores.cosine import unit
 

@@ -16,9 +16,9 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from attention.normalizers._common import widen
 from attention.normalizers.pointwise import build as pointwise_build
 from attention.normalizers.qk_norm import rms_normalized
+from attention.precision import widen
 from attention.records import Dims, Normalizer, Params
 
 __all__ = ["gated_rms_norm"]

@@ -16,7 +16,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from attention.normalizers._common import inner_params, widen, wrap
+from attention.normalizers._wrapper import inner_params, wrap
+from attention.precision import widen
 from attention.records import Normalizer
 
 __all__ = ["selective"]

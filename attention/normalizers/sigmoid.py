@@ -22,8 +22,8 @@ from attention.normalizers._common import (
     allowed_keys,
     check_temperature,
     close_weights,
+    init_per_head,
     open_scores,
-    per_head,
     pointwise_streaming,
     temperature_of,
     train_length,
@@ -82,7 +82,7 @@ def build(bias: float | Literal["row", "learned"] = "row", temperature: float | 
     def init(rng, dims: Dims) -> Params:
         params = {} if tau.init is None else tau.init(rng, dims)
         if bias == "learned":
-            params |= per_head(-math.log(train_length(dims, "sigmoid(bias=learned)")), "bias")(rng, dims)
+            params |= init_per_head(-math.log(train_length(dims, "sigmoid(bias=learned)")), "bias")(rng, dims)
         return params
 
     def of(params):

@@ -18,14 +18,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
-from attention.normalizers._common import (
-    close_weights,
-    exponential_block,
-    exponentials,
-    open_scores,
-    per_head,
-    widen,
-)
+from attention.normalizers._common import close_weights, exponential_block, exponentials, init_per_head, open_scores
+from attention.precision import widen
 from attention.records import Normalizer, NormalizerClaims, Streaming
 
 __all__ = ["sink"]
@@ -74,7 +68,7 @@ def build(logit: float = 0.0) -> Normalizer:
     of = lambda params: params["logit"][:, None, None]
     return Normalizer(
         apply=lambda params, scores, mask, call: sink(scores, mask, logit=of(params)),
-        init=per_head(logit, "logit"),
+        init=init_per_head(logit, "logit"),
         streaming=Streaming(
             block=lambda params, scores, mask, count, call: exponential_block(widen(scores), mask),
             start=lambda params, call: (1.0, of(params)),

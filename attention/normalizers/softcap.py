@@ -13,7 +13,9 @@ Family: Before the normalizer
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from attention.normalizers._common import check_positive, widen, wrap
+from attention.normalizers._common import check_positive
+from attention.normalizers._wrapper import wrap
+from attention.precision import widen
 from attention.records import Normalizer
 
 __all__ = ["softcap"]

@@ -17,12 +17,7 @@ from typing import Literal
 import jax
 from jaxtyping import Array, Bool, Float
 
-from attention.normalizers._common import (
-    check_temperature,
-    exponential_block,
-    open_scores,
-    temperature_of,
-)
+from attention.normalizers._common import check_temperature, exponential_block, open_scores, temperature_of
 from attention.records import Normalizer, Streaming
 
 __all__ = ["softmax"]

@@ -15,8 +15,9 @@ Family: Attending to nothing
 
 from jaxtyping import Array, Bool, Float
 
-from attention.normalizers._common import check_where, exponential_block, widen
+from attention.normalizers._common import check_where, exponential_block
 from attention.normalizers.sink import sink
+from attention.precision import widen
 from attention.records import Normalizer, NormalizerClaims, Streaming
 
 __all__ = ["softmax1"]

@@ -16,7 +16,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
-from attention.normalizers._common import close_weights, divide, open_scores, widen
+from attention.normalizers._common import close_weights, divide, open_scores
+from attention.precision import widen
 from attention.records import Normalizer, NormalizerClaims, Streaming
 
 __all__ = ["softpick"]

@@ -20,12 +20,7 @@ from typing import Literal
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
-from attention.normalizers._common import (
-    allowed_keys,
-    exponential_block,
-    open_scores,
-    train_length,
-)
+from attention.normalizers._common import allowed_keys, exponential_block, open_scores, train_length
 from attention.normalizers.softmax import softmax
 from attention.records import Dims, Normalizer, Params, Streaming
 

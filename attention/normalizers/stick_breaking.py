@@ -18,7 +18,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
-from attention.normalizers._common import close_weights, open_scores, widen
+from attention.normalizers._common import close_weights, open_scores
+from attention.precision import widen
 from attention.records import Normalizer, NormalizerClaims
 
 __all__ = ["stick_breaking"]

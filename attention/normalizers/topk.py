@@ -16,10 +16,11 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
-from attention.normalizers._common import close_weights, widen
+from attention.normalizers._common import close_weights
 from attention.normalizers._entmax import along_last, top_of
 from attention.normalizers._threshold import total
 from attention.normalizers.softmax import softmax
+from attention.precision import widen
 from attention.records import Normalizer, NormalizerClaims
 
 __all__ = ["topk"]

@@ -5,6 +5,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
+from attention.precision import widen
 from attention.records import Call
 
 
@@ -32,7 +33,7 @@ def mask_of(x: jax.Array, where: jax.Array | None) -> jax.Array:
 
 def text(x: jax.Array, where: jax.Array) -> jax.Array:
     """States in at least float32 with zeros at padding: whatever stood there, NaN included, is gone with its gradient."""
-    return jnp.where(where[..., None], x.astype(jnp.promote_types(x.dtype, jnp.float32)), 0.0)
+    return jnp.where(where[..., None], widen(x), 0.0)
 
 
 def number(where: jax.Array, dtype: Any) -> jax.Array:

@@ -4,7 +4,6 @@ r"""A softmax over positions of vᵀ tanh(Wx + b), and the weighted sum; the sco
 \alpha = \mathrm{softmax}\big(v^\top \tanh(W x_t + b)\big), \quad y = \sum_t \alpha_t x_t
 ```
 
-Order matters: no, or by `context`
 Options: `hidden` A (64); `context`; `normalizer`. `context=last` or `final` adds $U h$ inside the tanh, with $h$ the last
 valid state, or the final states of two directions side by side (half of the channels from either end): Bahdanau's score
 with the end of the text as the query. It costs DA parameters more than the DA + 2A without.

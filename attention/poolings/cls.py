@@ -4,7 +4,6 @@ r"""What the encoder made of a learned token put before the text.
 y = x_0, \quad \text{the state of a learned token}
 ```
 
-Order matters: yes
 When: a token is to gather what the layers find, as in BERT.
 Traps: without anything that moves between positions (`encoder=embeddings`) it sees no text, and is refused.
 Source: Devlin et al. 2018 (arXiv 1810.04805).

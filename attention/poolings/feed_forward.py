@@ -4,7 +4,6 @@ r"""A softmax over positions of tanh(wᵀx + b), one number per position, and th
 \alpha = \mathrm{softmax}\big(\tanh(w^\top x_t + b)\big), \quad y = \sum_t \alpha_t x_t
 ```
 
-Order matters: no, or by `context`
 Options: `activation` `'tanh'` or `'sigmoid'`; `context`, as that of `additive`, adds $v^\top h$ inside it, D parameters
 more; `normalizer`. The form $\exp(\sigma(w^\top x_t + v^\top h + b)) / \sum$ seen in tutorials is
 `feed_forward(activation=sigmoid, context=final)`.

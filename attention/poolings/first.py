@@ -4,7 +4,6 @@ r"""The state of the first valid token: of a text with padding on its left too, 
 y = x_{t_1}, \quad t_1 \text{ the first valid position}
 ```
 
-Order matters: yes
 When: for texts whose own tokens begin with [CLS].
 Traps: with a causal mask it sees one token.
 Source: Devlin et al. 2018 (arXiv 1810.04805).

@@ -4,7 +4,6 @@ r"""The generalised mean with a power p, learned or fixed: the mean at 1, the ma
 y = \Big(\frac{1}{n} \sum_t \max(x_t, \epsilon)^p\Big)^{1/p} \quad \text{per channel}
 ```
 
-Order matters: no
 Options: `p='learned'` (one number, 3 at the start) or fixed > 0; `epsilon` (1e-6).
 When: as `logsumexp`, where states are positive. $p = 1$ is the mean, $p \to 0$ the geometric mean, $p \to \infty$ the
 maximum.

@@ -4,7 +4,6 @@ r"""The state of the last valid token: under a causal mask the one that has seen
 y = x_{t_n}, \quad t_n \text{ the last valid position}
 ```
 
-Order matters: yes
 When: for a causal mask, where that token alone has seen everything, or for a recurrence.
 Source: Radford et al. 2018 (GPT).
 Family: Means, maxima and single states

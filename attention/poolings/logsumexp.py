@@ -4,7 +4,6 @@ r"""A smooth maximum: the logarithm of the mean exponential, between the mean an
 y = \frac{1}{t} \log \frac{1}{n} \sum_\tau e^{t x_\tau} \quad \text{per channel}
 ```
 
-Order matters: no
 Options: `t` > 0, an inverse temperature: the mean for $t \to 0$, the maximum for $t \to \infty$.
 When: between the mean and the maximum, with a gradient for every token: a softmax of $t x$ per channel.
 Traps: it is a *mean* of exponentials; the plain log-sum-exp adds $\log(n)/t$ and grows with the length. Below

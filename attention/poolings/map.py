@@ -4,7 +4,6 @@ r"""Multi-head attention pooling: a learned probe attends to the text, and an ML
 z = \mathrm{MHA}(\text{probe}, X, X), \quad y = z + \mathrm{MLP}(\mathrm{LN}(z))
 ```
 
-Order matters: no
 Options: `heads` N (4, must divide D), `mlp` (4; F = mlp·D), `normalizer`. 4(D² + D) + 2DF + F + 4D parameters.
 When: pooling is to have a layer's capacity, as the head of vision transformers. One query for all texts: the key and
 value projections are moved to the query and to the sum, so its cost per token is 2DN products instead of 2D².

@@ -4,7 +4,6 @@ r"""The largest value of each channel over the valid positions.
 y = \max_t x_t \quad \text{per channel}
 ```
 
-Order matters: no
 When: one telling word decides (topics, question types).
 Traps: each channel's gradient reaches one token, or is shared by those that tie; most tokens learn nothing from a text.
 Source: Collobert et al. 2011 (JMLR 12); Kim 2014 (arXiv 1408.5882).

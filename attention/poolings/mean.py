@@ -4,7 +4,6 @@ r"""The mean of the valid positions.
 y = \frac{1}{n} \sum_t x_t
 ```
 
-Order matters: no
 When: the default and the baseline to beat.
 Traps: a padded mean divided by the padded length is the commonest slip; here $n$ counts valid tokens. The size of a mean of
 independent states falls as $1/\sqrt n$.

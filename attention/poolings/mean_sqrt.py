@@ -4,7 +4,6 @@ r"""The sum of the valid positions over the square root of their number.
 y = \frac{1}{\sqrt n} \sum_t x_t
 ```
 
-Order matters: no
 When: to keep the size of a sum of independent states whatever the length.
 Traps: what the states have in common grows as $\sqrt n$, so a classifier can read the length off it.
 Source: Cer et al. 2018 (arXiv 1803.11175).

@@ -4,7 +4,6 @@ r"""Attention with one query, learned or taken from the text: a softmax over pos
 \alpha = \mathrm{softmax}(q \cdot x_t / \sqrt D), \quad y = \sum_t \alpha_t x_t
 ```
 
-Order matters: no, or by q
 Options: `activation='tanh'` scores $q \cdot \tanh(x_t)$; `output='tanh'` returns $\tanh(y)$; `scaled=False` leaves out
 $1/\sqrt D$; `normalizer`; `q`, what a state is multiplied by: `'learned'`, or without parameters `'ones'` (the sum of its
 channels), `'self'` (its squared length), `'last'` or `'final'` (the text's state, as `context` of `additive`).

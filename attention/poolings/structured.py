@@ -7,7 +7,6 @@ A = \mathrm{softmax}\big(W_2 \tanh(W_1 X^\top)\big), \quad y = \text{the R rows 
 The **penalty** $\lVert A A^\top - I \rVert_F^2$ of each text, times `penalty`, is added to its loss; training logs its mean
 as `penalty`.
 
-Order matters: no
 Options: `hidden` A (64), `rows` R (4), `penalty` (1), `normalizer`. DA + AR parameters.
 When: a text says several things. The paper has A = 350, R = 30, penalty 1. R = 1 is `additive` without b.
 Traps: near-even rows, as at the start, have a penalty of about R, several times the cross-entropy: try 0.01 to 0.3 first.

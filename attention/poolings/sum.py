@@ -4,7 +4,6 @@ r"""The sum of the valid positions: a mean that grows with the text.
 y = \sum_t x_t
 ```
 
-Order matters: no
 Traps: what the states have in common grows as $n$, so a classifier can read the length off it.
 Source: none.
 Family: Means, maxima and single states

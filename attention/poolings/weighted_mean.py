@@ -4,7 +4,6 @@ r"""The mean with weights 1, 2, ..., n: later tokens count more, as they have se
 y = \sum_t r_t x_t \Big/ \sum_t r_t, \quad \text{ranks } r = 1 \ldots n
 ```
 
-Order matters: yes
 When: a causal encoder whose later tokens have seen more, but not only the last is to count.
 Traps: without a causal mask it prefers the end of the text for no reason. The ranks are of valid tokens, where code that
 numbers positions counts padding on the left.

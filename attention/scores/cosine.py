@@ -17,6 +17,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from attention.precision import widen
 from attention.records import Score
 from attention.scores._common import per_head
 from attention.scores.dot import dot_scores
@@ -39,7 +40,7 @@ def unit(x: Float[Array, "*A"]) -> Float[Array, "*A"]:
 
     Source: Henry et al. 2020 (arXiv 2010.04245), section 3.
     """
-    wide = x.astype(jnp.promote_types(x.dtype, jnp.float32))
+    wide = widen(x)
     return (wide * jax.lax.rsqrt(jnp.sum(wide * wide, axis=-1, keepdims=True) + 1e-12)).astype(x.dtype)
 
 

@@ -13,9 +13,10 @@ Family: By position
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
+from attention.positions import check_length, k_positions, table_length
 from attention.records import Score
 from attention.scores._common import xavier
-from attention.scores._tables import check_length, inside, or_nan, positions_of, rows, table_length
+from attention.scores._tables import OWNER, inside, or_nan, rows
 from attention.scores.dot import dot_scores
 
 __all__ = ["location_scores"]
@@ -59,17 +60,17 @@ def build() -> Score:
     """
 
     def init(rng, dims):
-        return {"table": xavier(rng, (dims.num_heads, table_length(dims.max_length), dims.head_dim))}
+        return {"table": xavier(rng, (dims.num_heads, table_length("a score by position", dims.max_length), dims.head_dim))}
 
     # The rows are looked up once for the whole sequence and cut into blocks as keys are.
     def project(params, query, key, call):
         table = params["table"]
-        check_length(key.shape[-3], table.shape[1])
-        keys = _keys(table, positions_of(call.k_positions, key.shape[-3]), key.shape[:-2])
+        check_length(OWNER, table.shape[1], key.shape[-3])
+        keys = _keys(table, k_positions(call, key.shape[-3]), key.shape[:-2])
         return query, keys.astype(query.dtype)
 
     def apply(params, query, key, call):
-        known = inside(positions_of(call.k_positions, key.shape[-3]), params["table"].shape[1])
+        known = inside(k_positions(call, key.shape[-3]), params["table"].shape[1])
         return or_nan(dot_scores(query, key, scale=call.scale), known[..., None, None, :])
 
     return Score(apply=apply, init=init, project=project, uses=("query",), max_length="dims")

@@ -18,9 +18,10 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
+from attention.positions import check_length, k_positions, q_positions, table_length
 from attention.records import Score
 from attention.scores._common import xavier
-from attention.scores._tables import check_length, inside, or_nan, positions_of, rows, table_length
+from attention.scores._tables import OWNER, inside, or_nan, rows
 from attention.scores.dot import dot_scores
 from attention.scores.location import location_scores
 
@@ -102,17 +103,17 @@ def build(form: Literal["dense", "random"] = "dense", trainable: bool = True) ->
         raise ValueError(f"trainable=False is for form='random', got form={form!r}")
 
     def init(rng, dims):
-        N, L = dims.num_heads, table_length(dims.max_length)
+        N, L = dims.num_heads, table_length("a score by position", dims.max_length)
         return {"table": xavier(rng, (N, L, dims.head_dim)), "bias": jnp.zeros((N, L))}
 
     def project(params, query, key, call):
         S, table = key.shape[-3], params["table"]
-        check_length(S, table.shape[1])
-        keys = jnp.broadcast_to(rows(table, positions_of(call.k_positions, S)), (*key.shape[:-1], table.shape[-1]))
+        check_length(OWNER, table.shape[1], S)
+        keys = jnp.broadcast_to(rows(table, k_positions(call, S)), (*key.shape[:-1], table.shape[-1]))
         return jax.nn.relu(query), keys.astype(query.dtype)
 
     def apply(params, query, key, call):
-        positions, bias = positions_of(call.k_positions, key.shape[-3]), params["bias"]
+        positions, bias = k_positions(call, key.shape[-3]), params["bias"]
         known = inside(positions, bias.shape[1])[..., None, None, :]
         return or_nan(dot_scores(query, key, scale=call.scale) + _per_key(bias, positions), known)
 
@@ -121,7 +122,7 @@ def build(form: Literal["dense", "random"] = "dense", trainable: bool = True) ->
 
 def _random(trainable: bool) -> Score:
     def init(rng, dims):
-        N, L = dims.num_heads, table_length(dims.max_length)
+        N, L = dims.num_heads, table_length("a score by position", dims.max_length)
         table = jax.random.normal(rng, (N, L, L))
         # A vector to the optimizer: without a gradient, weight decay would still move a matrix.
         return {"table": table} if trainable else {"fixed": table.ravel()}
@@ -133,14 +134,14 @@ def _random(trainable: bool) -> Score:
         return flat.reshape(heads, math.isqrt(flat.size // heads), -1)
 
     def project(params, query, key, call):
-        check_length(max(query.shape[-3], key.shape[-3]), table_of(params, query.shape[-2]).shape[1])
+        check_length(OWNER, table_of(params, query.shape[-2]).shape[1], max(query.shape[-3], key.shape[-3]))
         return query, key
 
     def apply(params, query, key, call):
         *batch, T, N, _ = query.shape
         S = key.shape[-3]
         table = table_of(params, N)
-        scores = random_synthesizer_scores(table, positions_of(call.q_positions, T), positions_of(call.k_positions, S))
+        scores = random_synthesizer_scores(table, q_positions(call, T), k_positions(call, S))
         return jnp.broadcast_to(scores, (*batch, N, T, S))
 
     return Score(apply=apply, init=init, project=project, uses=(), max_length="dims")

@@ -28,7 +28,8 @@ def built(spec):
 def made(spec):
     """The record, the sizes and parameters moved off their start."""
     mixer, dims = built(spec)
-    return mixer, dims, spread_out(mixer.init(jax.random.key(0), dims), spread=0.4)
+    own = {} if mixer.init is None else mixer.init(jax.random.key(0), dims)
+    return mixer, dims, spread_out(own, spread=0.4)
 
 
 @functools.cache
@@ -36,9 +37,8 @@ def layer(spec, mask="full", encoding="none"):
     """The mixer as a function of its parameters, states [B T D], which of them are text, and more of the call."""
     mixer, dims = built(spec)
     parts = parts_of(encoding, mask=mask)
-    params = {
-        kind: tuple(getattr(parts, kind).init(jax.random.key(1), dims._replace(layer=i)) for i in (None, 0)) for kind in KINDS
-    }
+    hooks = {kind: getattr(parts, kind).init for kind in KINDS}
+    params = {kind: hook(jax.random.key(1), dims) for kind, hook in hooks.items() if hook is not None}
 
     def run(own, x, valid, memory=None, k_valid=None, kernel="auto", **rest):
         call = Call(q_valid=valid, k_valid=valid if memory is None else k_valid, max_length=L, **rest)

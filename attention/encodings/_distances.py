@@ -1,4 +1,4 @@
-"""The positions of a call, as arrays."""
+"""Distances between positions, and biases that depend on them alone."""
 
 from collections.abc import Callable
 
@@ -6,17 +6,8 @@ import jax
 import jax.numpy as jnp
 
 from attention.encodings._rows import by_rows
+from attention.positions import k_positions, q_positions
 from attention.records import Call
-
-
-def q_positions(call: Call, length: int) -> jax.Array:
-    """Positions of the queries ``[*#B T]``; 0, 1, ... where the call has none."""
-    return jnp.arange(length) if call.q_positions is None else call.q_positions
-
-
-def k_positions(call: Call, length: int) -> jax.Array:
-    """Positions of the keys ``[*#B S]``; 0, 1, ... where the call has none."""
-    return jnp.arange(length) if call.k_positions is None else call.k_positions
 
 
 def relative(call: Call, T: int, S: int) -> jax.Array:
