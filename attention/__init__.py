@@ -8,6 +8,7 @@ needs JAX alone; the other packages (``attention.models`` and ``encoders``, whic
 """
 
 import importlib
+import textwrap
 from typing import Any
 
 from attention import specs
@@ -36,17 +37,16 @@ PURE_KINDS = ("encoding", "normalizer", "score", "mask", "mixer", "pooling", "ga
 _LAZY = ("data", "decoders", "encoders", "evaluation", "lab", "models", "runs", "tasks", "training")
 
 
-def _mathematics() -> dict[str, Any]:
-    """The public functions of every pure variant, from each file's ``__all__``."""
-    found: dict[str, Any] = {}
-    for kind in PURE_KINDS:
-        for name in names(kind):
-            module = specs.module(kind, name)
-            found.update({public: getattr(module, public) for public in module.__all__})
-    return found
+def _mathematics(kind: str) -> dict[str, Any]:
+    """The public functions of a kind, from the ``__all__`` of each variant's file."""
+    modules = [specs.module(kind, name) for name in names(kind)]
+    return {public: getattr(module, public) for module in modules for public in module.__all__}
 
 
-globals().update(_mathematics())
+for _kind in PURE_KINDS:
+    _found = _mathematics(_kind)
+    globals().update(_found)
+    __doc__ = f"{__doc__}\n{_kind}:\n" + textwrap.fill(", ".join(_found), 116, initial_indent="    ", subsequent_indent="    ")
 
 
 def __getattr__(name: str) -> Any:

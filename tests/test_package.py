@@ -160,7 +160,7 @@ def wheel(tmp_path_factory):
         pytest.skip("building the wheel needs setuptools >= 77")
     folder = tmp_path_factory.mktemp("wheel")
     source = folder / "source"
-    keep = [p for p in (ROOT / "attention").rglob("*") if p.is_file() and p.suffix in (".py", ".typed", ".css", ".js")]
+    keep = [p for p in (ROOT / "attention").rglob("*") if p.is_file() and p.suffix in (".py", ".pyi", ".typed", ".css", ".js")]
     for path in [*keep, *(ROOT / name for name in ("pyproject.toml", "README.md", "LICENSE") if (ROOT / name).exists())]:
         (source / path.relative_to(ROOT)).parent.mkdir(parents=True, exist_ok=True)
         (source / path.relative_to(ROOT)).write_bytes(path.read_bytes())

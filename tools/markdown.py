@@ -50,7 +50,8 @@ def measured(kind: str, what: str, more: str) -> str:
     found = results(kind)["environment"]
     kept = ", freed memory kept mapped as in `train.py`" if found["keep_freed_memory"] else ""
     return textwrap.fill(
-        f"Measured at commit {found['git_commit'][:7]} on {found['device']} with {found['cores']} cores, jax {found['jax']}, {what}, "
+        f"Measured at commit {found['git_commit'][:7]} on {found['device']} with {found['cores']} cores, jax {found['jax']}, "
+        f"{what}, "
         f"median of {found['repetitions']} rounds{kept}, on a machine that others used too: read them to ±20 %. {more}",
         128,
     )

@@ -2,11 +2,11 @@
 
 python -m tools.pages [--only=KIND] [--check]
 
-A page is ``docs/parts/<kind>s.md``, written by hand, with what stands for a line such as ``<!-- sections -->`` put in its place:
+A page is ``docs/parts/<kind>s.md``, written by hand, where these lines stand for what is generated:
 
-  sections         the sections of the variants whose ``Family`` is the heading above, or of all where there are no families
-  table NAME       a table of ``tools/kinds/<kind>.py``
-  figure NAME | ...  a picture of the page as a whole, of the specs after the bars
+  <!-- sections -->           the variants whose ``Family`` is the heading above, or all where there are no families
+  <!-- table NAME -->         a table of ``tools/kinds/<kind>.py``
+  <!-- figure NAME | ... -->  a picture of the page as a whole, of the specs after the bars
 
 A section is the docstring of the variant's module, the options of its ``build``, the facts of its record and of its evidence
 (``tests/<kind>s/<name>.py``), and what it costs by ``benchmarks/results/<kind>s.json``. The same versions write the same bytes;

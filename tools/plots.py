@@ -38,7 +38,7 @@ STYLE: dict[Any, Any] = {
 def svg(make: Callable[[], Any], salt: str, decimals: int | None = None) -> str:
     """The figure that ``make`` returns; the same versions write the same text.
 
-    Coordinates have so many ``decimals``, or as many as matplotlib writes; ``salt`` makes the ids in the file the same each time.
+    Coordinates have so many ``decimals``, or as many as matplotlib writes; ``salt`` makes ids the same each time.
     """
     file = io.StringIO()
     with matplotlib.rc_context({**STYLE, "svg.hashsalt": salt}):

@@ -107,7 +107,7 @@ def linked(text: str) -> str:
 
 def inline(formula: str) -> str:
     """A block of LaTeX as a cell of a table."""
-    return f"${' '.join(formula.split())}$" if formula else ""
+    return f"${' '.join(formula.replace('|', chr(92) + 'vert ').split())}$" if formula else ""
 
 
 def rendered(found: Section, generated: Iterable[str]) -> str:

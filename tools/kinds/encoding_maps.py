@@ -33,7 +33,7 @@ class Image(NamedTuple):
 
 
 class Lines(NamedTuple):
-    """Curves over one axis, and how far down the axis of their values reaches; ``beside``: whether the first is drawn in grey."""
+    """Curves over one axis, from ``lowest`` on; ``beside``: whether the first is what the others are beside, drawn in grey."""
 
     title: str
     across: str

@@ -21,6 +21,7 @@ def generated(found: Section) -> list[str]:
         f"also takes: {_takes(record) or 'nothing'}",
         *([f"reads a memory: {_memory(name)}"] if _memory(name) else []),
         f"parameters with default options {counted} at D = {SIZES[0].model_dim}, L = {SIZES[0].max_length}",
+        "weights can be dropped" if record.attends else "no weights to drop",
         "at most L tokens" if record.max_length == "dims" else "no limit on the length",
     ]
     return [f"{' · '.join(words)}.<br>\nCost: {_cost(name)}."]
