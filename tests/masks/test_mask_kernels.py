@@ -10,55 +10,12 @@ import pytest
 
 import attention
 from attention.attend import completed, parts_of
-from attention.kernels import Problem, _plan, planned
+from attention.kernels import Problem, _plan
 from attention.masks import last_key
 from attention.records import Call, Mask
 from tests.support import encoding_rows
-from tests.support.helpers import assert_close, inputs, jit, normal, params_of, value_and_gradients
-from tests.support.mask_rows import ROWS
-
-T = 90
-LENGTHS = jnp.array([[T], [61]])
-SEGMENTS = jnp.asarray(np.sort(np.random.default_rng(0).integers(0, 4, (2, T)), axis=1), jnp.int32)
-# Beside those of the table of masks: large enough for lists of few blocks.
-SPECS = {
-    **{row: spec for row, (spec, _) in ROWS.items()},
-    "large bigbird": "bigbird(block=8, random_blocks=0)",
-    "odd bigbird": "causal & bigbird(block=5, random_blocks=0)",
-}
-# The numbers of keys that the groups of blocks of 16 queries read, in blocks of 8 keys.
-READ = {
-    "full": {T}, "causal": {48, T}, "local": {32}, "self": {16}, "dilated": {32}, "far": {40, 64}, "block_local": {24, 32},
-    "neighbours": {32}, "longformer": {40, T}, "bigbird": {T}, "ends": {64, T}, "prefix_lm": {48, T}, "strided": {48, T},
-    "strided both": {T}, "fixed": {48, T}, "fixed both": {56}, "document": {T}, "causal & local": {24}, "two": {32},
-    "causal & longformer": {32}, "three": {32, 48}, "large bigbird": {48, T}, "odd bigbird": {48, T},
-}  # fmt: skip
-
-
-def _check(arrays, **options):
-    upstream = normal(6, *arrays[0].shape[:-1], arrays[2].shape[-1])
-
-    @jit
-    def both(arrays, options):
-        options = {**static, **options}
-        return tuple(value_and_gradients(arrays, upstream, kernel=kernel, **options) for kernel in ("dense", "chunked"))
-
-    static = {name: option for name, option in options.items() if isinstance(option, (str, Mask))}
-    dense, chunked = both(arrays, {name: option for name, option in options.items() if name not in static})
-    assert_close(chunked, dense)
-    return dense
-
-
-@pytest.mark.parametrize("row", SPECS)
-def test_chunked_is_dense(row, small_blocks):
-    """Value and every gradient, with padding, a ragged last block, biases by distance, segments, ``where`` and ``bias``."""
-    encoding = "t5(buckets=8, max_distance=12) + alibi(form=learned)"
-    call = Call(k_valid=jnp.arange(T) < LENGTHS, q_segments=SEGMENTS, k_segments=SEGMENTS)
-    where = jnp.asarray(np.random.default_rng(1).random((1, 1, T, T)) > 0.1)
-    arrays = (*inputs(T=T, S=T), params_of(encoding=encoding))
-    _check(arrays, encoding=encoding, mask=SPECS[row], call=call, where=where, bias=normal(5, 2, 1, 1, T))
-    assert {keys for _, keys in small_blocks} == READ[row]
-
+from tests.support.helpers import inputs, jit, normal, params_of
+from tests.support.mask_kernels import LENGTHS, T, dense_and_chunked
 
 READERS = ["ssmax", "stick_breaking", "sparsemax", "topk(k=3)", "log_length(train_length=20)", "budget", "differential"]
 
@@ -68,12 +25,12 @@ READERS = ["ssmax", "stick_breaking", "sparsemax", "topk(k=3)", "log_length(trai
 def test_rows_of_normalizers(normalizer, mask, small_blocks):
     """Rows made of lists of keys have the same keys, in the same order, and as many."""
     arrays = (*inputs(T=T, S=T, B=2), params_of(normalizer=normalizer))
-    _check(arrays, normalizer=normalizer, mask=mask, call=Call(k_valid=jnp.arange(T) < LENGTHS))
+    dense_and_chunked(arrays, normalizer=normalizer, mask=mask, call=Call(k_valid=jnp.arange(T) < LENGTHS))
     assert min(keys for _, keys in small_blocks) < T
 
 
 MORE = ["alibi(form=split_heads)", "fox(direction=both)", "cope(max_position=8, direction=both)"]
-BLOCKWISE = [row.spec for row in encoding_rows.ROWS.values() if attention.build("encoding", row.spec).reads != "nothing"]
+BLOCKWISE = [row.spec for row in encoding_rows.ROWS.values() if attention.build("encoding", row.spec).on_scores]
 
 
 @pytest.mark.parametrize("encoding", [*BLOCKWISE, *MORE])
@@ -85,21 +42,22 @@ def test_encodings_of_lists(encoding, small_blocks, monkeypatch):
     mask = "causal & longformer(window=2)" if record.needs_causal else "longformer(window=2)"
     arrays = (*inputs(T=n, S=n), params_of(encoding=encoding))
     call = Call(k_valid=jnp.arange(n) < jnp.array([[n], [31]]))
-    dense = _check(arrays, encoding=encoding, mask=mask, call=call, x=normal(9, 2, n, 32))
+    dense = dense_and_chunked(arrays, encoding=encoding, mask=mask, call=call, x=normal(9, 2, n, 32))
     assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(dense))
     assert record.reads == "rows" or min(keys for _, keys in small_blocks) < n
 
 
-@pytest.mark.parametrize("batch", [(), (3,), (2, 3)], ids=str)
-@pytest.mark.parametrize("valid", [(), (1,), (3,), (1, 3), (2, 1)], ids=str)
+AXES = [((), ()), ((3,), ()), ((3,), (1,)), ((3,), (3,))]
+AXES += [((2, 3), valid) for valid in ((), (1,), (3,), (1, 3), (2, 1))]
+
+
+@pytest.mark.parametrize(("batch", "valid"), AXES, ids=str)
 def test_axes_of_the_batch(batch, valid, small_blocks):
     """Lists that differ by text, whatever axes the texts have and padding shares."""
-    if len(valid) > len(batch) or any(v not in (1, b) for v, b in zip(valid[::-1], batch[::-1])):
-        pytest.skip("does not broadcast")
     lengths = jnp.asarray(np.random.default_rng(0).integers(20, T + 1, (*valid, 1)))
     query, key, value = (normal(i, *batch, T, 2, 4) for i in range(3))
     call = Call(k_valid=jnp.arange(T) < lengths, q_segments=jnp.arange(T) // 50, k_segments=jnp.arange(T) // 50)
-    _check((query, key, value, {}), mask="bigbird(block=8, random_blocks=0) & document", call=call)
+    dense_and_chunked((query, key, value, {}), mask="bigbird(block=8, random_blocks=0) & document", call=call)
     assert {keys for _, keys in small_blocks} == {48, T}
 
 
@@ -120,14 +78,14 @@ def test_streamed_lists(mask, small_blocks, monkeypatch):
     """Where even few rows are too many, lists are read in blocks of keys too."""
     monkeypatch.setattr(importlib.import_module("attention.kernels.chunked"), "STREAM_ELEMENTS", 0)
     arrays = (*inputs(T=T, S=T), params_of(encoding="alibi"))
-    _check(arrays, encoding="alibi", mask=mask, call=Call(k_valid=jnp.arange(T) < LENGTHS))
+    dense_and_chunked(arrays, encoding="alibi", mask=mask, call=Call(k_valid=jnp.arange(T) < LENGTHS))
     assert small_blocks == []
 
 
 def test_cross_attention(small_blocks):
     for mask in ("longformer(window=4)", "bigbird(block=8, random_blocks=0)"):
         query, key, value = inputs(T=37, S=T)
-        _check((query, key, value, {}), mask=mask, call=Call(k_valid=jnp.arange(T) < LENGTHS))
+        dense_and_chunked((query, key, value, {}), mask=mask, call=Call(k_valid=jnp.arange(T) < LENGTHS))
     assert min(keys for _, keys in small_blocks) < T
 
 
@@ -137,7 +95,7 @@ def test_positions_forbid_skipping(small_blocks):
     positions = jnp.maximum(jnp.arange(T) - ends, 0)
     call = Call(positions, positions, k_valid=jnp.arange(T) >= ends)
     for mask in ("longformer(window=4)", "bigbird(block=8)"):
-        _check((*inputs(T=T, S=T), {}), mask=mask, call=call)
+        dense_and_chunked((*inputs(T=T, S=T), {}), mask=mask, call=call)
     assert {keys for _, keys in small_blocks} == {T}
 
 
@@ -149,7 +107,8 @@ def _planned(mask, length, valid=None, encoding="none"):
     call = completed(Call(k_valid=valid), length, length)
     call = dataclasses.replace(call, k_last=last_key(call, length))
     x = jax.ShapeDtypeStruct((1, length, 2, 16), jnp.float32)
-    return planned("chunked", Problem(x, x, x, (), (), (), None, None, call, call, {}, None, parts, ordered=True)).plan
+    problem = Problem(x, x, x, (), (), (), None, None, call, call, {}, None, parts, ordered=True)
+    return attention.build("kernel", "chunked").plan(problem).plan
 
 
 LINEAR = [

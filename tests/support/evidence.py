@@ -9,40 +9,75 @@ witnesses by name, or says why there is none.
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
+from hypothesis.strategies import SearchStrategy
+
 from attention.records import Call
 from tests.support.witness import Oracles
+
+
+class EncodingCase(NamedTuple):
+    """An encoding with options, and what its hooks do to one example, in NumPy. A hook without a reference is an error.
+
+    Attributes:
+      spec: its spec.
+      embed: (x [T D], tokens [T], positions [T], text [T], parameters) -> what becomes of the embeddings.
+      scores: (q [T N H], k [S N H], parameters, q positions, k positions, scale, x [T D], text [S]) -> the scores before the
+        normalizer [N T S], NaN where the encoding hides a key.
+      mask: the mask it is defined under.
+      far: whether the reference holds a million positions away too.
+    """
+
+    spec: str
+    embed: Callable[..., Any] | None = None
+    scores: Callable[..., Any] | None = None
+    mask: str = "full"
+    far: bool = True
 
 
 class EncodingEvidence(NamedTuple):
     """Of an encoding.
 
     Attributes:
+      cases: one per option that is a formula of its own; the first has the row's spec. Empty where positions are drawn.
       oracles: as above.
       count: parameters shared by the layers, and of each layer.
-      parameters: the same as a formula, for the page, where it cannot be derived from shapes.
       moved: what scores do when all positions move by 20: "same", or "other".
       directed: whether reading the sequence backwards shows.
       mask: the mask it is defined under.
       max_length: the fact.
       ordered: whether the order of tokens matters at all.
       by_position: whether explicit positions decide alone, and not the order of the array.
-      call: that in which every option shows.
+      whole: whether it refuses positions between whole numbers.
+      one_sequence: whether queries and keys have to be of the same tokens.
+      call: makes the call in which every option shows.
       picture: a function that returns the panels of the page's picture; None for that of the kind.
+      parameters: their number as a formula, where the shapes do not say it.
       errors: as above.
     """
 
+    cases: tuple[EncodingCase, ...]
     oracles: Oracles
     count: tuple[int, int] = (0, 0)
-    parameters: str | None = None
     moved: str = "same"
     directed: bool = True
     mask: str = "full"
     max_length: Any = None
     ordered: bool = True
     by_position: bool = True
-    call: Call = Call()
+    whole: bool = False
+    one_sequence: bool = False
+    call: Callable[[], Call] = Call
     picture: Callable[[], Any] | None = None
+    parameters: str | None = None
     errors: dict[str, str] = {}
+
+
+class Law(NamedTuple):
+    """Two functions that agree, to a tolerance."""
+
+    one: Callable[..., Any]
+    other: Callable[..., Any]
+    tolerance: float = 1e-6
 
 
 class NormalizerCase(NamedTuple):
@@ -59,6 +94,7 @@ class NormalizerCase(NamedTuple):
       order: whether the order of the keys matters.
       straight: the reference that the gradient is deliberately that of, where it is another one.
       tolerance: of the reference in float32.
+      kernels: by how much kernels may differ.
     """
 
     spec: str
@@ -71,6 +107,7 @@ class NormalizerCase(NamedTuple):
     order: bool = False
     straight: Callable[..., Any] | None = None
     tolerance: float = 1e-5
+    kernels: float = 5e-5
 
 
 class NormalizerEvidence(NamedTuple):
@@ -79,17 +116,26 @@ class NormalizerEvidence(NamedTuple):
     Attributes:
       cases: one per option that changes what it does; the first has the row's spec.
       oracles: as above.
-      public: options the public function needs to go from scores to weights; None where it acts on something else.
-      coupled: whether the public function couples the rows of a map.
-      picture: a function that returns the panels of the page's picture; None for that of the kind.
+      public: options with which the public function, named as the file, makes weights of scores; or that function of scores,
+        where and axis; None for what acts on something else.
+      refused: options that the public function refuses, with a regular expression of the message.
+      laws: functions of scores and a mask that agree.
+      ties: whether equal scores have equal weights.
+      call: fields of the call in which every option shows.
+      picture: a function that returns what the page's picture shows; None for that of the kind.
+      parameters: their number as a formula, where shapes do not say it.
       errors: as above.
     """
 
     cases: tuple[NormalizerCase, ...]
     oracles: Oracles
-    public: dict[str, Any] | None = {}
-    coupled: bool = False
+    public: dict[str, Any] | Callable[..., Any] | None = {}
+    refused: tuple[tuple[dict[str, Any], str], ...] = ()
+    laws: dict[str, Law] = {}
+    ties: bool = True
+    call: dict[str, Any] = {}
     picture: Callable[[], Any] | None = None
+    parameters: str | None = None
     errors: dict[str, str] = {}
 
 
@@ -108,10 +154,24 @@ class ScoreCase(NamedTuple):
 
 
 class ScoreEvidence(NamedTuple):
-    """Of a score: cases, of which the first has the row's spec, oracles and errors as above."""
+    """Of a score.
+
+    Attributes:
+      cases: one per option that is a formula of its own; the first has the row's spec.
+      oracles: as above.
+      laws: functions of a query, a key and ``tests.support.scores.Own`` that agree.
+      starts: by spec and parameter, a predicate of the values at the start.
+      by_position: whether positions enter, through a table as long as the longest sequence.
+      parameters: their number as a formula, where shapes do not say it.
+      errors: as above.
+    """
 
     cases: tuple[ScoreCase, ...]
     oracles: Oracles
+    laws: dict[str, Law] = {}
+    starts: dict[str, dict[str, Callable[..., bool]]] = {}
+    by_position: bool = False
+    parameters: str | None = None
     errors: dict[str, str] = {}
 
 
@@ -121,10 +181,14 @@ class MaskCase(NamedTuple):
     Attributes:
       spec: its spec.
       allowed: whether a ``tests.support.masks.Pair`` may attend.
+      read: of 90 keys in blocks of 8, the numbers that groups of blocks of 16 queries read.
+      causal: the fact; None where no query attends to a later position.
     """
 
     spec: str
     allowed: Callable[..., bool]
+    read: set[int]
+    causal: bool | None = None
 
 
 class MaskEvidence(NamedTuple):
@@ -134,12 +198,14 @@ class MaskEvidence(NamedTuple):
       cases: one per option that changes what it does; the first has the row's spec.
       counts: pairs of a text of 24 tokens, by spec.
       equal: specs that are the same mask for 24 tokens, by spec.
+      drawn: a strategy of specs with any options.
       errors: as above.
     """
 
     cases: tuple[MaskCase, ...]
-    counts: dict[str, int] = {}
+    counts: dict[str, int]
     equal: dict[str, str] = {}
+    drawn: SearchStrategy[str] | None = None
     errors: dict[str, str] = {}
 
 

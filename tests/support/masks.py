@@ -1,14 +1,14 @@
-"""One row per mask, and per option that changes what it does: the spec, and who may attend to whom."""
+"""What the tests of masks share: pairs of positions, and the tables of a mask and of a reference as matrices."""
 
-import functools
 from typing import NamedTuple
 
-import jax
 import jax.numpy as jnp
+import numpy as np
 
 import attention
-import tests.support.reference_masks as masks
-from tests.support import reference
+from attention.records import Call
+
+T = 24  # of the counts
 
 
 class Pair(NamedTuple):
@@ -21,42 +21,37 @@ class Pair(NamedTuple):
     t: int = 0
 
 
-@functools.cache
-def random_blocks(count, seed=0):
-    """The library's draws, which have tests of their own."""
-    draw = functools.partial(attention.bigbird_random_blocks, random_blocks=count, rng=jax.random.key(seed))
-    return functools.cache(lambda a, e: {int(b) for b in draw(jnp.array([a]), jnp.array([e]))[0]})
+def matrix(allowed, q, k, last, s=None, t=None):
+    """The reference on positions ``q`` and ``k``, bool ``[T S]``."""
+    s, t = np.zeros_like(q) if s is None else s, np.zeros_like(k) if t is None else t
+    rows = [[allowed(Pair(i, j, last, x, y)) for j, y in zip(k.tolist(), t.tolist())] for i, x in zip(q.tolist(), s.tolist())]
+    return np.array(rows, bool).reshape(len(q), len(k))
 
 
-ROWS = {
-    "full": ("full", lambda p: True),
-    "causal": ("causal", lambda p: reference.causal(p.i, p.j)),
-    "local": ("local(window=4)", lambda p: reference.local(p.i, p.j, 4)),
-    "self": ("local(window=0)", lambda p: p.i == p.j),
-    "dilated": ("dilated(window=4, dilation=3)", lambda p: masks.dilated(p.i, p.j, 4, 3)),
-    "far": ("dilated(window=2, dilation=20)", lambda p: masks.dilated(p.i, p.j, 2, 20)),
-    "block_local": ("block_local(size=5)", lambda p: masks.block_local(p.i, p.j, 5)),
-    "neighbours": ("block_local(size=3, neighbours=1)", lambda p: masks.block_local(p.i, p.j, 3, 1)),
-    "longformer": ("longformer(window=4, globals=2)", lambda p: masks.longformer(p.i, p.j, 4, 2)),
-    "bigbird": (
-        "bigbird(block=2, random_blocks=2, seed=3)",
-        lambda p: masks.bigbird(p.i, p.j, p.last, 2, random_blocks(2, 3)),
-    ),
-    "ends": ("bigbird(block=5, random_blocks=0)", lambda p: masks.bigbird(p.i, p.j, p.last, 5, lambda a, e: ())),
-    "prefix_lm": ("prefix_lm(prefix=3)", lambda p: masks.prefix_lm(p.i, p.j, 3)),
-    "strided": ("strided(stride=4)", lambda p: masks.strided(p.i, p.j, 4)),
-    "strided both": ("strided(stride=9, causal=False)", lambda p: masks.strided(p.i, p.j, 9, False)),
-    "fixed": ("strided(stride=6, form=fixed, summary=2)", lambda p: masks.fixed(p.i, p.j, 6, 2)),
-    "fixed both": ("strided(stride=20, form=fixed, causal=False)", lambda p: masks.fixed(p.i, p.j, 20, 1, False)),
-    "document": ("document", lambda p: p.s == p.t),
-    "causal & local": ("causal & local(window=6)", lambda p: p.j <= p.i <= p.j + 3),
-    "two": ("local(window=10) & local(window=4)", lambda p: reference.local(p.i, p.j, 4)),
-    "causal & longformer": (
-        "causal & longformer(window=4, globals=1)",
-        lambda p: p.j <= p.i and masks.longformer(p.i, p.j, 4, 1),
-    ),
-    "three": (
-        "bigbird(block=4, random_blocks=1) & document & local(window=30)",
-        lambda p: masks.bigbird(p.i, p.j, p.last, 4, random_blocks(1)) and p.s == p.t and reference.local(p.i, p.j, 30),
-    ),
-}
+def pairs(mask, call, T, S, batch=()):
+    """The mask's pairs, ``[*batch T S]``."""
+    found = None if mask.apply is None else mask.apply(call, (T, S))
+    found = np.ones((1, T, S), bool) if found is None else np.asarray(found)
+    assert found.dtype == bool
+    assert found.shape[-3] == 1
+    return np.broadcast_to(found[..., 0, :, :], (*batch, T, S))
+
+
+def square(spec, T=T):
+    """The pairs of a text of ``T`` tokens."""
+    one = jnp.zeros(T, jnp.int32)
+    return pairs(attention.build("mask", spec), Call(q_segments=one, k_segments=one), T, T)
+
+
+def tiled(pairs, bq, bk):
+    """Whether each block holds an allowed pair."""
+    T, S = pairs.shape
+    return np.array([[pairs[a : a + bq, b : b + bk].any() for b in range(0, S, bk)] for a in range(0, T, bq)])
+
+
+def band(T, reach):
+    """The number of pairs at most ``reach`` apart."""
+    return T * (2 * reach + 1) - reach * (reach + 1)
+
+
+WINDOW = "window must be an even number >= 0, got {}"
