@@ -9,7 +9,7 @@ import numpy as np
 import attention
 from attention.attend import parts_of
 from attention.records import Call, Context, Dims
-from tests.support.helpers import jit, normal, spread_out
+from tests.support.helpers import init, jit, normal, spread_out
 from tests.support.mixer_rows import ROWS, D, L
 
 KINDS = ("encoding", "score", "normalizer")
@@ -37,8 +37,7 @@ def layer(spec, mask="full", encoding="none"):
     """The mixer as a function of its parameters, states [B T D], which of them are text, and more of the call."""
     mixer, dims = built(spec)
     parts = parts_of(encoding, mask=mask)
-    hooks = {kind: getattr(parts, kind).init for kind in KINDS}
-    params = {kind: hook(jax.random.key(1), dims) for kind, hook in hooks.items() if hook is not None}
+    params = {kind: init(getattr(parts, kind), dims, seed=1, spread=0.0) for kind in KINDS}
 
     def run(own, x, valid, memory=None, k_valid=None, kernel="auto", **rest):
         call = Call(q_valid=valid, k_valid=valid if memory is None else k_valid, max_length=L, **rest)
