@@ -1,6 +1,5 @@
 """What a sweep shows while it runs: a live table on a terminal, plain lines elsewhere."""
 
-import math
 import sys
 import threading
 import time
@@ -12,6 +11,7 @@ from rich.live import Live
 from rich.table import Table
 
 from attention.lab.plan import Point
+from attention.lab.report.numbers import Metric
 from attention.training.progress import Progress, duration
 
 
@@ -21,13 +21,12 @@ class Board:
     Args:
       variants: their names, in order.
       members: of each variant, in all.
-      share: whether the metric is a share, shown in percent.
-      metric: its name, with the split.
+      metric: that variants are compared by.
       updates: still to be made, members times steps.
     """
 
-    def __init__(self, variants: Sequence[str], members: int, *, metric: str, share: bool, updates: int):
-        self._variants, self._members, self._metric, self._share = variants, members, metric, share
+    def __init__(self, variants: Sequence[str], members: int, *, metric: Metric, updates: int):
+        self._variants, self._members, self._metric = variants, members, metric
         self._values: dict[str, list[float]] = {name: [] for name in variants}
         self._failed = dict.fromkeys(variants, 0)
         self._updates, self._done, self._start = updates, 0.0, time.monotonic()
@@ -93,13 +92,12 @@ class Board:
     def standing(self) -> Table:
         """The mean score of each variant so far."""
         table = Table(box=None, pad_edge=False, header_style="bold")
-        for head in ("variant", "members", self._metric, "failed"):
+        for head in ("variant", "members", self._metric.title, "failed"):
             table.add_column(head, justify="left" if head == "variant" else "right")
-        mean = {name: sum(values) / len(values) if values else -math.inf for name, values in self._values.items()}
         for name in self._variants:
-            known, failed = len(self._values[name]), self._failed[name]
-            shown = "" if not known else f"{100 * mean[name]:.2f}" if self._share else f"{mean[name]:.4f}"
-            table.add_row(name, f"{known + failed} / {self._members}", shown, str(failed or ""))
+            values, failed = self._values[name], self._failed[name]
+            mean = self._metric.value(sum(values) / len(values)) if values else ""
+            table.add_row(name, f"{len(values) + failed} / {self._members}", mean, str(failed or ""))
         return table
 
     def _drawn(self) -> Group:

@@ -4,11 +4,11 @@ The differences by seed show whether training again would give the same verdict;
 models differ on these examples. Neither replaces the other.
 """
 
-import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from attention.lab import comparisons
+from attention.lab.report.numbers import NONE, Metric
 from attention.lab.results import LOWER_IS_BETTER
 from attention.runs.directory import RunDirectory, differences, read_json
 from attention.text_table import table
@@ -65,17 +65,16 @@ def _by_seed(results: Sequence[dict[str, Any]], split: str) -> list[str]:
     task = TASKS[results[0]["task"]]
     rows: list[tuple[str, ...]] = [("metric", "pairs", "A", "B", "B - A", "95 % interval", "p", "verdict")]
     notes: list[str] = []
-    for metric in task.metrics:
-        sides = [{member["seed"]: _score(member, split, metric) for member in result["members"]} for result in results]
-        better = metric not in LOWER_IS_BETTER
-        found = comparisons.compare(*sides, higher_is_better=better, names=("A", "B"))
-        shown = functools.partial(_shown, metric in task.shares)
+    for name in task.metrics:
+        sides = [{member["seed"]: _score(member, split, name) for member in result["members"]} for result in results]
+        found = comparisons.compare(*sides, higher_is_better=name not in LOWER_IS_BETTER, names=("A", "B"))
+        metric = Metric(name, name in task.shares)
         pairs = [seed for seed, value in sides[0].items() if value is not None and sides[1].get(seed) is not None]
-        means = [sum(side[seed] or 0.0 for seed in pairs) / len(pairs) for side in sides]
-        interval = "-" if found.low is None else f"{shown(found.low)} to {shown(found.high)}"
-        p = "-" if found.p is None else f"{found.p:.4f}"
-        rows.append((metric, str(found.pairs), *map(shown, means), shown(found.difference), interval, p, found.verdict))
-        notes = notes or _notes(found, shown)
+        means = [metric.value(sum(side[seed] or 0.0 for seed in pairs) / len(pairs)) for side in sides]
+        interval = NONE if found.low is None else f"{metric.value(found.low)} to {metric.value(found.high)}"
+        p = NONE if found.p is None else f"{found.p:.4f}"
+        rows.append((name, str(found.pairs), *means, metric.value(found.difference), interval, p, found.verdict))
+        notes = notes or _notes(found, metric)
     several = f"each metric is tested separately: p is not corrected for {len(task.metrics)} tests"
     return [f"by seed, on {split}:", table(rows), *notes, several]
 
@@ -84,13 +83,7 @@ def _score(member: dict[str, Any], split: str, metric: str) -> float | None:
     return None if member["failed"] or member[split] is None else member[split][metric]
 
 
-def _shown(share: bool, value: float | None) -> str:
-    if value is None:
-        return "-"
-    return f"{100 * value:.2f}" if share else f"{value:.4f}"
-
-
-def _notes(found: comparisons.Comparison, shown: Callable[[float | None], str]) -> list[str]:
+def _notes(found: comparisons.Comparison, metric: Metric) -> list[str]:
     """What this number of pairs can show."""
     if found.verdict == "one seed":
         return ["one seed in common: the difference may be due to chance; train both with more seeds, --config.seeds=0,1,2,3,4"]
@@ -100,7 +93,7 @@ def _notes(found: comparisons.Comparison, shown: Callable[[float | None], str]) 
     if found.smallest_p:
         notes.append(f"the smallest p attainable with {found.pairs} pairs is {found.smallest_p:.4g}")
     if found.detectable is not None:
-        notes.append(f"{found.pairs} pairs detect a difference of {shown(found.detectable)} with probability 0.8")
+        notes.append(f"{found.pairs} pairs detect a difference of {metric.value(found.detectable)} with probability 0.8")
     if found.seeds_needed is not None:
         notes.append(f"it takes {found.seeds_needed} pairs to detect a difference of this size with probability 0.8")
     return notes
@@ -118,7 +111,7 @@ def _by_example(a: RunDirectory, b: RunDirectory, results: Sequence[dict[str, An
             continue
         right = [side["correct"][where[seed]] for side, where in zip(said, places)]
         test, shared = comparisons.mcnemar(*right), comparisons.shared_errors(*right)
-        consistency = "-" if shared.consistency is None else f"{shared.consistency:.2f}"
+        consistency = NONE if shared.consistency is None else f"{shared.consistency:.2f}"
         counts = (test.both, test.only_a, test.only_b, test.neither)
         rows.append((str(seed), *map(str, counts), f"{test.p:.4f}", str(shared.shared), f"{shared.expected:.1f}", consistency))
     return ["", "by example of test, a pair of trained models in each row:", table(rows)]

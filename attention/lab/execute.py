@@ -24,6 +24,7 @@ import jax
 
 from attention.lab.board import Board, CohortProgress, title
 from attention.lab.plan import BEYOND, Plan, Point
+from attention.lab.report.numbers import Metric
 from attention.lab.store import Points, cohort_name, test_scores
 from attention.runs.directory import InUseError, differences, plain, read_json, write_json_atomic
 from attention.training import config as configs
@@ -129,11 +130,11 @@ def _stage(plan: Plan, points: Points, wanted: Sequence[Point], *, retry_failed:
     flat = {point.key for cohort in cohorts for point in cohort}
     updates = sum(steps[point.variant.name] for cohort in cohorts for point in cohort if not points.cohort(cohort).finished)
     per_variant = max((sum(point.variant.name == name for point in wanted) for name in names), default=0)
-    metric, share = plan.sweep.metric, plan.sweep.metric in (*task.shares, BEYOND)
-    with Board(names, per_variant, metric=metric, share=share, updates=updates) as board:
+    metric = Metric(plan.sweep.metric, plan.sweep.metric in (*task.shares, BEYOND))
+    with Board(names, per_variant, metric=metric, updates=updates) as board:
         for point in wanted:
             if point.key not in flat:
-                board.known(point.variant.name, _value(points, point, metric))
+                board.known(point.variant.name, _value(points, point, metric.name))
         _work_off(plan, points, deque(enumerate(cohorts, 1)), board)
         board.show_standing()
 
