@@ -154,7 +154,7 @@ def run(
     output, found = runs.run(problem._replace(query=query, key=key))
     if parts.normalizer.finish is not None:
         output = parts.normalizer.finish(of["normalizer"], output, x, call)
-    return output.reshape(*batch, T, N, -1), found
+    return output.reshape(*batch, T, N, -1), found if weights else None
 
 
 def positioned(encoding: Encoding, params: Params, call: Call, q_tokens: tuple[int, ...], k_tokens: tuple[int, ...]) -> Call:
