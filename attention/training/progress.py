@@ -77,6 +77,7 @@ def _bar() -> progress.Progress:
         console=Console(file=sys.stdout, force_terminal=True, highlight=False),
         refresh_per_second=4,
         expand=True,
+        redirect_stderr=sys.stderr.isatty(),  # one that goes to a file stays there
     )
 
 
