@@ -128,7 +128,7 @@ def test_capture(normalizer):
         weights = aux[f"layer_{layer}/weights"]
         np.testing.assert_array_equal(weights[1, :, :, 3:], 0)
         sums = np.allclose(weights.sum(-1), 1, atol=1e-5)
-        assert sums == (attention.build("normalizer", normalizer).row_sum == "one")
+        assert sums == (attention.build("normalizer", normalizer).claims.row_sum == "one")
     np.testing.assert_allclose(aux["pooling"].sum(-1), 1, atol=1e-6)
 
 
