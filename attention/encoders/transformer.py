@@ -30,8 +30,7 @@ from flax import linen as nn
 from attention.attend import reads
 from attention.dropout import dropout
 from attention.encoders._encoder import Encoder
-from attention.extra_tokens import preceded, with_registers
-from attention.modules import dropped, layer_params, placed, prefixed, shared_params, split
+from attention.modules import dropped, layer_params, placed, preceded, prefixed, shared_params, split, with_registers
 from attention.records import Call, Context, Dims, Gate, Mixer, Params
 
 __all__: list[str] = []

@@ -19,8 +19,7 @@ import math
 
 from jaxtyping import Array, Float, Num
 
-from attention.encodings._frequencies import check_base, geometric
-from attention.encodings._rotations import Layout
+from attention.encodings._rotary import Layout, check_base, geometric
 from attention.encodings.rope import rope
 from attention.positions import k_positions, q_positions
 from attention.records import Encoding, EncodingClaims

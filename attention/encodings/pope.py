@@ -22,7 +22,7 @@ import numpy as np
 from jaxtyping import Array, Float, Num
 
 from attention.encodings._angles import angles
-from attention.encodings._frequencies import check_base
+from attention.encodings._rotary import check_base
 from attention.positions import k_positions, q_positions
 from attention.precision import widen
 from attention.records import Encoding, EncodingClaims

@@ -30,8 +30,7 @@ import numpy as np
 from jaxtyping import Array, Float, Num
 
 from attention.encodings._angles import angles
-from attention.encodings._frequencies import Rescaled, Scaling, check_base, geometric
-from attention.encodings._rotations import Layout, turn
+from attention.encodings._rotary import Layout, Rescaled, Scaling, check_base, geometric, turn
 from attention.positions import k_positions, q_positions
 from attention.records import Call, Encoding, EncodingClaims
 

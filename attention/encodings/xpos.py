@@ -25,8 +25,7 @@ import numpy as np
 from jaxtyping import Array, Float, Num
 
 from attention.encodings._angles import angles
-from attention.encodings._frequencies import check_base, geometric
-from attention.encodings._rotations import Layout, turn
+from attention.encodings._rotary import Layout, check_base, geometric, turn
 from attention.positions import k_positions, q_positions
 from attention.records import Encoding, EncodingClaims
 

@@ -2,7 +2,7 @@
 
 import math
 
-from attention.kernels._kernel import Ask, Kernel
+from attention.kernels import Ask, Kernel
 
 __all__: list[str] = []
 

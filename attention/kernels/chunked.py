@@ -14,9 +14,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from attention.kernels import _plan
+from attention.kernels import Ask, Kernel, _plan
 from attention.kernels._block import Problem, attend_block, keys_from, keys_of, take
-from attention.kernels._kernel import Ask, Kernel
 from attention.kernels._plan import Group, Plan, listed
 from attention.kernels._streamed import attend_streamed
 

@@ -1,4 +1,4 @@
-"""What mixers share: projections into heads and out of them, and what is done to padding."""
+"""What mixers share: projections into heads and out of them, attention between, and what is done to padding."""
 
 from collections.abc import Callable
 from typing import Any
@@ -6,7 +6,8 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from attention.records import Context, Dims, Mixer, Params
+from attention.attend import run
+from attention.records import Call, Context, Dims, Mixer, Params
 
 
 def init_heads(rng: jax.Array, dims: Dims, names: tuple[str, ...] = ("query", "key", "value", "output"), bias: bool = True):
@@ -93,3 +94,30 @@ def check_causal(T: int, S: int) -> None:
     """Refuses a causal form whose queries are not the keys. Raises ValueError."""
     if T != S:
         raise ValueError(f"the causal form wants as many keys as queries, got {S} and {T}")
+
+
+def attended(query: jax.Array, key: jax.Array, value: jax.Array, x: jax.Array, context: Context, call: Call) -> jax.Array:
+    """The output ``[*B T N E]``; weights go to ``context.record`` where there is one."""
+    output, weights = weighed(query, key, value, x, context, call)
+    if context.record is not None:
+        context.record("weights", weights)
+    return output
+
+
+def weighed(
+    query: jax.Array, key: jax.Array, value: jax.Array, x: jax.Array, context: Context, call: Call
+) -> tuple[jax.Array, Any]:
+    """The output and the weights, None where nothing is recorded."""
+    return run(
+        context.parts,
+        query,
+        key,
+        value,
+        params=context.params,
+        x=x,
+        call=call,
+        encoding_call=context.encoding_call,
+        dropout=context.dropout,
+        kernel=context.kernel,
+        weights=context.record is not None,
+    )

@@ -27,8 +27,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from attention.mixers import _memory, _talking
-from attention.mixers._attended import attended
-from attention.mixers._heads import check_heads, init_heads, merge, project
+from attention.mixers._heads import attended, check_heads, init_heads, merge, project
 from attention.records import Call, Context, Dims, Mixer, Params
 
 __all__ = ["output_gate"]

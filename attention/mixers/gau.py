@@ -19,8 +19,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
-from attention.mixers._attended import attended
-from attention.mixers._heads import check_heads, self_only
+from attention.mixers._heads import attended, check_heads, self_only
 from attention.normalizers.pointwise import build as build_pointwise
 from attention.normalizers.pointwise import pointwise
 from attention.records import Mixer, Params

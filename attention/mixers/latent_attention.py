@@ -23,8 +23,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from attention.mixers._attended import attended
-from attention.mixers._heads import check_heads, merge
+from attention.mixers._heads import attended, check_heads, merge
 from attention.precision import widen
 from attention.records import Dims, Mixer, Params, Parts
 

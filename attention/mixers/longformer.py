@@ -24,8 +24,7 @@ import jax.numpy as jnp
 
 from attention.masks import combine
 from attention.masks.longformer import build as build_mask
-from attention.mixers._attended import weighed
-from attention.mixers._heads import check_heads, init_heads, merge, project, self_only
+from attention.mixers._heads import check_heads, init_heads, merge, project, self_only, weighed
 from attention.records import Call, Context, Mixer, Params
 
 __all__: list[str] = []

@@ -10,9 +10,8 @@ from flax import linen as nn
 
 from attention import compatibility, specs
 from attention.attend import parts_of
-from attention.extra_tokens import preceded
 from attention.kernels import Ask, chosen
-from attention.modules import Recorder, dropped, split
+from attention.modules import Recorder, dropped, preceded, split
 from attention.records import Call, Context, Dims, Gate, Mixer, Parts, Pooling
 
 DTYPES = {"float32": jnp.float32, "bfloat16": jnp.bfloat16}

@@ -19,7 +19,7 @@ def call(positions=RAW, valid=VALID, **more):
 def moved(spec, given):
     """The positions of queries as the encoding leaves them, which are those of the keys."""
     record = attention.build("encoding", spec)
-    found = jit(record.positions)(({}, {}), given)
+    found = jit(record.positions)({}, given)
     np.testing.assert_array_equal(found.q_positions, found.k_positions)
     return np.asarray(found.q_positions)
 

@@ -1,10 +1,15 @@
-"""The frequencies of rotary positions, and how they are changed for texts longer than those of training. All in float64."""
+"""Rotary positions: pairs of channels turned in their planes, and the frequencies, also for texts longer than those of training."""
 
 import math
 from typing import Literal, NamedTuple
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 
+from attention.precision import widen
+
+Layout = Literal["interleaved", "half"]
 Scaling = Literal["none", "pi", "ntk", "dynamic_ntk", "yarn", "llama3", "longrope"]
 
 
@@ -127,3 +132,26 @@ USES: dict[str, tuple[str, ...]] = {
     "llama3": ("factor", "train_length", "low", "high"),
     "longrope": ("factor", "train_length", "factors", "attention_factor"),
 }
+
+
+def turn(x: jax.Array, cos: jax.Array, sin: jax.Array, layout: Layout) -> jax.Array:
+    """``y₁ = x₁ cos - x₂ sin``, ``y₂ = x₁ sin + x₂ cos`` of the first 2F channels, in at least float32; the others stay.
+
+    Args:
+      x: ``[*B T N H]``.
+      cos: ``[*#B T #N F]``, a cosine of the angle or whatever a method puts in its place.
+      sin: the same for the sine.
+      layout: pairs are (2t, 2t+1) for ``'interleaved'``, (t, t+F) for ``'half'``.
+
+    Returns:
+      ``[*B T N H]`` of the type of ``x``.
+    """
+    F = cos.shape[-1]
+    turned, kept = widen(x[..., : 2 * F]), x[..., 2 * F :]
+    if layout == "interleaved":
+        first, second = turned[..., 0::2], turned[..., 1::2]
+    else:
+        first, second = turned[..., :F], turned[..., F:]
+    pair = (first * cos - second * sin, first * sin + second * cos)
+    turned = jnp.stack(pair, axis=-1).reshape(turned.shape) if layout == "interleaved" else jnp.concatenate(pair, axis=-1)
+    return jnp.concatenate([turned.astype(x.dtype), kept], axis=-1)
