@@ -221,6 +221,7 @@ class MixerCase(NamedTuple):
       ordered: whether the order of tokens matters without an encoding and a mask.
       encoding: that it is tested with.
       max_length: the fact.
+      chunked: the encoding with which kernels are compared, where the mixer goes through attention.
     """
 
     spec: str
@@ -231,6 +232,12 @@ class MixerCase(NamedTuple):
     ordered: bool = False
     encoding: str = "none"
     max_length: Any = None
+    chunked: str = "none"
+
+    @property
+    def title(self) -> str:
+        """The spec, and the encoding."""
+        return self.spec if self.encoding == "none" else f"{self.spec} | {self.encoding}"
 
 
 class MixerEvidence(NamedTuple):
@@ -240,12 +247,14 @@ class MixerEvidence(NamedTuple):
       cases: one per option that is a formula of its own; the first has the row's spec.
       oracles: as above.
       uses: the fact.
+      parts: parts of a model that it refuses, with the message.
       errors: as above.
     """
 
     cases: tuple[MixerCase, ...]
     oracles: Oracles
     uses: tuple[str, ...] = ()
+    parts: tuple[tuple[dict[str, str], str], ...] = ()
     errors: dict[str, str] = {}
 
 
@@ -321,13 +330,13 @@ class DecoderCase(NamedTuple):
     """A decoder in a model.
 
     Attributes:
-      name: what the case is for.
+      title: what the case is for.
       specs: of the model's parts, ``decoder`` among them.
       reference: (source [n D], embeddings [u D], parameters) -> (states, weights on the source), of one text; or None.
       alone: whether the other texts of a batch change nothing.
     """
 
-    name: str
+    title: str
     specs: dict[str, str]
     reference: Callable[..., Any] | None = None
     alone: bool = True

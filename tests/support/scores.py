@@ -1,86 +1,95 @@
-"""The table of scores: one row per variant and per option that is a formula of its own, shared by the tests of scores."""
+"""Sizes, positions and small tools that the evidence of the scores and its contract share."""
+
+import math
+from typing import Any, NamedTuple
 
 import jax.numpy as jnp
 import numpy as np
 
 from attention.records import Call
-from tests.support import reference
 from tests.support.helpers import DIMS as PADDED_DIMS
 
 H, L = 6, 5
+A, R = 3, 4  # hidden units, and the rank of small matrices
 DIMS = PADDED_DIMS._replace(num_heads=2, kv_heads=2, head_dim=H, max_length=L)
-# With its reference of the query, the key, their positions and the parameters of the head, and its number of parameters per
-# head and layer.
-A, R = 3, 4
-ROWS = {
-    "dot": ("dot", lambda q, k, i, j, own: reference.dot(q, k), 0),
-    "scaled_dot": ("scaled_dot", lambda q, k, i, j, own: reference.scaled_dot(q, k), 0),
-    "scaled_dot_learned": (
-        "scaled_dot(learned_scale=True)",
-        lambda q, k, i, j, own: own["gain"] * reference.scaled_dot(q, k),
-        1,
-    ),
-    "cosine": ("cosine(gain=3)", lambda q, k, i, j, own: reference.cosine(q, k, own["gain"]), 1),
-    "general": ("general", lambda q, k, i, j, own: reference.bilinear(q, k, own["kernel"]), H * H),
-    "general_bias": (
-        "general(bias=True)",
-        lambda q, k, i, j, own: reference.bilinear(q, k, own["kernel"]) + own["bias"],
-        H * H + 1,
-    ),
-    "low_rank": (
-        f"low_rank(rank={R})",
-        lambda q, k, i, j, own: reference.low_rank(q, k, own["query"], own["key"]),
-        2 * H * R,
-    ),
-    "additive": (
-        f"additive(hidden={A})",
-        lambda q, k, i, j, own: reference.additive(q, k, own["query"], own["key"], own["vector"], own["bias"]),
-        2 * H * A + 2 * A,
-    ),
-    "additive_norm": (
-        f"additive_norm(hidden={A})",
-        lambda q, k, i, j, own: reference.additive_norm(
-            q, k, own["query"], own["key"], own["vector"], own["bias"], own["gain"]
-        ),
-        2 * H * A + 2 * A + 1,
-    ),
-    "concat": (
-        f"concat(hidden={A})",
-        lambda q, k, i, j, own: reference.concat(q, k, own["kernel"], own["vector"]),
-        2 * H * A + A,
-    ),
-    "linear": ("linear", lambda q, k, i, j, own: reference.linear(q, k, own["weight"], own["bias"]), 2 * H + 1),
-    "trilinear": ("trilinear", lambda q, k, i, j, own: reference.trilinear(q, k, own["weight"]), 3 * H),
-    **{
-        f"activated_{name}": (
-            f"activated(activation={name})",
-            lambda q, k, i, j, own, name=name: reference.activated(q, k, own["kernel"], own["weight"], own["bias"], name),
-            H * H + 2 * H + 1,
-        )
-        for name in ("sigmoid", "tanh", "relu")
-    },
-    "l2": ("l2", lambda q, k, i, j, own: reference.l2(q, k), 0),
-    "location": ("location", lambda q, k, i, j, own: reference.location(q, j, own["table"]), L * H),
-    "synthesizer_dense": (
-        "synthesizer",
-        lambda q, k, i, j, own: reference.dense_synthesizer(q, j, own["table"], own["bias"]),
-        L * H + L,
-    ),
-    "synthesizer_random": ("synthesizer(form=random)", lambda q, k, i, j, own: own["table"][i, j], L * L),
-}
+# At the start, with which ``ScoreEvidence.starts`` is checked: the sizes tell apart what goes in and what comes out.
+WIDE = DIMS._replace(head_dim=40, max_length=50)
 # Positions in no order, other ones for each example, and one of them twice.
 Q_POSITIONS, K_POSITIONS = np.array([[4, 0, 2], [1, 3, 0]]), np.array([[1, 4, 0, 3], [2, 2, 1, 0]])
+
+
+def numbers(seed, *shape):
+    """Standard normal float32 array of NumPy."""
+    return np.random.default_rng(seed).normal(size=shape).astype(np.float32)
+
+
+QUERY, KEY = numbers(1, 2, 3, 2, H), numbers(2, 2, 4, 2, H)
+
+
+class Own(NamedTuple):
+    """Parameters of two heads, for laws."""
+
+    W: Any = numbers(3, 2, H, H)
+    U: Any = numbers(4, 2, H, A)
+    V: Any = numbers(5, 2, H, A)
+    vector: Any = numbers(6, 2, A)
+    linear: Any = numbers(7, 2, 2 * H)
+    products: Any = numbers(8, 2, H)
+    eye: Any = np.tile(np.eye(H, dtype=np.float32), (2, 1, 1))
+
+
+# allennlp/tests/modules/attention/additive_attention_test.py
+PUBLISHED_ADDITIVE = {
+    "W": [[-0.2, 0.3], [-0.5, 0.5]],
+    "U": [[0.0, 1.0], [1.0, 1.0], [1.0, -1.0]],
+    "v": [1.0, -1.0],
+    "rows": [
+        (
+            [0.7, -0.8],
+            [[1, -1, 3], [0.5, -0.3, 0], [0.2, -1, 1], [0.7, 0.8, -1]],
+            [1.975072, -0.04997836, 1.2176098, -0.9205586],
+        ),
+        (
+            [0.4, 0.9],
+            [[-2, 3, -3], [0.6, 0.2, 2], [0.5, -0.4, -1], [0.2, 0.2, 0]],
+            [-1.4851665, 1.489604, -1.890285, -1.0672251],
+        ),
+    ],
+}
+
+
+def one_head(*arrays):
+    """Vectors ``[T H]`` as queries or keys ``[T 1 H]``."""
+    return tuple(jnp.asarray(array, jnp.float32)[:, None] for array in arrays)
 
 
 def call_of(record, **positions):
     return Call(scale=H**-0.5 if record.scaled else 1.0, **positions)
 
 
+def projected(record, params, query, key, call):
+    """Query and key as the score compares them."""
+    return (query, key) if record.project is None else record.project(params, query, key, call)
+
+
 def scores_of(record, params, query, key, **positions):
     call = call_of(record, **positions)
-    return record.apply(params, *record.project(params, query, key, call), call)
+    return record.apply(params, *projected(record, params, query, key, call), call)
 
 
 def at(function):
     """The scores at Q_POSITIONS and K_POSITIONS."""
     return lambda *a: function(*a, q_positions=jnp.asarray(Q_POSITIONS), k_positions=jnp.asarray(K_POSITIONS))
+
+
+# How parameters start.
+
+
+def xavier(size):
+    """Of values drawn from within √(6 / size), for as many numbers that go in and come out, up to that bound."""
+    return lambda values: 0.85 < np.abs(values).max() / math.sqrt(6 / size) <= 1.0
+
+
+def constant(number):
+    """Of values that are this number."""
+    return lambda values: np.allclose(values, number, rtol=1e-6, atol=0.0)
