@@ -224,23 +224,6 @@ def test_version_is_one():
     assert tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"] == attention.__version__
 
 
-# Words of options or of parameters that are names of variants too.
-SHARED_WORDS = {"none", "learned", "query", "sandwich", "concat", "full", "sum"}
-
-
-@pytest.mark.parametrize("kind", specs.KINDS)
-def test_no_name_is_tested_for_elsewhere(kind):
-    """Outside of its own file no variant's name stands in a comparison."""
-    names = set(attention.names(kind)) - SHARED_WORDS
-    for path in (ROOT / "attention").rglob("*.py"):
-        for node in ast.walk(ast.parse(path.read_text())):
-            if isinstance(node, ast.Compare):
-                compared = {
-                    leaf.value for leaf in ast.walk(node) if isinstance(leaf, ast.Constant) and isinstance(leaf.value, str)
-                }
-                assert not compared & names or path.stem in names, f"{path.relative_to(ROOT)}:{node.lineno}"
-
-
 def test_modules_import_by_themselves():
     """No hidden order of imports."""
     for kind in ("normalizers", "poolings", "kernels"):

@@ -17,6 +17,7 @@ Family: Before the normalizer
 """
 
 import math
+from collections.abc import Callable
 from typing import Any, Literal
 
 import jax
@@ -80,6 +81,14 @@ def _last(axes: int) -> tuple[int, ...]:
     return tuple(range(-axes, 0))
 
 
+# Forms with weights: the norm, and over how many axes it runs.
+WEIGHTED: dict[str, tuple[Callable[..., jax.Array], int]] = {
+    "rms_head": (rms_normalized, 1),
+    "rms_full": (rms_normalized, 2),
+    "layernorm": (layer_normalized, 1),
+}
+
+
 def build(form: Form = "rms_head", inner: Normalizer | str = "softmax") -> Normalizer:
     """Normalises queries and keys, before any rotation, for ``inner``.
 
@@ -90,7 +99,7 @@ def build(form: Form = "rms_head", inner: Normalizer | str = "softmax") -> Norma
     2302.05442). The first three leave out the score's 1/√H.
     """
     assert isinstance(inner, Normalizer)
-    init, qk = _length_form(form) if form.startswith("l2") else _weighted_form(form)
+    init, qk = _weighted_form(form) if form in WEIGHTED else _length_form(form)
     return wrap(inner, init=init, qk=qk)
 
 
@@ -115,11 +124,7 @@ def _length_form(form: Form) -> tuple[Any, Any]:
 
 
 def _weighted_form(form: Form) -> tuple[Any, Any]:
-    norm, axes = {
-        "rms_head": (rms_normalized, 1),
-        "rms_full": (rms_normalized, 2),
-        "layernorm": (layer_normalized, 1),
-    }[form]
+    norm, axes = WEIGHTED[form]
 
     def init(rng, dims: Dims) -> Params:
         shape = lambda heads: (heads, dims.head_dim) if axes == 2 else (dims.head_dim,)
