@@ -32,7 +32,7 @@ class Board:
         self._updates, self._done, self._start = updates, 0.0, time.monotonic()
         self._under_way: dict[int, str] = {}
         self._lock = threading.Lock()
-        self._console = Console(file=sys.stdout)
+        self._console = Console(file=sys.stdout, markup=False, highlight=False)  # a name is text, whatever it holds
         self._live: Live | None = None
 
     def __enter__(self) -> "Board":
@@ -54,7 +54,7 @@ class Board:
     def say(self, line: str) -> None:
         """A line that stays."""
         with self._lock:
-            self._console.print(line, markup=False, highlight=False, soft_wrap=True)
+            self._console.print(line, soft_wrap=True)
 
     def known(self, name: str, value: float | None) -> None:
         """The metric of a member of a variant, None where it failed."""
@@ -132,8 +132,8 @@ class CohortProgress(Progress):
         """As ``Progress``."""
         self._board.trained(self._members, step - self._step)
         self._step = step
-        shown = ", ".join(f"{name} {value}" for name, value in self._shown.items())
-        self._board.under_way(self._number, f"{self._title}: update {step} of {self.steps}, {shown}")
+        shown = "".join(f", {name} {value}" for name, value in self._shown.items())
+        self._board.under_way(self._number, f"{self._title}: update {step} of {self.steps}{shown}")
 
     def close(self) -> None:
         """As ``Progress``; updates that members stopped short of are not counted as still to be made."""

@@ -47,7 +47,7 @@ class Progress:
     def say(self, line: str) -> None:
         """A line that stays."""
         if self._bar is not None:
-            self._bar.console.print(line, markup=False, highlight=False, soft_wrap=True)
+            self._bar.console.print(line, soft_wrap=True)
         else:
             print(line, flush=True)
 
@@ -74,7 +74,7 @@ def _bar() -> progress.Progress:
         text("step {task.completed}/{task.total}  {task.fields[shown]}"),
         progress.TimeRemainingColumn(compact=True),
         text("left"),
-        console=Console(file=sys.stdout, force_terminal=True, highlight=False),
+        console=Console(file=sys.stdout, force_terminal=True, markup=False, highlight=False),
         refresh_per_second=4,
         expand=True,
         redirect_stderr=sys.stderr.isatty(),  # one that goes to a file stays there

@@ -20,13 +20,14 @@ def write(workdir: Path) -> str:
     Raises:
       ValueError: where there are no results, or those of another version.
     """
-    from attention.lab.report import contents, markdown_latex, page, save_figures
+    from attention.lab.report import contents, markdown_latex, page, save_figures, tables
 
     found = results.read(workdir / "results.parquet")
     standings, ledger, grid = analysis.standings(found), analysis.ledger(found), analysis.grid(found)
     drawn = save_figures.draw(workdir, found, standings, ledger, grid)
-    report = contents.contents(workdir, found, standings, ledger, grid, drawn)
+    verdicts = tables.verdict_table(found, standings)
+    report = contents.contents(workdir, found, standings, verdicts, ledger, grid, drawn)
     write_atomic(workdir / "report.md", markdown_latex.markdown(report).encode())
-    write_atomic(workdir / "table.tex", markdown_latex.latex(found, standings).encode())
+    write_atomic(workdir / "table.tex", markdown_latex.latex(report, verdicts).encode())
     write_atomic(workdir / "report.html", page.page(report).encode())
-    return markdown_latex.terminal(report, found, standings, workdir / "report.html")
+    return markdown_latex.terminal(report, verdicts, workdir / "report.html")

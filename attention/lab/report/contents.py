@@ -87,6 +87,7 @@ def contents(
     workdir: Path,
     results: Results,
     found: Sequence[Standing],
+    verdicts: Table,
     ledger: Sequence[Cost],
     grid: Grid | None,
     drawn: Mapping[str, Drawn],
@@ -97,16 +98,17 @@ def contents(
       workdir: of the sweep, for the commands.
       results: the rows.
       found: ``analysis.standings``.
+      verdicts: ``tables.verdict_table``.
       ledger: ``analysis.ledger``.
       grid: ``analysis.grid``.
       drawn: the saved figures by name.
     """
     figures = lambda *names: [drawn[name] for name in names if name in drawn]
-    verdicts = [tables.verdict_table(results, found), Note(sentences.reading(results)), *figures("differences")]
+    reading = [Note(sentences.reading(results)), *figures("differences")]
     lengths = tables.length_table(results)
     failures = tables.failure_table(results)
     sections = [
-        Section("verdicts", "Verdicts", [*verdicts, tables.metric_table(results, found)]),
+        Section("verdicts", "Verdicts", [verdicts, *reading, tables.metric_table(results, found)]),
         Section("training", "Training", figures("learning", "losses")),
         Section("lengths", "Lengths", [] if lengths is None else [*figures("lengths"), lengths]),
         Section("costs", "Costs", [*figures("costs"), tables.ledger_table(ledger)]),

@@ -5,16 +5,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from attention import text_table
-from attention.lab.analysis import Standing
-from attention.lab.comparisons import Comparison
-from attention.lab.report import sentences, tables
 from attention.lab.report.contents import Code, Contents, Definitions, Folded, Note, Part, Variant
-from attention.lab.report.numbers import MINUS, NONE, Metric, p_value
+from attention.lab.report.numbers import MINUS, NONE
 from attention.lab.report.save_figures import FOLDER, Drawn
-from attention.lab.report.tables import Table
-from attention.lab.results import Results
+from attention.lab.report.tables import Cell, Table
 
-_TERMINAL = ("variant", "rank", "members", None, "sd", "difference", "95 % interval", "p (Holm)", "verdict")
 _LATEX = {
     "\\": r"\textbackslash{}",
     "~": r"\textasciitilde{}",
@@ -78,37 +73,32 @@ def escaped(text: str) -> str:
     return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
 
 
-def latex(results: Results, found: Sequence[Standing]) -> str:
+def latex(report: Contents, verdicts: Table) -> str:
     """``table.tex``: the verdicts for ``booktabs``."""
-    metric, sweep = Metric.of(results.sweep), results.sweep
-    heads = ["Variant", "$n$", metric.title, "Difference", "95\\,\\% interval", "$p$ (Holm)", "Verdict"]
-    heads[2] = in_latex(heads[2])
-    order = sorted(found, key=lambda one: (one.rank is None, one.rank or 0))
-    rows = [" & ".join(_latex_row(one, metric, sweep["baseline"])) + r" \\" for one in order]
-    return "\n".join(
-        [
-            f"% {' '.join(sentences.title(results).split())}: {' '.join(sentences.subject(results).split())}",
-            "% \\usepackage{booktabs}; the interval is of one difference alone, the verdict is after Holm's correction.",
-            "\\begin{tabular}{lrrrrrl}",
-            "\\toprule",
-            " & ".join(heads) + r" \\",
-            "\\midrule",
-            *rows,
-            "\\bottomrule",
-            "\\end{tabular}",
-            "",
-        ]
-    )
+    heads = ["Variant", "$n$", in_latex(verdicts.heads[3].text), "Difference", "95\\,\\% interval", "$p$ (Holm)", "Verdict"]
+    lines = [
+        f"% {' '.join(report.title.split())}: {' '.join(report.subject.split())}",
+        "% \\usepackage{booktabs}; the interval is of one difference alone, the verdict is after Holm's correction.",
+        "\\begin{tabular}{lrrrrrl}",
+        "\\toprule",
+        _latex_row(heads),
+        "\\midrule",
+        *(_latex_row(_latex_cells(row)) for row in verdicts.rows),
+        "\\bottomrule",
+        "\\end{tabular}",
+    ]
+    return "\n".join(lines) + "\n"
 
 
-def _latex_row(one: Standing, metric: Metric, baseline: str) -> list[str]:
-    c = one.comparison or Comparison(0, 0, verdict="baseline" if one.name == baseline else "no pair")
-    mean = NONE if one.mean is None else metric.value(one.mean)
-    if one.spread is not None:
-        mean = rf"{mean} $\pm$ {metric.value(one.spread)}"
-    number = lambda text: "--" if text == NONE else f"${text}$"
-    cells = [str(one.finished), mean if one.mean is not None else "--", number(metric.difference(c.difference))]
-    return [in_latex(one.name), *cells, number(metric.interval(c)), number(p_value(c.adjusted)), c.verdict]
+def _latex_row(cells: Sequence[str]) -> str:
+    return " & ".join(cells) + r" \\"
+
+
+def _latex_cells(row: Sequence[Cell]) -> list[str]:
+    mean, spread = row[3].text, row[4].text
+    score = "--" if mean == NONE else mean if spread == NONE else rf"{mean} $\pm$ {spread}"
+    numbers = ["--" if cell.text == NONE else f"${cell.text}$" for cell in row[5:8]]
+    return [in_latex(row[0].text), f"{row[2].key:g}", score, *numbers, row[8].mark]
 
 
 def in_latex(text: str) -> str:
@@ -116,11 +106,8 @@ def in_latex(text: str) -> str:
     return "".join(_LATEX.get(sign, sign) for sign in " ".join(text.split())).replace(MINUS, "$-$")
 
 
-def terminal(report: Contents, results: Results, found: Sequence[Standing], path: Path) -> str:
+def terminal(report: Contents, verdicts: Table, path: Path) -> str:
     """The verdicts as text, the sentences of the head, and where the report is."""
-    shown = tables.verdict_table(results, found)
-    wanted = [Metric.of(results.sweep).title if name is None else name for name in _TERMINAL]
-    places = [place for place, head in enumerate(shown.heads) if head.text in wanted]
-    rows = [[shown.heads[place].text for place in places]]
-    rows += [[" ".join(row[place].text.split()) for place in places] for row in shown.rows]
-    return "\n".join([f"{shown.caption}:", text_table.table(rows), *report.summary, f"report: {path}"])
+    rows = [[head.text for head in verdicts.heads], *([cell.text for cell in row] for row in verdicts.rows)]
+    up_to_verdict = [[" ".join(text.split()) for text in row[:9]] for row in rows]
+    return "\n".join([f"{verdicts.caption}:", text_table.table(up_to_verdict), *report.summary, f"report: {path}"])
