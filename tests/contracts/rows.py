@@ -7,7 +7,7 @@ import pytest
 
 from attention import specs
 from tests.support.row import Row
-from tests.support.rows import files, knobs, package, rows
+from tests.support.rows import files, knobs, package, rows, title
 
 KINDS = pytest.mark.parametrize("kind", specs.KINDS)
 ROWS = [pytest.param(kind, name, id=f"{kind}-{name}") for kind in specs.KINDS for name in files(kind)]
@@ -33,6 +33,7 @@ def test_the_row_is_of_the_variant(kind, name):
     assert specs.check(kind, row.spec).name == name
     if cases := getattr(row.evidence, "cases", ()):
         found = [getattr(case, "spec", None) or case.specs[kind] for case in cases]
+        assert len({title(case) for case in cases}) == len(cases)
         assert found[0] == row.spec
         assert {specs.check(kind, spec).name for spec in found} == {name}
 

@@ -1,9 +1,8 @@
-"""Every normalizer, score, mixer and encoder in a small classifier: updates lower the loss and move all parameters."""
+"""Every normalizer, score and encoder in a small classifier: updates lower the loss and move all parameters."""
 
 import pytest
 
 import attention
-from tests.support import mixer_rows
 from tests.support.models import check_training, train
 
 # Learned options beside the defaults.
@@ -22,13 +21,6 @@ def test_normalizer(spec):
 def test_score(spec):
     """With sigmoid weights, through which no shift of the scores is lost."""
     check_training(*train(score=spec, normalizer="sigmoid"))
-
-
-@pytest.mark.parametrize("name", mixer_rows.ROWS)
-def test_mixer(name):
-    """With the other parts at their defaults, which is all that some take."""
-    row = mixer_rows.ROWS[name]
-    check_training(*train(mixer=row.spec, encoding="sinusoidal" if row.encoding == "none" else row.encoding))
 
 
 @pytest.mark.parametrize("spec", [*attention.names("encoder"), "bilstm(layers=2, combine=sum)"])

@@ -11,14 +11,12 @@ from tests.oracles import (
     oracle_encodings_content,
     oracle_encodings_rotary,
 )
-from tests.oracles.oracle_mixers import MIXERS
 from tests.support.witness import differences
 
 pytestmark = [pytest.mark.oracle, pytest.mark.filterwarnings("ignore:flex_attention called without:UserWarning")]
 
 FAMILIES = (oracle_encodings_absolute, oracle_encodings_bias, oracle_encodings_content, oracle_encodings_rotary)
 TABLES = (
-    ("mixer", MIXERS),
     ("encoder", oracle_encoders.ENCODERS),
     ("decoder", oracle_decoders.DECODERS),
     *(("encoding", family.ENCODINGS) for family in FAMILIES),
@@ -45,7 +43,7 @@ def test_oracle(row, record_property):
     assert gradient is None or gradient <= 10 * witness.tolerance
 
 
-@pytest.mark.parametrize("kind", ["normalizer", "score", "encoding", "encoder", "decoder", "mixer"])
+@pytest.mark.parametrize("kind", ["normalizer", "score", "encoding", "encoder", "decoder"])
 def test_every_method_has_an_oracle(kind):
     found = {method for of, method, _ in WITNESSES if of == kind}
     assert found == set(attention.names(kind)) - ALONE.get(kind, set())

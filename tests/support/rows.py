@@ -2,7 +2,7 @@
 
 import functools
 import importlib
-import pkgutil
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
@@ -24,8 +24,8 @@ def package(kind: str) -> str:
 
 def files(kind: str) -> tuple[str, ...]:
     """The names of a kind's evidence files, sorted; helpers and tests of no single variant are none."""
-    found = (module.name for module in pkgutil.iter_modules(importlib.import_module(package(kind)).__path__))
-    return tuple(sorted(name for name in found if not name.startswith(("_", "test_"))))
+    folder = Path(__file__).parents[2] / package(kind).replace(".", "/")
+    return tuple(sorted(path.stem for path in folder.glob("*.py") if not path.stem.startswith(("_", "test_"))))
 
 
 @functools.cache
@@ -34,9 +34,14 @@ def rows(kind: str) -> dict[str, Row]:
     return {name: importlib.import_module(f"{package(kind)}.{name}").ROW for name in files(kind)}
 
 
+def title(case: Any) -> str:
+    """What tells a case from the others of its kind: its spec, where it has no ``title``."""
+    return getattr(case, "title", None) or case.spec
+
+
 def cases(kind: str) -> dict[str, tuple[str, Any]]:
-    """By spec, the variant and the case, of the kinds whose evidence has several ``cases``."""
-    return {case.spec: (name, case) for name, row in rows(kind).items() for case in row.evidence.cases}
+    """By title, the variant and the case, of the kinds whose evidence has several ``cases``."""
+    return {title(case): (name, case) for name, row in rows(kind).items() for case in row.evidence.cases}
 
 
 class Knob(NamedTuple):
@@ -62,14 +67,19 @@ def knobs(kind: str) -> list[Knob]:
     return found
 
 
+# With the scope of a module, all tests of a row stand together: they share its compiled programs.
+
+
 def over_rows(kind: str) -> pytest.MarkDecorator:
     """Runs a test with ``name`` and ``row`` of every variant of a kind."""
-    return pytest.mark.parametrize(("name", "row"), [pytest.param(*each, id=each[0]) for each in rows(kind).items()])
+    found = [pytest.param(*each, id=each[0]) for each in rows(kind).items()]
+    return pytest.mark.parametrize(("name", "row"), found, scope="module")
 
 
 def over_cases(kind: str) -> pytest.MarkDecorator:
     """Runs a test with every ``case`` of a kind."""
-    return pytest.mark.parametrize("case", [pytest.param(case, id=spec) for spec, (_, case) in cases(kind).items()])
+    found = [pytest.param(case, id=title) for title, (_, case) in cases(kind).items()]
+    return pytest.mark.parametrize("case", found, scope="module")
 
 
 def over_knobs(kind: str) -> pytest.MarkDecorator:
