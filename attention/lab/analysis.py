@@ -38,15 +38,15 @@ class Standing(NamedTuple):
 
 
 class Outlook(NamedTuple):
-    """What so many seeds and comparisons can show at all."""
+    """What this number of seeds and comparisons can show."""
 
     pairs: int  # of the comparison that has most; 0 where there is none
     comparisons: int  # that have a p-value
     method: str  # of the test and of the interval
-    smallest: float | None  # p-value that so many pairs can give; None without a test
+    smallest: float | None  # attainable p-value; None without a test
     corrected: float | None  # the smallest after Holm's correction
     fewest: int  # pairs with which a verdict is possible at all
-    detectable: tuple[float, float] | None  # least and most of the differences that are found with a chance of 0.8
+    detectable: tuple[float, float] | None  # smallest and largest difference detected with probability 0.8
     nearest: tuple[str, int] | None  # the variant not distinguishable that needs fewest pairs, and how many
 
 

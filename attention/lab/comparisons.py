@@ -26,7 +26,7 @@ ROUNDING = 1e-12  # metrics that differ by less, in units of the greatest, diffe
 
 
 class Comparison(NamedTuple):
-    """One difference with everything that is known of it; None is what so many pairs, or no spread, leave undefined."""
+    """One difference and all that is known about it; None where too few pairs, or no spread, leave a value undefined."""
 
     pairs: int  # seeds for which every member is there
     left_out: int  # seeds for which one failed or is missing
@@ -35,10 +35,10 @@ class Comparison(NamedTuple):
     high: float | None = None
     p: float | None = None  # two-sided, not corrected; None below two pairs
     method: str = "none"  # of p and of the interval
-    smallest_p: float | None = None  # that the method can give with so many pairs; adjusted is at least comparisons times it
+    smallest_p: float | None = None  # attainable with this number of pairs; adjusted is at least comparisons times it
     effect: float | None = None  # difference in units of the standard deviation of the differences, d_z; None without spread
-    detectable: float | None = None  # difference found with a chance of 0.8; None where none could be, or without spread
-    seeds_needed: int | None = None  # pairs that find this difference with a chance of 0.8; None for 0, or beyond a million
+    detectable: float | None = None  # difference detected with probability 0.8; None where none could be, or without spread
+    seeds_needed: int | None = None  # pairs that detect this difference with probability 0.8; None for 0, or beyond a million
     comparisons: int = 0  # in the family: those with a p
     adjusted: float | None = None  # p after Holm's correction over the family
     verdict: str = "no pair"  # "better", "worse", "not distinguishable", "one seed" or "no pair"

@@ -185,7 +185,7 @@ def holm(p: np.ndarray) -> np.ndarray:
 
 
 def smallest_p(pairs: int) -> float | None:
-    """The smallest p-value that so many pairs can give: 0 for a t-test, ``2^(1-n)`` for all sign flips of n pairs.
+    """The smallest attainable p-value: 0 for a t-test, ``2^(1-n)`` for all sign flips of n pairs.
 
     Example:
       >>> [smallest_p(pairs) for pairs in (1, 5, 10)]
@@ -212,7 +212,7 @@ def smallest_p(pairs: int) -> float | None:
 
 
 def method(pairs: int) -> str:
-    """The names of the test and of the interval that so many pairs get.
+    """The names of the test and of the interval for a number of pairs.
 
     Example:
       >>> method(5)
@@ -254,7 +254,7 @@ def power(effect: float, pairs: int, *, level: float) -> float:
       level: of the test, two-sided, in (0, 1).
 
     Returns:
-      The chance; 0 where no outcome of so many pairs has a p at or below ``level``.
+      The probability; 0 where no outcome of these pairs has a p at or below ``level``.
 
     Raises:
       ValueError: for a value out of range.
@@ -277,7 +277,7 @@ def power(effect: float, pairs: int, *, level: float) -> float:
 
 
 def detectable_effect(pairs: int, *, level: float) -> float | None:
-    """The effect that so many pairs find with a chance of 0.8: ``power(effect, pairs, level=level) = 0.8``.
+    """The effect that a number of pairs detects with probability 0.8: ``power(effect, pairs, level=level) = 0.8``.
 
     Example:
       >>> detectable_effect(5, level=0.05)
@@ -289,7 +289,7 @@ def detectable_effect(pairs: int, *, level: float) -> float | None:
 
     Returns:
       The mean difference in units of the standard deviation of the differences; None where no difference could be found,
-      because no outcome of so many pairs has a p at or below ``level``.
+      because no outcome of these pairs has a p at or below ``level``.
 
     Raises:
       ValueError: for a value out of range.
@@ -307,7 +307,7 @@ def detectable_effect(pairs: int, *, level: float) -> float | None:
 
 
 def pairs_needed(effect: float, *, level: float, beyond: int = 1) -> int | None:
-    """The fewest pairs, more than ``beyond``, that find an effect with a chance of 0.8.
+    """The fewest pairs, more than ``beyond``, that detect an effect with probability 0.8.
 
     Example:
       >>> pairs_needed(0.5, level=0.05)
