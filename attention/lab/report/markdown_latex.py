@@ -78,7 +78,7 @@ def latex(report: Contents, verdicts: Table) -> str:
     heads = ["Variant", "$n$", in_latex(verdicts.heads[3].text), "Difference", "95\\,\\% interval", "$p$ (Holm)", "Verdict"]
     lines = [
         f"% {' '.join(report.title.split())}: {' '.join(report.subject.split())}",
-        "% \\usepackage{booktabs}; the interval is of one difference alone, the verdict is after Holm's correction.",
+        "% \\usepackage{booktabs}; the interval is for one difference alone, the verdict after Holm's correction.",
         "\\begin{tabular}{lrrrrrl}",
         "\\toprule",
         _latex_row(heads),
