@@ -18,7 +18,7 @@ import jax.numpy as jnp
 import attention
 from attention.attend import completed, parts_of
 from attention.kernels import Problem
-from attention.masks import last_key
+from attention.positions import last_key
 from benchmarks import _runner
 
 SHAPE = {"B": 2, "N": 2, "H": 64}

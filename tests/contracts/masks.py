@@ -15,7 +15,7 @@ from tests.masks.bigbird import bigbird, random_blocks
 from tests.masks.local import local
 from tests.masks.longformer import longformer
 from tests.support.evidence import MaskCase
-from tests.support.helpers import inputs, normal, params_of
+from tests.support.helpers import inputs, jit, normal, params_of
 from tests.support.mask_kernels import LENGTHS, SEGMENTS, dense_and_chunked
 from tests.support.mask_kernels import T as LONG
 from tests.support.masks import matrix, pairs, square, tiled
@@ -96,6 +96,24 @@ def test_blocks(case):
         assert (found >= wanted).all()
         if "&" not in case.spec:
             np.testing.assert_array_equal(found, wanted)
+
+
+# Masks whose blocks depend on where a text ends.
+LIMITED = [case.spec for case in CASES if attention.build("mask", case.spec).limits is not None and "&" not in case.spec]
+
+
+@pytest.mark.parametrize("blocks", [(4, 4), (5, 3), (16, 2)], ids=str)
+@pytest.mark.parametrize("spec", [*LIMITED, *(f"{spec} & local(window=20)" for spec in LIMITED)])
+def test_blocks_and_limits_of_every_length(spec, blocks):
+    """Wherever the text ends: no pair is dropped, and no more blocks of queries keep more blocks than the limits say."""
+    mask, T, S, last = attention.build("mask", spec), 30, 37, jnp.arange(-1, 37)
+    keep, found = jit(lambda last: (mask.blocks(T, S, *blocks, last), mask.apply(Call(k_last=last), (T, S))[:, 0]))(last)
+    few, many = mask.limits(T, S, *blocks)
+    for named, allowed in zip(np.asarray(keep), np.asarray(found)):
+        wanted = tiled(allowed, *blocks)
+        assert (named >= wanted).all()
+        assert "&" in spec or (named == wanted).all()
+        assert (named.sum(1) > few).sum() <= many
 
 
 DRAWN = st.one_of([row.evidence.drawn for row in rows("mask").values() if row.evidence.drawn is not None])

@@ -11,10 +11,9 @@ import numpy as np
 import pytest
 
 import attention
-from attention.records import Call
 from tests.support.evidence import MaskCase, MaskEvidence
 from tests.support.helpers import jit
-from tests.support.masks import square, tiled
+from tests.support.masks import square
 from tests.support.row import Row
 
 
@@ -103,20 +102,6 @@ def test_blocks_of_texts_of_different_lengths():
     assert found.shape == (2, 2, 5, 10)
     for place in np.ndindex(2, 2):
         np.testing.assert_array_equal(found[place], mask.blocks(40, 40, 8, 4, last[place]))
-
-
-@pytest.mark.parametrize("blocks", [(4, 4), (5, 3), (16, 2)], ids=str)
-@pytest.mark.parametrize("spec", ["bigbird(block=4, random_blocks=2)", "bigbird(block=3, random_blocks=1) & local(window=20)"])
-def test_blocks_and_limits_of_every_length(spec, blocks):
-    """Wherever the text ends: no pair is dropped, and no more blocks of queries keep more blocks than the limits say."""
-    mask, T, S, last = attention.build("mask", spec), 30, 37, jnp.arange(-1, 37)
-    keep, found = jit(lambda last: (mask.blocks(T, S, *blocks, last), mask.apply(Call(k_last=last), (T, S))[:, 0]))(last)
-    few, many = mask.limits(T, S, *blocks)
-    for named, pairs in zip(np.asarray(keep), np.asarray(found)):
-        wanted = tiled(pairs, *blocks)
-        assert (named >= wanted).all()
-        assert "&" in spec or (named == wanted).all()
-        assert (named.sum(1) > few).sum() <= many
 
 
 @hypothesis.given(st.integers(1, 90), st.integers(1, 90), st.integers(1, 90), st.integers(0, 3), st.integers(0, 30))

@@ -11,7 +11,7 @@ import pytest
 import attention
 from attention.attend import completed, parts_of
 from attention.kernels import Problem, _plan
-from attention.masks import last_key
+from attention.positions import last_key
 from attention.records import Call, Mask
 from tests.support import encoding_rows
 from tests.support.helpers import inputs, jit, normal, params_of
