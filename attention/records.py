@@ -112,10 +112,10 @@ def merged(shared: Params, own: Params) -> Params:
     return both
 
 
-def _pickled(record: Any) -> tuple[Any, tuple[str, str]]:
+def by_spec(record: Any) -> tuple[Any, tuple[str, str]]:
     """How ``pickle`` keeps a record: as its spec. Raises PicklingError for one that ``build`` did not make."""
     if not record.spec or specs.build(record.kind, record.spec) is not record:
-        raise pickle.PicklingError(f"a {record.kind} is pickled as its spec, and this one was changed or made by hand")
+        raise pickle.PicklingError(f"the {record.kind} is pickled as its spec, and this one was changed or made by hand")
     return specs.build, (record.kind, record.spec)
 
 
@@ -178,7 +178,7 @@ class Encoding(NamedTuple):
         return any(hook is not None for hook in (self.bias, self.modify, self.where, self.values))
 
     def __reduce__(self) -> Any:
-        return _pickled(self)
+        return by_spec(self)
 
 
 class Score(NamedTuple):
@@ -208,7 +208,7 @@ class Score(NamedTuple):
     kind = "score"
 
     def __reduce__(self) -> Any:
-        return _pickled(self)
+        return by_spec(self)
 
 
 class Streaming(NamedTuple):
@@ -273,7 +273,7 @@ class Normalizer(NamedTuple):
     kind = "normalizer"
 
     def __reduce__(self) -> Any:
-        return _pickled(self)
+        return by_spec(self)
 
 
 class Mask(NamedTuple):
@@ -300,7 +300,7 @@ class Mask(NamedTuple):
     kind = "mask"
 
     def __reduce__(self) -> Any:
-        return _pickled(self)
+        return by_spec(self)
 
 
 class Parts(NamedTuple):
@@ -375,7 +375,7 @@ class Mixer(NamedTuple):
     kind = "mixer"
 
     def __reduce__(self) -> Any:
-        return _pickled(self)
+        return by_spec(self)
 
 
 class Pooled(NamedTuple):
@@ -413,7 +413,7 @@ class Pooling(NamedTuple):
     kind = "pooling"
 
     def __reduce__(self) -> Any:
-        return _pickled(self)
+        return by_spec(self)
 
 
 class Gate(NamedTuple):
@@ -431,4 +431,4 @@ class Gate(NamedTuple):
     kind = "gate"
 
     def __reduce__(self) -> Any:
-        return _pickled(self)
+        return by_spec(self)

@@ -1,12 +1,17 @@
+import functools
+import inspect
+import pickle
 import sys
 import textwrap
 
 import hypothesis.strategies as st
+import jax
 import pytest
 from hypothesis import given
 
 import attention
 from attention import specs
+from attention.records import Encoding, merged
 from attention.specs import Spec, canonical, check, parse
 from tests.support.helpers import unchecked
 
@@ -260,3 +265,52 @@ def test_names_and_describe():
         attention.describe("encoding", "rpoe")
     with pytest.raises(ValueError, match="nearest: 'score'"):
         attention.names("scores")
+
+
+# Records that know their spec.
+
+KNOWN = [kind for kind in specs.KINDS if kind not in ("encoder", "decoder", "source", "tokenizer", "task", "optimizer")]
+
+
+@pytest.mark.parametrize("kind", KNOWN)
+def test_equal_specs_are_one_object_that_can_be_pickled(kind):
+    for name in specs.names(kind):
+        if any(option.default is inspect.Parameter.empty for option in specs.options(kind, name)):
+            continue
+        record = specs.build(kind, name)
+        assert record is specs.build(kind, f" {name}( )")
+        assert record.spec == name
+        assert pickle.loads(pickle.dumps(record)) is record
+
+
+def test_nested_and_composed_records_are_one_object_too():
+    for spec in ("randomized( inner = rope(base=1e4) )", "randomized"):
+        assert specs.build("encoding", spec) is specs.build("encoding", "randomized(inner=rope)")
+    both = specs.build("mask", "causal & local( window = 4 )")
+    assert pickle.loads(pickle.dumps(both)) is both is specs.build("mask", "causal & local(window=4)")
+
+
+def test_a_record_that_was_changed_is_not_pickled():
+    record = specs.build("encoding", "rope")
+    for changed in (record._replace(terms=2), Encoding()):
+        with pytest.raises(pickle.PicklingError, match="the encoding is pickled as its spec"):
+            pickle.dumps(changed)
+
+
+def test_a_static_argument_compiles_once_for_equal_specs():
+    calls = []
+
+    @functools.partial(jax.jit, static_argnums=0)
+    def run(record, x):
+        calls.append(record.spec)
+        return x + 1
+
+    for spec in ("alibi", "alibi()", "alibi(form=symmetric)"):
+        run(specs.build("encoding", spec), 1.0)
+    assert calls == ["alibi"]
+
+
+def test_parameters_of_two_owners_are_merged():
+    assert merged({"0": {"table": 1}, "1": {}}, {"0": {"scale": 2}}) == {"0": {"table": 1, "scale": 2}, "1": {}}
+    with pytest.raises(ValueError, match="the parameter 'table' is shared by the layers and owned by one, too"):
+        merged({"0": {"table": 1}}, {"0": {"table": 2}})

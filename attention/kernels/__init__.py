@@ -1,13 +1,13 @@
 """Ways to compute the same attention: one file per kernel, all made of the block in ``_block.py``; and which of them runs."""
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 
 from attention import specs
 from attention.kernels._block import Problem as Problem
-from attention.records import Parts, Reads, most
+from attention.records import Parts, Reads, by_spec, most
 
 
 class Ask(NamedTuple):
@@ -46,6 +46,9 @@ class Kernel(NamedTuple):
     spec: str = ""
 
     kind = "kernel"
+
+    def __reduce__(self) -> Any:
+        return by_spec(self)
 
 
 class Chosen(NamedTuple):
