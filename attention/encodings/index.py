@@ -27,8 +27,8 @@ Parity = Literal["even", "odd"]
 
 
 def index_positions(
-    positions: Num[Array, "*B T"], dim: int, *, parity: Parity = "even", length: Num[Array, "*#B"] | None = None
-) -> Float[Array, "*B T D"]:
+    positions: Num[Array, "*#B T"], dim: int, *, parity: Parity = "even", length: Num[Array, "*#B"] | None = None
+) -> Float[Array, "*#B T D"]:
     """The index, ``PE[i, 2t] = i``, ``PE[i, 2t+1] = 0`` for even parity, and the other way round for odd.
 
     Indices swamp embeddings of unit variance at once: use a small scale, ``length``, or layer norm.

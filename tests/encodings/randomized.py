@@ -1,4 +1,4 @@
-"""Randomized positions: how they are drawn, and what an encoding makes of them."""
+"""Evidence of randomized positions: how they are drawn, and what an encoding makes of them."""
 
 import functools
 import itertools
@@ -10,13 +10,38 @@ import pytest
 
 import attention
 from attention.records import Call, Encoding
-from tests.support.encoding_rows import layer
+from tests.support.encodings import D, L, layer
+from tests.support.evidence import EncodingEvidence
 from tests.support.helpers import DIMS, init, inputs, jit, normal
+from tests.support.models import made
+from tests.support.row import Row
 from tests.support.wrappers import RAW, VALID, call, moved, training
 
-D, L = DIMS.model_dim, DIMS.max_length
 
-# The draw of `randomized`.
+def picture():
+    from tools.kinds.encoding_maps import drawn
+
+    return drawn("randomized", "rope")
+
+
+ROW = Row(
+    "randomized",
+    {"inner": "alibi", "max_position": "60"},
+    EncodingEvidence(
+        (),
+        "positions are drawn; their distribution and the limits are checked below",
+        max_length=2048,
+        picture=picture,
+        errors={
+            "randomized(max_position=0)": r"max_position must be in \[1, 65536\], got 0",
+            "randomized(max_position=65537)": r"max_position must be in \[1, 65536\], got 65537",
+            "randomized(inner=learned(max_length=9))": "max_position 2048 is beyond the 9 positions of the encoding inside",
+            "randomized(inner=ropes)": r"unknown encoding 'ropes' \(nearest: 'rope'\)",
+        },
+    ),
+)
+
+# The draw.
 
 
 def test_draws_are_uniform():
@@ -59,10 +84,10 @@ def test_draws_of_equal_bits(monkeypatch):
             np.testing.assert_array_equal(found[:count], np.arange(count))
 
 
-# Randomized positions.
+# Positions.
 
 
-def test_randomized_is_increasing_and_each_example_has_its_own():
+def test_they_increase_and_each_example_has_its_own():
     found = moved("randomized(max_position=40)", training())
     assert (np.diff(found[0]) > 0).all()
     assert (np.diff(found[1, :4]) > 0).all()
@@ -75,7 +100,7 @@ def test_randomized_is_increasing_and_each_example_has_its_own():
     np.testing.assert_allclose(many.mean(0), 41 * np.arange(1, 7) / 7 - 1, atol=1.5)  # of order statistics
 
 
-def test_randomized_at_evaluation():
+def test_evaluation():
     """All texts of a length alike, whatever else is in the batch; from the key of the call, or from a fixed one."""
     spec = "randomized(max_position=40)"
     found = moved(spec, call())
@@ -89,7 +114,7 @@ def test_randomized_at_evaluation():
     assert not np.array_equal(with_key, moved(spec, call(rng=jax.random.key(6))))
 
 
-def test_randomized_ranks():
+def test_the_order_alone_counts():
     """Left padding, gaps, another order, tokens at one position, and what stands at padding: the order alone counts."""
     spec = "randomized(max_position=40)"
     plain = moved(spec, Call(jnp.arange(5), jnp.arange(5)))
@@ -104,30 +129,30 @@ def test_randomized_ranks():
         found = moved(spec, call(jnp.array(positions), jnp.array(valid, bool)))
         np.testing.assert_array_equal(found, wanted)
     # Where one side alone says what is valid, it says so for both.
-    one = attention.build("encoding", spec).positions(({}, {}), Call(RAW, RAW, None, VALID))
+    one = attention.build("encoding", spec).positions({}, Call(RAW, RAW, None, VALID))
     np.testing.assert_array_equal(one.q_positions, moved(spec, call()))
-    other = attention.build("encoding", spec).positions(({}, {}), Call(RAW, RAW, VALID, RAW > 0))
+    other = attention.build("encoding", spec).positions({}, Call(RAW, RAW, VALID, RAW > 0))
     np.testing.assert_array_equal(other.k_positions, moved(spec, call(valid=VALID & (RAW > 0))))
 
 
 @pytest.mark.parametrize("inner", ["rope", "alibi", "sinusoidal", "learned", "shaw(max_distance=3)", "sinusoidal + t5"])
-def test_randomized_with_the_full_range_is_the_inner(inner):
+def test_the_full_range_is_the_inner(inner):
     (record, run), (other, plain) = layer(f"randomized(inner={inner}, max_position={L})"), layer(inner)
     params, x = init(record), normal(0, 1, L, D)
-    inside = tuple(each.get("inner", {}) for each in params)
+    inside = params.get("inner", {})
     assert jax.tree.map(jnp.shape, inside) == jax.tree.map(jnp.shape, init(other))
     np.testing.assert_allclose(run(params, x, Call()), plain(inside, x, Call()), atol=1e-5)
     fewer = normal(0, 1, 9, D)
     assert not np.allclose(run(params, fewer, Call()), plain(inside, fewer, Call()), atol=1e-3)
 
 
-def test_randomized_tables():
+def test_tables():
     """A table inside has a row for every position that may be drawn, and the training length inside is that of the range."""
     record = attention.build("encoding", "randomized(inner=learned, max_position=100)")
-    assert init(record)[0]["inner"]["table"].shape == (100, D)
+    assert init(record)["inner"]["table"].shape == (100, D)
     assert record.max_length == 100
     assert attention.build("encoding", "randomized(inner=learned(max_length=200), max_position=100)").max_length == 100
-    assert init(record, DIMS._replace(max_length=None))[0]["inner"]["table"].shape == (100, D)
+    assert init(record, DIMS._replace(max_length=None))["inner"]["table"].shape == (100, D)
     seen = []
     spy = Encoding(bias=lambda params, q, k, rest, call: seen.append((call.max_length, call.consecutive)), reads="block")
     query, key, value = inputs(T=6, S=6)
@@ -136,3 +161,11 @@ def test_randomized_tables():
     attention.attend(query, key, value, encoding=randomized.build(spy, 77), call=Call(max_length=6))
     attention.attend(query, key, value, encoding=spy, call=Call(max_length=6))
     assert seen == [(77, False), (6, True)]
+
+
+def test_too_many_tokens():
+    record = attention.build("encoding", "randomized(max_position=5)")
+    with pytest.raises(ValueError, match="randomized has 5 positions to draw from, got a sequence of 6"):
+        jit(record.positions)({}, call())
+    with pytest.raises(ValueError, match="the encoding has 5 positions, got a sequence of 24"):
+        made(encoding="randomized(max_position=5)")
