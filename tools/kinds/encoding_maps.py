@@ -221,12 +221,8 @@ def map_of(spec: str) -> Image:
     record = attention.build("encoding", spec)
     if record.embed is not None:
         found = code(spec)
-        return Image(f"{spec}, p_i · p_j", found @ found.T)
-    if record.rotate is not None:
-        return Image(f"{spec}, equal tokens", scores(spec, "alike")[0])
-    if record.prepare is not None:
-        return Image(f"{spec}, random tokens", added(spec, "random")[0])
-    return Image(f"{spec}, head 1", added(spec)[0])
+        return Image(spec, found @ found.T)
+    return Image(spec, scores(spec, "alike")[0] if record.rotate is not None else added(spec, "random")[0])
 
 
 def default(spec: str) -> tuple[Panel, ...]:

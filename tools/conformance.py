@@ -1,0 +1,115 @@
+"""Writes ``docs/conformance.md``: which tests each variant has to pass, and with which other packages it is compared.
+
+python -m tools.conformance [--check]
+
+Nothing is run: the tests are collected, and counted by the variant that their parameter names.
+"""
+
+import argparse
+import ast
+import importlib
+import re
+import subprocess
+import sys
+from collections import Counter, defaultdict
+from collections.abc import Iterable
+from pathlib import Path
+
+from attention import specs
+from tests.support import rows
+from tools.markdown import table
+
+ROOT = Path(__file__).parents[1]
+PAGE = ROOT / "docs" / "conformance.md"
+HEAD = """<!-- Made by python -m tools.conformance, from the tests. -->
+# Conformance
+
+How many tests of its kind's contract every variant has to pass: a column per test, counted over the cases of the variant's
+evidence (a case is the variant with options). *Own* counts the tests of that variant alone, in its evidence file.
+*Compared with* names what it is compared with beside the NumPy reference written from the formula, in value and gradient
+(`python -m pytest -m oracle`); where there is nothing, the reason.
+"""
+
+
+def collected() -> list[tuple[str, str, str]]:
+    """(file, test, parameter) of the contract tests of all kinds.
+
+    Raises:
+      RuntimeError: where they cannot be collected, with what pytest says.
+    """
+    command = [sys.executable, "-m", "pytest", "--collect-only", "-n", "0", "tests/contracts"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    if done.returncode:
+        raise RuntimeError(done.stdout + done.stderr)
+    return re.findall(r"^tests/contracts/(\w+)\.py::(\w+)\[(.*)\]$", done.stdout, re.MULTILINE)
+
+
+def counted(tests: Iterable[tuple[str, str, str]]) -> dict[str, dict[str, Counter[str]]]:
+    """By kind and test, how often each variant is its parameter; a file begins with the name of its kind."""
+    found: dict[str, dict[str, Counter[str]]] = defaultdict(lambda: defaultdict(Counter))
+    for file, test, parameter in tests:
+        kind = next((kind for kind in specs.KINDS if file.startswith(kind)), None)
+        names = sorted(specs.names(kind), key=len, reverse=True) if kind else []
+        name = re.search(rf"(?<![a-z_])(?:{'|'.join(names)})(?![a-z0-9_])", parameter) if names else None
+        if kind and name:
+            found[kind][test][name[0]] += 1
+    return found
+
+
+def _own(kind: str, name: str) -> int:
+    """Test functions of the evidence file."""
+    file = importlib.import_module(f"{rows.package(kind)}.{name}").__file__ or ""
+    body = ast.parse(Path(file).read_text(encoding="utf-8")).body
+    return sum(isinstance(node, ast.FunctionDef) and node.name.startswith("test_") for node in body)
+
+
+def _oracles(kind: str, name: str) -> str:
+    """The names of the witnesses that the evidence returns, or why there is none."""
+    found = getattr(rows.rows(kind)[name].evidence, "oracles", "")
+    if isinstance(found, str):
+        return found
+    return "; ".join(_keys(Path(found.__code__.co_filename), found.__code__.co_firstlineno)) or "other packages"
+
+
+def _keys(path: Path, line: int) -> list[str]:
+    """The keys of the dictionary that a function returns; it is not called, for that would import the packages."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    function = next(node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef) and node.lineno == line)
+    returned = (node.value for node in function.body if isinstance(node, ast.Return))
+    keys = [key for value in returned if isinstance(value, ast.Dict) for key in value.keys]
+    return [key.value for key in keys if isinstance(key, ast.Constant) and isinstance(key.value, str)]
+
+
+def page() -> str:
+    """The text of the page."""
+    parts = [HEAD]
+    found = counted(collected())
+    for kind, tests in ((kind, found[kind]) for kind in specs.KINDS if kind in found):
+        order = sorted(tests, key=lambda test: (-sum(tests[test].values()), test))
+        head = [kind, *(test.removeprefix("test_").replace("_", " ") for test in order), "own", "compared with"]
+        names = [name for name in specs.names(kind) if name in rows.files(kind)]
+        lines = (
+            [f"`{name}`", *(str(tests[test][name] or "") for test in order), str(_own(kind, name) or ""), _oracles(kind, name)]
+            for name in names
+        )
+        parts.append(table(head, lines) + "\n")
+    return "\n".join(parts)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Writes the page, or checks it; returns the exit code."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--check", action="store_true", help="compare, write nothing")
+    options = parser.parse_args(arguments)
+    new, old = page(), PAGE.read_text(encoding="utf-8") if PAGE.exists() else ""
+    if options.check and new != old:
+        print("docs/conformance.md is not what the tests say: run python -m tools.conformance", file=sys.stderr)
+        return 1
+    if new != old:
+        PAGE.write_text(new, encoding="utf-8")
+        print(f"wrote {PAGE.relative_to(ROOT)}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
