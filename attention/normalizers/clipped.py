@@ -88,5 +88,5 @@ def build(gamma: float | None = -0.03, zeta: float = 1.0, alpha: float | None = 
     _check(gamma, zeta, alpha)
     return Normalizer(
         apply=lambda params, scores, mask, call: clipped(scores, mask, gamma=gamma, zeta=zeta, alpha=alpha),
-        claims=NormalizerClaims(row_sum="any", exact_zeros=True),
+        claims=NormalizerClaims(row_sum="at most one" if zeta == 1 else "any", exact_zeros=True),
     )

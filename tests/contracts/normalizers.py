@@ -1,6 +1,7 @@
-"""What every normalizer must do, one test per promise, run on every row of the table."""
+"""What every normalizer promises: its reference and derivatives, masks, padding, parameters, and its public function."""
 
 import functools
+import inspect
 
 import jax
 import jax.numpy as jnp
@@ -9,12 +10,14 @@ import pytest
 
 import attention
 from attention.records import Call
-from tests.support.helpers import DIMS, float64, init, jit, normal, size, unchecked
-from tests.support.normalizer_rows import BY_SPEC, COUPLED, OFFSET, OTHERWISE, PUBLIC, ROWS, SPECS, G, Z
+from tests.support.helpers import DIMS, assert_close, float64, init, inputs, jit, normal, size, unchecked
+from tests.support.normalizers import OFFSET, G, Z
+from tests.support.rows import cases, over_cases, over_knobs, over_rows, rows
 
 B, N, T, S = 2, DIMS.num_heads, 5, 7
-GOLDEN = [row.spec for row in ROWS if row.golden is not None]
-every = pytest.mark.parametrize("spec", SPECS)
+every = over_cases("normalizer")
+EVIDENCE = {name: row.evidence for name, row in rows("normalizer").items()}
+LAWS = {(name, law): found for name, evidence in EVIDENCE.items() for law, found in evidence.laws.items()}
 
 
 @functools.cache
@@ -24,7 +27,7 @@ def record(spec):
 
 @functools.cache
 def params(spec):
-    return init(record(spec))
+    return {} if record(spec).init is None else init(record(spec))
 
 
 def call(queries=T, keys=S, offset=OFFSET):
@@ -59,49 +62,41 @@ def run(spec):
     return lambda scores, mask, upstream: both(params(spec), scores, mask, upstream)
 
 
-def reference(spec, scores, mask, own, maps=None):
-    maps = maps or BY_SPEC[spec].maps
+def reference(maps, scores, mask, own):
     broad = np.broadcast_to(mask, scores.shape)
     return np.stack([maps(np.asarray(s, np.float64), m, own) for s, m in zip(scores, broad)])
-
-
-def test_every_variant_has_a_row():
-    assert {row.name for row in ROWS} == set(attention.names("normalizer"))
-    assert {row.spec: attention.canonical("normalizer", row.spec) for row in ROWS if "=" not in row.spec} == {
-        row.spec: row.spec for row in ROWS if "=" not in row.spec
-    }
 
 
 # Two witnesses: numbers computed apart from this project, and the formula in NumPy float64.
 
 
-@pytest.mark.parametrize("spec", GOLDEN)
+@pytest.mark.parametrize("spec", [spec for spec, (_, case) in cases("normalizer").items() if case.golden is not None])
 def test_golden_values(spec):
     """Without jit, too: what is compiled elsewhere is the same."""
-    (weights, options), gradient = BY_SPEC[spec].golden, BY_SPEC[spec].gradient
-    function = functools.partial(getattr(attention, BY_SPEC[spec].name), **options)
+    name, case = cases("normalizer")[spec]
+    weights, options = case.golden
+    function = functools.partial(getattr(attention, name), **options)
     np.testing.assert_allclose(function(jnp.asarray(Z, jnp.float32)), weights, atol=1e-6)
-    if gradient is not None:
+    if case.gradient is not None:
         found = jit(jax.grad(lambda z: jnp.sum(function(z) * G)))(jnp.asarray(Z, jnp.float32))
-        np.testing.assert_allclose(found, gradient, atol=1e-5)
+        np.testing.assert_allclose(found, case.gradient, atol=1e-5)
 
 
 @every
-def test_reference(spec):
+def test_reference(case):
+    spec = case.spec
     scores, mask, upstream = problem(spec)
     weights, _ = run(spec)(scores, mask, upstream)
     assert weights.dtype == jnp.float32
     assert weights.shape == (B, N // record(spec).maps, T, S)
-    # Above α = 2 a key at the edge of the support is infinitely sensitive, and float32 sees it moved.
-    tolerance = 1e-3 if spec == "entmax(alpha=2.5)" else 1e-5
-    np.testing.assert_allclose(weights, reference(spec, scores, mask, float64(params(spec)[1])), atol=tolerance)
+    np.testing.assert_allclose(weights, reference(case.maps, scores, mask, float64(params(spec))), atol=case.tolerance)
 
 
 @every
-def test_derivatives(spec):
+def test_derivatives(case):
     """In float64: weights to 1e-10; the gradient of scores and every parameter against finite differences of the reference;
     forward mode against reverse mode; and the second derivative against finite differences of the first."""
-    row = BY_SPEC[spec]
+    spec = case.spec
     scores, mask, upstream = problem(spec, seed=3)
     scores[1, :, :2] = np.random.default_rng(4).normal(0, 2, (N, 2, S))  # no ties: there sparse ones have a kink
     rng = np.random.default_rng(5)
@@ -124,25 +119,34 @@ def test_derivatives(spec):
         assert weights.dtype == jnp.float64
         before, after = (float64(differentiate(at(step), direction)[1]) for step in (-1e-6, 1e-6))
         gradient, second = float64((gradient, second))
-    np.testing.assert_allclose(weights, reference(spec, scores, mask, exact[1]), atol=1e-10)
+    np.testing.assert_allclose(weights, reference(case.maps, scores, mask, exact), atol=1e-10)
     along = sum(np.sum(g * d) for g, d in zip(jax.tree.leaves(gradient), jax.tree.leaves(direction)))
     np.testing.assert_allclose(forward, along, rtol=1e-9)
 
     def moved(step):
-        arrays = jax.tree.map(lambda x, d: x + step * d, (exact, scores), direction)
-        return np.sum(reference(spec, arrays[1], mask, arrays[0][1], row.straight) * upstream)
+        own, moved_scores = jax.tree.map(lambda x, d: x + step * d, (exact, scores), direction)
+        return np.sum(reference(case.straight or case.maps, moved_scores, mask, own) * upstream)
 
     np.testing.assert_allclose(along, (moved(1e-6) - moved(-1e-6)) / 2e-6, rtol=1e-6, atol=1e-7)
     for found, low, high in zip(*map(jax.tree.leaves, (second, before, after))):
         np.testing.assert_allclose(found, (high - low) / 2e-6, rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.parametrize("law", LAWS, ids=": ".join)
+def test_laws(law):
+    """Where one method becomes another."""
+    one, other, tolerance = LAWS[law]
+    scores, where = normal(0, 6, 9, scale=2.0), jnp.asarray(np.random.default_rng(0).random((6, 9)) > 0.3)
+    np.testing.assert_allclose(*jit(lambda s, w: (one(s, w), other(s, w)))(scores, where), atol=tolerance)
+
+
 # The contract.
 
 
 @every
-def test_masked_means_zero(spec):
+def test_masked_means_zero(case):
     """No weight, no gradient and no influence; an empty row is zeros, with finite gradients."""
+    spec = case.spec
     scores, mask, upstream = problem(spec)
     shown = np.broadcast_to(mask, (B, N // record(spec).maps, T, S))
     with jax.debug_nans(True):
@@ -157,9 +161,9 @@ def test_masked_means_zero(spec):
 
 
 @every
-@pytest.mark.parametrize("more", [1, 7])
-def test_padding_changes_nothing(spec, more):
+def test_padding_changes_nothing(case):
     """Appending masked keys; and, where queries couple, masked queries."""
+    spec, more = case.spec, 7
     scores, mask, upstream = problem(spec)
     queries = more if record(spec).reads == "all" else 0
     wider = lambda x, value: np.pad(x, ((0, 0), (0, 0), (0, queries), (0, more)), constant_values=value)
@@ -173,96 +177,132 @@ def test_padding_changes_nothing(spec, more):
 
 
 @every
-def test_each_example_alone(spec):
-    """What else is in the batch changes nothing, and vmap is the batch."""
-    scores, mask, _ = problem(spec)
-    apply = lambda scores, mask: record(spec).apply(params(spec), scores, mask, call())
-    together, mapped = jit(lambda s, m: (apply(s, m), jax.vmap(lambda s, m: apply(s[None], m[None])[0])(s, m)))(scores, mask)
-    np.testing.assert_allclose(together, mapped, atol=1e-6)
-    alone = jit(apply)(scores[1:], mask[1:])
-    np.testing.assert_allclose(together[1:], alone, atol=1e-6)
-
-
-@every
-def test_order_of_keys(spec):
+def test_order_of_keys(case):
     """Keys that change places take their weights along, except where the order is what counts."""
-    scores, _, upstream = problem(spec)
+    scores, _, upstream = problem(case.spec)
     scores = np.asarray(normal(1, *scores.shape, scale=2.0))  # without ties
     everything = np.ones((B, 1, T, S), bool)
-    weights, _ = run(spec)(scores, everything, upstream)
-    turned, _ = run(spec)(scores[..., ::-1], everything, upstream)
-    assert np.allclose(turned[..., ::-1], weights, atol=1e-6) != BY_SPEC[spec].order
+    weights, _ = run(case.spec)(scores, everything, upstream)
+    turned, _ = run(case.spec)(scores[..., ::-1], everything, upstream)
+    assert np.allclose(turned[..., ::-1], weights, atol=1e-6) != case.order
 
 
 @every
-def test_low_precision(spec):
-    """Computed in float32 whatever comes in."""
+def test_each_example_alone_and_in_low_precision(case):
+    """What else is in the batch changes nothing, vmap is the batch, and all is computed in float32 whatever comes in."""
+    spec = case.spec
     scores, mask, _ = problem(spec)
-    apply = jit(lambda scores: record(spec).apply(params(spec), scores, jnp.asarray(mask), call()))
-    for dtype in (jnp.bfloat16, jnp.float16):
-        narrow = jnp.asarray(scores, dtype)
-        np.testing.assert_allclose(apply(narrow).astype(jnp.float32), apply(narrow.astype(jnp.float32)), rtol=1e-2, atol=1e-3)
+
+    @jit
+    def others(scores, mask):
+        apply = lambda scores, mask: record(spec).apply(params(spec), scores, mask, call())
+        mapped = jax.vmap(lambda s, m: apply(s[None], m[None])[0])(scores, mask)
+        pairs = [(apply(x, mask), apply(x.astype(jnp.float32), mask)) for x in map(scores.astype, (jnp.bfloat16, jnp.float16))]
+        return apply(scores, mask), mapped, apply(scores[1:], mask[1:]), pairs
+
+    together, mapped, alone, pairs = others(scores, mask)
+    np.testing.assert_allclose(together, mapped, atol=1e-6)
+    np.testing.assert_allclose(together[1:], alone, atol=1e-6)
+    for narrow, wide in pairs:
+        np.testing.assert_allclose(narrow.astype(jnp.float32), wide, rtol=1e-2, atol=1e-3)
 
 
 @every
-def test_one_key(spec):
+def test_one_key(case):
     """A row of length 1 is no special case."""
-    one = record(spec).apply(params(spec), jnp.full((1, N, 1, 1), 0.7), None, call(1, 1, offset=1))
-    masked = record(spec).apply(params(spec), jnp.full((1, N, 1, 1), 0.7), jnp.zeros((1, 1, 1, 1), bool), call(1, 1, offset=1))
-    if record(spec).row_sum == "one" and "remainder" not in spec:
+    spec = case.spec
+
+    @jit
+    def run(scores, where):
+        apply = lambda mask: record(spec).apply(params(spec), scores, mask, call(1, 1, offset=1))
+        return apply(None), apply(where)
+
+    one, masked = run(jnp.full((1, N, 1, 1), 0.7), jnp.zeros((1, 1, 1, 1), bool))
+    # Under a causal mask this key is not the query's own, which might be what makes a row sum to 1.
+    if record(spec).claims.row_sum == "one" and not (record(spec).needs_causal and case.order and one.sum() < N):
         np.testing.assert_allclose(one, 1.0, rtol=1e-6)
     assert np.isfinite(one).all()
     np.testing.assert_array_equal(masked, 0)
 
 
 @every
-def test_parameters(spec):
-    """Their number by formula, and nothing for what the layers share."""
-    assert record(spec).init(jax.random.key(0), DIMS) == {}
-    assert size(params(spec)) == BY_SPEC[spec].count
+def test_parameters(case):
+    """Their number by formula, and no way to make them where there are none."""
+    assert size(params(case.spec)) == case.count
+    assert (record(case.spec).init is None) == (case.count == 0)
 
 
-# Public functions.
+@functools.cache
+def _in_attention(spec, fields):
+    """The shapes of the parameters, and a function of attention to random inputs with its gradient."""
+    own, arrays = {"normalizer": params(spec)}, inputs(B=1, T=12, S=12)
+    arrays = (8 * arrays[0], *arrays[1:])
+    options = {"normalizer": spec, "mask": "causal" if record(spec).needs_causal else "full"}
+    options["call"] = Call(max_length=DIMS.max_length, **dict(fields))
+    loss = lambda arrays: jnp.sum(jnp.sin(attention.attend(*arrays, params=own, **options)))
+    return jax.tree.map(jnp.shape, own), jit(jax.value_and_grad(loss))(arrays)
+
+
+@over_knobs("normalizer")
+def test_no_dead_options(knob):
+    """Every option changes the parameters, what attention makes of random inputs, or its gradient."""
+    fields = tuple(EVIDENCE[knob.name].call.items())
+    try:
+        record(knob.without)
+    except ValueError:  # of two options that exclude each other one has to be given
+        knob = knob._replace(without=rows("normalizer")[knob.name].spec)
+    (shapes, found), (other_shapes, other) = (_in_attention(spec, fields) for spec in (knob.without, knob.with_))
+    assert shapes != other_shapes or not all(map(np.allclose, *map(jax.tree.leaves, (found, other))))
+
+
+# Public functions of scores.
+
+PUBLIC = {name: evidence.public for name, evidence in EVIDENCE.items() if evidence.public is not None}
+COUPLED = [name for name in PUBLIC if record(name).reads == "all"]
+# Those whose rows are shares of one whole, whatever is added to the scores.
+_share = lambda claims: claims.row_sum == "one" and claims.shift_invariant
+SHARES = [name for name in PUBLIC if name not in COUPLED and _share(record(name).claims)]
 
 
 def public(name):
-    function = functools.partial(unchecked(getattr(attention, name)), **PUBLIC[name])
-    if name == "differential":
-        return lambda scores, *rest, **options: function(scores, -scores, *rest, **options)
-    return function
+    if callable(PUBLIC[name]):
+        return PUBLIC[name]
+    return functools.partial(unchecked(getattr(attention, name)), **PUBLIC[name])
 
 
-def test_every_public_function_is_here():
-    assert set(PUBLIC) | OTHERWISE == set(attention.names("normalizer"))
-
-
-@pytest.mark.parametrize("name", sorted(set(PUBLIC) - set(COUPLED)))
+@pytest.mark.parametrize("name", [name for name in PUBLIC if name not in COUPLED])
 def test_any_axis(name):
-    scores, where = normal(0, 3, 5, 4), np.random.default_rng(0).random((3, 5, 4)) > 0.3
-    function = public(name)
-    last = jit(function)
-    for axis in (0, -2):
-        moved = jnp.moveaxis(last(jnp.moveaxis(scores, axis, -1), jnp.moveaxis(where, axis, -1)), -1, axis)
-        found = jit(functools.partial(function, axis=axis))
-        np.testing.assert_allclose(found(scores, where), moved, atol=1e-6)
+    scores, where = normal(0, 3, 5, 4), jnp.asarray(np.random.default_rng(0).random((3, 5, 4)) > 0.3)
+
+    @jit
+    def run(scores, where):
+        there = lambda x, axis: jnp.moveaxis(x, axis, -1)
+        moved = [jnp.moveaxis(public(name)(there(scores, a), there(where, a)), -1, a) for a in (0, -2)]
+        found = [public(name)(scores, where, axis=a) for a in (0, -2)]
         wide = jnp.broadcast_to(where[0], where.shape)
-        np.testing.assert_allclose(found(scores, where[0]), found(scores, wide), atol=1e-6)
+        return (moved, public(name)(scores, wide, axis=0)), (found, public(name)(scores, where[0], axis=0))
+
+    assert_close(*run(scores, where), tolerance=1e-6)
 
 
 @pytest.mark.parametrize("name", COUPLED)
 def test_any_two_axes(name):
-    scores, where = normal(0, 3, 5, 4), np.random.default_rng(0).random((3, 5, 4)) > 0.3
+    scores, where = normal(0, 3, 5, 4), jnp.asarray(np.random.default_rng(0).random((3, 5, 4)) > 0.3)
     moved = public(name)(jnp.moveaxis(scores, (0, 1), (-1, -2)), jnp.moveaxis(where, (0, 1), (-1, -2)))
-    found = public(name)(scores, jnp.asarray(where), axis=0, query_axis=1)
+    found = public(name)(scores, where, axis=0, query_axis=1)
     np.testing.assert_allclose(found, jnp.moveaxis(moved, (-1, -2), (0, 1)), atol=1e-6)
 
 
 @pytest.mark.parametrize("name", PUBLIC)
 def test_no_mask_is_a_full_one(name):
+    """And a NaN score makes its own weight NaN, and leaves other rows alone where they do not couple."""
     scores = normal(1, 4, 9)
-    run = jit(public(name))
-    np.testing.assert_allclose(run(scores), run(scores, jnp.ones((4, 9), bool)), atol=1e-7)
-    assert run(scores.astype(jnp.bfloat16)).dtype == jnp.bfloat16
+    run = jit(lambda s: (public(name)(s), public(name)(s, jnp.ones((4, 9), bool))))
+    np.testing.assert_allclose(*run(scores), atol=1e-7)
+    weights = np.asarray(run(scores.at[0, 1].set(jnp.nan))[0])
+    assert np.isnan(weights[0, 1])
+    assert name in COUPLED or np.isfinite(weights[1:]).all()
+    assert jax.eval_shape(public(name), scores.astype(jnp.bfloat16)).dtype == jnp.bfloat16
 
 
 @pytest.mark.parametrize("name", PUBLIC)
@@ -275,13 +315,36 @@ def test_bad_masks(name):
             public(name)(scores, jnp.ones(shape, bool))
 
 
-@pytest.mark.parametrize("name", PUBLIC)
-def test_nan_is_seen(name):
-    """A NaN score makes its own weight NaN, and leaves other rows alone where they do not couple."""
-    scores = jnp.asarray(np.tile(Z, (2, 1)), jnp.float32).at[0, 1].set(jnp.nan)
-    weights = np.asarray(jit(public(name))(scores))
-    assert np.isnan(weights[0, 1])
-    assert name in COUPLED or np.isfinite(weights[1]).all()
+@over_rows("normalizer")
+def test_bad_arguments(name, row):
+    for options, message in row.evidence.refused:
+        with pytest.raises(ValueError, match=message):
+            unchecked(getattr(attention, name))(jnp.ones((2, 3)), **options)
+
+
+@pytest.mark.parametrize("name", SHARES)
+def test_known_rows(name):
+    """Constants give 1/n, one key gets everything, a score far ahead wins, and infinities are seen."""
+    run, inf = jit(public(name)), np.inf
+    shared = EVIDENCE[name].ties
+    is_close = functools.partial(np.testing.assert_allclose, atol=1e-6)
+    for value in (0.0, 1e4, -1e4, 1e-30):
+        is_close(run(jnp.full((7,), value)), np.full(7, 1 / 7) if shared else np.eye(7)[0])
+        is_close(run(jnp.full((1,), value)), [1.0])
+    is_close(run(jnp.array([0.0, 1e4, -1e4])), [0, 1, 0])
+    is_close(run(jnp.array([3.0, 1e4, 1e4])), [0, 0.5, 0.5] if shared else [0, 1, 0])
+    is_close(run(jnp.array([0.0, -inf, 0.0])), [0.5, 0, 0.5] if shared else [1, 0, 0])
+    is_close(run(jnp.array([0.0, inf, -inf]), jnp.array([True, False, True])), [1, 0, 0])
+    if shared:
+        for row in ([0.0, inf, 1.0], [-inf, -inf, -inf], [inf, inf, -inf]):
+            assert np.isnan(run(jnp.array(row))).any()
+
+
+@pytest.mark.parametrize("name", SHARES)
+def test_cold_is_hard(name):
+    if "temperature" in inspect.signature(getattr(attention, name)).parameters:
+        cold = public(name)(jnp.asarray(Z, jnp.float32), temperature=1e-6)
+        np.testing.assert_array_equal(cold, Z.max() == Z)
 
 
 @pytest.mark.parametrize("name", PUBLIC)
