@@ -17,7 +17,7 @@ def picture():
     return (
         Image("weights of equal tokens", full, limit=0.25),
         Image("the same, causal mask", np.where(causal == 0, np.nan, causal), limit=0.25),
-        Lines("weight of the first token", "query", np.arange(T), {"causal": causal[:, 0], "full": full[:, 0]}),
+        Lines("weight of the first token", "query", np.arange(T), {"full": full[:, 0], "causal": causal[:, 0]}, beside=True),
     )
 
 
