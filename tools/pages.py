@@ -117,11 +117,9 @@ def _listed(kind: str) -> str:
     """The names of a kind, by family where its page has some, with a link to the page."""
     if kind not in kinds():
         return " ".join(f"`{name}`" for name in specs.names(kind))
-    families = sections.families(kind)
-    named = [
-        f"{family.lower()}: " * bool(family) + " ".join(f"`{each.name}`" for each in found)
-        for family, found in families.items()
-    ]
+    headings = _HEADING.findall((PARTS / f"{kind}s.md").read_text(encoding="utf-8"))
+    families = sorted(sections.families(kind).items(), key=lambda each: headings.index(each[0]) if each[0] else 0)
+    named = [f"{family.lower()}: " * bool(family) + " ".join(f"`{each.name}`" for each in found) for family, found in families]
     sign = f" · composed with `{specs.OPERATORS[kind]}`" if kind in specs.OPERATORS else ""
     return f"{' · '.join(named)}{sign} ([the page](docs/{kind}s.md))"
 

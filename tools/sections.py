@@ -63,9 +63,11 @@ def section(kind: str, name: str) -> Section:
     """The section of a variant.
 
     Raises:
-      ValueError: where a label occurs twice, or there is no source.
+      ValueError: where a label occurs twice, there is no source, or something is left to do.
     """
     documentation = inspect.getdoc(specs.module(kind, name)) or ""
+    if left := (documentation + _options(kind, name)).count("TODO"):
+        raise ValueError(f"{kind} {name}: {left} TODO are left in {specs.module(kind, name).__file__}")
     summary, _, body = documentation.partition("\n")
     head, *labelled = _LABEL.split(body)
     names = labelled[::2]
