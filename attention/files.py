@@ -1,9 +1,18 @@
-"""Files that are whole or absent: written aside, flushed, renamed; sealed ones carry the hash of their content."""
+"""Files that are whole or absent: written aside, flushed, renamed; JSON as a run keeps it; hashes of content."""
 
 import hashlib
+import json
+import math
 import os
 import threading
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+
+TEMPORARY = ".tmp-"  # begins the name of what is not whole yet
 
 
 def cache_folder(given: str | os.PathLike[str] | None = None) -> Path:
@@ -21,10 +30,10 @@ def cache_folder(given: str | os.PathLike[str] | None = None) -> Path:
 
 
 def write_atomic(path: Path, content: bytes) -> None:
-    """Writes a file that a kill at any instant leaves whole or absent; its folder is made where missing."""
+    """Writes a file that a kill at any instant leaves as it was or as it is to be; its folder is made where missing."""
     path.parent.mkdir(parents=True, exist_ok=True)
     # A name of its own for every writer, so that two processes filling one cache do not write into each other's file.
-    aside = path.with_name(f".{path.name}.{os.getpid()}-{threading.get_ident()}")
+    aside = path.with_name(f"{TEMPORARY}{path.name}.{os.getpid()}-{threading.get_ident()}")
     try:
         with open(aside, "wb") as file:
             file.write(content)
@@ -34,6 +43,16 @@ def write_atomic(path: Path, content: bytes) -> None:
     except BaseException:
         aside.unlink(missing_ok=True)
         raise
+    sync_folder(path.parent)
+
+
+def sync_folder(folder: Path) -> None:
+    """Makes the names in a folder survive a loss of power."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
 
 
 def write_sealed(path: Path, content: bytes) -> None:
@@ -53,3 +72,53 @@ def read_sealed(path: Path) -> bytes:
     if hashlib.sha256(content).digest() != digest:
         raise ValueError(f"{path} is damaged: its content does not have the hash it was written with")
     return content
+
+
+def plain(value: Any) -> Any:
+    """The value as JSON holds it: arrays and tuples become lists, numbers that are not finite None, keys strings."""
+    if isinstance(value, Mapping):
+        return {str(key): plain(item) for key, item in value.items()}
+    if isinstance(value, (np.ndarray, np.generic, jax.Array)):
+        return plain(np.asarray(value).tolist())
+    if isinstance(value, (list, tuple)):
+        return [plain(item) for item in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Writes JSON atomically, as ``plain`` makes it."""
+    write_atomic(path, (json.dumps(plain(value), indent=2, allow_nan=False) + "\n").encode())
+
+
+def read_json(path: Path) -> Any:
+    """Reads a JSON file. Raises ValueError naming the file where it is missing or not JSON."""
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ValueError(f"{path} cannot be read ({error.strerror})") from None
+    except ValueError as error:
+        raise ValueError(f"{path} is not JSON ({error})") from None
+
+
+def json_hash(value: Any) -> str:
+    """sha256 of the canonical JSON of a value, 64 hexadecimal digits."""
+    canonical = json.dumps(plain(value), sort_keys=True, separators=(",", ":"), allow_nan=False)
+    return hashlib.sha256(canonical.encode()).hexdigest()
+
+
+def differences(old: Any, new: Any) -> list[tuple[str, str, str]]:
+    """(dotted field, old, new) of each field in which two JSON objects differ; "absent" where one lacks it."""
+    before, after = dict(_fields(plain(old))), dict(_fields(plain(new)))
+    names = [*before, *(name for name in after if name not in before)]
+    pairs = ((name, before.get(name, "absent"), after.get(name, "absent")) for name in names)
+    return [(name, was, given) for name, was, given in pairs if was != given]
+
+
+def _fields(value: Any, prefix: str = "") -> Iterator[tuple[str, str]]:
+    if isinstance(value, dict) and value:
+        for key, item in value.items():
+            yield from _fields(item, f"{prefix}.{key}" if prefix else key)
+    else:
+        yield prefix, json.dumps(value)

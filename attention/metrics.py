@@ -5,9 +5,7 @@ prediction is the class of the largest logit, the first of equals. A row of logi
 at all: it counts as wrong, and makes ``nll`` and ``ece`` NaN.
 """
 
-import itertools
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 from scipy import special
@@ -85,38 +83,6 @@ def confusion(logits: np.ndarray, labels: np.ndarray, num_classes: int) -> np.nd
     if (predicted < 0).any():
         raise ValueError(f"logits of example {int(np.argmax(predicted < 0))} are not finite; they predict no class")
     return _count(labels, predicted, num_classes)
-
-
-def accuracy_by_length(correct: np.ndarray, lengths: np.ndarray, edges: Sequence[int]) -> list[dict[str, Any]]:
-    """Accuracy of the examples of each range of lengths.
-
-    Example:
-      >>> accuracy_by_length(np.array([True, False]), np.array([3, 9]), [4, 8])
-      [{'above': 0, 'up_to': 4, 'count': 1, 'accuracy': 1.0},
-       {'above': 4, 'up_to': 8, 'count': 0, 'accuracy': None},
-       {'above': 8, 'up_to': None, 'count': 1, 'accuracy': 0.0}]
-
-    Args:
-      correct: bool ``[n]``.
-      lengths: ``[n]`` integers of 1 or more.
-      edges: increasing; range i holds ``edges[i-1] < length <= edges[i]``. The open range above the last edge is listed
-        only where an example is in it.
-    """
-    correct, lengths = np.asarray(correct, bool), np.asarray(lengths)
-    if correct.shape != lengths.shape or correct.ndim != 1:
-        raise ValueError(f"correct and lengths want one shape [n], got {correct.shape} and {lengths.shape}")
-    if not len(edges) or edges[0] < 1 or any(b <= a for a, b in itertools.pairwise(edges)):
-        raise ValueError(f"edges want increasing lengths of 1 or more, got {tuple(edges)}")
-    bounds: list[tuple[int, int | None]] = list(zip((0, *edges[:-1]), edges))
-    if (lengths > edges[-1]).any():
-        bounds.append((edges[-1], None))
-    rows = []
-    for above, up_to in bounds:
-        inside = (lengths > above) & (True if up_to is None else lengths <= up_to)
-        accuracy = float(correct[inside].mean()) if inside.any() else None
-        upper = None if up_to is None else int(up_to)
-        rows.append({"above": int(above), "up_to": upper, "count": int(inside.sum()), "accuracy": accuracy})
-    return rows
 
 
 def summarize(values: Sequence[float]) -> dict[str, float | None]:

@@ -31,6 +31,7 @@ KINDS = {
     "decoder": "attention.decoders",
     "source": "attention.data.sources",
     "tokenizer": "attention.data.tokenizers",
+    "task": "attention.tasks",
 }
 # The operator of a kind that composes; its package provides `combine(*records)`.
 OPERATORS = {"encoding": "+", "mask": "&"}

@@ -3,13 +3,21 @@
 from collections.abc import Sequence
 
 
-def table(rows: Sequence[Sequence[str]]) -> str:
-    """Columns side by side, the first to the left and the others to the right."""
+def table(rows: Sequence[Sequence[str]], *, left: int = 1) -> str:
+    """Columns side by side, the first ``left`` of them flush left and the others flush right.
+
+    Example:
+      >>> print(table([["seed", "acc"], ["0", "97.5"]]))
+      seed   acc
+      0     97.5
+    """
     widths = [max(map(len, column)) for column in zip(*rows)]
-    lines = (
-        "  ".join([row[0].ljust(widths[0]), *(cell.rjust(width) for cell, width in zip(row[1:], widths[1:]))]) for row in rows
-    )
-    return "\n".join(line.rstrip() for line in lines)
+    lines = []
+    for row in rows:
+        sized = enumerate(zip(row, widths))
+        cells = [cell.ljust(width) if place < left else cell.rjust(width) for place, (cell, width) in sized]
+        lines.append("  ".join(cells).rstrip())
+    return "\n".join(lines)
 
 
 def escaped(text: str) -> str:
@@ -17,3 +25,8 @@ def escaped(text: str) -> str:
     for sign, written in (("\\", "\\\\"), ("\t", "\\t"), ("\n", "\\n"), ("\r", "\\r")):
         text = text.replace(sign, written)
     return text
+
+
+def tsv(columns: dict[str, Sequence[str]]) -> str:
+    """Columns of texts as tab-separated values below a line of their names, each cell ``escaped``."""
+    return "".join("\t".join(map(escaped, row)) + "\n" for row in (tuple(columns), *zip(*columns.values(), strict=True)))

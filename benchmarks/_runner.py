@@ -16,7 +16,8 @@ from typing import Any, NamedTuple
 
 import jax
 
-from attention.runs.directory import environment, write_json_atomic
+from attention.files import write_json
+from attention.runs.directory import environment
 from attention.training.process import keep_freed_memory
 
 
@@ -181,7 +182,7 @@ class Report:
         if self._options.json is not None:
             path = self._options.json.resolve()
             path.parent.mkdir(parents=True, exist_ok=True)
-            write_json_atomic(path, {"environment": self.environment, "groups": self._groups})
+            write_json(path, {"environment": self.environment, "groups": self._groups})
         return rows
 
 

@@ -25,12 +25,11 @@ import jax.numpy as jnp
 import numpy as np
 
 from attention.data import batches
-from attention.evaluation.trained import build_model
 from attention.lab import plan
 from attention.training import command_line, recipe
 from attention.training import config as configs
 from attention.training.cohort.members import new_cohort, resolve_axis
-from attention.training.cohort.update import Update, program
+from attention.training.cohort.update import Update
 
 ROOT = Path(__file__).parent.parent
 # Trains the config of a JSON file, as train.py does.
@@ -108,20 +107,18 @@ def _show(name: str, seconds: float, updates: int, sweep: float) -> None:
 def curve(path: str, members: list[int], updates: int) -> None:
     """Prints members x updates per second of cohorts of several sizes."""
     fields = command_line.load_config(path).to_dict()
+    fields["training"] |= {"steps": 10**6, "epochs": 0.0}  # the learning rate stays near its peak
     base = configs.from_dict(fields)
-    data = recipe.load_data(base, None, None)
-    batching = recipe.train_plan(base, data)
-    model = build_model(base, vocab_size=data.vocab_size, num_classes=len(data.classes))
-    axis = resolve_axis(base.cohort.axis)
-    length, one = batching.bucket_lengths[-1], None
+    data, axis, one = recipe.load_data(base), resolve_axis(base.cohort.axis), None
+    length = recipe.experiment(base, data=data).plan.bucket_lengths[-1]
     what = f"{base.training.batch_size} examples of {length} tokens for each member"
     print(f"{path}: {what}, axis {axis}, {jax.devices()[0].device_kind}")
     for count in members:
         config = configs.from_dict({**fields, "seeds": tuple(range(count))})
-        compiled = program(config, model, steps=10**6, class_weights=recipe.class_weights(config.training, data))
+        compiled = recipe.experiment(config, data=data).program
         update = Update(compiled, axis)
         seeds = jnp.asarray(config.seeds, jnp.uint32)
-        state = new_cohort(model, compiled.direction, jnp.int32(count), seeds, {}, None, average=compiled.average).members
+        state = new_cohort(compiled.model, compiled.direction, jnp.int32(count), seeds, {}, None, average=compiled.average).members
         indices = np.random.default_rng(0).integers(0, len(data.splits["train"]), (count, config.training.batch_size))
         batch = jax.device_put(batches.gather(data.splits["train"], indices, length))
         values = {name: jnp.asarray(value) for name, value in configs.member_values(config).items()}

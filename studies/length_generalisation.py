@@ -19,7 +19,7 @@ import numpy as np
 matplotlib.use("svg")
 from matplotlib import pyplot as plt
 
-from attention.runs.directory import read_json, write_json_atomic
+from attention.files import read_json, write_json
 from attention.training import command_line, config, loop, process
 from configs.studies import length_generalisation as study
 
@@ -158,7 +158,7 @@ def main(arguments: list[str] | None = None) -> None:
         print(f"{len(missing)} runs to go, of {', '.join(sorted({task for task, _ in missing}))}: no page yet")
         return
     found = collect(options.workdir)
-    write_json_atomic(NUMBERS.resolve(), found)
+    write_json(NUMBERS.resolve(), found)
     draw(found)
     PAGE.write_text(page(PAGE.read_text(encoding="utf-8"), found), encoding="utf-8")
     print(f"wrote {PAGE}, {NUMBERS} and {FIGURE.name}")

@@ -19,7 +19,7 @@ from scipy.optimize import minimize
 from scipy.sparse import csr_array
 
 from attention import specs
-from attention.runs.directory import read_json, write_json_atomic
+from attention.files import read_json, write_json
 from attention.training import command_line, config, loop, process
 from studies import vectors
 from tools.markdown import table
@@ -222,7 +222,7 @@ def main(arguments: list[str] | None = None) -> None:
         print(f"{len(missing)} runs to go: {', '.join(missing)}; no page yet")
         return
     found = collect(options.workdir, options.data)
-    write_json_atomic(NUMBERS.resolve(), found)
+    write_json(NUMBERS.resolve(), found)
     PAGE.write_text(page(PAGE.read_text(encoding="utf-8"), found), encoding="utf-8")
     print(f"wrote {PAGE.name} and {NUMBERS.name}")
 

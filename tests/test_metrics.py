@@ -116,23 +116,6 @@ def test_bad_input(logits, labels, message):
         metrics.evaluate_logits(logits, np.asarray(labels))
 
 
-def test_accuracy_by_length():
-    correct, lengths = np.array([1, 0, 1, 1, 0], bool), np.array([1, 8, 9, 16, 40])
-    rows = metrics.accuracy_by_length(correct, lengths, [8, 16, 32])
-    assert rows == [
-        {"above": 0, "up_to": 8, "count": 2, "accuracy": 0.5},
-        {"above": 8, "up_to": 16, "count": 2, "accuracy": 1.0},
-        {"above": 16, "up_to": 32, "count": 0, "accuracy": None},
-        {"above": 32, "up_to": None, "count": 1, "accuracy": 0.0},
-    ]
-    assert metrics.accuracy_by_length(correct[:4], lengths[:4], [16])[-1]["up_to"] == 16
-    for edges in ([], [0, 4], [8, 8], [9, 8]):
-        with pytest.raises(ValueError, match="increasing"):
-            metrics.accuracy_by_length(correct, lengths, edges)
-    with pytest.raises(ValueError, match=r"one shape \[n\]"):
-        metrics.accuracy_by_length(correct, lengths[:2], [8])
-
-
 # Quantiles 0.975 of Student's t as printed in tables, by degrees of freedom.
 @pytest.mark.parametrize(
     ("freedom", "quantile"), [(1, 12.7062), (2, 4.30265), (3, 3.18245), (4, 2.77645), (9, 2.26216), (30, 2.04227)]

@@ -1,4 +1,5 @@
 import ast
+import graphlib
 import importlib
 import inspect
 import os
@@ -53,12 +54,13 @@ def test_parts_are_loaded_when_used():
 
 @pytest.mark.parametrize("path", sorted((ROOT / "attention").rglob("*.py")), ids=lambda p: str(p.relative_to(ROOT)))
 def test_imports_run_downwards(path):
-    """lab → evaluation, training → runs, tasks → models → decoders → encoders → mixers → attend → kernels → kinds → records.
+    """lab → evaluation → training → runs → tasks, optimizers → models → decoders → encoders → mixers → attend → kernels → kinds → records.
 
     Data knows no model, and Flax is in few places.
     """
     order = [
-        ["records", "specs", "files", "text_table"],
+        ["records", "specs", "files", "text_table", "metrics"],
+        ["positions", "precision"],
         ["decoding", "dropout", "gates", "recurrent", "broadcast"],
         ["encodings", "normalizers", "scores", "masks", "compatibility"],
         ["poolings"],
@@ -71,9 +73,12 @@ def test_imports_run_downwards(path):
         ["encoders"],
         ["decoders"],
         ["models"],
-        ["optimizers"],
+        ["optimizers", "tasks"],
+        ["runs"],
+        ["training"],
+        ["evaluation"],
+        ["lab"],
     ]
-    order += [["optimizers"], ["tasks", "runs", "training", "evaluation"], ["lab"]]
     layer = {part: i for i, parts in enumerate(order) for part in parts}
     here = path.relative_to(ROOT / "attention").with_suffix("").parts[0]
     tree = ast.parse(path.read_text())
@@ -90,12 +95,28 @@ def test_imports_run_downwards(path):
         parts = name.split(".")
         if parts[0] != "attention" or len(parts) < 2:
             continue
+        if here == "lab":
+            assert parts[1] in ("data", "evaluation", "files", "lab", "runs", "specs", "text_table", "training"), name
         if here == "data":
             assert parts[1] in ("data", "specs", "files"), name
         elif parts[1] != "data":
             assert layer[parts[1]] <= layer[here], name
         else:
             assert here in ("tasks", "runs", "training", "evaluation", "lab"), name
+
+
+def test_folders_do_not_import_each_other_in_a_circle():
+    graph: dict[str, set[str]] = {}
+    for path in (ROOT / "attention").rglob("*.py"):
+        here = path.relative_to(ROOT / "attention").with_suffix("").parts[0]
+        if here == "__init__":
+            continue
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == "attention":
+                _, *rest = (node.module or "").split(".")
+                graph.setdefault(here, set()).update(rest[:1] or [alias.name for alias in node.names])
+    graph = {here: others - {here} for here, others in graph.items()}
+    assert list(graphlib.TopologicalSorter(graph).static_order())  # raises CycleError, naming the circle
 
 
 def test_names_are_unique():

@@ -124,6 +124,23 @@ def gather(encoded: Encoded, indices: np.ndarray, length: int) -> dict[str, np.n
     }
 
 
+class Batches:
+    """The batches of the members by update: ``tokens``, ``valid`` ``[M B T]``, ``labels`` and ``weight`` ``[M B]``."""
+
+    def __init__(self, encoded: Encoded, plan: Plan, seeds: Sequence[int]):
+        self._encoded, self._plan, self._seeds = encoded, plan, seeds
+        self._epoch = -1
+        self._orders, self._shapes = np.empty(0), np.empty(0)
+
+    def __call__(self, step: int) -> dict[str, np.ndarray]:
+        """The batch of update ``step``, from 0."""
+        epoch, index = divmod(step, self._plan.steps_per_epoch)
+        if epoch != self._epoch:
+            self._orders = np.stack([self._plan.epoch(epoch, seed) for seed in self._seeds], axis=1)
+            self._shapes, self._epoch = self._plan.shapes(epoch), epoch
+        return gather(self._encoded, self._orders[index], int(self._shapes[index]))
+
+
 def inputs(batch: Mapping[str, Any]) -> dict[str, Any]:
     """What of a batch the model reads."""
     return {name: batch[name] for name in ("tokens", "valid", "segments", "positions", "targets") if name in batch}

@@ -7,13 +7,13 @@ models differ on these examples. Neither replaces the other.
 from collections.abc import Sequence
 from typing import Any
 
+from attention import specs
+from attention.files import differences
 from attention.lab import comparisons
 from attention.lab.report.numbers import NONE, Metric
-from attention.lab.results import LOWER_IS_BETTER
-from attention.runs.directory import RunDirectory, differences, read_json
+from attention.runs.directory import RunDirectory
 from attention.text_table import table
 from attention.training import config as configs
-from attention.tasks._task import TASKS
 
 
 def compare(runs: Sequence[str]) -> str:
@@ -52,7 +52,7 @@ def _result(run: RunDirectory) -> dict[str, Any]:
     run.read_config()  # says what is wrong with a folder that is no run
     if not run.finished:
         raise ValueError(f"run {run.path} is not finished; the command that started it continues it")
-    return read_json(run.result)
+    return run.read_result()
 
 
 def _differing(a: RunDirectory, b: RunDirectory) -> list[str]:
@@ -62,13 +62,13 @@ def _differing(a: RunDirectory, b: RunDirectory) -> list[str]:
 
 
 def _by_seed(results: Sequence[dict[str, Any]], split: str) -> list[str]:
-    task = TASKS[results[0]["task"]]
+    task = specs.build("task", results[0]["task"])
     rows: list[tuple[str, ...]] = [("metric", "pairs", "A", "B", "B - A", "95 % interval", "p", "verdict")]
     notes: list[str] = []
-    for name in task.metrics:
+    for name, _, share, higher_is_better in task.metrics:
         sides = [{member["seed"]: _score(member, split, name) for member in result["members"]} for result in results]
-        found = comparisons.compare(*sides, higher_is_better=name not in LOWER_IS_BETTER, names=("A", "B"))
-        metric = Metric(name, name in task.shares)
+        found = comparisons.compare(*sides, higher_is_better=higher_is_better, names=("A", "B"))
+        metric = Metric(name, share)
         pairs = [seed for seed, value in sides[0].items() if value is not None and sides[1].get(seed) is not None]
         means = [metric.value(sum(side[seed] or 0.0 for seed in pairs) / len(pairs)) for side in sides]
         interval = NONE if found.low is None else f"{metric.value(found.low)} to {metric.value(found.high)}"

@@ -22,14 +22,14 @@ from typing import Any
 
 import jax
 
+from attention.files import differences, plain, read_json, write_json
 from attention.lab.board import Board, CohortProgress, title
 from attention.lab.plan import BEYOND, Plan, Point
 from attention.lab.report.numbers import Metric
 from attention.lab.store import Points, cohort_name, test_scores
-from attention.runs.directory import InUseError, differences, plain, read_json, write_json_atomic
+from attention.runs.directory import FORMAT, InUseError
 from attention.training import config as configs
 from attention.training import loop
-from attention.training.bookkeeping import quality
 from attention.training.process import signals
 
 _TRIES = 3  # of a cohort that gets no further: processes that died in it
@@ -64,12 +64,13 @@ def opened(workdir: str | os.PathLike[str], plan: Plan, *, shared: bool = False)
         identity = plain(plan.sweep.identity())
         record = path / "sweep.json"
         if record.exists():
-            different = differences(read_json(record), identity)
+            stored = {name: value for name, value in read_json(record).items() if name != "format"}
+            different = differences(stored, identity)
             if different:
                 listed = "; ".join(f"{name} is {was} there, {given} given" for name, was, given in different)
                 raise ValueError(f"{path} holds another sweep: {listed}; give another --workdir")
         else:
-            write_json_atomic(record, identity)
+            write_json(record, {"format": FORMAT, **identity})
         yield Points(path)
 
 
@@ -111,9 +112,9 @@ def choices(plan: Plan, points: Points) -> dict[str, dict[str, float]]:
         scored = []
         for drawn, trial in zip(draws, trials[start : start + len(draws)]):
             run = points.run(trial)
-            member = read_json(run.result)["members"][0] if run.finished else {"failed": True, "validation": None}
+            member = run.read_result()["members"][0] if run.finished else {"failed": True, "validation": None}
             if member["validation"] is not None and not member["failed"]:
-                scored.append((quality(member["validation"], task), drawn))
+                scored.append((task.quality(member["validation"]), drawn))
         if scored:
             found[trials[start].variant.name] = max(scored, key=lambda each: each[0])[1]
     return found
@@ -130,7 +131,8 @@ def _stage(plan: Plan, points: Points, wanted: Sequence[Point], *, retry_failed:
     flat = {point.key for cohort in cohorts for point in cohort}
     updates = sum(steps[point.variant.name] for cohort in cohorts for point in cohort if not points.cohort(cohort).finished)
     per_variant = max((sum(point.variant.name == name for point in wanted) for name in names), default=0)
-    metric = Metric(plan.sweep.metric, plan.sweep.metric in (*task.shares, BEYOND))
+    shares = (BEYOND, *(each.name for each in task.metrics if each.share))
+    metric = Metric(plan.sweep.metric, plan.sweep.metric in shares)
     with Board(names, per_variant, metric=metric, updates=updates) as board:
         for point in wanted:
             if point.key not in flat:
@@ -232,7 +234,7 @@ def _value(points: Points, point: Point, metric: str) -> float | None:
     run = points.run(point)
     if not run.finished:
         return None
-    result = read_json(run.result)
+    result = run.read_result()
     member = result["members"][0]
     scores = test_scores(result) if result["summary_split"] == "test" else member["validation"]
     return None if member["failed"] or scores is None else scores.get(metric)
@@ -252,7 +254,7 @@ class _Tries:
         count = before["count"] + 1 if before["reached"] == reached else 1
         if count > _TRIES:
             return f"out of memory, probably: the process died {_TRIES} times while training this"
-        write_json_atomic(self._path, {"count": count, "reached": reached})
+        write_json(self._path, {"count": count, "reached": reached})
         return None
 
     def end(self) -> None:

@@ -11,23 +11,18 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Literal, NamedTuple
 
 import jax
-import jax.numpy as jnp
-import numpy as np
 from ml_collections import config_dict
 
-from attention.data import batches, dataset
-from attention.evaluation.trained import build_model
+from attention import specs
+from attention.data import dataset
+from attention.files import json_hash
 from attention.lab.grid import Axis, Variant
 from attention.lab.search import Search
-from attention.runs.directory import config_hash
 from attention.specs import nearest
 from attention.training import config as configs
 from attention.training import recipe
-from attention.training.cohort.members import new_cohort
-from attention.training.cohort.update import program
 from attention.training.config import Config
-from attention.training.describe import flops_per_example
-from attention.tasks._task import TASKS, Task
+from attention.training.describe import abstract_members, flops_per_example
 
 Phase = Literal["final", "search"]
 BEYOND = "accuracy_beyond_training"  # a metric of data that have texts longer than those of training
@@ -93,9 +88,14 @@ class Sweep:
     search: Search | None
 
     @property
-    def task(self) -> Task:
-        """What is learned."""
-        return TASKS[configs.from_dict(self.base).task]
+    def task(self) -> Any:
+        """The record of what is learned."""
+        return specs.build("task", configs.from_dict(self.base).task)
+
+    @property
+    def higher_is_better(self) -> bool:
+        """Of the metric that variants are compared by."""
+        return better(self.task, self.metric)
 
     def identity(self) -> dict[str, Any]:
         """What stays the same when a sweep is given more seeds or variants; a directory belongs to one identity."""
@@ -119,7 +119,7 @@ class Point(NamedTuple):
     @property
     def key(self) -> str:
         """Its name among all points: the hash of its config, of a trial with a mark."""
-        return config_hash({"phase": self.phase, "config": configs.to_dict(self.config)})
+        return json_hash({"phase": self.phase, "config": configs.to_dict(self.config)})
 
 
 class Built(NamedTuple):
@@ -189,6 +189,11 @@ class Plan(NamedTuple):
         return [group[start : start + most] for group in groups.values() for start in range(0, len(group), most)]
 
 
+def better(task: Any, metric: str) -> bool:
+    """Whether higher is better of a metric of a task, or of ``BEYOND``."""
+    return next((each.higher_is_better for each in task.metrics if each.name == metric), True)
+
+
 def with_training(config: Config, values: Mapping[str, float]) -> Config:
     """The config with other values of ``config.training``, by dotted field."""
     changed: dict[str, Any] = {field.removeprefix("training."): value for field, value in values.items()}
@@ -213,7 +218,7 @@ def read(fields: Mapping[str, Any], name: str) -> Sweep:
     variants = tuple(Variant(tuple(names), dict(values)) for names, values in asked["variants"])
     _check_variants(variants, asked["baseline"])
     checked = configs.from_dict(base)
-    metrics = (*TASKS[checked.task].metrics, BEYOND)
+    metrics = (*(metric.name for metric in specs.build("task", checked.task).metrics), BEYOND)
     metric = asked["metric"] or metrics[0]
     if metric not in metrics:
         raise ValueError(f"config.sweep.metric must be one of {', '.join(metrics)}, got {metric!r}{nearest(metric, metrics)}")
@@ -282,18 +287,17 @@ def plan(sweep: Sweep) -> Plan:
             raise ValueError(f"duplicate points: {seen[config]!r} and {variant.name!r} are the same config")
         seen[config] = variant.name
         try:
-            build_model(config, vocab_size=1, num_classes=1)
+            recipe.checked_model(config)
         except ValueError as error:
             dropped.append((variant.name, str(error)))
             continue
-        data, batching = load(config.data, config.training.batch_size, config.task)
-        recipe.check_task(data.splits["train"], config.task, data.source)
+        data = load(config.data, config.task)
         if sweep.metric == BEYOND and data.trained_length is None:
             raise ValueError(
                 f"config.sweep.metric={BEYOND} needs test texts longer than those of training; {data.source} has none"
             )
         try:
-            built.append(_built(variant, config, data, batching))
+            built.append(_built(variant, recipe.experiment(config, data=data)))
         except ValueError as error:
             dropped.append((variant.name, str(error)))
     named = [name for name, _ in dropped]
@@ -314,25 +318,13 @@ def _changed(base: Mapping[str, Any], values: Mapping[str, Any]) -> dict[str, An
     return fields
 
 
-def _load(section: configs.DataConfig, batch_size: int, task: str) -> tuple[dataset.Dataset, batches.Plan]:
-    training = configs.TrainingConfig(batch_size=batch_size)
-    config = Config(task=task, data=section, training=training)
-    data = recipe.load_data(config, None, None)
-    return data, recipe.train_plan(config, data)
+def _load(section: configs.DataConfig, task: str) -> dataset.Dataset:
+    return recipe.load_data(Config(task=task, data=section))
 
 
-def _built(variant: Variant, config: Config, data: dataset.Dataset, batching: batches.Plan) -> Built:
-    model = build_model(config, vocab_size=data.vocab_size, num_classes=len(data.classes))
-    steps = recipe.total_steps(config.training, batching.steps_per_epoch)
-    weights = recipe.class_weights(config.training, data)
-    compiled = program(config, model, steps=steps, class_weights=weights)
-    make = functools.partial(new_cohort, model, compiled.direction, average=compiled.average)
-    seeds = jnp.asarray(config.seeds[:1], jnp.uint32)
-    members = jax.eval_shape(make, jnp.int32(1), seeds, {}, None).members
+def _built(variant: Variant, experiment: recipe.Experiment) -> Built:
+    first = experiment._replace(config=configs.members(experiment.config)[0])
+    members = abstract_members(first)
     parameters = sum(leaf.size for leaf in jax.tree.leaves(members.params))
-    longest = batching.bucket_lengths[-1]
-    batch = batches.gather(data.splits["train"], np.full((1, config.training.batch_size), -1), longest)
-    first = configs.members(config)[0]
-    flops = flops_per_example(compiled, members, batch, configs.member_values(first))
-    padded = float(batching.shapes(0).mean()) / longest
-    return Built(variant, config, parameters, flops, steps, padded)
+    padded = float(experiment.plan.shapes(0).mean()) / experiment.plan.bucket_lengths[-1]
+    return Built(variant, experiment.config, parameters, flops_per_example(first, members), experiment.steps, padded)

@@ -13,14 +13,12 @@ import numpy as np
 import pyarrow as pa
 from pyarrow import parquet
 
+from attention import specs
 from attention.files import write_atomic
 from attention.lab.plan import BEYOND, Plan, Point
 from attention.lab.store import Points, test_scores
-from attention.runs.directory import RunDirectory, read_json
+from attention.runs.directory import RunDirectory
 from attention.training import config as configs
-from attention.tasks._task import TASKS
-
-LOWER_IS_BETTER = ("nll", "ece")
 
 _CURVE = pa.list_(pa.struct([("step", pa.int32()), ("value", pa.float64())]))
 _SCORES = pa.map_(pa.string(), pa.float64())
@@ -99,9 +97,9 @@ def collect(plan: Plan, points: Points, chosen: dict[str, dict[str, float]], com
             "name": plan.sweep.name,
             "baseline": plan.sweep.baseline,
             "metric": plan.sweep.metric,
-            "metrics": [*task.metrics, *beyond],
-            "shares": [*task.shares, *beyond],
-            "higher_is_better": plan.sweep.metric not in LOWER_IS_BETTER,
+            "metrics": [*(metric.name for metric in task.metrics), *beyond],
+            "shares": [*(metric.name for metric in task.metrics if metric.share), *beyond],
+            "higher_is_better": plan.sweep.higher_is_better,
             "variants": [built.variant.name for built in plan.built],
             "axes": depth.pop() if len(depth) == 1 else 1,
             "seeds": list(plan.sweep.seeds),
@@ -170,13 +168,14 @@ def _row(points: Points, point: Point, flops: float, drawn: dict[str, float], me
 
 
 def _finished(run: RunDirectory, point: Point, metric: str) -> dict[str, Any]:
-    result, environment, lines = read_json(run.result), read_json(run.environment), run.read_metrics().lines
+    result, environment, lines = run.read_result(), run.read_environment(), run.read_metrics().lines
     member, data = result["members"][0], run.read_data()
     failed = member["failed"] or member["validation"] is None
     predictions = run.read_predictions()
-    right = None if predictions is None or member["test"] is None else predictions["correct"][0]
+    right = None if predictions is None or member["test"] is None else predictions.get("correct", [None])[0]
     updates = max(member["updates"], 1)
-    validated = metric if member["validation"] is None or metric in member["validation"] else TASKS[result["task"]].metrics[0]
+    known = member["validation"] is None or metric in member["validation"]
+    validated = metric if known else specs.build("task", result["task"]).metrics[0].name
     curve = lambda split, name: [
         {"step": line["step"], "value": line[name][0]} for line in lines if line["split"] == split and line[name][0] is not None
     ]

@@ -21,17 +21,14 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from attention.evaluation import trained as evaluate
+from attention import specs
+from attention.files import TEMPORARY, json_hash, read_json, sync_folder, write_json
 from attention.lab.plan import BEYOND, Point
 from attention.runs import checkpoints
-from attention.runs.checkpoints import TEMPORARY
-from attention.runs.directory import RunDirectory, config_hash, read_json, write_json_atomic
+from attention.runs.directory import RunDirectory
 from attention.training import by_length
 from attention.training import config as configs
 from attention.training.result import summary
-from attention.tasks._task import TASKS
 
 
 class Points:
@@ -55,7 +52,7 @@ class Points:
         for point in points:
             path = self._failure(point)
             path.parent.mkdir(parents=True, exist_ok=True)
-            write_json_atomic(path, {"variant": point.variant.name, "seed": point.config.seeds[0], "reason": reason})
+            write_json(path, {"variant": point.variant.name, "seed": point.config.seeds[0], "reason": reason})
 
     def forget_failures(self, points: Sequence[Point]) -> None:
         """Drops what is recorded of points that are to be tried again."""
@@ -80,11 +77,11 @@ class Points:
         found = []
         for path in sorted((self.path / "cohorts").glob("*/config.json")):
             try:
-                settings = configs.from_dict(read_json(path))
+                settings = configs.from_dict(RunDirectory(path.parent).read_config())
             except ValueError:  # of another version, or damaged
                 continue
             for phase in ("final", "search"):
-                keys = [config_hash({"phase": phase, "config": configs.to_dict(one)}) for one in configs.members(settings)]
+                keys = [json_hash({"phase": phase, "config": configs.to_dict(one)}) for one in configs.members(settings)]
                 if known.keys() >= set(keys):
                     found.append([known[key] for key in keys])
         return found
@@ -92,8 +89,8 @@ class Points:
     def take_apart(self, points: Sequence[Point]) -> None:
         """Makes each member of a finished cohort a run of its own, and removes the cohort."""
         cohort = self.cohort(points)
-        trained = evaluate.load(cohort) if any(cohort.checkpoints.glob(f"{evaluate.BEST}-*")) else None
-        result, lines = read_json(cohort.result), cohort.read_metrics().lines
+        best = checkpoints.read_named(cohort.checkpoints, checkpoints.BEST)
+        result, lines = cohort.read_result(), cohort.read_metrics().lines
         for number, point in enumerate(points):
             target = self.run(point).path
             if RunDirectory(target).finished:
@@ -102,24 +99,23 @@ class Points:
             if run.path.exists():
                 shutil.rmtree(run.path)
             run.path.mkdir(parents=True)
-            write_json_atomic(run.config, configs.to_dict(point.config))
+            run.write_config(configs.to_dict(point.config))
             shutil.copyfile(cohort.environment, run.environment)
             shutil.copyfile(cohort.data, run.data)
             shutil.copytree(cohort.tokenizer, run.tokenizer)
-            if trained is not None and result["members"][number]["best_step"] is not None:
+            if best is not None and result["members"][number]["best_step"] is not None:
                 step = result["members"][number]["best_step"]
                 meta = {"seeds": list(point.config.seeds), "steps": [step]}
-                best = _member(trained.params, number)
-                checkpoints.save_named(run.checkpoints, evaluate.BEST, step, best, meta)
+                checkpoints.save_named(run.checkpoints, checkpoints.BEST, step, _member(best.tree, number), meta)
             for line in lines:
                 run.append_metrics(_column(line, number, len(points)))
             predictions = cohort.read_predictions()
             if predictions is not None:
                 run.write_predictions([{name: array[number] for name, array in predictions.items()}])
-            write_json_atomic(run.result, _own_result(result, number, point))
-            checkpoints.sync_folder(run.path)
+            run.write_result(_own_result(result, number, point))
+            sync_folder(run.path)
             os.rename(run.path, target)
-            checkpoints.sync_folder(target.parent)
+            sync_folder(target.parent)
         shutil.rmtree(cohort.path)
 
     def _failure(self, point: Point) -> Path:
@@ -141,14 +137,14 @@ def folder_name(point: Point) -> str:
 
 def cohort_name(points: Sequence[Point]) -> str:
     """Twelve digits of a hash of the members' keys."""
-    return config_hash({"members": [point.key for point in points]})[:12]
+    return json_hash({"members": [point.key for point in points]})[:12]
 
 
 def _member(tree: Any, number: int) -> Any:
     """The leaves of one member, with a leading axis of 1."""
-    import jax
-
-    return jax.tree.map(lambda leaf: np.asarray(leaf[number : number + 1]), tree)
+    if isinstance(tree, dict):
+        return {name: _member(inner, number) for name, inner in tree.items()}
+    return tree[number : number + 1]
 
 
 def _column(line: Mapping[str, Any], number: int, count: int) -> dict[str, Any]:
@@ -184,9 +180,9 @@ def _own_result(result: Mapping[str, Any], number: int, point: Point) -> dict[st
     return {
         **result,
         **shares,
-        "config_hash": config_hash(configs.to_dict(point.config)),
+        "config_hash": json_hash(configs.to_dict(point.config)),
         "members": [member],
-        "summary": summary([member[split]], TASKS[result["task"]].metrics),
+        "summary": summary([member[split]], specs.build("task", result["task"])),
         "by_length": lengths,
         "cohort": {"members": count, "member": number},
     }

@@ -7,7 +7,7 @@ file is noticed. Dtypes that NumPy does not know (bfloat16) are stored as unsign
 
 A folder appears by one rename of a finished, fsynced temporary folder beside it, and disappears by one rename back into
 such a name. A kill at any instant therefore leaves the checkpoint before it in place, and at most a few folders named
-``.tmp-*``, which the next save clears. One process at a time may save into a folder (see ``run.open_run``).
+``.tmp-*``, which the next save clears. One process at a time may save into a folder (see ``directory.open_run``).
 """
 
 import hashlib
@@ -22,8 +22,11 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
-FORMAT = 1
-TEMPORARY = ".tmp-"
+from attention.files import TEMPORARY, sync_folder, write_atomic
+
+FORMAT = 2
+READABLE = (1, 2)  # those of format 1 hold the same leaves
+BEST = "best"  # the name of the best weights of each member
 ARRAYS, MANIFEST = "arrays.npz", "manifest.json"
 
 
@@ -124,6 +127,11 @@ def restore_named(folder: Path, name: str, like: Any) -> Restored | None:
     return _first_unharmed(_list(folder, name), like)
 
 
+def read_named(folder: Path, name: str) -> Restored | None:
+    """What ``save_named`` wrote last, whatever its structure: ``tree`` is made of nested dicts. Raises as ``restore``."""
+    return _first_unharmed(_list(folder, name), None)
+
+
 def _list(folder: Path, prefix: str) -> list[tuple[int, int, Path]]:
     """(number, generation, path) of the checkpoints of a prefix, oldest first."""
     if not folder.is_dir():
@@ -159,15 +167,6 @@ def _digest(content: dict[str, Any]) -> str:
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
-def sync_folder(folder: Path) -> None:
-    """Makes the names in a folder survive a loss of power."""
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
-
-
 def _write(folder: Path, name: str, step: int, tree: Any, meta: dict[str, Any]) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     for leftover in folder.glob(f"{TEMPORARY}*"):
@@ -188,11 +187,7 @@ def _write(folder: Path, name: str, step: int, tree: Any, meta: dict[str, Any]) 
     described = [{"name": path, **dict(zip(("shape", "dtype"), _describe(leaf)))} for path, leaf in leaves.items()]
     content = {"format": FORMAT, "step": int(step), "meta": meta, "sha256": sha256, "leaves": described}
     content = json.loads(json.dumps(content))  # as it will be read: keys become strings before they are sorted
-    with open(temporary / MANIFEST, "w", encoding="utf-8") as file:
-        json.dump({"content": content, "sha256": _digest(content)}, file, indent=1)
-        file.flush()
-        os.fsync(file.fileno())
-    sync_folder(temporary)
+    write_atomic(temporary / MANIFEST, json.dumps({"content": content, "sha256": _digest(content)}, indent=1).encode())
     target = folder / name
     os.rename(temporary, target)
     sync_folder(folder)
@@ -222,7 +217,8 @@ def _first_unharmed(found: list[tuple[int, int, Path]], like: Any) -> Restored |
         except _Damaged as reason:
             skipped.append(f"{path}: {reason}")
             continue
-        return Restored(content["step"], _assemble(path, arrays, like), content["meta"], tuple(skipped))
+        tree = _nested(path, arrays) if like is None else _assemble(path, arrays, like)
+        return Restored(content["step"], tree, content["meta"], tuple(skipped))
     if skipped:
         raise ValueError(f"every checkpoint is damaged: {'; '.join(skipped)}")
     return None
@@ -266,14 +262,29 @@ def _read_manifest(path: Path) -> dict[str, Any]:
         raise _Damaged(f"{MANIFEST} is not a manifest ({error})") from None
     if sha256 != _digest(content):
         raise _Damaged(f"{MANIFEST} does not have the sha256 it was written with")
-    if content["format"] != FORMAT:
-        raise ValueError(f"{path} has checkpoint format {content['format']}; this version reads format {FORMAT}")
+    if content["format"] not in READABLE:
+        known = " and ".join(map(str, READABLE))
+        raise ValueError(f"{path} has checkpoint format {content['format']}; this version reads formats {known}")
     return content
 
 
 def _show(array: Any) -> str:
     shape, dtype = _describe(array)
     return f"{dtype}{shape}"
+
+
+def _nested(path: Path, arrays: dict[str, np.ndarray]) -> dict[str, Any]:
+    """The arrays in nested dicts, as their path names say."""
+    tree: dict[str, Any] = {}
+    for name, array in arrays.items():
+        keys = re.findall(r"\['([^']+)'\]", name)
+        if "".join(f"['{key}']" for key in keys) != name:
+            raise ValueError(f"{path}: the leaf {name} is not in a dict")
+        inner = tree
+        for key in keys[:-1]:
+            inner = inner.setdefault(key, {})
+        inner[keys[-1]] = array
+    return tree
 
 
 def _assemble(path: Path, arrays: dict[str, np.ndarray], like: Any) -> Any:

@@ -12,18 +12,17 @@
               by_length.png     accuracy by length, where the source has texts for it
               result.json       written last: a run that has it is finished
 
-JSON files are written aside, fsynced and renamed. Numbers that are not finite become null, which is what JSON has.
+JSON files are written aside, fsynced and renamed, and say their ``format``. Numbers that are not finite become null, which is
+what JSON has. Runs of format 1, whose files do not say it, are evaluated; one that is not finished cannot be gone on with.
 """
 
 import fcntl
-import hashlib
 import io
 import json
-import math
 import os
 import platform
 import subprocess
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from importlib import metadata
 from pathlib import Path
 from typing import IO, Any, Literal, NamedTuple
@@ -31,9 +30,10 @@ from typing import IO, Any, Literal, NamedTuple
 import jax
 import numpy as np
 
-from attention.files import write_atomic
-from attention.runs import checkpoints
+from attention.files import TEMPORARY, differences, json_hash, plain, read_json, write_atomic, write_json
 
+FORMAT = 2
+LAST_OF_FORMAT_1 = "56dc08c"  # the last commit that trains such runs
 _LOCK = ".lock"
 Status = Literal["new", "unfinished", "finished"]
 
@@ -99,23 +99,39 @@ class RunDirectory:
             raise ValueError(f"no run at {self.path}: there is no such folder{_neighbours(self.path)}")
         if not self.config.exists():
             raise ValueError(f"no run at {self.path}: the folder has no {self.config.name}")
-        return read_json(self.config)
+        return _read(self.config)
+
+    def write_config(self, config: Mapping[str, Any]) -> None:
+        """Writes ``config.json``."""
+        _write(self.config, config)
 
     def write_data(self, record: DataRecord) -> None:
         """Writes ``data.json``."""
-        write_json_atomic(self.data, record._asdict())
+        _write(self.data, record._asdict())
 
     def read_data(self) -> DataRecord:
         """Reads ``data.json``. Raises ValueError where it is missing or not what ``write_data`` writes."""
-        stored = read_json(self.data)
-        if not isinstance(stored, dict) or set(stored) != set(DataRecord._fields):
+        stored = _read(self.data)
+        if set(stored) != set(DataRecord._fields):
             raise ValueError(f"{self.data} wants the fields {', '.join(DataRecord._fields)}, got {sorted(stored)}")
         tuples = {name: tuple(stored[name]) for name in ("classes", "bucket_lengths")}
         return DataRecord(**{**stored, **tuples})
 
+    def read_environment(self) -> dict[str, Any]:
+        """What ``environment.json`` says."""
+        return _read(self.environment)
+
     def record_kernel(self, kernel: str) -> None:
         """Adds the kernel that the model runs to ``environment.json``."""
-        write_json_atomic(self.environment, {**read_json(self.environment), "kernel": kernel})
+        _write(self.environment, {**self.read_environment(), "kernel": kernel})
+
+    def write_result(self, result: Mapping[str, Any]) -> None:
+        """Writes ``result.json``, with which a run is finished."""
+        _write(self.result, result)
+
+    def read_result(self) -> dict[str, Any]:
+        """What ``result.json`` says. Raises ValueError where it is missing or not JSON."""
+        return _read(self.result)
 
     def write_predictions(self, members: Sequence[Mapping[str, np.ndarray]]) -> None:
         """Writes ``predictions.npz``: arrays ``[M n]`` by name, from ``[n]`` of each member."""
@@ -176,6 +192,25 @@ class RunDirectory:
         return Metrics(lines, name if cut else None)
 
 
+def format_of(stored: Mapping[str, Any]) -> int:
+    """The format of a JSON file; those of format 1 do not say it."""
+    return stored.get("format", 1)
+
+
+def _read(path: Path) -> dict[str, Any]:
+    """A JSON file of a run, without its format. Raises ValueError for one that is missing, none, or of a later format."""
+    stored = read_json(path)
+    if not isinstance(stored, dict):
+        raise ValueError(f"{path} holds no fields, got {stored!r}")
+    if format_of(stored) > FORMAT:
+        raise ValueError(f"{path} has format {format_of(stored)}; this version reads formats up to {FORMAT}")
+    return {name: value for name, value in stored.items() if name != "format"}
+
+
+def _write(path: Path, value: Mapping[str, Any]) -> None:
+    write_json(path, {"format": FORMAT, **value})
+
+
 class Opened(NamedTuple):
     """A run that this process, and no other, may write; it is let go when ``with`` ends or the process does.
 
@@ -225,14 +260,14 @@ def _enter(run: RunDirectory, config: dict[str, Any]) -> tuple[Literal["new", "u
     now = environment()
     if not run.config.exists():
         # A process killed before its config was written leaves a lock and temporary files, which make no run.
-        others = sorted(p.name for p in run.path.iterdir() if not p.name.startswith((_LOCK, checkpoints.TEMPORARY)))
+        others = sorted(p.name for p in run.path.iterdir() if not p.name.startswith((_LOCK, TEMPORARY)))
         if set(others) - {run.environment.name}:
             raise ValueError(
                 f"workdir {run.path} is not empty and holds no run (it has {others[0]!r}, no config.json); "
                 "give a new or empty folder"
             )
-        write_json_atomic(run.environment, now)
-        write_json_atomic(run.config, config)
+        _write(run.environment, now)
+        run.write_config(config)
         return "new", ()
     stored = run.read_config()
     differing = differences(stored, config)
@@ -241,7 +276,12 @@ def _enter(run: RunDirectory, config: dict[str, Any]) -> tuple[Literal["new", "u
             f"workdir {run.path} holds a run of another config; give another --workdir, or the same config. "
             f"Differing: {'; '.join(f'{name} is {was} there, {given} given' for name, was, given in differing)}"
         )
-    began = read_json(run.environment)
+    if not run.finished and format_of(read_json(run.config)) != FORMAT:
+        raise ValueError(
+            f"workdir {run.path} holds an unfinished run of format 1, which this version cannot go on with; "
+            f"commit {LAST_OF_FORMAT_1} can finish it, or give another --workdir"
+        )
+    began = run.read_environment()
     changed = differences({name: began[name] for name in now if name in began}, now)
     notes = tuple(f"{name} was {was} when the run began, is {given} now" for name, was, given in changed)
     return ("finished" if run.finished else "unfinished"), notes
@@ -267,70 +307,9 @@ def _lock(run: RunDirectory) -> IO[str]:
     return lock
 
 
-def plain(value: Any) -> Any:
-    """The value as JSON holds it: arrays and tuples become lists, numbers that are not finite None, keys strings."""
-    if isinstance(value, Mapping):
-        return {str(key): plain(item) for key, item in value.items()}
-    if isinstance(value, (np.ndarray, np.generic, jax.Array)):
-        return plain(np.asarray(value).tolist())
-    if isinstance(value, (list, tuple)):
-        return [plain(item) for item in value]
-    if isinstance(value, float) and not math.isfinite(value):
-        return None
-    return value
-
-
-def config_hash(config: dict[str, Any]) -> str:
-    """sha256 of the canonical JSON of a config, 64 hexadecimal digits; names of runs use the first 8."""
-    canonical = json.dumps(plain(config), sort_keys=True, separators=(",", ":"), allow_nan=False)
-    return hashlib.sha256(canonical.encode()).hexdigest()
-
-
 def default_name(config_name: str, config: dict[str, Any]) -> str:
     """``<config>-<hash8>``: two settings never share a folder."""
-    return f"{config_name}-{config_hash(config)[:8]}"
-
-
-def differences(old: Any, new: Any) -> list[tuple[str, str, str]]:
-    """(dotted field, old, new) of each field in which two JSON objects differ; "absent" where one lacks it."""
-    before, after = dict(_fields(plain(old))), dict(_fields(plain(new)))
-    names = [*before, *(name for name in after if name not in before)]
-    pairs = ((name, before.get(name, "absent"), after.get(name, "absent")) for name in names)
-    return [(name, was, given) for name, was, given in pairs if was != given]
-
-
-def _fields(value: Any, prefix: str = "") -> Iterator[tuple[str, str]]:
-    if isinstance(value, dict) and value:
-        for key, item in value.items():
-            yield from _fields(item, f"{prefix}.{key}" if prefix else key)
-    else:
-        yield prefix, json.dumps(value)
-
-
-def write_json_atomic(path: Path, value: Any) -> None:
-    """Writes JSON so that the file is at any instant the old one or the new one, whole."""
-    write_text_atomic(path, json.dumps(plain(value), indent=2, allow_nan=False) + "\n")
-
-
-def write_text_atomic(path: Path, text: str) -> None:
-    """Writes UTF-8 text aside, fsyncs it, and renames it into place."""
-    temporary = path.with_name(f"{checkpoints.TEMPORARY}{path.name}")
-    with open(temporary, "w", encoding="utf-8", newline="") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(temporary, path)
-    checkpoints.sync_folder(path.parent)
-
-
-def read_json(path: Path) -> Any:
-    """Reads a JSON file of a run. Raises ValueError naming the file where it is missing or not JSON."""
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise ValueError(f"{path} cannot be read ({error.strerror})") from None
-    except ValueError as error:
-        raise ValueError(f"{path} is not JSON ({error})") from None
+    return f"{config_name}-{json_hash(config)[:8]}"
 
 
 def environment() -> dict[str, Any]:

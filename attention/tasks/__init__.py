@@ -1,1 +1,1 @@
-"""What a run is asked to learn."""
+"""What a run learns: one file per task."""

@@ -14,62 +14,61 @@ what the normalisation made of its size.
 The texts are the same few of the validation split at every validation, whatever the seed, so that curves compare.
 """
 
-import functools
-from typing import Any
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
 from attention.attend import completed
-from attention.data.batches import gather, inputs
+from attention.data.batches import gather
 from attention.data.dataset import Encoded
 from attention.models.classifier import call_of
-from attention.training.cohort.members import Axis, over_members, resolve_axis
 
 STATISTICS = ("entropy", "support", "largest", "row_sum")
 TEXTS = 16  # at most
 WEIGHTS = 2**21  # of one layer, at most, unless a single text has more
 
 
-def measure(model: Any, params: Any, encoded: Encoded, *, axis: str, seed: int) -> dict[str, np.ndarray]:
-    """The statistics of each member on ``sample(encoded)``, without dropout.
+class Telemetry(NamedTuple):
+    """What is measured at each validation.
+
+    Hooks:
+      sample(model, encoded) -> a batch of a split; None for a model of which nothing can be measured.
+      measure(model, params, inputs, rng) -> arrays by name, of one member; pure, to be jitted.
+    """
+
+    sample: Callable[[Any, Encoded], dict[str, np.ndarray] | None]
+    measure: Callable[..., dict[str, jax.Array]]
+
+
+def attention_sample(model: Any, encoded: Encoded) -> dict[str, np.ndarray] | None:
+    """``sample`` for a classifier; None where nothing attends."""
+    if "mixer" not in model.encoder.uses:
+        return None
+    return sample(encoded, heads=model.dims.num_heads, extra_tokens=model.extra_tokens)
+
+
+def measure(model: Any, params: Any, given: dict[str, jax.Array], rng: jax.Array) -> dict[str, jax.Array]:
+    """The statistics of one member, without dropout.
 
     Args:
-      model: the classifier; one program is compiled for each model, axis and sample.
-      params: its parameters with a leading axis of members.
-      encoded: the validation split.
-      axis: how to go over the members: "map", "vmap" or "auto".
-      seed: ``config.data.seed``; fixes what a method draws at random even at test.
+      model: the classifier.
+      params: its parameters.
+      given: what the model reads of a batch.
+      rng: fixes what a method draws at random even at test.
 
     Returns:
-      float32 ``[M L N]`` by name (``STATISTICS``), for L layers with N heads of weights; ``{}`` where the model has no
-      attention weights. A member's numbers are those of the run with its seed alone, bitwise where ``axis`` is "map".
+      float32 ``[L N]`` by name (``STATISTICS``), for L layers with N heads of weights; ``{}`` where the model has no attention
+      weights.
     """
-    if "mixer" not in model.encoder.uses:
-        return {}
-    batch = sample(encoded, heads=model.dims.num_heads, extra_tokens=model.extra_tokens)
-    count = jnp.int32(len(jax.tree.leaves(params)[0]))  # an argument of the program, see over_members
     model = model.clone(kernel="dense")  # the one that returns weights
-    found = _member_statistics(model, resolve_axis(axis), count, params, inputs(batch), jax.random.key(seed))
-    return jax.device_get(found)
-
-
-@functools.partial(jax.jit, static_argnames=("model", "axis"))
-def _member_statistics(
-    model: Any, axis: Axis, count: jax.Array, params: Any, given: dict[str, jax.Array], rng: jax.Array
-) -> dict[str, jax.Array]:
-    @jax.jit  # traced once, for the shapes and for the program
-    def measured(member: Any) -> dict[str, jax.Array]:
-        captured = model.apply({"params": member}, **given, rng=rng, train=False, capture=True)[1]
-        weights = [value for name, value in captured.items() if name.endswith("/weights")]  # layer by layer
-        where = allowed_pairs(model, **{name: given[name] for name in given if name != "tokens"})
-        layers = [statistics(each, where) for each in weights]
-        return {name: jnp.stack([layer[name] for layer in layers]) for name in STATISTICS} if layers else {}
-
-    one = jax.eval_shape(measured, jax.tree.map(lambda leaf: leaf[0], params))
-    empty = jax.tree.map(lambda leaf: jnp.zeros((len(jax.tree.leaves(params)[0]), *leaf.shape), leaf.dtype), one)
-    return over_members(lambda _, member: measured(member), axis)(count, empty, params)
+    captured = model.apply({"params": params}, **given, rng=rng, train=False, capture=True)[1]
+    weights = [value for name, value in captured.items() if name.endswith("/weights")]  # layer by layer
+    where = allowed_pairs(model, **{name: given[name] for name in given if name != "tokens"})
+    layers = [statistics(each, where) for each in weights]
+    return {name: jnp.stack([layer[name] for layer in layers]) for name in STATISTICS} if layers else {}
 
 
 @jax.jit

@@ -1,24 +1,20 @@
-"""How a run goes: what it knows, its start, its lines of metrics, its validations and its checkpoints."""
+"""How a run goes: what it knows, its start, its lines of metrics and its checkpoints."""
 
 import dataclasses
 import functools
 import math
-from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 
-from attention.data import batches, dataset
-from attention.evaluation.trained import BEST
 from attention.runs import checkpoints
 from attention.runs.directory import DataRecord, RunDirectory
-from attention.training.cohort.members import Axis, Cohort, Members, evaluated, keep_best, new_cohort
-from attention.training.cohort.update import Program, Update
-from attention.training.config import Config, member_values
+from attention.training.cohort.members import Axis, Cohort, Members, new_cohort
+from attention.training.cohort.update import Update
+from attention.training.config import member_values
 from attention.training.progress import Progress
-from attention.tasks._task import TASKS, Task
+from attention.training.recipe import Experiment
 
 
 @dataclasses.dataclass
@@ -43,34 +39,25 @@ class Record:
 
 
 class Setting(NamedTuple):
-    """What stays the same during a run."""
+    """What stays the same during a run: what it trains, where, and how."""
 
-    config: Config
-    data: dataset.Dataset
-    plan: batches.Plan
-    steps: int
-    model: Any
-    program: Program
+    experiment: Experiment
+    run: RunDirectory
     update: Update
     axis: Axis
-    run: RunDirectory
-
-    @property
-    def task(self) -> Task:
-        """What is learned."""
-        return TASKS[self.config.task]
 
     @property
     def rungs(self) -> list[int]:
         """The updates after which the worse half of the members stops: ``steps 2^-k``, rounded up."""
-        return [-(-self.steps // 2**k) for k in range(self.config.cohort.halvings, 0, -1)]
+        halvings = self.experiment.config.cohort.halvings
+        return [-(-self.experiment.steps // 2**k) for k in range(halvings, 0, -1)]
 
     @property
     def record(self) -> DataRecord:
         """What ``data.json`` says."""
-        data = self.data
+        data = self.experiment.data
         facts = data.source, data.hashes, data.classes, data.vocab_size, data.baselines
-        return DataRecord(*facts, self.plan.bucket_lengths)
+        return DataRecord(*facts, self.experiment.plan.bucket_lengths)
 
 
 @dataclasses.dataclass
@@ -105,9 +92,9 @@ class Course:
 
 def start(setting: Setting, weights: Any, vectors: Any) -> Course:
     """A new course, or that of the newest checkpoint."""
-    config = setting.config
+    config, program = setting.experiment.config, setting.experiment.program
     seeds = jnp.asarray(config.seeds, jnp.uint32)
-    make = functools.partial(new_cohort, setting.model, setting.program.direction, average=setting.program.average)
+    make = functools.partial(new_cohort, program.model, program.direction, average=program.average)
     arguments = (jnp.int32(len(config.seeds)), seeds, weights, vectors)
     found = checkpoints.restore(setting.run.checkpoints, jax.eval_shape(make, *arguments))
     if found is None:
@@ -118,7 +105,7 @@ def start(setting: Setting, weights: Any, vectors: Any) -> Course:
         print(f"note: skipped a damaged checkpoint, {damaged}")
     meta = found.meta
     setting.run.truncate_metrics(meta["metrics_size"])
-    print(f"{setting.run.path}: going on after update {found.step} of {setting.steps}")
+    print(f"{setting.run.path}: going on after update {found.step} of {setting.experiment.steps}")
     # Copied: what NumPy owns must not be donated.
     members, best = jax.tree.map(lambda x: jnp.array(x, copy=True), found.tree)
     records = [Record(**record) for record in meta["records"]]
@@ -133,8 +120,9 @@ def write_metrics(setting: Setting, course: Course, progress: Progress) -> None:
         return
     step, sums, *spent = course.pending
     sums, course.pending = jax.device_get(sums), None
-    factor = float(setting.program.factor(jnp.float32(step - 1)))
-    rates = member_values(setting.config)["learning_rate"] * factor
+    experiment = setting.experiment
+    factor = float(experiment.program.factor(jnp.float32(step - 1)))
+    rates = member_values(experiment.config)["learning_rate"] * factor
     columns = [_means({name: column[m] for name, column in sums.items()}) for m in range(len(course.records))]
     seconds, examples = (now - before for now, before in zip(spent, course.logged))
     course.logged = (spent[0], spent[1])
@@ -142,7 +130,7 @@ def write_metrics(setting: Setting, course: Course, progress: Progress) -> None:
     line = {
         "split": "train",
         "step": step,
-        "epoch": step / setting.plan.steps_per_epoch,
+        "epoch": step / experiment.plan.steps_per_epoch,
         **{name: [column[name] for column in columns] for name in columns[0]},
         "learning_rate": [float(rate) for rate in rates],
         "examples_per_second": rate,
@@ -164,66 +152,12 @@ def _means(sums: dict[str, Any]) -> dict[str, float | None]:
     return {name: float(named[name] / sums[count]) if sums[count] else None for name, count in over.items()}
 
 
-def validate(setting: Setting, course: Course, progress: Progress) -> None:
-    """Scores every member, keeps the best weights, and stops members that have not improved for too long.
-
-    The line of metrics says of each member the scores and, where the model has attention, what its weights look like
-    (``telemetry``); None for a member that had stopped before.
-    """
-    config, task, encoded = setting.config, setting.task, setting.data.splits["validation"]
-    weights, patience = evaluated(course.members), config.training.patience
-    outputs = task.outputs(setting.model, weights, encoded, config, setting.record)
-    measured = task.telemetry(setting.model, weights, encoded, axis=config.cohort.axis, seed=config.data.seed)
-    better, scores = [], []
-    for record, member in zip(course.records, outputs):
-        score = task.score(member, encoded) if record.stopped is None else None
-        scores.append(score)
-        better.append(score is not None and (record.best is None or quality(score, task) > quality(record.best, task)))
-        if better[-1]:
-            record.best_step, record.best, record.worse = course.step, score, 0
-        elif score is not None:
-            record.worse += 1
-            if patience and record.worse >= patience:
-                record.stopped = f"no better validation in {patience} after update {record.best_step}"
-                progress.say(f"member with seed {record.seed}: {record.stopped}; stopped")
-    if course.step in setting.rungs:
-        for record in _losers(course.records, task):
-            record.stopped = f"in the worse half after update {course.step}"
-            progress.say(f"member with seed {record.seed}: {record.stopped}; stopped")
-    cohort = Cohort(course.members, course.best)
-    course.members, course.best = _keep_best(cohort, jnp.asarray(better), jnp.asarray(course.active))
-    course.improved |= any(better)
-    columns: dict[str, Any] = {name: [None if score is None else score[name] for score in scores] for name in task.metrics}
-    attention = {
-        name: [None if score is None else member for score, member in zip(scores, members)]
-        for name, members in measured.items()
-    }
-    line = {"split": "validation", "step": course.step, **columns}
-    setting.run.append_metrics({**line, "attention": attention} if attention else line)
-    progress.validated(course.step, columns[task.metrics[0]])
-
-
-_keep_best = jax.jit(keep_best, donate_argnums=0)
-
-
-def _losers(records: Sequence[Record], task: Task) -> list[Record]:
-    """The worse half of the members that still train, by their best validation; of equal ones the later, of one none."""
-    active = [(quality(record.best, task), record) for record in records if record.stopped is None and record.best]
-    ranked = sorted(active, key=lambda each: each[0], reverse=True)
-    return [record for _, record in ranked[-(-len(ranked) // 2) :]]
-
-
-def quality(score: dict[str, float], task: Task) -> tuple[float, float]:
-    """Validations compare by the task's first metric, and equal ones by likelihood."""
-    return score[task.metrics[0]], -score["nll"] if math.isfinite(score["nll"]) else -math.inf
-
-
 def save(setting: Setting, course: Course) -> None:
     """Writes a checkpoint, and the best weights where they have changed."""
     folder = setting.run.checkpoints
     if course.improved:
-        meta = {"seeds": list(setting.config.seeds), "steps": [record.best_step for record in course.records]}
-        checkpoints.save_named(folder, BEST, course.step, course.best, meta)
+        meta = {"seeds": list(setting.experiment.config.seeds), "steps": [record.best_step for record in course.records]}
+        checkpoints.save_named(folder, checkpoints.BEST, course.step, course.best, meta)
         course.improved = False
     course.saved_at, course.saved_step = course.train_seconds, course.step
     names = ("train_seconds", "step_seconds", "compile_seconds", "examples", "logged")
@@ -231,20 +165,3 @@ def save(setting: Setting, course: Course) -> None:
     meta["records"] = [dataclasses.asdict(record) for record in course.records]
     meta["metrics_size"] = setting.run.metrics_size()
     checkpoints.save(folder, course.step, Cohort(course.members, course.best), meta)
-
-
-class Batches:
-    """The batches of the members by update: ``tokens``, ``valid`` ``[M B T]``, ``labels`` and ``weight`` ``[M B]``."""
-
-    def __init__(self, encoded: dataset.Encoded, plan: batches.Plan, seeds: Sequence[int]):
-        self._encoded, self._plan, self._seeds = encoded, plan, seeds
-        self._epoch = -1
-        self._orders, self._shapes = np.empty(0), np.empty(0)
-
-    def __call__(self, step: int) -> dict[str, np.ndarray]:
-        """The batch of update ``step``, from 0."""
-        epoch, index = divmod(step, self._plan.steps_per_epoch)
-        if epoch != self._epoch:
-            self._orders = np.stack([self._plan.epoch(epoch, seed) for seed in self._seeds], axis=1)
-            self._shapes, self._epoch = self._plan.shapes(epoch), epoch
-        return batches.gather(self._encoded, self._orders[index], int(self._shapes[index]))

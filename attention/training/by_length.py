@@ -1,6 +1,6 @@
-"""Accuracy by length, up to lengths that training had none of: what a run reports where its source has such texts.
+"""Accuracy by length: of a split, and up to lengths that training had none of where a source has such texts.
 
-The report, as ``result.json`` holds it::
+The report of the latter, as ``result.json`` holds it::
 
   {"trained_length": 40,
    "ranges": [{"above": 0, "up_to": 20, "count": 190, "undefined": false,
@@ -13,15 +13,22 @@ over the members. A range is undefined where the model has no positions for one 
 
 import io
 import itertools
+import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from attention.data.dataset import Encoded
+from attention import specs
+from attention.data.contracts import LENGTHS
+from attention.data.dataset import Dataset, Encoded
 from attention.files import write_atomic
 from attention.metrics import summarize
+from attention.models.classifier import longest_text
+from attention.text_table import table as text_table
+from attention.training.cohort.predict import of_members, predict
+from attention.training.config import Config
 
 WITHIN, BEYOND = 2, 8  # ranges up to the trained length, and from there to the longest text
 
@@ -46,6 +53,32 @@ def only(encoded: Encoded, chosen: np.ndarray) -> Encoded:
     return Encoded(encoded.flat[kept], offsets, encoded.labels[chosen], taken(encoded.segments), taken(encoded.positions))
 
 
+def measured(
+    model: Any, params: Any, data: Dataset, config: Config, bucket_lengths: Sequence[int], known: Sequence[bool]
+) -> dict[str, Any] | None:
+    """The report of each member on the texts of ``LENGTHS``; None where the source has no such texts.
+
+    Args:
+      model: the model.
+      params: with a leading axis of members.
+      data: what the run is tested on.
+      config: of the run.
+      bucket_lengths: the padded lengths of training.
+      known: whether each member has been validated.
+    """
+    if data.trained_length is None:
+        return None
+    task, encoded = specs.build("task", config.task), data.splits[LENGTHS]
+    defined = encoded.lengths <= (longest_text(model) or sys.maxsize)
+    correct = np.zeros((len(known), len(encoded)), bool)
+    if defined.any():
+        some = only(encoded, defined)
+        members = of_members(predict(model, params, some, config, bucket_lengths))
+        correct[:, defined] = [task.predictions(member, some)["correct"] for member in members]
+    lengths = np.array([len(text.split()) for text in data.texts[LENGTHS]])
+    return report(correct, lengths, defined, trained_length=data.trained_length, known=known)
+
+
 def report(
     correct: np.ndarray, lengths: np.ndarray, defined: np.ndarray, *, trained_length: int, known: Sequence[bool]
 ) -> dict[str, Any]:
@@ -59,20 +92,40 @@ def report(
       known: whether each member has been validated.
 
     Returns:
-      As above; ranges without a text are left out.
+      As above.
     """
-    ranges = []
-    for above, up_to in itertools.pairwise((0, *edges(trained_length, int(lengths.max())))):
+    ends = edges(trained_length, int(lengths.max()))
+    return {"trained_length": trained_length, "ranges": ranges(correct, lengths, ends, defined=defined, known=known)}
+
+
+def ranges(
+    correct: np.ndarray,
+    lengths: np.ndarray,
+    ends: Sequence[int],
+    *,
+    defined: np.ndarray | None = None,
+    known: Sequence[bool] | None = None,
+) -> list[dict[str, Any]]:
+    """The rows of a report; ranges without a text are left out.
+
+    Args:
+      correct, lengths, defined, known: as of ``report``; by default all texts are defined and all members known.
+      ends: the upper ends of the ranges; longer texts are in one more range.
+    """
+    defined = np.ones(len(lengths), bool) if defined is None else defined
+    rows = []
+    for above, up_to in itertools.pairwise((0, *sorted({*map(int, ends), max(*map(int, ends), int(lengths.max()))}))):
         inside = (lengths > above) & (lengths <= up_to)
         if not inside.any():
             continue
         whole = bool(defined[inside].all())
-        scores = [float(member[inside].mean()) if whole and there else None for member, there in zip(correct, known)]
+        members = zip(correct, known or [True] * len(correct))
+        scores = [float(member[inside].mean()) if whole and there else None for member, there in members]
         values = [score for score in scores if score is not None]
         summary = summarize(values) if values else {"mean": None, "std": None, "ci95": None}
         row = {"above": above, "up_to": up_to, "count": int(inside.sum()), "undefined": not whole, "accuracy": scores}
-        ranges.append({**row, **summary})
-    return {"trained_length": trained_length, "ranges": ranges}
+        rows.append({**row, **summary})
+    return rows
 
 
 def beyond(found: Mapping[str, Any], member: int) -> float | None:
@@ -85,18 +138,21 @@ def beyond(found: Mapping[str, Any], member: int) -> float | None:
 
 
 def table(found: Mapping[str, Any]) -> str:
-    """The report as lines of text: a row per range, the mean over the members in percent and its interval."""
+    """A report as lines of text: a row per range, the mean over the members in percent and its interval.
+
+    One without ``trained_length`` is of a split, whose lengths are counted in tokens.
+    """
     rows = [("length", "texts", "accuracy", "")]
     for row in found["ranges"]:
         mean, half = row["mean"], row["ci95"]
         accuracy = "undefined" if row["undefined"] else "-" if mean is None else f"{100 * mean:.2f}"
         spread = "" if half is None else f"±{100 * half:.2f}"
         rows.append((f"{row['above'] + 1}-{row['up_to']}", str(row["count"]), accuracy, spread))
-    widths = [max(map(len, column)) for column in zip(*rows)]
-    lines = ["  ".join(cell.rjust(width) for cell, width in zip(row, widths)).rstrip() for row in rows]
+    trained = found.get("trained_length")
+    what = "accuracy by length in tokens" if trained is None else f"accuracy by length, trained up to {trained}"
     members = len(found["ranges"][0]["accuracy"])
     over = f"; mean of {members} members and its 95 % Student-t interval" if members > 1 else ""
-    return "\n".join([f"accuracy by length, trained up to {found['trained_length']}{over}", *lines])
+    return "\n".join([f"{what}{over}", text_table(rows, left=0)])
 
 
 def plot(found: Mapping[str, Any], path: Path, *, title: str, baselines: Mapping[str, float]) -> None:

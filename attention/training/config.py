@@ -114,18 +114,11 @@ class CohortConfig:
     )
 
 
-# Fields that have a meaning in one task only; in the other they stay at their defaults.
-_OF_TASK: dict[str, tuple[str, ...]] = {
-    "classification": ("model.pooling", "model.head_gate", "model.head_softmax", "model.head_hidden", "training.class_weights"),
-    "seq2seq": ("model.decoder",),
-}
-
-
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Config:
     """A run. ``seeds`` has one seed per member of the cohort; members with one seed differ in a per-member field."""
 
-    task: str = _field("classification", "what is learned: the class of a text, or another text", choices=tuple(_OF_TASK))
+    task: str = _field("classification", "spec of what is learned", kind="task")
     data: DataConfig = dataclasses.field(default_factory=DataConfig)
     model: ModelConfig = dataclasses.field(default_factory=ModelConfig)
     training: TrainingConfig = dataclasses.field(default_factory=TrainingConfig)
@@ -327,14 +320,15 @@ def _check_members(config: Config) -> Config:
 
 
 def _check_task(config: Config) -> None:
-    """Raises ValueError for a field that the task gives no meaning to."""
-    default = Config()
-    for task, fields in _OF_TASK.items():
-        for section, _, name in (field.partition(".") for field in fields):
+    """Raises ValueError for a field that the task gives no meaning to and that is not at its default."""
+    default, own = Config(), specs.build("task", config.task).fields
+    for task in specs.names("task"):
+        for field in specs.build("task", task).fields:
+            section, _, name = field.partition(".")
             given, usual = (getattr(getattr(each, section), name) for each in (config, default))
-            if task != config.task and given != usual:
+            if field not in own and given != usual:
                 have = f"got {given!r} with config.task={config.task}; leave it at {usual!r}"
-                raise ValueError(f"config.{section}.{name} is for config.task={task}, {have}")
+                raise ValueError(f"config.{field} is for config.task={task}, {have}")
 
 
 def _check_training(training: TrainingConfig) -> None:

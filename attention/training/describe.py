@@ -10,13 +10,13 @@ import jax.numpy as jnp
 import numpy as np
 
 from attention import specs
-from attention.data import batches, dataset
-from attention.evaluation.trained import build_model
-from attention.training.optimization import decayed
+from attention.data import batches
 from attention.training import recipe
-from attention.training.cohort.members import new_cohort, resolve_axis
-from attention.training.cohort.update import Program, cohort_step, program, train_step
+from attention.training.cohort.members import Members, new_cohort, resolve_axis
+from attention.training.cohort.update import cohort_step, train_step
 from attention.training.config import Config, member_values, to_dict
+from attention.training.optimization import decayed
+from attention.training.recipe import Experiment
 
 
 def variants_of(kind: str) -> str:
@@ -32,20 +32,20 @@ def variants_of(kind: str) -> str:
 
 def describe(config: Config) -> str:
     """The resolved config, parameters per part, and the cost of an update at the longest bucket; trains nothing."""
-    data = recipe.load_data(config, None, None)
-    plan = recipe.train_plan(config, data)
-    model = build_model(config, vocab_size=data.vocab_size, num_classes=len(data.classes))
-    steps = recipe.total_steps(config.training, plan.steps_per_epoch)
-    weights = recipe.class_weights(config.training, data)
-    compiled = program(config, model, steps=steps, class_weights=weights)
+    experiment = recipe.experiment(config)
+    recipe.report_data(experiment.data, experiment.plan)
+    members = abstract_members(experiment)
     lines = [json.dumps(to_dict(config), indent=2)]
-    recipe.report_data(data, plan)
-    make = functools.partial(new_cohort, model, compiled.direction, average=compiled.average)
-    count, seeds = jnp.int32(len(config.seeds)), jnp.asarray(config.seeds, jnp.uint32)
-    members = jax.eval_shape(make, count, seeds, {}, None).members
     lines += _parameters(members.params, frozen_embeddings=config.model.frozen_embeddings)
-    lines += _cost(config, compiled, members, data, plan)
+    lines += _cost(experiment, members)
     return "\n".join(lines)
+
+
+def abstract_members(experiment: Experiment) -> Members:
+    """The shapes and dtypes of the members before their first update; computes nothing."""
+    program, seeds = experiment.program, jnp.asarray(experiment.config.seeds, jnp.uint32)
+    make = functools.partial(new_cohort, program.model, program.direction, average=program.average)
+    return jax.eval_shape(make, jnp.int32(len(seeds)), seeds, {}, None).members
 
 
 def _parameters(params: Any, *, frozen_embeddings: bool) -> list[str]:
@@ -65,37 +65,43 @@ def _parameters(params: Any, *, frozen_embeddings: bool) -> list[str]:
     return [f"parameters {'':{width - 9}} {'all':>12} {'decayed':>12}", *lines]
 
 
-def _cost(config: Config, compiled: Program, members: Any, data: dataset.Dataset, plan: batches.Plan) -> list[str]:
+def _filler(experiment: Experiment) -> dict[str, np.ndarray]:
+    """A batch of the longest padded length for each member."""
+    config, length = experiment.config, experiment.plan.bucket_lengths[-1]
+    rows = np.full((len(config.seeds), config.training.batch_size), -1, np.int64)
+    return batches.gather(experiment.data.splits["train"], rows, length)
+
+
+def _cost(experiment: Experiment, members: Members) -> list[str]:
     """Operations and memory of one update at the longest bucket, as XLA counts them."""
-    length, size = plan.bucket_lengths[-1], config.training.batch_size
-    axis = resolve_axis(config.cohort.axis)
-    row = np.full((len(config.seeds), size), -1, np.int64)
-    batch = batches.gather(data.splits["train"], row, length)
-    values = member_values(config)
-    count = jnp.int32(len(config.seeds))
-    memory: Any = cohort_step(compiled, axis).lower(count, members, batch, values).compile().memory_analysis()
-    flops = flops_per_example(compiled, members, batch, values)
+    config, length = experiment.config, experiment.plan.bucket_lengths[-1]
+    axis, count = resolve_axis(config.cohort.axis), len(config.seeds)
+    step = cohort_step(experiment.program, axis)
+    compiled = step.lower(jnp.int32(count), members, _filler(experiment), member_values(config)).compile()
+    memory: Any = compiled.memory_analysis()
+    flops = flops_per_example(experiment, members)
     state, work = memory.argument_size_in_bytes, memory.temp_size_in_bytes
     return [
-        f"update: {size} examples of {length} tokens for each of {len(config.seeds)} members, axis {axis}",
+        f"update: {config.training.batch_size} examples of {length} tokens for each of {count} members, axis {axis}",
         f"  {flops:.3g} floating-point operations per example, forward and backward",
         f"  {state / 2**20:.1f} MiB of state and batch, {work / 2**20:.1f} MiB while it computes",
     ]
 
 
-def flops_per_example(compiled: Program, members: Any, batch: Any, values: Any) -> float:
+def flops_per_example(experiment: Experiment, members: Members) -> float:
     """Floating-point operations of an update, forward and backward, over the examples of its batch, before any fusing.
 
     XLA counts the body of a loop once, so that they are counted without loops: in one part and with the whole score matrix.
     What loops by its nature, a recurrent layer or a search for a threshold, is counted too low.
 
     Args:
-      compiled: the program; it is compiled only where the device counts nothing before.
-      members, batch, values: the arguments of its update, with the leading axis of members, or their shapes.
+      experiment: what is trained; it is compiled only where the device counts nothing before.
+      members: the state of its members, or their shapes.
     """
-    model = dataclasses.replace(compiled.model, kernel="dense")
-    plain = compiled._replace(model=model, accumulation=1)
+    model = dataclasses.replace(experiment.model, kernel="dense")
+    plain = experiment.program._replace(model=model, accumulation=1)
     first = functools.partial(jax.tree.map, lambda x: jax.ShapeDtypeStruct(x.shape[1:], x.dtype))
+    batch, values = _filler(experiment), member_values(experiment.config)
     lowered = jax.jit(functools.partial(train_step, plain)).lower(first(members), first(batch), first(values))
     counts: Any = lowered.cost_analysis() or lowered.compile().cost_analysis()  # not every device counts beforehand
-    return counts["flops"] / batch["weight"].shape[1]
+    return counts["flops"] / experiment.config.training.batch_size

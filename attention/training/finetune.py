@@ -1,15 +1,27 @@
 """Starting from a finished run: its tokenizer, and its best weights."""
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
 
-from attention.evaluation.trained import Trained, abstract_params, load
+from attention.runs import checkpoints
+from attention.runs.directory import RunDirectory
+from attention.training import config as configs
+from attention.training.cohort.members import abstract_params
 from attention.training.config import Config
 
 
-def read(config: Config) -> Trained | None:
+class Origin(NamedTuple):
+    """A finished run to start from: its directory, seeds and classes, and the best weights ``[M ...]``."""
+
+    run: RunDirectory
+    seeds: tuple[int, ...]
+    classes: tuple[str, ...]
+    weights: dict[str, Any]
+
+
+def read(config: Config) -> Origin | None:
     """The run that ``config.training.init_from`` names, None where it names none.
 
     Raises:
@@ -18,18 +30,22 @@ def read(config: Config) -> Trained | None:
     path = config.training.init_from
     if not path:
         return None
-    trained = load(path)
-    if not trained.run.finished:
+    run = RunDirectory(path)
+    settings = configs.from_dict(run.read_config())
+    found = checkpoints.read_named(run.checkpoints, checkpoints.BEST)
+    if found is None:
+        raise ValueError(f"run {run.path} has no best checkpoint: no member has been validated yet")
+    if not run.finished:
         raise ValueError(f"config.training.init_from={path}: the run is not finished")
-    given, wanted = trained.settings.data.tokenizer, config.data.tokenizer
+    given, wanted = settings.data.tokenizer, config.data.tokenizer
     if given != wanted:
         raise ValueError(
             f"config.training.init_from={path} has the tokenizer {given}; config.data.tokenizer={wanted} wants to be the same"
         )
-    return trained
+    return Origin(run, settings.seeds, run.read_data().classes, found.tree)
 
 
-def start(origin: Trained | None, config: Config, model: Any, classes: tuple[str, ...]) -> tuple[Any, list[str]]:
+def start(origin: Origin | None, config: Config, model: Any, classes: tuple[str, ...]) -> tuple[Any, list[str]]:
     """The weights to start from, and what to tell of them.
 
     The member with seed s starts from the member of the run with seed s, or from its first one where it has none, so
@@ -44,22 +60,19 @@ def start(origin: Trained | None, config: Config, model: Any, classes: tuple[str
     """
     if origin is None:
         return {}, []
-    where = f"config.training.init_from={config.training.init_from}"
-    params, notes = dict(origin.params), []
-    if classes != origin.data.classes:
-        params.pop("head")
-        notes.append(f"the head is drawn anew: {len(classes)} classes here, {len(origin.data.classes)} there or others")
-    shapes = dict(abstract_params(model, 1))
-    _compare(params, {name: leaf for name, leaf in shapes.items() if name in params or name != "head"}, where)
-    seeds = origin.settings.seeds
-    members = [seeds.index(seed) if seed in seeds else 0 for seed in config.seeds]
+    shapes, weights, notes = dict(abstract_params(model, 1)), dict(origin.weights), []
+    if classes != origin.classes:
+        notes.append(f"the head is drawn anew: {len(classes)} classes here, {len(origin.classes)} there or others")
+        del shapes["head"], weights["head"]
+    _compare(weights, shapes, f"config.training.init_from={config.training.init_from}")
+    members = [origin.seeds.index(seed) if seed in origin.seeds else 0 for seed in config.seeds]
     for seed, member in zip(config.seeds, members):
-        notes.append(f"the member with seed {seed} starts from that with seed {seeds[member]} of {origin.run.path}")
-    return jax.tree.map(lambda leaf: np.asarray(leaf)[members], params), notes
+        notes.append(f"the member with seed {seed} starts from that with seed {origin.seeds[member]} of {origin.run.path}")
+    return jax.tree.map(lambda leaf: np.asarray(leaf)[members], weights), notes
 
 
-def _compare(params: Any, wanted: Any, where: str) -> None:
-    have = {jax.tree_util.keystr(path): leaf.shape[1:] for path, leaf in jax.tree_util.tree_leaves_with_path(params)}
+def _compare(weights: Any, wanted: Any, where: str) -> None:
+    have = {jax.tree_util.keystr(path): leaf.shape[1:] for path, leaf in jax.tree_util.tree_leaves_with_path(weights)}
     want = {jax.tree_util.keystr(path): leaf.shape[1:] for path, leaf in jax.tree_util.tree_leaves_with_path(wanted)}
     for name in sorted({*have, *want}):
         if have.get(name) != want.get(name):

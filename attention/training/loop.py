@@ -10,14 +10,16 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from attention.evaluation.trained import build_model, run_by_length
+from attention.data.batches import Batches
+from attention.data.dataset import verify_hashes
+from attention.files import json_hash
 from attention.models.classifier import kernel_choice
-from attention.runs.directory import config_hash, open_run, read_json, write_json_atomic
-from attention.training import bookkeeping as courses
-from attention.training import by_length, finetune, recipe, result
-from attention.training.bookkeeping import Batches, Course, Setting
+from attention.runs.directory import open_run
+from attention.training import bookkeeping, by_length, finetune, recipe, result, validation
+from attention.training.bookkeeping import Course, Setting
 from attention.training.cohort.members import resolve_axis, take_sums
-from attention.training.cohort.update import Update, program
+from attention.training.cohort.predict import of_members, predict
+from attention.training.cohort.update import Update
 from attention.training.config import Config, member_values, to_dict
 from attention.training.process import Clock, Trace, signals
 from attention.training.progress import Progress
@@ -53,32 +55,29 @@ def train(
         opened = stack.enter_context(open_run(folder, to_dict(config))) if _holds_run(folder) else None
         if opened is not None and opened.status == "finished":
             print(f"{folder} is finished; its result:")
-            finished = read_json(opened.run.result)
+            finished = opened.run.read_result()
             print(result.table(finished))
             return finished
 
-        # ---- data
+        # ---- data, model, program
         origin = finetune.read(config)
-        data = recipe.load_data(config, opened.run if opened else None, origin)
-        plan = recipe.train_plan(config, data)
-        recipe.report_data(data, plan)
-
-        # ---- model
-        model = build_model(config, vocab_size=data.vocab_size, num_classes=len(data.classes))
-        steps = recipe.total_steps(config.training, plan.steps_per_epoch)
-        weights = recipe.class_weights(config.training, data)
-        compiled = program(config, model, steps=steps, class_weights=weights)
-        start, notes = finetune.start(origin, config, model, data.classes)
-        vectors = recipe.vectors(config, data)
+        known = opened.run if opened is not None and opened.run.data.exists() else None
+        source = known or (origin and origin.run)
+        experiment = recipe.experiment(config, tokenizer=source and source.tokenizer)
+        if known is not None:
+            verify_hashes(experiment.data.hashes, known.read_data().hashes)
+        recipe.report_data(experiment.data, experiment.plan)
+        start, notes = finetune.start(origin, config, experiment.model, experiment.data.classes)
+        vectors = recipe.vectors(config, experiment.data)
 
         # ---- state
         opened = opened or stack.enter_context(open_run(folder, to_dict(config)))
         for note in (*opened.notes, *notes):
             print(f"note: {note}")
         axis = resolve_axis(config.cohort.axis)
-        setting = Setting(config, data, plan, steps, model, compiled, Update(compiled, axis), axis, opened.run)
+        setting = Setting(experiment, opened.run, Update(experiment.program, axis), axis)
         _write_data(setting)
-        course = courses.start(setting, start, vectors)
+        course = bookkeeping.start(setting, start, vectors)
 
         # ---- training, with validations and checkpoints
         with signals() as caught:
@@ -96,7 +95,7 @@ def _holds_run(folder: Path) -> bool:
 
 def _write_data(setting: Setting) -> None:
     """The tokenizer and the kernel, and last ``data.json``, which says that they are whole."""
-    run, data = setting.run, setting.data
+    run, data = setting.run, setting.experiment.data
     if run.data.exists():
         return
     run.tokenizer.mkdir(exist_ok=True)
@@ -106,30 +105,31 @@ def _write_data(setting: Setting) -> None:
 
 
 def _kernel(setting: Setting) -> str:
-    training, longest = setting.config.training, setting.plan.bucket_lengths[-1]
-    return kernel_choice(setting.model, training.batch_size // training.accumulation, longest)
+    experiment = setting.experiment
+    training, longest = experiment.config.training, experiment.plan.bucket_lengths[-1]
+    return kernel_choice(experiment.model, training.batch_size // training.accumulation, longest)
 
 
 def _train(
     setting: Setting, course: Course, caught: Sequence[int], *, profile: bool, make_progress: Callable[[int, int], Progress]
 ) -> None:
     """Updates until the last one, until every member has stopped, or until a signal is caught."""
-    update, compiled = setting.update, setting.update.compile_seconds
+    experiment, update, compiled = setting.experiment, setting.update, setting.update.compile_seconds
     count = jnp.int32(len(course.records))
-    values = {name: jnp.asarray(value) for name, value in member_values(setting.config).items()}
-    batch_of = Batches(setting.data.splits["train"], setting.plan, setting.config.seeds)
-    batch = batch_of(course.step) if course.step < setting.steps else {}
+    values = {name: jnp.asarray(value) for name, value in member_values(experiment.config).items()}
+    batch_of = Batches(experiment.data.splits["train"], experiment.plan, experiment.config.seeds)
+    batch = batch_of(course.step) if course.step < experiment.steps else {}
     trace = Trace(setting.run.path / "profile" if profile else None)
     clock, before = Clock(), None
-    with contextlib.closing(make_progress(setting.steps, course.step)) as progress:
-        while course.step < setting.steps and any(course.active):
+    with contextlib.closing(make_progress(experiment.steps, course.step)) as progress:
+        while course.step < experiment.steps and any(course.active):
             # ---- one update: the next batch is gathered while the device computes, two updates are under way at most
             interrupted = list(caught)
             trace.before()
             course.members, done = update(count, course.members, batch, values)
             course.step += 1
             course.examples += int(batch["weight"][0].sum())
-            if course.step < setting.steps:
+            if course.step < experiment.steps:
                 batch = batch_of(course.step)
             if before is not None:
                 before.block_until_ready()
@@ -141,7 +141,7 @@ def _train(
 
             # ---- metrics: fetched once the next update is under way
             logging, validating, saving = _due(setting, course, interrupted=bool(interrupted))
-            courses.write_metrics(setting, course, progress)
+            bookkeeping.write_metrics(setting, course, progress)
             if logging:
                 course.members, sums = _take_sums(course.members)
                 course.pending = (course.step, sums, course.step_seconds, course.examples)
@@ -151,19 +151,19 @@ def _train(
             # ---- validation and checkpoint
             done.block_until_ready()
             course.stepped(clock.spent(), 0.0)
-            courses.write_metrics(setting, course, progress)
+            bookkeeping.write_metrics(setting, course, progress)
             if validating:
-                courses.validate(setting, course, progress)
+                validation.validate(setting, course, progress)
             course.train_seconds += clock.spent()
             if saving:
-                courses.save(setting, course)
+                bookkeeping.save(setting, course)
             clock.spent()
             if interrupted:
-                progress.say(f"saved after update {course.step} of {setting.steps}; the same command goes on")
+                progress.say(f"saved after update {course.step} of {experiment.steps}; the same command goes on")
                 raise SystemExit(128 + interrupted[0])
         trace.close()
         if course.saved_step != course.step:  # every member has stopped
-            courses.save(setting, course)
+            bookkeeping.save(setting, course)
 
 
 _take_sums = jax.jit(take_sums, donate_argnums=0)
@@ -171,9 +171,9 @@ _take_sums = jax.jit(take_sums, donate_argnums=0)
 
 def _due(setting: Setting, course: Course, *, interrupted: bool) -> tuple[bool, bool, bool]:
     """Whether a line of metrics, a validation and a checkpoint are due after an update."""
-    training = setting.config.training
-    last = course.step == setting.steps
-    eval_every = training.eval_every or setting.plan.steps_per_epoch
+    training = setting.experiment.config.training
+    last = course.step == setting.experiment.steps
+    eval_every = training.eval_every or setting.experiment.plan.steps_per_epoch
     every = training.checkpoint_every or eval_every
     late = 0 < training.checkpoint_seconds <= course.train_seconds - course.saved_at
     logging = course.step % training.log_every == 0 or last
@@ -183,7 +183,7 @@ def _due(setting: Setting, course: Course, *, interrupted: bool) -> tuple[bool, 
 
 def _finish(setting: Setting, course: Course, *, test: bool) -> dict[str, Any]:
     """Evaluates the best weights of each member on test, and by length, and writes the result."""
-    data, config, task = setting.data, setting.config, setting.task
+    data, config, task = setting.experiment.data, setting.experiment.config, setting.experiment.task
     known = [record.best is not None for record in course.records]
     tested, lengths = _test(setting, course, known) if test else ([None] * len(known), None)
     updates = np.asarray(course.members.step).tolist()
@@ -202,12 +202,12 @@ def _finish(setting: Setting, course: Course, *, test: bool) -> dict[str, Any]:
     device = jax.devices()[0]
     split = "validation" if all(scores is None for scores in tested) else "test"
     finished = {
-        "config_hash": config_hash(to_dict(config)),
+        "config_hash": json_hash(to_dict(config)),
         "task": config.task,
         "baselines": data.baselines,
         "members": members,
         "summary_split": split,
-        "summary": result.summary([member[split] for member in members], task.metrics),
+        "summary": result.summary([member[split] for member in members], task),
         "by_length": lengths,
         "parameters": sum(leaf.size for leaf in jax.tree.leaves(course.best)) // len(members),
         "steps": course.step,
@@ -220,8 +220,8 @@ def _finish(setting: Setting, course: Course, *, test: bool) -> dict[str, Any]:
         "device": f"{device.device_kind} ({os.cpu_count()} cores)" if device.platform == "cpu" else device.device_kind,
         "kernel": _kernel(setting),
     }
-    write_json_atomic(setting.run.result, finished)
-    return read_json(setting.run.result)
+    setting.run.write_result(finished)
+    return setting.run.read_result()
 
 
 def _test(
@@ -231,15 +231,16 @@ def _test(
 
     What each member says of each example of test is written beside them.
     """
-    data, config, task = setting.data, setting.config, setting.task
+    experiment, lengths = setting.experiment, setting.record.bucket_lengths
+    data, config, task, model = experiment.data, experiment.config, experiment.task, experiment.model
     split = data.splits.get("test")
     tested: list[dict[str, float] | None] = [None] * len(known)
-    if split is not None and task.known(split):
-        outputs = list(task.outputs(setting.model, course.best, split, config, setting.record))
-        tested = [task.score(member, split) if there else None for there, member in zip(known, outputs)]
-        setting.run.write_predictions([task.predicted(member, split) for member in outputs])
-    lengths = run_by_length(setting.model, course.best, data, config, setting.record, known)
-    if lengths is not None:
+    if split is not None and task.lacks(split) is None:
+        members = of_members(predict(model, course.best, split, config, lengths))
+        tested = [task.scores(member, split) if there else None for there, member in zip(known, members)]
+        setting.run.write_predictions([task.predictions(member, split) for member in members])
+    found = by_length.measured(model, course.best, data, config, lengths, known)
+    if found is not None:
         title = f"{config.data.source}, encoding {config.model.encoding}"
-        by_length.plot(lengths, setting.run.by_length, title=title, baselines=data.baselines)
-    return tested, lengths
+        by_length.plot(found, setting.run.by_length, title=title, baselines=data.baselines)
+    return tested, found

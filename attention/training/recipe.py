@@ -1,7 +1,8 @@
-"""What a run needs before it trains: data, batches, weights of classes, pretrained vectors. All input is checked here."""
+"""From a config to what it trains: data, batches, model and program. All input is checked here."""
 
 import math
-from typing import Any
+from pathlib import Path
+from typing import Any, NamedTuple
 
 import jax.numpy as jnp
 import numpy as np
@@ -9,50 +10,82 @@ import numpy as np
 from attention import specs
 from attention.data import batches, dataset
 from attention.data.vectors import load_vectors
-from attention.evaluation.trained import build_model
-from attention.runs.directory import RunDirectory
+from attention.models.classifier import embedding_table
+from attention.tasks._task import Task
+from attention.training.cohort.update import Program, program
 from attention.training.config import Config, TrainingConfig, reading
 
 
-def load_data(config: Config, run: RunDirectory | None, origin: Any) -> dataset.Dataset:
-    """The data of a config: with the tokenizer of the run that goes on, or of the one to start from, if any."""
-    build_model(config, vocab_size=1, num_classes=1)  # what is wrong with the model is said before anything is loaded
-    known = run if run is not None and run.data.exists() else None
-    state = None
-    if known is not None or origin is not None:
-        folder = (known or origin.run).tokenizer
-        state = specs.build("tokenizer", config.data.tokenizer).load(folder)
-    section = config.data
-    data = dataset.load(
-        section.source,
-        section.tokenizer,
-        **reading(section),
-        seed=section.seed,
-        tokenizer_state=state,
-    )
-    if known is not None:
-        dataset.verify_hashes(data.hashes, known.read_data().hashes)
+class Experiment(NamedTuple):
+    """What a config trains.
+
+    Attributes:
+      config: as given.
+      task: what is learned.
+      data: the splits.
+      plan: the batches of training.
+      model: the model, of the size of the data.
+      steps: updates.
+      program: one of them.
+    """
+
+    config: Config
+    task: Task
+    data: dataset.Dataset
+    plan: batches.Plan
+    model: Any
+    steps: int
+    program: Program
+
+
+def experiment(config: Config, *, data: dataset.Dataset | None = None, tokenizer: Path | None = None) -> Experiment:
+    """The one way from a config to its program: training, ``--describe`` and the dry run of a sweep take it.
+
+    Args:
+      config: what to train.
+      data: the data, where they are loaded already.
+      tokenizer: the folder of a trained tokenizer to load them with.
+
+    Raises:
+      ValueError: for bad input of any kind; what is wrong with the model is said before anything is loaded.
+    """
+    task, checked = specs.build("task", config.task), checked_model(config)
+    data = load_data(config, tokenizer) if data is None else data
+    section, training = config.data, config.training
+    lengths = data.splits["train"].extents
+    plan = batches.Plan(lengths, batch_size=training.batch_size, buckets=section.buckets, seed=section.seed)
+    model = task.sized(checked, data.vocab_size, len(data.classes))
+    steps = total_steps(training, plan.steps_per_epoch)
+    weights = None if task.class_weights is None else task.class_weights(training.class_weights, data)
+    return Experiment(config, task, data, plan, model, steps, program(config, model, steps=steps, class_weights=weights))
+
+
+def checked_model(config: Config) -> Any:
+    """The model of a config, for data still to be loaded: ``Task.sized`` gives it their size. Raises ValueError."""
+    model = specs.build("task", config.task).model(config)
+    if model.encoder.needs_segments and config.data.segments == "none":
+        raise ValueError(f"config.model.encoder={config.model.encoder} wants config.data.segments=sentences or lines, got none")
+    return model
+
+
+def load_data(config: Config, tokenizer: Path | None = None) -> dataset.Dataset:
+    """The data of a config, with the tokenizer of a folder where one is given.
+
+    Raises:
+      ValueError: where there is no train or validation split, or one lacks what the task is to learn.
+    """
+    section, task = config.data, specs.build("task", config.task)
+    state = None if tokenizer is None else specs.build("tokenizer", section.tokenizer).load(tokenizer)
+    data = dataset.load(section.source, section.tokenizer, **reading(section), seed=section.seed, tokenizer_state=state)
     for name in ("train", "validation"):
         if name not in data.splits:
             raise ValueError(f"{data.source} has no {name} split")
-        check_task(data.splits[name], config.task, f"{data.source}: the {name} split")
+        lack = task.lacks(data.splits[name])
+        if lack is not None:
+            fitting = [other for other in specs.names("task") if specs.build("task", other).lacks(data.splits[name]) is None]
+            hint = f"; it fits config.task={' or '.join(fitting)}" if fitting else ""
+            raise ValueError(f"{data.source}: the {name} split {lack}{hint}")
     return data
-
-
-def check_task(encoded: dataset.Encoded, task: str, what: str) -> None:
-    """Raises ValueError where a split has not what the task is to learn."""
-    if task == "classification" and encoded.targets is not None:
-        raise ValueError(f"{what} has texts to write and no classes; config.task=seq2seq learns to write them")
-    if task == "seq2seq" and encoded.targets is None:
-        raise ValueError(f"{what} has classes and no texts to write; config.task=classification tells them apart")
-    if task == "classification" and (encoded.labels < 0).any():
-        raise ValueError(f"{what} wants a label for every text")
-
-
-def train_plan(config: Config, data: dataset.Dataset) -> batches.Plan:
-    """The batches of training."""
-    lengths, section = data.splits["train"].extents, config.data
-    return batches.Plan(lengths, batch_size=config.training.batch_size, buckets=section.buckets, seed=section.seed)
 
 
 def total_steps(training: TrainingConfig, steps_per_epoch: int) -> int:
@@ -66,30 +99,8 @@ def total_steps(training: TrainingConfig, steps_per_epoch: int) -> int:
     return steps
 
 
-def class_weights(training: TrainingConfig, data: dataset.Dataset) -> tuple[float, ...] | None:
-    """One weight per class: ``n / (C n_c)`` where balanced, as given, or None."""
-    spec, where = training.class_weights, "config.training.class_weights"
-    if spec == "none":
-        return None
-    if spec == "balanced":
-        counts = np.bincount(data.splits["train"].labels, minlength=len(data.classes))
-        if not counts.all():
-            missing = data.classes[int(np.argmin(counts))]
-            raise ValueError(f"{where}=balanced wants examples of every class; train has none of {missing!r}")
-        return tuple(float(weight) for weight in counts.sum() / (len(counts) * counts))
-    try:
-        weights = tuple(float(item) for item in spec.split(","))
-    except ValueError:
-        raise ValueError(f"{where} wants none, balanced or numbers such as 1,2.5; got {spec!r}") from None
-    if len(weights) != len(data.classes) or not all(0 < weight < math.inf for weight in weights):
-        raise ValueError(f"{where} wants {len(data.classes)} numbers above 0, one per class; got {spec!r}")
-    return weights
-
-
 def vectors(config: Config, data: dataset.Dataset) -> tuple[np.ndarray, np.ndarray] | None:
     """The rows of the embedding that ``config.model.vectors`` gives, and which these are; None without a file."""
-    from attention.models.classifier import embedding_table
-
     path = config.model.vectors
     if not path:
         return None

@@ -12,9 +12,10 @@ import numpy as np
 import pytest
 
 import eval as entry
+from attention import files, metrics
 from attention.evaluation import trained as evaluate
 from attention.runs import directory
-from attention import metrics
+from attention.tasks import classification
 from attention.training import command_line, config, loop
 
 ROOT = Path(__file__).parent.parent.parent
@@ -67,7 +68,7 @@ def trained(folder):
 
 
 def test_gives_trainings_own_number(folder, trained):
-    result = directory.read_json(folder / "run" / "result.json")
+    result = files.read_json(folder / "run" / "result.json")
     for split in ("test", "validation"):
         evaluation = trained.evaluate(split)
         for member, recorded in zip(evaluation.members, result["members"]):
@@ -78,7 +79,7 @@ def test_gives_trainings_own_number(folder, trained):
 def test_against_one_example_at_a_time(trained):
     """Unbatched, unpadded, without mapping over members: the same logits up to rounding."""
     examples = trained.examples("test")
-    logits = trained.logits(examples)
+    logits = trained.outputs(examples)["logits"]
     assert logits.shape == (2, 45, 3)
     encoded = examples.encoded
     alone = jax.jit(lambda params, tokens: trained.model.apply({"params": params}, tokens, jnp.ones(tokens.shape, bool)))
@@ -93,17 +94,18 @@ def test_against_one_example_at_a_time(trained):
 def test_evaluation_by_hand(trained):
     evaluation = trained.evaluate("test")
     examples = evaluation.examples
-    logits, labels, lengths = trained.logits(examples), examples.encoded.labels, examples.encoded.lengths
+    logits, labels, lengths = evaluation.outputs["logits"], examples.encoded.labels, examples.encoded.lengths
     table = np.zeros((3, 3), int)
     for member in logits.argmax(-1):
         for label, predicted in zip(labels, member):
             table[label, predicted] += 1
-    np.testing.assert_array_equal(evaluation.confusion, table)
+    np.testing.assert_array_equal(classification.confusion(evaluation.outputs, examples.encoded, trained.data.classes), table)
     correct = logits.argmax(-1) == labels
-    assert sum(row["count"] for row in evaluation.by_length) == 90
+    assert sum(row["count"] for row in evaluation.by_length) == 45
     for row in evaluation.by_length:
         inside = (lengths > row["above"]) & (lengths <= row["up_to"])
-        assert row["accuracy"] == pytest.approx(correct[:, inside].mean())
+        assert row["accuracy"] == pytest.approx(correct[:, inside].mean(axis=1))
+        assert row["mean"] == pytest.approx(correct[:, inside].mean())
     assert trained.data.classes == ("city", "fruit", "neither")
     assert [trained.data.classes[label] for label in labels[:3]] == ["city", "fruit", "neither"]
 
@@ -141,7 +143,7 @@ def test_other_data_matches_classes_by_name(folder, trained, tmp_path):
     evaluation = trained.evaluate("test", spec)
     own = trained.examples("test")
     kept = [i for i, label in enumerate(own.encoded.labels) if label != 0]
-    want = [metrics.evaluate_logits(member[kept], own.encoded.labels[kept]) for member in trained.logits(own)]
+    want = [metrics.evaluate_logits(member[kept], own.encoded.labels[kept]) for member in trained.outputs(own)["logits"]]
     for member, scores in zip(evaluation.members, want):
         assert member["accuracy"] == scores["accuracy"]
         assert member["nll"] == pytest.approx(scores["nll"], rel=1e-5)
@@ -160,7 +162,7 @@ def evaluated(capsys, *arguments):
 def test_report(folder, capsys):
     code, out, err = evaluated(capsys, f"--workdir={folder}/run")
     assert (code, err) == (0, "")
-    result = directory.read_json(folder / "run" / "result.json")
+    result = files.read_json(folder / "run" / "result.json")
     for member in result["members"]:
         assert f"seed {member['seed']}" in out
         assert f"{100 * member['test']['accuracy']:.2f} %" in out
@@ -228,9 +230,9 @@ def damage_best(path):
 
 
 def widen(path):
-    stored = directory.read_json(path / "config.json")
+    stored = files.read_json(path / "config.json")
     stored["model"]["dim"] = 16
-    directory.write_json_atomic(path / "config.json", stored)
+    files.write_json(path / "config.json", stored)
 
 
 @pytest.mark.parametrize(
@@ -305,7 +307,7 @@ def test_as_a_program(folder):
     command = [sys.executable, "eval.py", f"--workdir={folder}/run"]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
-    result = directory.read_json(folder / "run" / "result.json")
+    result = files.read_json(folder / "run" / "result.json")
     for member in result["members"]:
         assert f"{100 * member['test']['accuracy']:.2f} %" in done.stdout
     done = subprocess.run([*command, "--split=x"], cwd=ROOT, capture_output=True, text=True)

@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from attention.files import read_json, write_json
 from attention.lab import compare_runs, comparisons
-from attention.runs.directory import RunDirectory, read_json, write_json_atomic
+from attention.runs.directory import RunDirectory
 from attention.training import config as configs
 from attention.training import loop
 from tests.support import toy
@@ -70,7 +71,7 @@ def test_one_seed_gets_no_verdict(runs, tmp_path):
         for file in ("config.json", "data.json"):
             (tmp_path / name / file).write_text((runs / name / file).read_text())
         result = read_json(runs / name / "result.json")
-        write_json_atomic(tmp_path / name / "result.json", {**result, "members": [result["members"][place]]})
+        write_json(tmp_path / name / "result.json", {**result, "members": [result["members"][place]]})
     text = compare_runs.compare([str(tmp_path / "a"), str(tmp_path / "b")])
     assert rows(text)["accuracy"][-2:] == ["one", "seed"]
     assert "the difference may be due to chance" in text
@@ -94,6 +95,6 @@ def test_what_cannot_be_compared_is_named(runs, tmp_path):
         text = (runs / "a" / file).read_text()
         (tmp_path / "begun" / file).write_text(text)
     record = read_json(tmp_path / "begun" / "data.json")
-    write_json_atomic(tmp_path / "begun" / "data.json", {**record, "hashes": {**record["hashes"], "test": "0" * 64}})
+    write_json(tmp_path / "begun" / "data.json", {**record, "hashes": {**record["hashes"], "test": "0" * 64}})
     with pytest.raises(ValueError, match="were scored on different examples of test"):
         compare_runs.compare([str(runs / "a"), str(tmp_path / "begun")])

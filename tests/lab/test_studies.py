@@ -5,8 +5,7 @@ import json
 
 import pytest
 
-from attention.evaluation import trained
-from attention.training import config
+from attention.training import config, recipe
 from configs.studies import length_generalisation as study
 from studies import length_generalisation as page
 
@@ -18,7 +17,7 @@ def test_every_run_of_the_study_can_be_built(task, name):
     made = config.from_dict(page.fields(task, name))
     assert made.data.source == task
     assert len(made.seeds) == 5
-    trained.build_model(made, vocab_size=8, num_classes=2)
+    recipe.checked_model(made)
 
 
 def test_the_config_carries_its_header():

@@ -15,16 +15,18 @@ import jax
 import numpy as np
 import pytest
 
+from attention import files
 from attention.evaluation import trained as evaluate
-from attention.lab import dry_run, execute, grid, results
+from attention.lab import dry_run, execute, results
+from attention.lab import grid as axes
 from attention.runs import directory as runs
 from attention.training import config as configs
 from attention.training import loop
 from tests.support import sweeps, toy
 
 ROOT = Path(__file__).parent.parent.parent
-RATES = grid.product(
-    grid.param("model.pooling", ["mean", "max"]), grid.param("training.learning_rate", {"slow": 0.01, "fast": 0.05})
+RATES = axes.product(
+    axes.param("model.pooling", ["mean", "max"]), axes.param("training.learning_rate", {"slow": 0.01, "fast": 0.05})
 )
 KILLS = 6
 
@@ -114,8 +116,8 @@ def test_what_is_finished_is_never_trained_again(done, grid, monkeypatch, tmp_pa
     assert sweeps.run(grid, folder) == done[1]
     assert not seen
     # More seeds and more variants: only they are trained.
-    more = grid.product(
-        grid.param("model.pooling", ["mean", "max", "sum"]), grid.param("training.learning_rate", {"slow": 0.01, "fast": 0.05})
+    more = axes.product(
+        axes.param("model.pooling", ["mean", "max", "sum"]), axes.param("training.learning_rate", {"slow": 0.01, "fast": 0.05})
     )
     rows = sweeps.run({**grid, "seeds": (0, 1, 2), "sweep": {**grid["sweep"], "variants": tuple(more)}}, folder)
     assert seen == [
@@ -183,7 +185,7 @@ def test_a_point_that_fails_is_recorded_and_the_others_go_on(grid, monkeypatch, 
 
 
 def test_a_member_whose_loss_is_not_finite_fails_alone(source, tmp_path):
-    rates = grid.param("training.learning_rate", {"sane": 0.02, "absurd": 1e30})
+    rates = axes.param("training.learning_rate", {"sane": 0.02, "absurd": 1e30})
     rows = sweeps.run(sweeps.fields(source, rates, baseline="sane"), tmp_path / "sweep")
     assert [row["status"] for row in rows] == ["finished"] * 2 + ["failed"] * 2
     assert "not finite at update" in rows[2]["reason"]
@@ -191,15 +193,14 @@ def test_a_member_whose_loss_is_not_finite_fails_alone(source, tmp_path):
 
 
 def test_a_full_disk_stops_with_one_line_and_keeps_what_is_finished(grid, done, monkeypatch, tmp_path):
-    write = runs.write_json_atomic
+    write = files.write_json
 
     def full(path, value):
         if path.name == "result.json" and len(list((tmp_path / "sweep" / "points").glob("*"))) >= 4:
             raise OSError(errno.ENOSPC, "No space left on device")
         write(path, value)
 
-    for module in ("attention.training.loop", "attention.lab.store"):
-        monkeypatch.setattr(f"{module}.write_json_atomic", full)
+    monkeypatch.setattr(runs, "write_json", full)
     with pytest.raises(ValueError, match="the disk is full; make room and run the same command again"):
         sweeps.run(grid, tmp_path / "sweep")
     monkeypatch.undo()

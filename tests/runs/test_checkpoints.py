@@ -222,7 +222,7 @@ def test_an_unknown_format_is_not_taken_for_damage(tmp_path):
     checkpoints.save(tmp_path, 1, tree(), {})
     path = checkpoints.save(tmp_path, 2, tree(), {})
     rewrite_manifest(lambda content: content.update(format=99))(path)
-    with pytest.raises(ValueError, match="format 99; this version reads format 1"):
+    with pytest.raises(ValueError, match="format 99; this version reads formats 1 and 2"):
         checkpoints.restore(tmp_path, like())
 
 
@@ -262,7 +262,7 @@ KILLED = """
 import os, sys
 from pathlib import Path
 import numpy as np
-from attention.training import checkpoints
+from attention.runs import checkpoints
 
 root, kind = Path(sys.argv[1]), sys.argv[2]
 
@@ -283,7 +283,7 @@ def die_before(fatal):
             count += 1
             return function(*arguments, **options)
         return call
-    for name in ("rename", "fsync", "mkdir", "unlink", "rmdir", "open"):
+    for name in ("rename", "replace", "fsync", "mkdir", "unlink", "rmdir", "open"):
         setattr(os, name, maybe_die(getattr(os, name)))
 
 for fatal in range(100):

@@ -12,13 +12,14 @@ from pathlib import Path
 import jax
 import numpy as np
 import pytest
-from tests.support import toy
 
-from attention.training import optimization as optimizers
 from attention.evaluation import trained
 from attention.runs import checkpoints, directory
-from attention.training import config, loop
+from attention.tasks import classification
+from attention.training import config, loop, recipe
+from attention.training import optimization as optimizers
 from attention.training.cohort import members as state
+from tests.support import toy
 
 ROOT = Path(__file__).parent.parent.parent
 KILLS = 10
@@ -189,7 +190,7 @@ def test_time_and_patience_go_on(folder, tmp_path):
 def like(settings, folder):
     """The shapes of a checkpoint's tree."""
     record = directory.RunDirectory(folder / "unbroken").read_data()
-    model = trained.build_model(settings, vocab_size=record.vocab_size, num_classes=len(record.classes))
+    model = classification.sized(recipe.checked_model(settings), record.vocab_size, len(record.classes))
     direction = optimizers.direction(settings.training.optimizer)
     seeds = jax.numpy.asarray(settings.seeds, "uint32")
     make = lambda seeds: state.new_cohort(model, direction, jax.numpy.int32(2), seeds, {}, None, average=True)

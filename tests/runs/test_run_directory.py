@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from attention import files
 from attention.runs import directory as runs
 from attention.runs.directory import DataRecord, RunDirectory, open_run
 
@@ -23,7 +24,7 @@ def test_life_of_a_run(tmp_path):
         assert opened.run.read_config() == {**CONFIG, "seeds": [0, 1]}
     with open_run(workdir, CONFIG) as opened:
         assert opened.status == "unfinished"
-        runs.write_json_atomic(opened.run.result, {"members": []})
+        files.write_json(opened.run.result, {"members": []})
     with open_run(str(workdir), CONFIG) as opened:
         assert opened.status == "finished"
         assert opened.run.finished
@@ -37,7 +38,7 @@ def test_environment_is_recorded_and_its_changes_are_said(tmp_path):
     assert {"platform", "system", "git_commit", "git_dirty"} <= set(environment)
     run.record_kernel("dense")
     assert json.loads(run.environment.read_text()) == {**environment, "kernel": "dense"}
-    runs.write_json_atomic(run.environment, {**environment, "jax": "0.1"})
+    files.write_json(run.environment, {**environment, "jax": "0.1"})
     with open_run(tmp_path, CONFIG) as opened:
         (note,) = opened.notes
     assert note == f'jax was "0.1" when the run began, is "{environment["jax"]}" now'
@@ -109,20 +110,20 @@ def test_two_processes_and_a_kill(tmp_path):
 
 
 def test_hash_and_name():
-    assert len(runs.config_hash(CONFIG)) == 64
-    assert runs.config_hash(CONFIG) == runs.config_hash(json.loads(json.dumps(CONFIG)))
-    assert runs.config_hash(CONFIG) == runs.config_hash(dict(reversed(CONFIG.items())))
-    assert runs.config_hash(CONFIG) != runs.config_hash(OTHER)
+    assert len(files.json_hash(CONFIG)) == 64
+    assert files.json_hash(CONFIG) == files.json_hash(json.loads(json.dumps(CONFIG)))
+    assert files.json_hash(CONFIG) == files.json_hash(dict(reversed(CONFIG.items())))
+    assert files.json_hash(CONFIG) != files.json_hash(OTHER)
     # sha256 of the bytes {"a":1}, by sha256sum
-    assert runs.config_hash({"a": 1}) == "015abd7f5cc57a2dd94b7590f04ad8084273905ee33ec5cebeae62276a97f862"
+    assert files.json_hash({"a": 1}) == "015abd7f5cc57a2dd94b7590f04ad8084273905ee33ec5cebeae62276a97f862"
     assert runs.default_name("listops", {"a": 1}) == "listops-015abd7f"
 
 
 def test_json_is_strict_and_whole(tmp_path, monkeypatch):
     path = tmp_path / "result.json"
     value = {"nan": float("nan"), "inf": -np.inf, "array": np.arange(2), "jax": jnp.float32(0.5), "pair": (1, True)}
-    runs.write_json_atomic(path, value)
-    assert runs.read_json(path) == {"nan": None, "inf": None, "array": [0, 1], "jax": 0.5, "pair": [1, True]}
+    files.write_json(path, value)
+    assert files.read_json(path) == {"nan": None, "inf": None, "array": [0, 1], "jax": 0.5, "pair": [1, True]}
     assert "NaN" not in path.read_text()
 
     def fail(source, target):
@@ -130,16 +131,16 @@ def test_json_is_strict_and_whole(tmp_path, monkeypatch):
 
     monkeypatch.setattr(os, "replace", fail)
     with pytest.raises(KeyboardInterrupt):
-        runs.write_json_atomic(path, {"new": 1})
-    assert runs.read_json(path)["array"] == [0, 1]
+        files.write_json(path, {"new": 1})
+    assert files.read_json(path)["array"] == [0, 1]
 
 
 def test_missing_and_broken_json_is_named(tmp_path):
     with pytest.raises(ValueError, match=r"absent.json cannot be read \(No such file"):
-        runs.read_json(tmp_path / "absent.json")
+        files.read_json(tmp_path / "absent.json")
     (tmp_path / "bad.json").write_text("{")
     with pytest.raises(ValueError, match=r"bad\.json is not JSON"):
-        runs.read_json(tmp_path / "bad.json")
+        files.read_json(tmp_path / "bad.json")
 
 
 def test_no_run_lists_its_neighbours(tmp_path):
@@ -155,7 +156,7 @@ def test_data_record(tmp_path):
     record = DataRecord("files(train='/a.tsv')", {"train": "00"}, ("no", "yes"), 99, {"majority": 0.5}, (8, 64))
     run.write_data(record)
     assert run.read_data() == record
-    runs.write_json_atomic(run.data, {"source": "x"})
+    files.write_json(run.data, {"source": "x"})
     with pytest.raises(ValueError, match="wants the fields source, hashes"):
         run.read_data()
 

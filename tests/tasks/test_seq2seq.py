@@ -15,6 +15,7 @@ from attention.tasks import seq2seq
 from attention.training import command_line, config, loop
 
 ROOT = Path(__file__).parent.parent.parent
+METRICS = ("exact_match", "token_accuracy", "nll")
 SOURCE = "reverse(train=96, validation=24, test=30, max_length=4, symbols=4)"
 
 
@@ -47,13 +48,13 @@ def test_the_loss_falls_and_the_result_says_how_good(run):
     losses = [line["loss"] for line in lines if line["split"] == "train"]
     assert np.mean(losses[-1]) < 0.6 * np.mean(losses[0])
     checked = [line for line in lines if line["split"] == "validation"]
-    assert set(checked[0]) == {"split", "step", *seq2seq.METRICS}
+    assert set(checked[0]) == {"split", "step", *METRICS}
     result = json.loads((run / "result.json").read_text())
     assert result["task"] == "seq2seq"
     for member in result["members"]:
-        assert set(member["test"]) == {*seq2seq.METRICS, "count"}
+        assert set(member["test"]) == {*METRICS, "count"}
         assert member["test"]["token_accuracy"] > 0.4
-    assert set(result["summary"]) == set(seq2seq.METRICS)
+    assert set(result["summary"]) == set(METRICS)
 
 
 def test_evaluation_gives_the_number_of_training(run, capsys):
@@ -61,7 +62,7 @@ def test_evaluation_gives_the_number_of_training(run, capsys):
     assert command_line.run_main(entry.main, ["eval.py", f"--workdir={run}"]) == 0
     printed = capsys.readouterr().out
     for member in result["members"]:
-        exact, tokens, nll = (member["test"][name] for name in seq2seq.METRICS)
+        exact, tokens, nll = (member["test"][name] for name in METRICS)
         row = next(line for line in printed.splitlines() if line.startswith(f"seed {member['seed']}"))
         assert row.split()[2:] == [f"{100 * exact:.2f}", "%", f"{100 * tokens:.2f}", "%", f"{nll:.4f}"]
     assert "baseline the_source_itself" in printed
@@ -89,11 +90,7 @@ def test_texts_files_and_a_beam(run, tmp_path, capsys):
     assert [row[0] for row in rows[1:]] == ["a b", "c d"]
     assert [row[3] for row in rows[1:]] == ["b a", "d c"]
     trained = evaluate.load(str(run))
-    encoded = dataset.encode_texts(
-        trained.tokenizer, trained.tokenizer_state, ["a b", "c d"], **config.reading(settings().data)
-    )
-    members = seq2seq.run_written(trained.model, trained.params, encoded, trained.settings, trained.data)
-    for row, tokens in zip(rows[1:], members[0].tokens):
+    for row, tokens in zip(rows[1:], trained.outputs(trained.encode(["a b", "c d"]))["tokens"][0]):
         words = trained.tokenizer.decode(trained.tokenizer_state, tokens[tokens != trained.model.end])
         assert row[1].removesuffix(" …") == words
 
@@ -102,19 +99,19 @@ def test_scores_by_hand():
     targets = dataset.Encoded(np.array([2, 3, 9, 4, 9, 1, 9], np.int32), np.array([0, 3, 5, 7]), np.full(3, -1, np.int32))
     encoded = dataset.Encoded(np.array([2, 2, 2], np.int32), np.array([0, 1, 2, 3]), np.full(3, -1, np.int32), targets=targets)
     tokens = np.array([[2, 3, 9, 0], [4, 9, 5, 0], [1, 9, 0, 0]], np.int32)
-    written = seq2seq.Written(tokens, np.array([-1.0, -2.0, -0.5]), np.array([3, 1, 2]))
-    found = seq2seq.score(written, encoded)
+    outputs = {"tokens": tokens, "log_p": np.array([-1.0, -2.0, -0.5]), "right": np.array([3, 1, 2])}
+    found = seq2seq.scores(outputs, encoded)
     assert found == {"exact_match": 1 / 3, "token_accuracy": 6 / 7, "nll": 3.5 / 7, "count": 3}  # an unknown is never matched
     short = seq2seq.matches(tokens[:, :2], targets)
     assert short.tolist() == [False, True, False]
     with pytest.raises(ValueError, match="one target for each of 3 sources, got none"):
-        seq2seq.score(written, dataset.Encoded(encoded.flat, encoded.offsets, encoded.labels))
+        seq2seq.scores(outputs, dataset.Encoded(encoded.flat, encoded.offsets, encoded.labels))
 
 
 @pytest.mark.parametrize(
     ("fields", "message"),
     [
-        ({"task": "translation"}, "config.task wants one of classification, seq2seq, got 'translation'"),
+        ({"task": "translation"}, "config.task: unknown task 'translation'.*known: classification, seq2seq"),
         ({"model": {"pooling": "max"}}, "config.model.pooling is for config.task=classification, got 'max'"),
         ({"training": {"class_weights": "balanced"}}, "config.training.class_weights is for config.task=classification"),
         ({"task": "classification"}, "config.model.decoder is for config.task=seq2seq, got 'recurrent'"),
@@ -128,12 +125,14 @@ def test_fields_of_another_task(fields, message):
 def test_data_of_another_task(tmp_path, monkeypatch):
     monkeypatch.setenv("ATTENTION_CACHE_DIR", str(tmp_path / "cache"))
     classes = config.from_dict({"data": {"source": SOURCE, "max_length": 8}, "training": {"steps": 200}})
-    with pytest.raises(ValueError, match=r"the train split has texts to write and no classes; config\.task=seq2seq learns"):
+    with pytest.raises(ValueError, match=r"the train split has texts to write and no classes; it fits config\.task=seq2seq"):
         loop.train(classes, tmp_path / "run")
     rows = "text\tlabel\n" + "a\tx\nb\ty\n" * 10
     (tmp_path / "train.tsv").write_text(rows)
     labelled = settings(data={"source": f"files(train='{tmp_path}/train.tsv')"})
-    with pytest.raises(ValueError, match=r"the train split has classes and no texts to write; config\.task=classification"):
+    with pytest.raises(
+        ValueError, match=r"has classes and no texts to write; it fits config\.task=classification"
+    ):
         loop.train(labelled, tmp_path / "run")
 
 

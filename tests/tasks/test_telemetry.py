@@ -7,13 +7,16 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from attention import specs
 from attention.data.dataset import Encoded
 from attention.evaluation import trained
 from attention.records import Mixer
 from attention.runs import directory
-from attention.tasks import _task as tasks
 from attention.tasks import _telemetry as telemetry
-from attention.training import config, loop
+from attention.tasks import classification
+from attention.training import config, loop, validation
+from attention.training.cohort import predict
+from attention.training.cohort.members import abstract_params
 from tests.support import toy
 from tests.support.helpers import jit
 from tests.support.models import N, V, batch, classifier
@@ -83,9 +86,14 @@ def test_without_any_row_there_is_no_number():
 
 
 def cohort_params(model, members=2):
-    shapes = trained.abstract_params(model, members)
+    shapes = abstract_params(model, members)
     rng = np.random.default_rng(0)
     return jax.tree.map(lambda leaf: jnp.asarray(rng.normal(0, 0.4, leaf.shape), leaf.dtype), shapes)
+
+
+def measured(model, params, encoded, axis="map"):
+    """What a run with these weights would log."""
+    return predict.measure(model, params, encoded, config.from_dict({"cohort": {"axis": axis}}))
 
 
 def captured(model, params, member, tokens, valid):
@@ -142,7 +150,7 @@ def test_sample_is_spread_over_the_lengths(lengths, heads, extra, wanted):
 def test_measured_is_what_the_members_attend_with(specs):
     model, encoded = classifier(**specs), split([9, 4, 6])
     params = cohort_params(model)
-    measure = lambda params, axis: telemetry.measure(model, params, encoded, axis=axis, seed=0)
+    measure = lambda params, axis: measured(model, params, encoded, axis)
     both, texts = measure(params, "map"), telemetry.sample(encoded, heads=N)
     layers = 2 if "encoder" in specs else 1
     for m in range(2):
@@ -163,11 +171,11 @@ def test_measured_is_what_the_members_attend_with(specs):
 def test_models_without_weights_have_none():
     encoded = split([9, 4])
     bag = classifier(encoder="embeddings")
-    assert telemetry.measure(bag, cohort_params(bag), encoded, axis="map", seed=0) == {}
+    assert measured(bag, cohort_params(bag), encoded) == {}
     model = classifier()
     nothing = Mixer(apply=lambda params, x, context, call: x, init=lambda rng, dims: {})
     model = model.clone(encoder=dataclasses.replace(model.encoder, mixer=nothing))
-    assert telemetry.measure(model, cohort_params(model), encoded, axis="map", seed=0) == {}
+    assert measured(model, cohort_params(model), encoded) == {}
 
 
 # ---- runs
@@ -254,8 +262,8 @@ def test_a_run_that_is_cut_off_logs_the_same(folder, tmp_path, monkeypatch):
 
 
 def test_training_is_bitwise_that_without(folder, tmp_path, monkeypatch):
-    without = tasks.TASKS["classification"]._replace(telemetry=lambda *_, **__: {})
-    monkeypatch.setitem(tasks.TASKS, "classification", without)
+    without = classification.build()._replace(telemetry=None)
+    monkeypatch.setitem(specs._BUILT, ("task", "classification"), without)
     loop.train(settings(folder), tmp_path / "run")
     assert all("attention" not in line for line in validations(tmp_path / "run"))
     for one, other in zip(weights_of(tmp_path / "run"), weights_of(folder / "run"), strict=True):
@@ -263,13 +271,13 @@ def test_training_is_bitwise_that_without(folder, tmp_path, monkeypatch):
 
 
 def test_a_member_that_has_stopped_has_none(folder, tmp_path, monkeypatch):
-    validate = loop.courses.validate
+    validate = validation.validate
 
     def stopped(setting, course, progress):
         course.records[1].stopped = "by the test" if course.step == 8 else None
         validate(setting, course, progress)
 
-    monkeypatch.setattr(loop.courses, "validate", stopped)
+    monkeypatch.setattr(validation, "validate", stopped)
     loop.train(settings(folder), tmp_path / "run")
     first, last = (line["attention"]["entropy"] for line in validations(tmp_path / "run"))
     assert None not in first

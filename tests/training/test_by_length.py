@@ -1,6 +1,5 @@
 """Accuracy by length: the report by hand, and runs that end in it, within and beyond what an encoding has positions for."""
 
-import json
 import re
 
 import jax
@@ -9,11 +8,13 @@ import numpy as np
 import pytest
 
 import eval as entry
+from attention import files
 from attention.data import dataset
 from attention.evaluation import trained as evaluate
 from attention.models.classifier import longest_text
 from attention.runs import directory
 from attention.training import by_length, command_line, config, loop
+from attention.training.cohort import predict
 from tests.support import models
 
 # ---------------------------------------------------------------------------------------------- the report by itself
@@ -74,6 +75,18 @@ def test_report_by_hand():
         assert rows[place]["undefined"]
         assert rows[place]["accuracy"] == [None] * 3
         assert (rows[place]["mean"], rows[place]["std"], rows[place]["ci95"]) == (None, None, None)
+
+
+def test_ranges_of_a_split():
+    correct, lengths = np.array([[1, 0, 1, 1, 0]], bool), np.array([1, 8, 9, 16, 40])
+    rows = by_length.ranges(correct, lengths, [8, 16, 32])
+    assert [(row["above"], row["up_to"], row["count"], row["accuracy"]) for row in rows] == [
+        (0, 8, 2, [0.5]),
+        (8, 16, 2, [1.0]),
+        (32, 40, 1, [0.0]),  # none between 16 and 32, and one range more for the longest
+    ]
+    assert by_length.ranges(correct[:, :4], lengths[:4], [16])[-1]["up_to"] == 16
+    assert by_length.table({"ranges": rows}).startswith("accuracy by length in tokens\n")
 
 
 def test_nobody_known_and_one_member():
@@ -155,14 +168,14 @@ def learned(trained):
 
 
 def test_a_run_reports_by_length(sinusoidal, capsys):
-    result = directory.read_json(sinusoidal / "result.json")
+    result = files.read_json(sinusoidal / "result.json")
     found = result["by_length"]
     assert found["trained_length"] == 12
     assert [row["up_to"] for row in found["ranges"]] == [6, 12, 18, 24, 30, 36, 42, 48, 54, 60]
     assert sum(row["count"] for row in found["ranges"]) == 100
     assert all(len(row["accuracy"]) == 2 and not row["undefined"] for row in found["ranges"])
     assert (sinusoidal / "by_length.png").read_bytes().startswith(b"\x89PNG")
-    loop.train(config.from_dict(directory.read_json(sinusoidal / "config.json")), sinusoidal)  # finished: printed again
+    loop.train(config.from_dict(directory.RunDirectory(sinusoidal).read_config()), sinusoidal)  # finished: printed again
     assert by_length.table(found) in capsys.readouterr().out
 
 
@@ -173,7 +186,7 @@ def test_against_one_text_at_a_time(sinusoidal):
     assert data.statistics["lengths"]["max_length"] == 60
     assert data.statistics["lengths"]["truncated_share"] == 0
     encoded, words = data.splits["lengths"], [text.split() for text in data.texts["lengths"]]
-    logits = trained.logits(trained.examples("lengths", data))
+    logits = trained.outputs(trained.examples("lengths", data))["logits"]
     for row in (0, 50, 99):
         tokens = jnp.array([[data.tokenizer_state[word] for word in words[row]]])
         for member in range(2):
@@ -182,14 +195,14 @@ def test_against_one_text_at_a_time(sinusoidal):
             np.testing.assert_allclose(logits[member, row], alone[0], atol=2e-5)
     last = [row for row in range(100) if 54 < len(words[row]) <= 60]
     right = [sum(member[row].argmax() == encoded.labels[row] for row in last) / len(last) for member in logits]
-    found = directory.read_json(sinusoidal / "result.json")["by_length"]["ranges"][-1]
+    found = files.read_json(sinusoidal / "result.json")["by_length"]["ranges"][-1]
     assert (found["count"], found["accuracy"]) == (len(last), pytest.approx(right))
 
 
 @pytest.mark.parametrize("which", ["sinusoidal", "learned"])
 def test_evaluation_gives_trainings_own_numbers(which, request, capsys):
     folder = request.getfixturevalue(which)
-    recorded = directory.read_json(folder / "result.json")["by_length"]
+    recorded = files.read_json(folder / "result.json")["by_length"]
     trained = evaluate.load(str(folder))
     assert trained.accuracy_by_length(trained.load_data()) == recorded
     assert command_line.run_main(entry.main, ["eval.py", f"--workdir={folder}"]) == 0
@@ -197,9 +210,9 @@ def test_evaluation_gives_trainings_own_numbers(which, request, capsys):
 
 
 def test_beyond_a_table_is_undefined(learned, capsys):
-    ranges = directory.read_json(learned / "result.json")["by_length"]["ranges"]
+    ranges = files.read_json(learned / "result.json")["by_length"]["ranges"]
     assert [row["undefined"] for row in ranges] == [False] * 2 + [True] * 8
-    assert "13-18" in by_length.table(directory.read_json(learned / "result.json")["by_length"])
+    assert "13-18" in by_length.table(files.read_json(learned / "result.json")["by_length"])
     code = command_line.run_main(entry.main, ["eval.py", f"--workdir={learned}", "--split=lengths"])
     assert code == 2
     assert "the encoding has 16 positions, got a sequence of" in capsys.readouterr().err
@@ -208,7 +221,7 @@ def test_beyond_a_table_is_undefined(learned, capsys):
 def test_a_table_beyond_training_is_defined_up_to_its_end(trained):
     """30 positions: the last padded length is cut to them."""
     folder = trained("learned(max_length=30)", seeds=(0,))
-    ranges = directory.read_json(folder / "result.json")["by_length"]["ranges"]
+    ranges = files.read_json(folder / "result.json")["by_length"]["ranges"]
     assert [row["undefined"] for row in ranges] == [False] * 5 + [True] * 5
     assert ranges[0]["ci95"] is None
 
@@ -230,16 +243,16 @@ def test_the_longest_text_a_model_has_positions_for(specs, wanted):
 def test_few_shapes(sinusoidal, monkeypatch):
     """Beside the padded lengths of training, four."""
     trained = evaluate.load(str(sinusoidal))
-    shapes, plain = set(), evaluate._member_logits
+    shapes, plain = set(), predict._outputs
 
-    def spy(model, axis, count, params, given, rng):
-        shapes.add(given["tokens"].shape)
-        return plain(model, axis, count, params, given, rng)
+    def spy(*arguments):
+        shapes.add(arguments[-2]["tokens"].shape)
+        return plain(*arguments)
 
-    monkeypatch.setattr(evaluate, "_member_logits", spy)
+    monkeypatch.setattr(predict, "_outputs", spy)
     trained.accuracy_by_length(trained.load_data())
     known = trained.data.bucket_lengths
-    assert len(shapes) <= len(known) + evaluate.LONGER
+    assert len(shapes) <= len(known) + predict.LONGER
     assert {size for size, _ in shapes} == {16}
     assert {length for _, length in shapes} - set(known) == {32, 40, 56, 64}
 
@@ -252,7 +265,7 @@ def test_longer_texts_can_be_scored_like_any_other(sinusoidal, capsys):
 
 def test_a_source_without_lengths_reports_none(trained, tmp_path):
     where = trained("none", seeds=(0,))
-    fields = json.loads((where / "config.json").read_text())
+    fields = directory.RunDirectory(where).read_config()
     fields["data"]["source"] = fields["data"]["source"].replace("lengths=100", "lengths=0")
     result = loop.train(config.from_dict(fields), tmp_path / "run")
     assert result["by_length"] is None
@@ -263,7 +276,7 @@ def test_a_source_without_lengths_reports_none(trained, tmp_path):
 
 def test_a_member_that_was_never_validated_has_none(trained, tmp_path):
     where = trained("none", seeds=(0,))
-    fields = json.loads((where / "config.json").read_text())
+    fields = directory.RunDirectory(where).read_config()
     fields["training"] |= {"learning_rate": 1e30, "clip_norm": 0.0, "log_every": 1}
     result = loop.train(config.from_dict(fields), tmp_path / "run")
     assert result["members"][0]["validation"] is None

@@ -216,7 +216,7 @@ def test_sums_are_taken_and_begun_anew():
 def test_unweighted_examples_count_once():
     program, _ = _program()
     weight = np.float32([1, 0])
-    assert step.example_weights(program, {"weight": jnp.asarray(weight), "labels": jnp.array([2, -1])}).tolist() == [1, 0]
+    assert program.task.example_weights({"weight": jnp.asarray(weight), "labels": jnp.array([2, -1])}, None).tolist() == [1, 0]
 
 
 @pytest.mark.parametrize("smoothing", [0.0, 0.2])

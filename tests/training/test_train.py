@@ -11,9 +11,11 @@ import numpy as np
 import pytest
 
 import train as entry
+from attention import files
 from attention.evaluation import trained as evaluate
 from attention.runs import directory
-from attention.training import command_line, config, loop
+from attention.tasks import classification
+from attention.training import command_line, config, loop, recipe
 from tests.support import toy
 
 ROOT = Path(__file__).parent.parent.parent
@@ -61,7 +63,7 @@ def best(where):
 
 def test_result_has_what_it_promises(folder):
     result = json.loads((folder / "run" / "result.json").read_text())
-    assert result["config_hash"] == directory.config_hash(directory.read_json(folder / "run" / "config.json"))
+    assert result["config_hash"] == files.json_hash(directory.RunDirectory(folder / "run").read_config())
     assert set(result["baselines"]) >= {"majority"}
     assert [member["seed"] for member in result["members"]] == [0, 1]
     for member in result["members"]:
@@ -220,8 +222,8 @@ def test_flags_train_into_the_default_folder(folder, tmp_path, monkeypatch, caps
     flags = [f"--config={folder}/toy.py", "--config.training.steps=4", "--config.seeds=0,1,2", "--profile"]
     assert command_line.run_main(entry.main, ["train.py", *flags]) == 0
     (made,) = (tmp_path / "runs").iterdir()
-    stored = directory.read_json(made / "config.json")
-    assert made.name == f"toy-{directory.config_hash(stored)[:8]}"
+    stored = directory.RunDirectory(made).read_config()
+    assert made.name == f"toy-{files.json_hash(stored)[:8]}"
     assert stored["seeds"] == [0, 1, 2]
     assert list((made / "profile").rglob("*.pb"))
     assert "95 %" in capsys.readouterr().out
@@ -318,10 +320,9 @@ def test_unfinished_origin_is_refused(folder, source, tmp_path):
 def test_balanced_weights_want_every_class(folder, tmp_path):
     text = (folder / "validation.tsv").read_text()
     (tmp_path / "train.tsv").write_text(text)
-    weights = config.from_dict({"training": {"class_weights": "balanced"}}).training
-    data = loop.prepare.load_data(config.from_dict(toy.fields(f"files(train='{tmp_path}/train.tsv')")), None, None)
+    data = recipe.load_data(config.from_dict(toy.fields(f"files(train='{tmp_path}/train.tsv')")))
     labels = data.splits["train"].labels
     expected = [len(labels) / (3 * (labels == c).sum()) for c in range(3)]
-    assert loop.prepare.class_weights(weights, data) == pytest.approx(expected)
+    assert classification.class_weights("balanced", data) == pytest.approx(expected)
     with pytest.raises(ValueError, match="train has none of 'extra'"):
-        loop.prepare.class_weights(weights, data._replace(classes=(*data.classes, "extra")))
+        classification.class_weights("balanced", data._replace(classes=(*data.classes, "extra")))

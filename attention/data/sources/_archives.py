@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import IO
 
+from attention.files import write_atomic
 from attention.specs import nearest
 
 _CHUNK = 1 << 20
@@ -47,7 +48,7 @@ def fetch(url: str, folder: Path, sha256: str | None) -> Path:
             os.fsync(file.fileno())
         _compare(got, wanted, f"{url} is not the file it was")
         if wanted is None:
-            _write(record, got + "\n")
+            write_atomic(record, f"{got}\n".encode())
         os.replace(aside, target)
     finally:
         Path(aside).unlink(missing_ok=True)
@@ -62,15 +63,6 @@ def _compare(got: str, wanted: str | None, fault: str) -> None:
 def _digest(path: Path) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _write(path: Path, text: str) -> None:
-    handle, aside = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    with os.fdopen(handle, "w") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(aside, path)
 
 
 def _download(url: str, file: IO[bytes]) -> str:

@@ -102,6 +102,12 @@ def over_members(
     return mapped
 
 
+def abstract_params(model: Any, members: int) -> Any:
+    """The shapes and dtypes of a model's parameters with a leading axis of members; computes nothing."""
+    one = jax.eval_shape(lambda rng: model.init(rng, **model.example()), jax.random.key(0))["params"]
+    return jax.tree.map(lambda leaf: jax.ShapeDtypeStruct((members, *leaf.shape), leaf.dtype), one)
+
+
 def new_member(params: Any, direction: optax.GradientTransformation, *, average: bool) -> Members:
     """The state of one member before its first update."""
     return Members(

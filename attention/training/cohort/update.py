@@ -1,11 +1,10 @@
-"""One update of one member, a pure function; ``state.over_members`` applies it to a cohort.
+"""One update of one member, a pure function; ``members.over_members`` applies it to a cohort.
 
 ::
 
-  loss = sum_i w_i c_i (CE_i + P_i) / sum_i w_i c_i
-  CE_i = -sum_k ((1 - s) [k = y_i] + s / C) log p_ik
+  loss = sum_i w_i (L_i + P_i) / sum_i w_i
 
-``w`` is 0 for filler and 1 for an example, ``c`` the weight of its class, ``s`` the label smoothing, ``P`` the model's penalty.
+``L`` is the task's loss of an example, ``w`` its weight, 0 for filler, and ``P`` the model's penalty.
 """
 
 import functools
@@ -18,9 +17,11 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from attention.training import optimization as optimizers
+from attention import specs
 from attention.data.batches import inputs
-from attention.data.contracts import PADDING, UNKNOWN
+from attention.data.contracts import UNKNOWN
+from attention.tasks._task import Task
+from attention.training import optimization as optimizers
 from attention.training.cohort.members import Axis, Members, member_key, over_members
 from attention.training.config import Config
 
@@ -32,6 +33,7 @@ class Program(NamedTuple):
     """What is fixed at compilation: parts, and which features there are. Their values are traced.
 
     Attributes:
+      task: what is learned.
       model: the model.
       direction: of the optimizer.
       factor: of the learning rate, by update.
@@ -41,6 +43,7 @@ class Program(NamedTuple):
       dropout, word_dropout, clip, average: whether any member has it.
     """
 
+    task: Task
     model: Any
     direction: optax.GradientTransformation
     factor: Callable[[jax.Array], jax.Array]
@@ -57,6 +60,7 @@ def program(config: Config, model: Any, *, steps: int, class_weights: tuple[floa
     """The program of a config: ``steps`` updates of ``model``."""
     training = config.training
     return Program(
+        task=specs.build("task", config.task),
         model=model,
         direction=optimizers.direction(training.optimizer),
         factor=optimizers.schedule(training.schedule, steps=steps, warmup=training.warmup),
@@ -157,7 +161,7 @@ def train_step(program: Program, member: Members, batch: Batch, values: Values) 
 
 def _gradients(program: Program, params: Any, batch: Batch, values: Values, key: jax.Array) -> tuple[Any, dict[str, jax.Array]]:
     """Gradients of the loss, and sums over the batch. In ``accumulation`` parts, they are those of the whole batch."""
-    weights = example_weights(program, batch)
+    weights = program.task.example_weights(batch, program.class_weights)
     gradient = jax.grad(objective, argnums=1, has_aux=True)
     batch = {**batch, "weight": weights, "real": batch["weight"]}
     if program.accumulation == 1:
@@ -177,23 +181,14 @@ def _gradients(program: Program, params: Any, batch: Batch, values: Values, key:
 _SUMMED = ("loss", "weight", "correct", "examples", "penalty")
 
 
-def example_weights(program: Program, batch: Batch) -> jax.Array:
-    """``w_i c_i`` of each example: 0 for filler. With targets, every token of them counts."""
-    if "targets" in batch:
-        return batch["weight"] * jnp.sum(batch["targets"] != PADDING, axis=-1)
-    if program.class_weights is None:
-        return batch["weight"]
-    return batch["weight"] * jnp.asarray(program.class_weights, jnp.float32)[batch["labels"].clip(0)]
-
-
 def objective(
     program: Program, params: Any, batch: Batch, values: Values, key: jax.Array, total: jax.Array
 ) -> tuple[jax.Array, dict[str, jax.Array]]:
     """The share of a part of a batch in the loss, and its sums.
 
     Args:
-      batch: ``weight`` is ``w c``, and ``real`` is ``w``.
-      total: sum of ``w c`` over the whole batch.
+      batch: ``weight`` is ``w``, and ``real`` 0 for filler and 1 for an example.
+      total: sum of ``w`` over the whole batch.
     """
     model_key, word_key = jax.random.split(key)
     given = inputs(batch)
@@ -202,34 +197,10 @@ def objective(
         given["tokens"] = jnp.where(dropped, UNKNOWN, batch["tokens"])
     rate = values["dropout"] if program.dropout else None
     logits, extra = program.model.apply({"params": params}, **given, rng=model_key, train=True, dropout=rate)
-    losses, right = scored(logits, batch, values["label_smoothing"])
+    losses, right = program.task.scored(logits, batch, values["label_smoothing"])
     weight = batch["weight"]
     loss, part = jnp.sum(weight * losses), jnp.sum(weight)
     penalty = jnp.sum(weight * extra["loss"]) / total
     correct = jnp.sum(batch["real"] * right)
     sums = {"loss": loss, "weight": part, "correct": correct, "examples": jnp.sum(batch["real"]), "penalty": penalty}
     return loss / total + penalty, sums
-
-
-def scored(logits: jax.Array, batch: Batch, smoothing: Any) -> tuple[jax.Array, jax.Array]:
-    """The loss of each example, and whether it is right: its class, or every token of its target given those before it.
-
-    Args:
-      logits: ``[B C]``, or ``[B U V]`` where the batch has ``targets`` ``[B U]``; their loss is the mean over their tokens.
-      batch: with ``labels`` or ``targets``.
-      smoothing: of the labels.
-    """
-    if "targets" not in batch:
-        labels = batch["labels"].clip(0)  # filler has -1, and weight 0
-        return smoothed_cross_entropy(logits, labels, smoothing), jnp.argmax(logits, -1) == labels
-    targets, written = batch["targets"], batch["targets"] != PADDING
-    losses = jnp.where(written, smoothed_cross_entropy(logits, targets, smoothing), 0.0)
-    right = jnp.all((jnp.argmax(logits, -1) == targets) | ~written, axis=-1)
-    return jnp.sum(losses, axis=-1) / jnp.maximum(jnp.sum(written, axis=-1), 1), right
-
-
-def smoothed_cross_entropy(logits: jax.Array, labels: jax.Array, smoothing: Any) -> jax.Array:
-    """``-sum_k ((1 - s) [k = y] + s / C) log p_k`` of each label, ``[... C]`` and ``[...]`` to ``[...]``."""
-    log_p = jax.nn.log_softmax(logits.astype(jnp.float32))
-    chosen = jnp.take_along_axis(log_p, labels[..., None], axis=-1)[..., 0]
-    return -((1.0 - smoothing) * chosen + smoothing * jnp.mean(log_p, axis=-1))

@@ -1,0 +1,209 @@
+"""Texts are told apart: each has one of a few classes.
+
+The loss of an example is its cross entropy, smoothed where ``config.training.label_smoothing`` says so and weighted by its
+class where ``config.training.class_weights`` does. A run is scored by accuracy, macro-F1, negative log likelihood and
+calibration error.
+"""
+
+import dataclasses
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from attention import metrics, specs
+from attention.data.dataset import Dataset, Encoded
+from attention.models.classifier import classifier
+from attention.tasks import _telemetry
+from attention.tasks._model import arguments
+from attention.tasks._task import Batch, Examples, Facts, Metric, Outputs, Task, smoothed_cross_entropy
+from attention.text_table import table
+
+__all__: list[str] = []
+
+
+class Predictions(NamedTuple):
+    """What a run says of some texts.
+
+    Attributes:
+      labels: the class name predicted for each text.
+      probabilities: float64 ``[n C]``, the mean over the members.
+      classes: the class of each column.
+      agreeing: int ``[n]``, members whose own prediction is that label.
+      members: how many were asked.
+    """
+
+    labels: list[str]
+    probabilities: np.ndarray
+    classes: tuple[str, ...]
+    agreeing: np.ndarray
+    members: int
+
+
+def build() -> Task:
+    """The classes of texts."""
+    return Task(
+        model=model,
+        sized=sized,
+        lacks=lacks,
+        answered=answered,
+        example_weights=example_weights,
+        scored=scored,
+        forward=forward,
+        scores=scores,
+        predictions=predictions,
+        answer=answer,
+        adapt=adapt,
+        read=read,
+        told=told,
+        columns=columns,
+        details=details,
+        metrics=(
+            Metric("accuracy", "acc", share=True),
+            Metric("macro_f1", "F1", share=True),
+            Metric("nll", "nll", higher_is_better=False),
+            Metric("ece", "ece", higher_is_better=False),
+        ),
+        answers="label",
+        class_weights=class_weights,
+        telemetry=_telemetry.Telemetry(_telemetry.attention_sample, _telemetry.measure),
+        fields=("model.pooling", "model.head_gate", "model.head_softmax", "model.head_hidden", "training.class_weights"),
+    )
+
+
+def model(config: Any) -> Any:
+    """The classifier of a config, of one token and one class."""
+    return classifier(**arguments(config, classifier), num_classes=1)
+
+
+def sized(model: Any, vocab_size: int, num_classes: int) -> Any:
+    """The classifier of some data."""
+    return model.clone(dims=model.dims._replace(vocab_size=vocab_size), num_classes=num_classes)
+
+
+def lacks(encoded: Encoded) -> str | None:
+    """A split wants a label for every text."""
+    if encoded.targets is not None:
+        return "has texts to write and no classes"
+    return None if (encoded.labels >= 0).all() else "wants a label for every text"
+
+
+def answered(encoded: Encoded) -> bool:
+    """Whether any text has a label."""
+    return bool((encoded.labels >= 0).any())
+
+
+def class_weights(spec: str, data: Dataset) -> tuple[float, ...] | None:
+    """One weight per class: ``n / (C n_c)`` where balanced, as given, or None. Raises ValueError for what it cannot be."""
+    where = "config.training.class_weights"
+    if spec == "none":
+        return None
+    if spec == "balanced":
+        counts = np.bincount(data.splits["train"].labels, minlength=len(data.classes))
+        if not counts.all():
+            missing = data.classes[int(np.argmin(counts))]
+            raise ValueError(f"{where}=balanced wants examples of every class; train has none of {missing!r}")
+        return tuple(float(weight) for weight in counts.sum() / (len(counts) * counts))
+    try:
+        weights = tuple(float(item) for item in spec.split(","))
+    except ValueError:
+        raise ValueError(f"{where} wants none, balanced or numbers such as 1,2.5; got {spec!r}") from None
+    if len(weights) != len(data.classes) or not all(0 < weight < math.inf for weight in weights):
+        raise ValueError(f"{where} wants {len(data.classes)} numbers above 0, one per class; got {spec!r}")
+    return weights
+
+
+def example_weights(batch: Batch, class_weights: tuple[float, ...] | None) -> jax.Array:
+    """``w_i c_i`` of each example: 0 for filler, else the weight of its class."""
+    if class_weights is None:
+        return batch["weight"]
+    return batch["weight"] * jnp.asarray(class_weights, jnp.float32)[batch["labels"].clip(0)]
+
+
+def scored(logits: jax.Array, batch: Batch, smoothing: Any) -> tuple[jax.Array, jax.Array]:
+    """The loss of each example, and whether its class has the largest logit; logits are ``[B C]``."""
+    labels = batch["labels"].clip(0)  # filler has -1, and weight 0
+    return smoothed_cross_entropy(logits, labels, smoothing), jnp.argmax(logits, -1) == labels
+
+
+def forward(model: Any, params: Any, given: Mapping[str, jax.Array], rng: jax.Array, *, longest: int) -> dict[str, jax.Array]:
+    """The logits of a batch, ``[B C]``."""
+    return {"logits": model.apply({"params": params}, **given, rng=rng, train=False, dropout=None)[0]}
+
+
+def scores(outputs: Outputs, encoded: Encoded) -> dict[str, float]:
+    """``metrics.evaluate_logits``."""
+    return metrics.evaluate_logits(outputs["logits"], encoded.labels)
+
+
+def predictions(outputs: Outputs, encoded: Encoded) -> dict[str, np.ndarray]:
+    """The predicted class of each example, and whether it is right."""
+    predicted = metrics.predictions(outputs["logits"])
+    return {"correct": predicted == encoded.labels, "predicted": predicted.astype(np.int32)}
+
+
+def answer(encoded: Encoded, answers: Sequence[str], facts: Facts) -> Encoded:
+    """The examples with labels, given as names of classes."""
+    names, indices = np.unique(np.asarray(answers), return_inverse=True)
+    return adapt(dataclasses.replace(encoded, labels=indices), names.tolist(), facts)
+
+
+def adapt(encoded: Encoded, classes: Sequence[str], facts: Facts) -> Encoded:
+    """The examples with labels that index the run's classes, found by name. Raises ValueError for a class it has not."""
+    own = {name: number for number, name in enumerate(facts.classes)}
+    for label in np.unique(encoded.labels[encoded.labels >= 0]):
+        name = classes[int(label)]
+        if name not in own:
+            near, known = specs.nearest(name, own), ", ".join(own)
+            raise ValueError(f"label {name!r} was not seen in training{near}; classes: {known}")
+    places = np.array([*(own.get(name, -1) for name in classes), -1], np.int32)  # -1 reads the last: no label
+    return dataclasses.replace(encoded, labels=places[encoded.labels])
+
+
+def read(outputs: Outputs, facts: Facts) -> Predictions:
+    """Classes and probabilities from ``[M n C]`` logits."""
+    logits = outputs["logits"]
+    probabilities = metrics.softmax(logits).mean(axis=0)
+    chosen = probabilities.argmax(axis=-1)
+    labels = [facts.classes[number] for number in chosen]
+    agreeing = (metrics.predictions(logits) == chosen).sum(axis=0)
+    return Predictions(labels, probabilities, facts.classes, agreeing, len(logits))
+
+
+def told(found: Predictions, texts: Sequence[str]) -> str:
+    """For each text the class, how many members agree, and the probability of every class."""
+    blocks = []
+    for text, label, row, agreeing in zip(texts, found.labels, found.probabilities, found.agreeing):
+        agree = f", {agreeing} of {found.members} members agree" if found.members > 1 else ""
+        order = np.argsort(-row, kind="stable")
+        listed = "  ".join(f"{found.classes[number]} {row[number]:.4f}" for number in order)
+        blocks.append(f"{text}\n  {label}{agree}\n  {listed}")
+    return "\n".join(blocks)
+
+
+def columns(found: Predictions, examples: Examples, facts: Facts) -> dict[str, Sequence[str]]:
+    """The predicted class, the probability of each, and the label where any is known."""
+    made: dict[str, Sequence[str]] = {"predicted": found.labels}
+    for name, column in zip(facts.classes, found.probabilities.T):
+        made[f"p({name})"] = [f"{value:.9g}" for value in column]
+    if answered(examples.encoded):
+        made["label"] = [facts.classes[label] if label >= 0 else "" for label in examples.encoded.labels]
+    return made
+
+
+def confusion(outputs: Outputs, encoded: Encoded, classes: Sequence[str]) -> np.ndarray:
+    """How often each label (row) was predicted as each class (column), summed over the members, int64 ``[C C]``."""
+    return np.sum([metrics.confusion(member, encoded.labels, len(classes)) for member in outputs["logits"]], axis=0)
+
+
+def details(outputs: Outputs, examples: Examples, facts: Facts) -> list[str]:
+    """The confusion matrix."""
+    members = len(outputs["logits"])
+    over = f", summed over {members} members" if members > 1 else ""
+    counts = confusion(outputs, examples.encoded, facts.classes)
+    rows = [["label \\ predicted", *facts.classes]]
+    rows += [[name, *map(str, row)] for name, row in zip(facts.classes, counts.tolist())]
+    return [f"confusion{over}\n{table(rows)}"]
