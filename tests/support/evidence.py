@@ -300,6 +300,48 @@ class PoolingEvidence(NamedTuple):
     errors: dict[str, str] = {}
 
 
+class GateCase(NamedTuple):
+    """A gate with options.
+
+    Attributes:
+      spec: its spec.
+      reference: (rows [n D], parameters) -> rows.
+      count: parameters, of D channels.
+      start: what it makes of its input at the start; None where everything passes, bit for bit.
+      opened: parameters with which everything passes, of D channels.
+    """
+
+    spec: str
+    reference: Callable[..., Any]
+    count: Callable[[int], int]
+    start: Callable[..., Any] | None
+    opened: Callable[[int], dict[str, Any]]
+
+
+class GateEvidence(NamedTuple):
+    """Of a gate: cases, of which the first has the row's spec, and errors as above."""
+
+    cases: tuple[GateCase, ...]
+    errors: dict[str, str] = {}
+
+
+class KernelEvidence(NamedTuple):
+    """Of a kernel.
+
+    Attributes:
+      reference: whether it is what others are compared with, itself compared with plain loops.
+      refuses: of "weights" (they are to be returned) and "all" (a part reads all scores), what it cannot do, with the message.
+      spans: (specs of the parts by kind) -> the numbers of keys that its blocks of 16 queries read, of 72; None where it has no
+        blocks.
+      errors: as above.
+    """
+
+    reference: bool = False
+    refuses: dict[str, str] = {}
+    spans: Callable[[dict[str, str]], set[int]] | None = None
+    errors: dict[str, str] = {}
+
+
 class EncoderCase(NamedTuple):
     """An encoder with options.
 
@@ -308,6 +350,7 @@ class EncoderCase(NamedTuple):
       reference: (tokens [n D], sentences [n], parameters) -> states, for one text without padding.
       count: parameters.
       width: channels of a state, of tokens with 6.
+      zeros: whether states of padding are zero; else they have no meaning.
       dead: leaves without a gradient, by a symmetry of the method.
     """
 
@@ -315,14 +358,25 @@ class EncoderCase(NamedTuple):
     reference: Callable[..., Any]
     count: int = 0
     width: int = 6
+    zeros: bool = True
     dead: tuple[str, ...] = ()
 
 
 class EncoderEvidence(NamedTuple):
-    """Of an encoder: cases, of which the first has the row's spec, oracles and errors as above."""
+    """Of an encoder.
+
+    Attributes:
+      cases: one per option that is a formula of its own; the first has the row's spec.
+      oracles: as above.
+      pooling: that it is trained with.
+      parts: parts of a model that it refuses, with the message.
+      errors: as above.
+    """
 
     cases: tuple[EncoderCase, ...]
     oracles: Oracles
+    pooling: str = "additive"
+    parts: tuple[tuple[dict[str, Any], str], ...] = ()
     errors: dict[str, str] = {}
 
 
