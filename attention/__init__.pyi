@@ -188,8 +188,9 @@ from attention.data.contracts import Source as _Source
 from attention.data.contracts import Tokenizer as _Tokenizer
 from attention.decoders._decoder import Decoder as _Decoder
 from attention.encoders._encoder import Encoder as _Encoder
-from attention.kernels._kernel import Kernel as _Kernel
+from attention.kernels import Kernel as _Kernel
 from attention.records import Gate as _Gate
+from attention.tasks._task import Task as _Task
 from attention.specs import Spec as _Spec
 
 __version__: str
@@ -219,5 +220,7 @@ def build(kind: Literal["decoder"], spec: str | _Spec) -> _Decoder: ...
 def build(kind: Literal["source"], spec: str | _Spec) -> _Source: ...
 @overload
 def build(kind: Literal["tokenizer"], spec: str | _Spec) -> _Tokenizer: ...
+@overload
+def build(kind: Literal["task"], spec: str | _Spec) -> _Task: ...
 @overload
 def build(kind: str, spec: str | _Spec) -> Any: ...

@@ -133,9 +133,14 @@ def _measured() -> str:
 TABLES: dict[str, Callable[[], str]] = {"overview": _overview, "sums": _sums, "measured": _measured, **SLIPS}
 
 
+def panels(name: str) -> Sequence[maps.Panel]:
+    """What the picture of a variant shows: what its evidence says, or the default by its hooks."""
+    return rows.picture("encoding", name) or maps.default(name)
+
+
 def figure(name: str) -> Any:
-    """The picture of a variant: what its evidence says, or the default by its hooks."""
-    return figures.of(rows.picture("encoding", name) or maps.default(name))
+    """The picture of a variant."""
+    return figures.of(panels(name))
 
 
 def overview(words: Sequence[str]) -> Any:
