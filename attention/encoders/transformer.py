@@ -86,7 +86,7 @@ class Block(nn.Module):
     def __call__(self, x: jax.Array, context: Context, call: Call, dims: Dims) -> jax.Array:
         """``[B T D]`` to ``[B T D]``."""
         rng_mixer, *rngs = split(call.rng, 3)
-        own = {} if self.mixer.init is None else self.param("mixer", self._mixer, dims)
+        own = self._scaled({}) if self.mixer.init is None else self.param("mixer", self._mixer, dims)
         init, gate = self.gate.init, self.gate.apply
         weights = {} if init is None else self.param("gate", init, x.shape[-1])
         passed = lambda x: x if gate is None else gate(weights, x)
@@ -106,7 +106,10 @@ class Block(nn.Module):
     @nn.nowrap
     def _mixer(self, rng: jax.Array, dims: Dims) -> Params:
         assert self.mixer.init is not None
-        params = self.mixer.init(rng, dims)
+        return self._scaled(self.mixer.init(rng, dims))
+
+    @nn.nowrap
+    def _scaled(self, params: Params) -> Params:
         if self.scale == 1.0:
             return params
         if "output" not in params:

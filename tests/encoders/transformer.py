@@ -1,189 +1,134 @@
-"""What single encoders do: recurrences, windows, sentences, and the options of the transformer."""
+"""Evidence of the transformer."""
 
 import dataclasses
+import math
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from flax import linen as nn
 
-import attention
 from attention.attend import parts_of
-from attention.evaluation import trained as evaluate
 from attention.models.classifier import kernel_choice
 from attention.records import Call, Context
 from attention.tasks import _telemetry as telemetry
-from attention.training import config, loop
-from tests.support import toy
-from tests.support.encoder_rows import DIMS, D, U, batch, built
-from tests.support.helpers import jit, normal
+from tests.support.encoders import ATTENTION, DIMS, KEY_BIAS, D, N, attend, with_mixer, witness
+from tests.support.evidence import EncoderCase, EncoderEvidence
+from tests.support.helpers import jit
 from tests.support.models import classifier, made
-
-# Recurrences.
-
-
-def test_examples():
-    """Those of the documentation."""
-    zeros, gates = jnp.zeros((2, 1)), jnp.array([0.0, 0.0, 9.0, 0.0])
-    np.testing.assert_allclose(
-        attention.lstm(zeros, zeros[:1].repeat(4, 1), zeros[:1].repeat(4, 1), gates), [[0.2311], [0.3175]], atol=1e-4
-    )
-    np.testing.assert_allclose(
-        attention.gru(zeros, zeros[:1].repeat(3, 1), zeros[:1].repeat(3, 1), gates[:3]), [[0.5], [0.75]], atol=1e-4
-    )
+from tests.support.row import Row
 
 
-GATES = {"lstm": 4, "gru": 3}
+def layer_norm(x, params):
+    return (x - x.mean()) / np.sqrt(x.var() + 1e-6) * params["scale"] + params["bias"]
 
 
-def _weights(cell):
-    """W, R and b of U units over D channels."""
-    columns = GATES[cell] * U
-    return [normal(i, *shape, scale=0.5) for i, shape in enumerate(((D, columns), (U, columns), (columns,)))]
+def rms_norm(x, params):
+    return x / np.sqrt((x**2).mean() + 1e-6) * params["scale"]
 
 
-@pytest.mark.parametrize("cell", GATES)
-@pytest.mark.parametrize("reverse", [False, True])
-def test_recurrences_of_flax(cell, reverse):
-    """Flax's own cells over the text alone, longer than a block, are a second witness."""
-    T, weights = 21, _weights(cell)
-    x, lengths = normal(5, 3, T, D), np.array([21, 1, 10])
-    found = getattr(attention, cell)(x, *weights, jnp.arange(T) < lengths[:, None], reverse=reverse)
-    kernel, recurrent, bias = (jnp.split(w, GATES[cell], axis=-1) for w in weights)
-    if cell == "lstm":
-        params = {f"i{g}": {"kernel": kernel[k]} for k, g in enumerate("ifgo")}
-        params |= {f"h{g}": {"kernel": recurrent[k], "bias": bias[k]} for k, g in enumerate("ifgo")}
-        layer = nn.RNN(nn.OptimizedLSTMCell(U), reverse=reverse, keep_order=True)
-    else:
-        params = {f"i{g}": {"kernel": kernel[k], "bias": bias[k]} for k, g in enumerate("rzn")}
-        params |= {f"h{g}": {"kernel": recurrent[k]} for k, g in enumerate("rzn")}
-        params["hn"]["bias"] = jnp.zeros(U)
-        layer = nn.RNN(nn.GRUCell(U), reverse=reverse, keep_order=True)
-    wanted = layer.apply({"params": {"cell": params}}, x, seq_lengths=jnp.asarray(lengths))
-    for b, n in enumerate(lengths):
-        np.testing.assert_allclose(found[b, :n], wanted[b, :n], atol=1e-5)
-        np.testing.assert_array_equal(found[b, n:], 0)
+def gelu(x):
+    return 0.5 * x * (1 + np.tanh(math.sqrt(2 / math.pi) * (x + 0.044715 * x**3)))
 
 
-@pytest.mark.parametrize("cell", GATES)
-def test_segments_and_gaps(cell):
-    """A state begins anew in each segment, from either end, and padding in between is as if it were not there."""
-    weights, function = _weights(cell), getattr(attention, cell)
-    segments = jnp.array([4, 4, 4, 2, 2, 9])
-    x, where = normal(6, 6, D), jnp.array([True, False, True, True, True, True])
-    for reverse in (False, True):
-        found = function(x, *weights, where, segments, reverse=reverse)
-        for number in (4, 2, 9):
-            mine = np.asarray((segments == number) & where)
-            np.testing.assert_allclose(found[mine], function(x[mine], *weights, reverse=reverse), atol=1e-6)
-        np.testing.assert_array_equal(found[1], 0)
-        whole = function(x, *weights, where, reverse=reverse)
-        np.testing.assert_allclose(whole[where], function(x[where], *weights, reverse=reverse), atol=1e-6)
-        assert not np.allclose(whole, found)
+def mlp(rows, params):
+    hidden = [gelu(x @ params["in"]["kernel"] + params["in"]["bias"]) for x in rows]
+    return [h @ params["out"]["kernel"] + params["out"]["bias"] for h in hidden]
 
 
-def test_recurrence_wants_weights_of_one_size():
-    with pytest.raises(ValueError, match=r"gru of 3 units wants 9 columns in kernel, recurrent and bias, got \(12, 12, 12\)"):
-        attention.gru(jnp.zeros((2, D)), jnp.zeros((D, 12)), jnp.zeros((3, 12)), jnp.zeros(12))
+def reference(layers=1, norm="pre", normed=layer_norm, registers=0):
+    def apply(rows, sentences, params):
+        rows = [*params.get("registers", np.zeros((0, rows.shape[1]))), *rows]
+        for layer in range(layers):
+            block = params[f"block_{layer}"]
+            for name, step in (("mixer", attend), ("mlp", mlp)):
+                inside = [normed(x, block[f"{name}_norm"]) for x in rows] if norm != "post" else rows
+                added = step(inside, block[name])
+                if norm == "sandwich":
+                    added = [normed(x, block[f"{name}_norm_after"]) for x in added]
+                rows = [x + y for x, y in zip(rows, added)]
+                if norm == "post":
+                    rows = [normed(x, block[f"{name}_norm"]) for x in rows]
+        if norm != "post":
+            rows = [normed(x, params["norm"]) for x in rows]
+        return rows[registers:]
+
+    return apply
 
 
-def test_starts():
-    """Orthogonal recurrences, the forget gate's bias where the option says, the other biases at 0."""
-    x = jnp.zeros((1, 2, D))
-    encoder, context = attention.build("encoder", "bilstm(forget_bias=2)"), Context(parts_of("none"), {}, tokens=x[..., 0])
-    params = encoder.init(jax.random.key(0), x, context, Call(), DIMS)["params"]["layer_0"]
-    for own in params.values():
-        np.testing.assert_array_equal(own["bias"].reshape(4, U), np.outer([0, 2, 0, 0], np.ones(U)))
-        for matrix in np.split(np.asarray(own["recurrent"]), 4, axis=1):
-            np.testing.assert_allclose(matrix @ matrix.T, np.eye(U), atol=1e-5)
-        limit = np.sqrt(6 / (D + U))
-        assert 0.7 * limit < np.abs(own["kernel"]).max() <= limit
-    assert not np.allclose(params["forward"]["recurrent"], params["backward"]["recurrent"])
+def oracles():
+    from tests.support.oracle_packages import F, torch
+
+    def block(y, own, norm_first):
+        """``torch.nn.TransformerEncoderLayer`` with our weights."""
+        mixer, mlp, names = own["mixer"], own["mlp"], ("query", "key", "value")
+        gelu = lambda h: F.gelu(h, approximate="tanh")
+        width = mlp["in"]["bias"].shape[0]
+        module = torch.nn.TransformerEncoderLayer(D, N, width, 0.0, gelu, 1e-6, True, norm_first).double()
+        weights = {
+            "self_attn.in_proj_weight": torch.cat([mixer[name]["kernel"].reshape(D, D).T for name in names]),
+            "self_attn.in_proj_bias": torch.cat([mixer[name]["bias"].reshape(D) for name in names]),
+            "self_attn.out_proj.weight": mixer["output"]["kernel"].reshape(D, D).T,
+            "self_attn.out_proj.bias": mixer["output"]["bias"],
+            "linear1.weight": mlp["in"]["kernel"].T,
+            "linear1.bias": mlp["in"]["bias"],
+            "linear2.weight": mlp["out"]["kernel"].T,
+            "linear2.bias": mlp["out"]["bias"],
+        }
+        for i, norm in enumerate(("mixer_norm", "mlp_norm"), 1):
+            weights |= {f"norm{i}.weight": own[norm]["scale"], f"norm{i}.bias": own[norm]["bias"]}
+        return torch.func.functional_call(module, weights, (y,))
+
+    def theirs(norm_first):
+        def apply(texts, params):
+            found = [block(rows[None], params["block_0"], norm_first)[0] for rows in texts]
+            if not norm_first:
+                return found
+            return [F.layer_norm(rows, (D,), params["norm"]["scale"], params["norm"]["bias"], 1e-6) for rows in found]
+
+        return apply
+
+    return {
+        "torch.nn.TransformerEncoderLayer, norm first": witness("transformer(layers=1, mlp=2)", theirs(True)),
+        "torch.nn.TransformerEncoderLayer, norm last": witness("transformer(layers=1, mlp=2, norm=post)", theirs(False)),
+    }
 
 
-# Convolutions.
+BLOCK = ATTENTION + (2 * D * 2 * D + 3 * D) + 4 * D  # mlp=2 and two norms
 
 
-def test_an_even_window_looks_ahead():
-    """A window of two holds a token and the next one, and nothing beyond the text."""
-    _, params, run = built("cnn(widths=(1, 2), filters=5)")
-    params = jax.tree.map(jnp.zeros_like, params)
-    params["width_2"]["kernel"] = params["width_2"]["kernel"].at[D, 0].set(1.0)  # the first channel of the second token
-    x, valid, _ = batch()
-    states, _ = run(params, x, valid)
-    np.testing.assert_allclose(states[0, :8, 5], np.maximum(x[0, 1:9, 0], 0), atol=1e-6)
-    np.testing.assert_array_equal(states[2, 3:, 5], 0)
+def case(options, *rest, **options_of_reference):
+    """Padding is not zero, and softmax does not see what keys add to a whole row."""
+    spec = f"transformer({options})"
+    return EncoderCase(spec, reference(**options_of_reference), *rest, zeros=False, dead=KEY_BIAS)
 
 
-# Sentences.
-
-
-def test_sentences_of_a_hierarchy():
-    """As many as there are, the others masked and zero; numbers that no sentence can have give NaN, for their text alone."""
-    _, params, run = built("hierarchical")
-    x, valid, segments = batch()
-    states, there = run(params, x, valid, segments)
-    np.testing.assert_array_equal(there, np.arange(9) < np.array([[4], [1], [2]]))
-    np.testing.assert_array_equal(np.asarray(states)[~np.asarray(there)], 0)
-    for wrong in (9, -1):
-        found, _ = run(params, x, valid, segments.at[2, 1].set(wrong))
-        assert np.isnan(found[2]).all()
-        np.testing.assert_array_equal(found[:2], states[:2])
-    none, _ = run(params, x, valid.at[1].set(False), segments)
-    np.testing.assert_array_equal(none[1], 0)
-    gap, there = run(params, x, valid.at[0, 3].set(False), segments)  # the second sentence of the first text is all padding
-    np.testing.assert_array_equal(there[0], [True, False, True, True] + [False] * 5)
-    kept = np.array([0, 1, 2, 4, 5, 6, 7, 8])
-    other, _ = run(params, x[:1, kept], valid[:1, kept], jnp.array([[0, 0, 0, 1, 1, 2, 2, 2]]))
-    np.testing.assert_allclose(np.asarray(gap)[0, [0, 2, 3]], other[0, :3], atol=1e-5)
-
-
-def test_weights_of_words():
-    """They sum to one in each sentence, in the order of the tokens."""
-    tokens = jnp.tile(jnp.arange(1, 7), (2, 1))
-    valid, segments = jnp.arange(6) < jnp.array([[6], [4]]), jnp.array([[0, 0, 1, 1, 1, 2]] * 2)
-    model, params, _ = made(encoder="hierarchical", pooling="additive(hidden=3)")
-    captured = jit(lambda params: model.apply({"params": params}, tokens, valid, segments=segments, capture=True)[1])(params)
-    weights = np.asarray(captured["word_weights"])
-    np.testing.assert_allclose(weights[0, :2].sum(), 1, atol=1e-6)
-    np.testing.assert_allclose(weights[1, 2:4].sum(), 1, atol=1e-6)
-    np.testing.assert_allclose(weights.sum(1), [3, 2], atol=1e-6)
-    np.testing.assert_allclose(captured["pooling"].sum(1), 1, atol=1e-6)
-    np.testing.assert_array_equal(captured["pooling"][:, 3:], 0)
-
-
-def test_hierarchy_wants_segments():
-    model, params, _ = made(encoder="hierarchical")
-    tokens = jnp.ones((1, 3), jnp.int32)
-    with pytest.raises(ValueError, match=r"encoder=hierarchical reads sentences; give segments, or config.data.segments=sent"):
-        model.apply({"params": params}, tokens, tokens > 0)
-    settings = config.from_dict({"model": {"encoder": "hierarchical"}})
-    with pytest.raises(ValueError, match=r"config.model.encoder=hierarchical wants config.data.segments=sentences or lines"):
-        evaluate.build_model(settings, vocab_size=5, num_classes=2)
-    settings = config.from_dict({"model": {"encoder": "hierarchical"}, "data": {"segments": "lines"}})
-    evaluate.build_model(settings, vocab_size=5, num_classes=2)
-
-
-def test_a_run_over_sentences_is_trained_and_read_again(tmp_path, monkeypatch):
-    """It learns what only the sentences tell: the same words are another class where the full stop stands elsewhere."""
-    monkeypatch.setenv("ATTENTION_CACHE_DIR", str(tmp_path / "cache"))
-    texts = [("Plum fig. Pear!", "Plum. Fig pear!")[n % 2] for n in range(24)]
-    lines = ["text\tlabel", *(f"{text}\t{n % 2}" for n, text in enumerate(texts))]
-    for name in ("train", "validation", "test"):
-        (tmp_path / f"{name}.tsv").write_text("\n".join(lines) + "\n")
-    source = ", ".join(f"{name}='{tmp_path}/{name}.tsv'" for name in ("train", "validation", "test"))
-    fields = toy.fields(f"files({source})", steps=40, learning_rate=0.05, eval_every=40)
-    fields["data"] |= {"segments": "sentences", "tokenizer": "words"}
-    fields["model"] = {"encoder": "hierarchical", "encoding": "none", "pooling": "additive", "dim": 8}
-    result = loop.train(config.from_dict(fields), tmp_path / "run")
-    assert result["members"][0]["test"]["accuracy"] == 1
-    trained = evaluate.load(tmp_path / "run")
-    assert trained.evaluate().members[0]["nll"] == result["members"][0]["test"]["nll"]
-    assert trained.predict(texts[:2]).labels == ["0", "1"]
-
-
-# Transformers.
+CASES = (
+    case("layers=1, mlp=2", BLOCK + 2 * D),
+    case("layers=2, mlp=2", 2 * BLOCK + 2 * D, layers=2),
+    case("layers=1, mlp=2, norm=post", BLOCK, norm="post"),
+    case("layers=1, mlp=2, norm=sandwich", BLOCK + 4 * D + 2 * D, norm="sandwich"),
+    case("layers=1, mlp=2, norm_type=rms", BLOCK - 2 * D + D, normed=rms_norm),
+    case("layers=1, mlp=2, registers=2", BLOCK + 4 * D, registers=2),
+)
+OPTIONS = {
+    "layers": "2",
+    "mlp": "1",
+    "activation": ("relu", "swiglu"),
+    "norm": ("post", "sandwich"),
+    "norm_type": "rms",
+    "gate": ("input", "residual"),
+    "init": "depth",
+    "stochastic_depth": "0.5",
+    "registers": "1",
+}
+ERRORS = {
+    "transformer(stochastic_depth=1)": r"stochastic_depth must be in \[0, 1\), got 1",
+    "transformer(registers=-1)": "registers must be >= 0, got -1",
+    "transformer(layers=0)": "layers must be >= 1, got 0",
+    "transformer(mlp=0)": "mlp must be > 0, got 0.0",
+}
+ROW = Row("transformer(layers=1, mlp=2)", OPTIONS, EncoderEvidence(CASES, oracles, errors=ERRORS))
 
 
 def test_depth_scaled_start():
@@ -201,7 +146,7 @@ def test_depth_scaled_start():
 
 
 def _start(spec, x, mixer="attention(heads=2)"):
-    encoder = dataclasses.replace(attention.build("encoder", spec), mixer=attention.build("mixer", mixer))
+    encoder = with_mixer(spec, mixer)
     context = Context(parts_of("none"), {}, tokens=jnp.zeros(x.shape[:-1], jnp.int32))
     return encoder.init(jax.random.key(0), x, context, Call(), DIMS)["params"]
 

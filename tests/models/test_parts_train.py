@@ -21,8 +21,3 @@ def test_normalizer(spec):
 def test_score(spec):
     """With sigmoid weights, through which no shift of the scores is lost."""
     check_training(*train(score=spec, normalizer="sigmoid"))
-
-
-@pytest.mark.parametrize("spec", [*attention.names("encoder"), "bilstm(layers=2, combine=sum)"])
-def test_encoder(spec):
-    check_training(*train(encoder=spec, pooling="max" if spec == "cnn" else "additive"))

@@ -11,12 +11,12 @@ import numpy as np
 import pytest
 
 import attention
-from attention.evaluation import trained
-from attention.training import command_line, config
+from attention.tasks import classification
+from attention.training import command_line, config, recipe
 from studies import tutorials, vectors
 from studies.tutorials import ROWS
+from tests.support.encoders import lstm
 from tests.support.helpers import float64, jit
-from tests.support.reference_encoders import lstm
 
 TEXT = tutorials.PAGE.read_text(encoding="utf-8")
 V, C, T, LENGTHS = 30, 6, 12, (12, 7, 1)
@@ -29,7 +29,7 @@ softmax = lambda s, axis=-1: np.exp(s) / np.exp(s).sum(axis, keepdims=True)
 def built(name):
     """The config and the model of a row, and random parameters of its shapes."""
     settings = config.from_dict(tutorials.fields(BY_NAME[name]))
-    model = trained.build_model(settings, vocab_size=V, num_classes=C)
+    model = classification.sized(recipe.checked_model(settings), V, C)
     tokens = jnp.zeros((1, 2), jnp.int32)
     shapes = jax.eval_shape(model.init, jax.random.key(0), tokens, tokens == 0)["params"]
     rng = np.random.default_rng(0)
@@ -188,7 +188,7 @@ def test_the_page_has_the_command_of_every_row_and_no_other():
 def test_the_commands_of_the_page_build(command):
     parsed = command_line.parse_config(["train.py", *shlex.split(command)[2:]], default="")
     settings = config.from_dict(parsed.fields.to_dict())
-    trained.build_model(settings, vocab_size=V, num_classes=C)
+    recipe.checked_model(settings)
     assert all(argument.startswith(("train.py", "--workdir")) for argument in parsed.argv)
 
 

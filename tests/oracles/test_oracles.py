@@ -5,7 +5,6 @@ import pytest
 import attention
 from tests.oracles import (
     oracle_decoders,
-    oracle_encoders,
     oracle_encodings_absolute,
     oracle_encodings_bias,
     oracle_encodings_content,
@@ -17,14 +16,12 @@ pytestmark = [pytest.mark.oracle, pytest.mark.filterwarnings("ignore:flex_attent
 
 FAMILIES = (oracle_encodings_absolute, oracle_encodings_bias, oracle_encodings_content, oracle_encodings_rotary)
 TABLES = (
-    ("encoder", oracle_encoders.ENCODERS),
     ("decoder", oracle_decoders.DECODERS),
     *(("encoding", family.ENCODINGS) for family in FAMILIES),
 )
 # Encodings without a package of their own: their numbers are published ones, references in NumPy, or those of what they wrap.
 ALONE = {
     "encoding": {"none", "sinusoidal", "learned", "shaw", "randomized", "shift", "cape", "every"},
-    "encoder": {"embeddings"},
 }
 WITNESSES = {
     (kind, method, oracle): witness
@@ -43,7 +40,7 @@ def test_oracle(row, record_property):
     assert gradient is None or gradient <= 10 * witness.tolerance
 
 
-@pytest.mark.parametrize("kind", ["normalizer", "score", "encoding", "encoder", "decoder"])
+@pytest.mark.parametrize("kind", ["normalizer", "score", "encoding", "decoder"])
 def test_every_method_has_an_oracle(kind):
     found = {method for of, method, _ in WITNESSES if of == kind}
     assert found == set(attention.names(kind)) - ALONE.get(kind, set())

@@ -1,81 +1,109 @@
-"""The table of the encoders: one row per variant and option with a formula of its own, and a compiled pass of each."""
+"""What the evidence of several encoders shares: references in NumPy float64, a compiled pass of each, and witnesses.
+
+A reference knows nothing of the library. It takes the tokens [n D] of one text without padding, the sentence of each, and the
+parameters, and returns the states as rows: one for each token, or for each sentence.
+"""
 
 import dataclasses
 import functools
-from collections.abc import Callable
-from typing import Any, NamedTuple
+import math
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-import pytest
 
 import attention
-import tests.support.reference_encoders as r
 from attention.attend import parts_of
-from attention.records import Call, Context
-from tests.support.helpers import DIMS, jit, normal, spread_out
+from attention.records import Call, Context, Dims
+from tests.support.helpers import DIMS as TEST_DIMS
+from tests.support.helpers import jit, normal, spread_out
+from tests.support.witness import Witness
 
 D, U = 6, 3
-DIMS = DIMS._replace(model_dim=D, num_heads=2, kv_heads=2, head_dim=3, max_length=20)
-ADD = lambda f, b: f + b
-
-
-class Row(NamedTuple):
-    """What a test knows of a variant.
-
-    Attributes:
-      spec: its spec.
-      reference: (tokens [n D], sentences [n], parameters) -> states, for one text without padding.
-      count: parameters.
-      width: channels of a state.
-      dead: leaves without a gradient, by a symmetry of the method.
-    """
-
-    spec: str
-    reference: Callable[..., Any]
-    count: int = 0
-    width: int = D
-    dead: tuple[str, ...] = ()
-
-    @property
-    def name(self) -> str:
-        """The variant."""
-        return self.spec.split("(")[0]
-
-
+DIMS = TEST_DIMS._replace(model_dim=D, num_heads=2, kv_heads=2, head_dim=3, max_length=20)
+ATTENTION = 4 * (D * D + D)  # parameters of multi-head attention
 KEY_BIAS = ("['key']['bias']",)  # adds one number to a whole row of scores, which softmax does not see
-ATTENTION = 4 * (D * D + D)
-BLOCK = ATTENTION + (2 * D * 2 * D + 3 * D) + 4 * D  # mlp=2 and two norms
-ROWS = [
-    Row("embeddings", r.embeddings),
-    Row("bare", r.bare, ATTENTION, dead=KEY_BIAS),
-    Row("transformer(layers=2, mlp=2)", r.transformer(2), 2 * BLOCK + 2 * D, dead=KEY_BIAS),
-    Row("transformer(layers=1, mlp=2, norm=post)", r.transformer(1, "post"), BLOCK, dead=KEY_BIAS),
-    Row("transformer(layers=1, mlp=2, norm=sandwich)", r.transformer(1, "sandwich"), BLOCK + 4 * D + 2 * D, dead=KEY_BIAS),
-    Row("transformer(layers=1, mlp=2, norm_type=rms)", r.transformer(1, "pre", "rms"), BLOCK - 2 * D + D, dead=KEY_BIAS),
-    Row("transformer(layers=1, mlp=2, registers=2)", r.transformer(1, registers=2), BLOCK + 4 * D, dead=KEY_BIAS),
-    Row("bilstm", r.recurrent(r.lstm), 2 * 4 * U * (D + U + 1)),
-    Row("bilstm(layers=2, hidden=4)", r.recurrent(r.lstm, 2), 2 * 16 * (D + 4 + 1) + 2 * 16 * (8 + 4 + 1), 8),
-    Row("bilstm(combine=sum)", r.recurrent(r.lstm, combine=ADD), 2 * 4 * D * (D + D + 1)),
-    Row("bigru", r.recurrent(r.gru), 2 * 3 * U * (D + U + 1)),
-    Row("bigru(layers=2, hidden=4, combine=sum)", r.recurrent(r.gru, 2, combine=ADD), 2 * 12 * (D + 5) + 2 * 12 * (4 + 5), 4),
-    Row("cnn(filters=4)", r.cnn((3, 4, 5)), 4 * (12 * D + 3), 12),
-    Row("cnn(widths=(1, 2), filters=5)", r.cnn((1, 2)), 5 * (3 * D + 2), 10),
-    Row("hierarchical", r.hierarchical, 2 * 3 * U * (D + U + 1) + 2 * 3 * U * (3 * U + 1) + 2 * U * 2 * U + 2 * 2 * U),
-    Row("hierarchical(hidden=4, attention=5)", r.hierarchical, 24 * (D + 5) + 24 * 13 + 8 * 5 + 10, 8),
-]
-over_rows = pytest.mark.parametrize("row", ROWS, ids=lambda row: row.spec)
+
+# References.
+
+
+def sigmoid(x):
+    """1 / (1 + e^-x)."""
+    return 1 / (1 + np.exp(-x))
+
+
+def lstm(rows, params):
+    """States of one direction, gate by gate."""
+    U = params["recurrent"].shape[0]
+    W, R, b = (np.split(params[name], 4, axis=-1) for name in ("kernel", "recurrent", "bias"))
+    h, c, found = np.zeros(U), np.zeros(U), []
+    for x in rows:
+        i, f, g, o = (x @ W[k] + h @ R[k] + b[k] for k in range(4))
+        c = sigmoid(f) * c + sigmoid(i) * np.tanh(g)
+        h = sigmoid(o) * np.tanh(c)
+        found.append(h)
+    return found
+
+
+def gru(rows, params):
+    """States of one direction."""
+    U = params["recurrent"].shape[0]
+    W, R, b = (np.split(params[name], 3, axis=-1) for name in ("kernel", "recurrent", "bias"))
+    h, found = np.zeros(U), []
+    for x in rows:
+        r, z = (sigmoid(x @ W[k] + b[k] + h @ R[k]) for k in range(2))
+        h = (1 - z) * np.tanh(x @ W[2] + b[2] + r * (h @ R[2])) + z * h
+        found.append(h)
+    return found
+
+
+def both(cell, rows, params, combine=lambda f, b: np.concatenate([f, b])):
+    """Two directions."""
+    forward, backward = cell(rows, params["forward"]), cell(rows[::-1], params["backward"])[::-1]
+    return [combine(f, b) for f, b in zip(forward, backward)]
+
+
+def recurrent(cell, layers=1, **rest):
+    """Layers of two directions."""
+
+    def apply(rows, sentences, params):
+        for layer in range(layers):
+            rows = both(cell, rows, params[f"layer_{layer}"], **rest)
+        return rows
+
+    return apply
+
+
+def attend(rows, params):
+    """Multi-head attention, head by head."""
+    heads, width = params["query"]["bias"].shape
+    found = [params["output"]["bias"].copy() for _ in rows]
+    for n in range(heads):
+        q, k, v = ([x @ params[m]["kernel"][:, n] + params[m]["bias"][n] for x in rows] for m in ("query", "key", "value"))
+        for t, query in enumerate(q):
+            shares = np.array([math.exp(query @ key / math.sqrt(width)) for key in k])
+            found[t] += sum(a * value for a, value in zip(shares / shares.sum(), v)) @ params["output"]["kernel"][n]
+    return found
+
+
+# Encoders.
+
 LENGTHS = (9, 1, 4)
 SEGMENTS = np.array([0, 0, 0, 1, 2, 2, 3, 3, 3], np.int32)
+
+
+def with_mixer(spec, mixer="attention(heads=2)"):
+    """The encoder, with a mixer where it uses one."""
+    encoder = attention.build("encoder", spec)
+    if "mixer" in encoder.uses:
+        encoder = dataclasses.replace(encoder, mixer=attention.build("mixer", mixer))
+    return encoder
 
 
 @functools.cache
 def built(spec):
     """The encoder, parameters off their start, and the compiled pass: (params, x, valid, segments) -> states and validity."""
-    encoder = attention.build("encoder", spec)
-    if "mixer" in encoder.uses:
-        encoder = dataclasses.replace(encoder, mixer=attention.build("mixer", "attention(heads=2)"))
+    encoder = with_mixer(spec)
 
     def apply(params, x, valid, segments=None, rng=None, dropout=None):
         context = Context(parts_of("none"), {}, tokens=jnp.zeros(x.shape[:-1], jnp.int32), dropout=dropout)
@@ -106,3 +134,65 @@ def batch(lengths=LENGTHS, pad=0, left=0, seed=0):
 def texts(states, valid):
     """The states that count, text by text."""
     return [np.asarray(s)[np.asarray(v)] for s, v in zip(states, valid)]
+
+
+# Witnesses.
+
+TEXTS, N = (9, 1, 4, 7), 2  # the lengths of the texts, and heads
+
+
+def draw(seed, *shape, scale=1.0):
+    """Normal float64 array."""
+    return np.random.default_rng([41, seed]).normal(0.0, scale, shape)
+
+
+def witness(spec, theirs):
+    """``theirs(texts, params)`` returns the states of each text, beyond which there are zeros."""
+    encoder = with_mixer(spec, f"attention(heads={N})")
+    valid = np.arange(max(TEXTS)) < np.array(TEXTS)[:, None]
+    segments = np.where(valid, SEGMENTS, 5).astype(np.int32)
+    dims = Dims(num_heads=N, kv_heads=N, head_dim=D // N, model_dim=D)
+
+    def states(params, x, init=False):
+        context = Context(parts_of("none"), {}, tokens=jnp.zeros(x.shape[:-1], jnp.int32))
+        call = Call(q_valid=jnp.asarray(valid), k_valid=jnp.asarray(valid), q_segments=jnp.asarray(segments))
+        if init:
+            return encoder.init(jax.random.key(0), x, context, call, dims)["params"]
+        found, call = encoder.apply({"params": params}, x, context, call, dims)
+        return jnp.where(call.q_valid[..., None], found, 0)
+
+    x = draw(0, *valid.shape, D)
+    shapes = jax.eval_shape(lambda x: states({}, x, init=True), jnp.asarray(x, jnp.float32))
+    leaves, tree = jax.tree.flatten(shapes)
+    weights = [draw(i + 1, *leaf.shape, scale=0.5) for i, leaf in enumerate(leaves)]
+
+    def ours(x, *leaves):
+        return states(jax.tree.unflatten(tree, leaves), x)
+
+    def of_texts(x, *leaves):
+        import torch
+
+        found = theirs([rows[:n] for rows, n in zip(x, TEXTS)], jax.tree.unflatten(tree, leaves))
+        return torch.stack([torch.nn.functional.pad(rows, (0, 0, 0, x.shape[1] - len(rows))) for rows in found])
+
+    return Witness(ours, of_texts, (x, *weights))
+
+
+def packed(kind, layers=1):
+    """``torch.nn.LSTM`` or ``GRU`` over a packed batch, with our weights in place of its own."""
+    import torch
+
+    def apply(texts, params):
+        flat = []
+        for layer in range(layers):
+            for direction in ("forward", "backward"):
+                own = params[f"layer_{layer}"][direction]
+                flat += [own["kernel"].T, own["recurrent"].T, own["bias"], torch.zeros_like(own["bias"])]
+        U = params["layer_0"]["forward"]["recurrent"].shape[0]
+        module = kind(texts[0].shape[-1], U, layers, batch_first=True, bidirectional=True).double()
+        module._flat_weights = flat
+        sequence = torch.nn.utils.rnn.pack_sequence(texts, enforce_sorted=False)
+        found, lengths = torch.nn.utils.rnn.pad_packed_sequence(module(sequence)[0], batch_first=True)
+        return [rows[:n] for rows, n in zip(found, lengths)]
+
+    return apply

@@ -12,12 +12,7 @@ from attention.models import classifier as model
 from tests.support.helpers import jit
 
 V, C, L, D, N = 13, 3, 24, 8, 2
-# One row per variant of the kinds that no other table tests; `test_model` checks that none is missing. Of the encodings these
-# stand for the rest, which `test_encodings_in_models` runs.
-ENCODERS = {
-    "transformer": "transformer(layers=1, mlp=2)", "embeddings": "embeddings", "bilstm": "bilstm", "bigru": "bigru",
-    "cnn": "cnn(filters=4)", "hierarchical": "hierarchical", "bare": "bare",
-}  # fmt: skip
+# Encodings that stand for the rest.
 ENCODINGS = {
     "none": "none", "sinusoidal": "sinusoidal", "learned": "learned", "rope": "rope", "alibi": "alibi(form=asymmetric)",
     "t5": "t5(buckets=8, max_distance=12)", "shaw": "shaw(max_distance=3)",
@@ -26,7 +21,7 @@ ENCODINGS = {
 
 def classifier(**specs):
     """A classifier of 13 tokens, 3 classes and 8 channels; specs as in `attention.models.classifier.classifier`."""
-    options = {"encoder": ENCODERS["transformer"], "mixer": "attention(heads=2)", "dim": D, **specs}
+    options = {"encoder": "transformer(layers=1, mlp=2)", "mixer": "attention(heads=2)", "dim": D, **specs}
     if "mixer" not in attention.build("encoder", options["encoder"]).uses:
         del options["mixer"]
     return model.classifier(vocab_size=V, num_classes=C, max_length=L, **options)
