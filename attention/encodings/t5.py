@@ -22,7 +22,7 @@ import bisect
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Int
+from jaxtyping import Array, Int, Num
 
 from attention.encodings._distances import by_distance
 from attention.records import Encoding, EncodingClaims
@@ -31,7 +31,7 @@ __all__ = ["t5_buckets"]
 
 
 def t5_buckets(
-    relative: Int[Array, "*A"], *, buckets: int = 32, max_distance: int = 128, bidirectional: bool = True
+    relative: Num[Array, "*A"], *, buckets: int = 32, max_distance: int = 128, bidirectional: bool = True
 ) -> Int[Array, "*A"]:
     """T5's bucket of a relative position ``r = j - i``: exact up to E, logarithmic up to ``max_distance``, one beyond.
 
@@ -39,7 +39,7 @@ def t5_buckets(
     N-1)``, where n = |r| and later keys (r > 0) have the upper half of the buckets; causal: n = max(-r, 0) and all buckets.
 
     Args:
-      relative: key position minus query position, any integers.
+      relative: key position minus query position, any integers, or floats where an encoding around it made them so.
       buckets: total number, even and >= 4 (bidirectional) or >= 2.
       max_distance: distance from which all share the last bucket, more than ``E``.
       bidirectional: whether later keys have buckets of their own; otherwise they share bucket 0.

@@ -196,9 +196,16 @@ def test_parameters(name, row):
 @every
 def test_positions_between_whole_numbers(name, row):
     """Fractions of positions have a meaning, or are refused where there is a row for each whole one."""
-    record, run = layer(row.spec, row.evidence.mask)
-    at = jnp.arange(9.0) / 2
-    trace = lambda: jax.eval_shape(inspect.unwrap(run), init(record), normal(0, 2, 9, D), Call(at, at))
+    record, params = built(row.spec)
+    query, x, at = normal(0, 1, 9, N, H), normal(1, 1, 9, D), jnp.arange(9.0) / 2
+    call = Call(at, at, max_length=L)
+
+    def trace():
+        if record.embed is not None:
+            jax.eval_shape(record.embed, params, x, jnp.zeros((1, 9), jnp.int32), call)
+        options = {"encoding": record, "params": {"encoding": params}, "mask": row.evidence.mask, "encoding_call": call}
+        jax.eval_shape(lambda query: attention.attend(query, query, query, x=x, **options), query)
+
     if row.evidence.whole:
         with pytest.raises(ValueError, match=r"has a row per whole position, got positions of type float32"):
             trace()
@@ -358,9 +365,10 @@ def test_no_vector_for_every_pair(name, row, given, monkeypatch):
 
 
 def _largest(jaxpr):
-    """The size of the largest array that a program names, in its parts too."""
+    """The size of the largest array of floats that a program names, in its parts too."""
     inner = lambda x: [x.jaxpr] if hasattr(x, "jaxpr") else [x] if hasattr(x, "eqns") else []
-    sizes = [math.prod(v.aval.shape) for eqn in jaxpr.eqns for v in eqn.outvars]
+    floats = lambda variable: jnp.issubdtype(getattr(variable.aval, "dtype", bool), jnp.floating)
+    sizes = [math.prod(v.aval.shape) for eqn in jaxpr.eqns for v in eqn.outvars if floats(v)]
     for eqn in jaxpr.eqns:
         for param in jax.tree.leaves(tuple(eqn.params.values()), is_leaf=lambda x: bool(inner(x))):
             sizes += [_largest(part) for part in inner(param)]
