@@ -30,50 +30,12 @@ def additive(q, k, w, u, v, b):
     return sum(v[a] * math.tanh(dot(q, w[:, a]) + dot(k, u[:, a]) + b[a]) for a in range(len(v)))
 
 
-def additive_norm(q, k, w, u, v, b, gain):
-    return gain * additive(q, k, w, u, v, b) / math.sqrt(dot(v, v))
-
-
-def concat(q, k, w, v):
-    """vᵀ tanh(W [q; k]) with W of shape [2H A], the pair put side by side."""
-    pair = np.concatenate([q, k])
-    return sum(v[a] * math.tanh(dot(pair, w[:, a])) for a in range(len(v)))
-
-
 def bilinear(q, k, w):
     return sum(q[h] * w[h, g] * k[g] for h in range(len(q)) for g in range(len(k)))
 
 
-def low_rank(q, k, u, v):
-    """(Uq)·(Vk) with U, V of shape [H R]."""
-    return sum(dot(q, u[:, r]) * dot(k, v[:, r]) for r in range(u.shape[1]))
-
-
 def linear(q, k, w, b):
     return dot(np.concatenate([q, k]), w) + b
-
-
-def trilinear(q, k, w):
-    return dot(np.concatenate([q, k, q * k]), w)
-
-
-def activated(q, k, w, u, b, activation):
-    x = bilinear(q, k, w) + linear(q, k, u, b)
-    return {"sigmoid": 1 / (1 + math.exp(-x)), "tanh": math.tanh(x), "relu": max(x, 0.0)}[activation]
-
-
-def l2(q, k, terms=1):
-    return -sum((a - b) ** 2 for a, b in zip(q, k)) / math.sqrt(terms * len(q))
-
-
-def location(q, j, w):
-    """(W q)_j with W of shape [L H]."""
-    return (w @ q)[j]
-
-
-def dense_synthesizer(h, j, w, b):
-    """(W relu(h) + b)_j with W of shape [L A]."""
-    return (w @ np.maximum(h, 0.0) + b)[j]
 
 
 # Encodings.
