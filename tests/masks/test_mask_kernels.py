@@ -13,9 +13,9 @@ from attention.attend import completed, parts_of
 from attention.kernels import Problem, _plan
 from attention.positions import last_key
 from attention.records import Call, Mask
-from tests.support import encoding_rows
 from tests.support.helpers import inputs, jit, normal, params_of
 from tests.support.mask_kernels import LENGTHS, T, dense_and_chunked
+from tests.support.rows import rows
 
 READERS = ["ssmax", "stick_breaking", "sparsemax", "topk(k=3)", "log_length(train_length=20)", "budget", "differential"]
 
@@ -30,7 +30,7 @@ def test_rows_of_normalizers(normalizer, mask, small_blocks):
 
 
 MORE = ["alibi(form=split_heads)", "fox(direction=both)", "cope(max_position=8, direction=both)"]
-BLOCKWISE = [row.spec for row in encoding_rows.ROWS.values() if attention.build("encoding", row.spec).on_scores]
+BLOCKWISE = [row.spec for row in rows("encoding").values() if attention.build("encoding", row.spec).on_scores]
 
 
 @pytest.mark.parametrize("encoding", [*BLOCKWISE, *MORE])

@@ -1,112 +1,118 @@
-"""Independent references of decoders and searches in NumPy float64, written from the formulas.
+"""What the evidence of decoders shares: small models with each of them, and witnesses on the same texts."""
 
-Nothing here knows the library. Decoders take the rows of one source and of one text, without padding.
-"""
+import dataclasses
+import functools
 
-import itertools
-import math
-
+import jax
+import jax.numpy as jnp
 import numpy as np
 
+import attention
+from attention import decoding
+from attention.attend import parts_of
+from attention.decoders._decoder import Source
+from attention.models.seq2seq import seq2seq, write
+from attention.records import Call, Context, Dims
+from tests.support.helpers import jit
+from tests.support.witness import Witness
 
-def _sigmoid(x):
-    return 1 / (1 + np.exp(-x))
+V, D, S, U = 11, 8, 6, 8
+LENGTHS = (6, 3, 1)
 
 
-def _softmax(x):
+def model_of(**specs):
+    """A model of 11 tokens and 8 channels that writes up to 8 tokens; specs as in ``seq2seq``."""
+    return seq2seq(**{"dim": D, "vocab_size": V, "max_length": U, **specs})
+
+
+def _made(specs):
+    model = model_of(**specs)
+    shapes = jax.eval_shape(lambda rng: model.init(rng, **model.example()), jax.random.key(0))["params"]
+    rng = np.random.default_rng(1)
+    params = jax.tree.map(lambda leaf: jnp.asarray(rng.normal(0, 0.4, leaf.shape), leaf.dtype), shapes)
+    key = jax.random.key(3)
+
+    @jit
+    def run(params, tokens, valid, targets):
+        logits, extra = model.apply({"params": params}, tokens, valid, targets=targets, rng=key, capture=True)
+        rngs = jax.random.split(key)
+        apply = lambda method, *args, **rest: model.apply({"params": params}, *args, **rest, method=method)
+        remembered = apply("begin", apply("encode", tokens, valid, rng=rngs[0]), U)
+        before = decoding.shifted(targets)
+
+        def step(remembered, place):
+            known = jnp.where(jnp.arange(U) <= place, before, 7)  # what stands behind has no meaning
+            logits, remembered = apply("advance", known, place, remembered, rngs[1])
+            return remembered, logits
+
+        _, each = jax.lax.scan(step, remembered, jnp.arange(U))
+        greedy = write(model, params, tokens, valid, length=U, rng=key)
+        return logits, each.swapaxes(0, 1), extra, greedy, write(model, params, tokens, valid, length=U, width=3, rng=key)
+
+    return model, params, run
+
+
+@functools.cache
+def made(specs):
+    """Of ``tuple(specs.items())``: the model, parameters drawn with NumPy, and in one program: logits, the same place by
+    place, what was captured, and what is written."""
+    return _made(dict(specs))
+
+
+def given(lengths=LENGTHS, seed=0):
+    """Sources, which of their tokens are valid, and targets."""
+    rng = np.random.default_rng(seed)
+    tokens = rng.integers(1, V - 1, (len(lengths), S)).astype(np.int32)
+    return tokens, np.arange(S) < np.array(lengths)[:, None], rng.integers(1, V, (len(lengths), U)).astype(np.int32)
+
+
+def softmax(x):
+    """Of one row."""
     return np.exp(x - x.max()) / np.exp(x - x.max()).sum()
 
 
-def lstm_cell(x, state, W, R, b):
-    i, f, g, o = np.split(x @ W + state[0] @ R + b, 4)
-    c = _sigmoid(f) * state[1] + _sigmoid(i) * np.tanh(g)
-    return _sigmoid(o) * np.tanh(c), c
+# Witnesses.
+
+SOURCES, WRITTEN, WIDTH, N = (5, 1, 3), 4, 6, 2  # lengths of the sources and of the texts, channels, heads
+DIMS = Dims(num_heads=N, kv_heads=N, head_dim=WIDTH // N, model_dim=WIDTH, causal=True)
 
 
-def gru_cell(x, state, W, R, b):
-    (xr, xz, xn), (hr, hz, hn) = np.split(x @ W + b, 3), np.split(state[0] @ R, 3)
-    z = _sigmoid(xz + hz)
-    return ((1 - z) * np.tanh(xn + _sigmoid(xr + hr) * hn) + z * state[0],)
+def draw(seed, *shape, scale=1.0):
+    """Normal float64 array."""
+    return np.random.default_rng([43, seed]).normal(0.0, scale, shape)
 
 
-def recurrent(cell, carries):
-    """Bahdanau et al. 2014: the weights of step i are of the state after step i - 1."""
+def witness(spec, theirs, score="scaled_dot"):
+    """``theirs(y, source, params)`` are the states of one text, given the states of one source."""
+    parts = parts_of("none", score, "softmax", "causal")
+    decoder = attention.build("decoder", spec)
+    decoder = dataclasses.replace(decoder, dims=DIMS, parts=parts, width=WIDTH)
+    if "mixer" in decoder.uses:
+        decoder = dataclasses.replace(decoder, mixer=attention.build("mixer", f"attention(heads={N})"))
+    longest = max(SOURCES)
+    valid = np.arange(longest) < np.array(SOURCES)[:, None]
 
-    def apply(source, rows, params):
-        score = params["score_0"]
-        query, key, vector, bias = (np.squeeze(score[name], 0) for name in ("query", "key", "vector", "bias"))
-        h = np.tanh(source[0] @ params["start"]["kernel"] + params["start"]["bias"])
-        state, found, weights = (h, *[np.zeros_like(h)] * (carries - 1)), [], []
-        for y in rows:
-            energies = np.array([vector @ np.tanh(state[0] @ query + bias + h @ key) for h in source])
-            weights.append(_softmax(energies))
-            context = sum(a * h for a, h in zip(weights[-1], source))
-            into = np.concatenate([y, context])
-            state = cell(into, state, params["kernel"], params["recurrent"], params["bias"])
-            deep = np.concatenate([state[0], into]) @ params["output"]["kernel"] + params["output"]["bias"]
-            found.append(np.tanh(deep))
-        return np.array(found), np.array(weights)
+    def states(params, y, source, init=False):
+        tokens = jnp.zeros(y.shape[:-1], jnp.int32)
+        given = (
+            Source(source, jnp.asarray(valid)),
+            Context(parts, {}, tokens=tokens),
+            Call(q_valid=tokens == 0, k_valid=tokens == 0),
+        )
+        return decoder.init(jax.random.key(0), y, *given)["params"] if init else decoder.apply({"params": params}, y, *given)
 
-    return apply
+    y, source = draw(0, len(SOURCES), WRITTEN, WIDTH), draw(1, len(SOURCES), longest, WIDTH)
+    shapes = jax.eval_shape(lambda y, source: states({}, y, source, init=True), *map(jnp.float32, (y, source)))
+    leaves, tree = jax.tree.flatten(shapes)
+    weights = [draw(i + 2, *leaf.shape, scale=0.5) for i, leaf in enumerate(leaves)]
 
+    def ours(y, source, *leaves):
+        return states(jax.tree.unflatten(tree, leaves), y, source)
 
-def _norm(x, params):
-    return (x - x.mean()) / np.sqrt(x.var() + 1e-6) * params["scale"] + params["bias"]
+    def of_texts(y, source, *leaves):
+        import torch
 
+        params = jax.tree.unflatten(tree, leaves)
+        return torch.stack([theirs(rows, states[:n], params) for rows, states, n in zip(y, source, SOURCES)])
 
-def _attention(params, queries, rows, causal):
-    """Scaled dot products head by head, and what each head's weights are."""
-    heads = lambda name, x: np.einsum("d,dnh->nh", x, params[name]["kernel"]) + params[name]["bias"]
-    keys, values = ([heads(name, x) for x in rows] for name in ("key", "value"))
-    found, weights = [], []
-    for place, x in enumerate(queries):
-        query, seen = heads("query", x), place + 1 if causal else len(rows)
-        N, H = query.shape
-        each = [_softmax(np.array([query[n] @ keys[j][n] / math.sqrt(H) for j in range(seen)])) for n in range(N)]
-        summed = np.stack([sum(each[n][j] * values[j][n] for j in range(seen)) for n in range(N)])
-        found.append(np.einsum("nh,nhd->d", summed, params["output"]["kernel"]) + params["output"]["bias"])
-        weights.append(each)
-    return found, weights
-
-
-def transformer(layers):
-    """Vaswani et al. 2017 with norms before what is added, relu in the MLP."""
-
-    def apply(source, rows, params):
-        x, weights = list(rows), None
-        for layer in range(layers):
-            block = params[f"blocks_{layer}"]
-            for name in ("self", "cross"):
-                normed = [_norm(row, block[f"norms_{name}"]) for row in x]
-                added, weights = _attention(block[name], normed, normed if name == "self" else source, name == "self")
-                x = [row + more for row, more in zip(x, added)]
-            mlp = block["mlp"]
-            for place, row in enumerate(x):
-                h = np.maximum(_norm(row, block["norms_mlp"]) @ mlp["in"]["kernel"] + mlp["in"]["bias"], 0)
-                x[place] = row + h @ mlp["out"]["kernel"] + mlp["out"]["bias"]
-        return np.array([_norm(row, params["norm"]) for row in x]), weights
-
-    return apply
-
-
-def texts(vocabulary, length, end):
-    """Every text of tokens 1, ..., V - 1 that ends, or is cut off at ``length``."""
-    for size in range(1, length + 1):
-        for text in itertools.product(range(1, vocabulary), repeat=size):
-            if end in text[:-1] or (size < length and text[-1] != end):
-                continue
-            yield text
-
-
-def beam(log_p, *, vocabulary, length, end, width, length_penalty):
-    """Beam search over prefixes as tuples; ``log_p(prefix)`` are those of the next token, [V]."""
-    beams = [((), 0.0)]
-    for _ in range(length):
-        grown = []
-        for text, total in beams:
-            if text and text[-1] == end:
-                grown.append((text, total))
-                continue
-            grown += [((*text, token), total + log_p(text)[token]) for token in range(1, vocabulary)]
-        beams = sorted(grown, key=lambda each: -each[1])[:width]
-    return sorted(beams, key=lambda each: -each[1] / ((5 + len(each[0])) / 6) ** length_penalty)
+    return Witness(ours, of_texts, (y, source, *weights))

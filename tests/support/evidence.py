@@ -402,11 +402,13 @@ class DecoderEvidence(NamedTuple):
     Attributes:
       cases: one for each way in which a place may depend on those before it; the first is of the row's spec.
       oracles: as above.
+      parts: parts of a model that it refuses, with the message.
       errors: as above.
     """
 
     cases: tuple[DecoderCase, ...]
     oracles: Oracles
+    parts: tuple[tuple[dict[str, Any], str], ...] = ()
     errors: dict[str, str] = {}
 
 
