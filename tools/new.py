@@ -27,9 +27,12 @@ def skeletons(kind: str, name: str) -> dict[str, str]:
     """
     known = specs.names(kind)
     if name in known:
-        raise ValueError(f"there is a {kind} {name!r} already: {_path(kind, name)}")
+        raise ValueError(f"the {kind} {name!r} is there already: {_path(kind, name)}")
     if not re.fullmatch(r"[a-z][a-z0-9]*(_[a-z0-9]+)*", name):
         raise ValueError(f"a name is lower case with underscores, such as {known[0]!r}; got {name!r}")
+    if not (SKELETONS / f"{kind}.txt").exists():
+        there = ", ".join(sorted(path.stem for path in SKELETONS.iterdir()))
+        raise ValueError(f"there is no skeleton of a {kind}: begin with a copy of {_path(kind, known[0])}; skeletons: {there}")
     method, _, evidence = (SKELETONS / f"{kind}.txt").read_text(encoding="utf-8").partition("=== evidence\n")
     words = {"name": name, "Name": "".join(word.capitalize() for word in name.split("_")), "family": _family(kind)}
     path = _path(kind, name)
