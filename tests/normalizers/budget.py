@@ -39,6 +39,14 @@ def oracles():
 
 
 LAWS = {"k = 1 is sparsemax": Law(lambda s, w: attention.budget(s, w, k=1.0), lambda s, w: attention.sparsemax(s, w))}
+
+
+def picture():
+    from tools.kinds.normalizer_weights import shown
+
+    return shown("budget", "budget, k = 2")
+
+
 ROW = Row(
     "budget",
     {"k": "1.5"},
@@ -47,6 +55,7 @@ ROW = Row(
         oracles,
         laws=LAWS,
         errors={"budget(k=0)": "k must be a finite number > 0, got 0.0"},
+        picture=picture,
     ),
 )
 

@@ -44,8 +44,16 @@ ERRORS = {
     "clipped(alpha=1)": "give gamma or alpha, and the other as None, got gamma=-0.03 and alpha=1.0",
     "clipped(gamma=None, alpha=-1)": "alpha must be a finite number >= 0, got -1.0",
 }
+
+
+def picture():
+    from tools.kinds.normalizer_weights import shown
+
+    return shown("clipped", "clipped, γ = -0.03, ζ = 1")
+
+
 ROW = Row(
     "clipped",
     {"gamma": "-0.1", "zeta": "1.1", "alpha": "0.5, gamma=None"},
-    NormalizerEvidence(CASES, oracles, laws=LAWS, errors=ERRORS),
+    NormalizerEvidence(CASES, oracles, laws=LAWS, errors=ERRORS, picture=picture),
 )

@@ -55,6 +55,15 @@ LAWS = {
         lambda s, w: attention.differential(s, -s, w, mix=0.0), lambda s, w: attention.softmax(s, w)
     ),
 }
+
+
+def picture():
+    from tools.kinds.normalizer_weights import Shown
+
+    second = jnp.array([1.0, 0.5, 0.5, -1.0, 0.5])  # agrees with the first map on the keys 1, 3 and 4 alone
+    return Shown("differential, λ = 0.8", lambda scores: attention.differential(scores, second, mix=0.8))
+
+
 ROW = Row(
     "differential",
     {},
@@ -63,6 +72,7 @@ ROW = Row(
         oracles,
         public=lambda scores, *rest, **options: unchecked(attention.differential)(scores, -scores, *rest, **options),
         laws=LAWS,
+        picture=picture,
     ),
 )
 

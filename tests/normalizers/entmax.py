@@ -62,6 +62,14 @@ LAWS = {
     "α near 1 is softmax": Law(lambda s, w: attention.entmax(s, w, alpha=1.0001), lambda s, w: attention.softmax(s, w), 1e-3),
     "a large α is hard": Law(lambda s, w: attention.entmax(s, w, alpha=200.0), lambda s, w: attention.hard(s, w), 1e-2),
 }
+
+
+def picture():
+    from tools.kinds.normalizer_weights import shown
+
+    return shown("entmax(alpha=1.25)", "entmax, α = 1.25")
+
+
 ROW = Row(
     "entmax(alpha=learned)",
     {"alpha": ("1.25", "2")},
@@ -77,6 +85,7 @@ ROW = Row(
             "entmax(alpha=1)": r"alpha must be a finite number > 1 \(softmax is the limit at 1\), got 1.0",
             "entmax(alpha=0.5)": "alpha must be a finite number > 1",
         },
+        picture=picture,
     ),
 )
 

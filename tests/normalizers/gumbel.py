@@ -44,6 +44,14 @@ LAWS = {
         lambda s, w: attention.gumbel(s, w, noise=jnp.zeros(9)), lambda s, w: attention.softmax(s, w)
     ),
 }
+
+
+def picture():
+    from tools.kinds.normalizer_weights import shown
+
+    return shown("gumbel", "gumbel, one draw")
+
+
 ROW = Row(
     "gumbel(temperature=0.5)",
     {"temperature": "2", "hard": "True"},
@@ -57,6 +65,7 @@ ROW = Row(
         ),
         laws=LAWS,
         errors={"gumbel(temperature=0)": "temperature must be a finite number > 0"},
+        picture=picture,
     ),
 )
 

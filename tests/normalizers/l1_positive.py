@@ -29,6 +29,12 @@ def oracles():
     return {f"torch {name}, F.normalize(p=1)": witness(name, g) for name, g in theirs.items()}
 
 
+def picture():
+    from tools.kinds.normalizer_weights import shown
+
+    return shown("l1_positive", "l1_positive, softplus")
+
+
 ROW = Row(
     "l1_positive",
     {"map": ("relu", "elu1")},
@@ -41,5 +47,6 @@ ROW = Row(
         oracles,
         refused=(({"map": "exp"}, "map must be one of softplus, relu, elu1, got 'exp'"),),
         errors={"l1_positive(map=exp)": "wants one of 'softplus', 'relu', 'elu1'"},
+        picture=picture,
     ),
 )

@@ -32,6 +32,14 @@ LAWS = {
         lambda s, w: attention.log_length(s, train_length=9), lambda s, w: attention.softmax(s), 1e-5
     ),
 }
+
+
+def picture():
+    from tools.kinds.normalizer_weights import shown
+
+    return shown("log_length(train_length=3)", "log_length, n = 5, trained at 3")
+
+
 ROW = Row(
     "log_length",
     {"train_length": "8"},
@@ -45,6 +53,7 @@ ROW = Row(
         refused=(({"train_length": 1}, "train_length must be >= 2, got 1"),),
         laws=LAWS,
         errors={"log_length(train_length=1)": "train_length must be >= 2, got 1"},
+        picture=picture,
     ),
 )
 

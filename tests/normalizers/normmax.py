@@ -32,6 +32,14 @@ def _equal_shares(scores, where):
 LAWS = {
     "a large α gives the largest keys equal shares": Law(lambda s, w: attention.normmax(s, w, alpha=1e4), _equal_shares, 1e-2),
 }
+
+
+def picture():
+    from tools.kinds.normalizer_weights import shown
+
+    return shown("normmax", "normmax, α = 2")
+
+
 ROW = Row(
     "normmax",
     {"alpha": "1.5"},
@@ -43,6 +51,7 @@ ROW = Row(
         oracles,
         laws=LAWS,
         errors={"normmax(alpha=1)": "alpha must be a finite number > 1, got 1.0"},
+        picture=picture,
     ),
 )
 

@@ -41,6 +41,14 @@ LAWS = {
         lambda s, w: attention.sigmoid(s, w, bias=0.0),
     ),
 }
+
+
+def picture():
+    from tools.kinds.normalizer_weights import shown
+
+    return shown("pointwise", "pointwise, relu / n")
+
+
 ROW = Row(
     "pointwise",
     {"activation": tuple(name for name in ACTIVATIONS if name != "relu"), "power": "0.5"},
@@ -53,5 +61,6 @@ ROW = Row(
             "pointwise(activation=swish)": "wants one of 'relu', 'relu2'",
             "pointwise(power=-1)": "power must be a finite number >= 0, got -1.0",
         },
+        picture=picture,
     ),
 )

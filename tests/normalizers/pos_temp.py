@@ -23,6 +23,14 @@ def oracles():
     return {"transformers Llama4": layers.layer(module, spec, **own, tolerance=1e-11)}
 
 
+def picture():
+    """The query at position 131,071: the scale is 1 + 0.1 log 17."""
+    from tools.kinds.normalizer_weights import Shown
+
+    scale = attention.pos_temp(jnp.ones((1, 1, 1)), jnp.array([131_071]))[0, 0, 0]
+    return Shown("pos_temp, position 131,071", lambda scores: attention.softmax(scale * scores))
+
+
 ROW = Row(
     "pos_temp(floor=2, inner=sparsemax)",
     {"scale": "0.3", "floor": "3", "inner": "softmax"},
@@ -31,6 +39,7 @@ ROW = Row(
         oracles,
         public=None,
         errors={"pos_temp(floor=0)": "floor must be a finite number > 0, got 0"},
+        picture=picture,
     ),
 )
 

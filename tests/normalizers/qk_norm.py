@@ -99,10 +99,27 @@ CASES = (
     case("qk_norm(form=layernorm)", softmax, count=2 * HEAD_DIM),
 )
 FORMS = ("l2_scale", "l2_fixed", "l2_head_clamp", "rms_head", "rms_full", "layernorm")
+
+
+def picture():
+    """Keys of two numbers: along the query, which is the score, and across it."""
+    from tools.kinds.normalizer_weights import Shown
+
+    record, call = attention.build("normalizer", "qk_norm(form=l2_fixed)"), attention.Call()
+    across = jnp.array([0.0, 2.0, 0.0, 0.5, 0.5])
+
+    def weights(scores):
+        keys = jnp.stack([scores, across], axis=-1)[:, None]
+        query, keys = record.qk({}, jnp.array([[[1.0, 0.0]]]), keys, call)
+        return record.apply({}, jnp.einsum("tnh,snh->nts", query, keys), None, call)[0, 0]
+
+    return Shown("qk_norm, l2_fixed", weights)
+
+
 ROW = Row(
     "qk_norm(form=rms_full)",
     {"form": tuple(form for form in FORMS if form != "rms_full"), "inner": "sigmoid"},
-    NormalizerEvidence(CASES, oracles, public=None, errors={"qk_norm(form=l2)": "wants one of 'l2_scale'"}),
+    NormalizerEvidence(CASES, oracles, public=None, errors={"qk_norm(form=l2)": "wants one of 'l2_scale'"}, picture=picture),
 )
 
 

@@ -33,12 +33,16 @@ def oracles():
     }
 
 
+def picture():
+    from tools.kinds.normalizer_weights import shown
+
+    return shown("selective", "selective, head 0, causal")
+
+
 ROW = Row(
     "selective",
     {"inner": "sparsemax"},
     NormalizerEvidence(
-        (NormalizerCase("selective", selective, monotone=False, order=True),),
-        oracles,
-        public=None,
+        (NormalizerCase("selective", selective, monotone=False, order=True),), oracles, public=None, picture=picture
     ),
 )

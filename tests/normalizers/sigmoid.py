@@ -34,10 +34,20 @@ CASES = (
     case("sigmoid", sigmoid, 0.35218743, 0.59641800, 0.24797569, 0.06853348, 0.54749688),
     case("sigmoid(bias=-1)", sigmoid, options={"bias": -1.0}),
 )
+
+
+def picture():
+    from tools.kinds.normalizer_weights import shown
+
+    return shown("sigmoid", "sigmoid, b = -log 5")
+
+
 ROW = Row(
     LEARNED,
     {"bias": ("row", "-1.0"), "temperature": "2.0"},
-    NormalizerEvidence(CASES, oracles, errors={"sigmoid(bias=rows)": "wants a number or 'row' or 'learned', got 'rows'"}),
+    NormalizerEvidence(
+        CASES, oracles, errors={"sigmoid(bias=rows)": "wants a number or 'row' or 'learned', got 'rows'"}, picture=picture
+    ),
 )
 
 

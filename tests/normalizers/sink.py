@@ -38,11 +38,23 @@ LAWS = {
     "a low sink is softmax": Law(lambda s, w: attention.sink(s, w, logit=-1e4), lambda s, w: attention.softmax(s, w)),
     "a sink of 0 is softmax1": Law(lambda s, w: attention.sink(s, w), lambda s, w: attention.softmax1(s, w)),
 }
+
+
+def picture():
+    from tools.kinds.normalizer_weights import shown
+
+    return shown("sink(logit=1)", "sink, b = 1")
+
+
 ROW = Row(
     "sink",
     {"logit": "-3"},
     NormalizerEvidence(
-        (case("sink", sink, of={"logit": own("logit")}, count=HEADS),), oracles, public={"logit": 0.5}, laws=LAWS
+        (case("sink", sink, of={"logit": own("logit")}, count=HEADS),),
+        oracles,
+        public={"logit": 0.5},
+        laws=LAWS,
+        picture=picture,
     ),
 )
 

@@ -49,6 +49,14 @@ ERRORS = {
     "sinkhorn(iterations=2)": "iterations must be odd and >= 1, so that rows are normalised last, got 2",
     "sinkhorn(iterations=-1)": "iterations must be odd and >= 1",
 }
+
+
+def picture():
+    from tools.kinds.normalizer_weights import shown
+
+    return shown("sinkhorn", "sinkhorn, 3 iterations")
+
+
 ROW = Row(
     "sinkhorn",
     {"iterations": "1"},
@@ -60,6 +68,7 @@ ROW = Row(
         oracles,
         laws=LAWS,
         errors=ERRORS,
+        picture=picture,
     ),
 )
 

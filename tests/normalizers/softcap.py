@@ -36,6 +36,14 @@ def oracles():
 
 
 LEARNED = "softcap(cap=2, inner=sparsemax(temperature=learned))"
+
+
+def picture():
+    from tools.kinds.normalizer_weights import shown
+
+    return shown("softcap(cap=1)", "softcap, c = 1")
+
+
 ROW = Row(
     LEARNED,
     {"cap": "1", "inner": "softmax"},
@@ -52,5 +60,6 @@ ROW = Row(
             "softcap(cap=0)": "cap must be a finite number > 0, got 0.0",
             "softcap(inner=sparsmax)": r"unknown normalizer 'sparsmax' \(nearest: 'sparsemax'\)",
         },
+        picture=picture,
     ),
 )

@@ -47,6 +47,14 @@ ERRORS = {
     "softmax(temperature=0)": "temperature must be a finite number > 0, got 0.0",
     "softmax(temperature=learnt)": "wants a number or 'learned', got 'learnt'",
 }
+
+
+def picture():
+    from tools.kinds.normalizer_weights import shown
+
+    return shown("softmax(temperature=0.5)", "softmax, τ = 0.5")
+
+
 ROW = Row(
     "softmax(temperature=learned)",
     {"temperature": "2"},
@@ -56,6 +64,7 @@ ROW = Row(
         refused=(({"temperature": float("nan")}, "temperature must be a finite number > 0, got nan"),),
         laws=LAWS,
         errors=ERRORS,
+        picture=picture,
     ),
 )
 

@@ -31,10 +31,18 @@ LAWS = {
         lambda s, w: attention.ssmax(s, jnp.ones_like(w), kappa=1 / np.log(9)), lambda s, w: attention.softmax(s), 1e-5
     ),
 }
+
+
+def picture():
+    from tools.kinds.normalizer_weights import shown
+
+    return shown("ssmax(kappa=1.0)", "ssmax, κ = 1, n = 5")
+
+
 ROW = Row(
     "ssmax(bias=True)",
     {"kappa": "0.43", "bias": "False"},
-    NormalizerEvidence(CASES, oracles, laws=LAWS),
+    NormalizerEvidence(CASES, oracles, laws=LAWS, picture=picture),
 )
 
 

@@ -61,6 +61,14 @@ def oracles():
 
 
 GOLDEN = ([0.00341183, 0.03448454, 0.06454993, 0.03814963, 0.85814894], {})
+
+
+def picture():
+    from tools.kinds.normalizer_weights import shown
+
+    return shown("stick_breaking", "stick_breaking, causal")
+
+
 ROW = Row(
     "stick_breaking",
     {"remainder": "self"},
@@ -70,5 +78,6 @@ ROW = Row(
             NormalizerCase("stick_breaking(remainder=self)", stick_breaking(True), monotone=False, order=True),
         ),
         oracles,
+        picture=picture,
     ),
 )

@@ -32,6 +32,14 @@ LAWS = {
     ),
 }
 GOLDEN = (0.17799929, 0.35599858, 0.11569954, 0.03559986, 0.31470274)
+
+
+def picture():
+    from tools.kinds.normalizer_weights import shown
+
+    return shown("taylor", "taylor, order 2")
+
+
 ROW = Row(
     "taylor",
     {"order": "4"},
@@ -43,5 +51,6 @@ ROW = Row(
         oracles,
         laws=LAWS,
         errors={"taylor(order=3)": "order must be even and >= 2, where the polynomial is positive, got 3"},
+        picture=picture,
     ),
 )

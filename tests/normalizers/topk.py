@@ -35,6 +35,14 @@ LAWS = {
     "all keys are softmax": Law(lambda s, w: attention.topk(s, w, k=9), lambda s, w: attention.softmax(s, w)),
     "k = 1 is hard": Law(lambda s, w: attention.topk(s, w, k=1), lambda s, w: attention.hard(s, w)),
 }
+
+
+def picture():
+    from tools.kinds.normalizer_weights import shown
+
+    return shown("topk(k=2)", "topk, k = 2")
+
+
 ROW = Row(
     "topk(k=3)",
     {"k": "2"},
@@ -45,6 +53,7 @@ ROW = Row(
         refused=(({"k": 0}, "k must be >= 1, got 0"),),
         laws=LAWS,
         errors={"topk(k=0)": "k must be >= 1, got 0", "topk(k=2.5)": "wants a whole number, got 2.5"},
+        picture=picture,
     ),
 )
 
