@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+from collections.abc import Mapping
 from typing import Any
 
 import jax
@@ -108,7 +109,7 @@ def run(
     key: jax.Array,
     value: jax.Array,
     *,
-    params: dict[str, Params],
+    params: Mapping[str, Params],
     where: jax.Array | None = None,
     bias: jax.Array | None = None,
     x: jax.Array | None = None,

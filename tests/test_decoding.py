@@ -1,15 +1,42 @@
 """Greedy and beam search against every text there is, and against a beam search over tuples."""
 
+import itertools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
 import attention
-import tests.support.reference_decoders as reference
 from tests.support.helpers import jit
 
 V, U, END = 4, 4, 3
+
+
+# References, which know nothing of the library.
+
+
+def every_text(vocabulary, length, end):
+    """Every text of tokens 1, ..., V - 1 that ends, or is cut off at ``length``."""
+    for size in range(1, length + 1):
+        for text in itertools.product(range(1, vocabulary), repeat=size):
+            if end in text[:-1] or (size < length and text[-1] != end):
+                continue
+            yield text
+
+
+def beam(log_p, *, vocabulary, length, end, width, length_penalty):
+    """Beam search over prefixes as tuples; ``log_p(prefix)`` are those of the next token, [V]."""
+    beams = [((), 0.0)]
+    for _ in range(length):
+        grown = []
+        for text, total in beams:
+            if text and text[-1] == end:
+                grown.append((text, total))
+                continue
+            grown += [((*text, token), total + log_p(text)[token]) for token in range(1, vocabulary)]
+        beams = sorted(grown, key=lambda each: -each[1])[:width]
+    return sorted(beams, key=lambda each: -each[1] / ((5 + len(each[0])) / 6) ** length_penalty)
 
 
 def table(seed):
@@ -65,11 +92,11 @@ def test_searches(seed):
         log_p = log_p_of(logits, leads, row)
         for width, penalty in SEARCHES[:3]:
             tokens, scores = found[width, penalty]
-            wanted = reference.beam(log_p, vocabulary=V, length=U, end=END, width=width, length_penalty=penalty)
+            wanted = beam(log_p, vocabulary=V, length=U, end=END, width=width, length_penalty=penalty)
             assert [_text(text) for text in tokens[row]] == [text for text, _ in wanted]
             np.testing.assert_allclose(scores[row], [total for _, total in wanted], rtol=1e-5)
         # A beam wide enough holds every text there is, and the best of them is first.
-        every = {text: sum(log_p(text[:i])[token] for i, token in enumerate(text)) for text in reference.texts(V, U, END)}
+        every = {text: sum(log_p(text[:i])[token] for i, token in enumerate(text)) for text in every_text(V, U, END)}
         tokens, scores = found[200, 0.0]
         assert np.isneginf(scores[row, len(every) :]).all()
         assert {_text(text) for text in tokens[row, : len(every)]} == set(every)

@@ -433,10 +433,10 @@ class TokenizerEvidence(NamedTuple):
 
     Attributes:
       unseen: what becomes of characters it has never seen: "known" ids, or "unknown".
-      lossless: whether decoding gives back any text it was trained on.
+      unknown: whether texts it was trained on may hold unknown tokens.
       errors: as above.
     """
 
     unseen: str
-    lossless: bool
+    unknown: bool = False
     errors: dict[str, str] = {}
