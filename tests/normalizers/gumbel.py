@@ -47,9 +47,9 @@ LAWS = {
 
 
 def picture():
-    from tools.kinds.normalizer_weights import shown
+    from tools.kinds.normalizer_weights import Shown
 
-    return shown("gumbel", "gumbel, one draw")
+    return Shown("gumbel, one draw", lambda scores: attention.gumbel(scores, rng=jax.random.key(0)))
 
 
 ROW = Row(

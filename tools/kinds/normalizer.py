@@ -15,7 +15,7 @@ from tools.markdown import NOT_MEASURED, groups, link, measured, plain, ratio, t
 from tools.parameters import count, formula
 from tools.sections import Section
 
-DECIMALS = None
+DECIMALS = 3
 
 
 def picture(name: str) -> weights.Shown:

@@ -63,7 +63,9 @@ def shown(spec: str, label: str | None = None) -> Shown:
 def of_record(record: attention.Normalizer) -> Weights:
     """Weights of one head, of scores ``[S]`` or ``[T S]``, as a function of the scores."""
     params = {} if record.init is None else record.init(jax.random.key(0), attention.Dims(1, 1, 4, 4, max_length=5))
-    call = attention.Call(q_positions=jnp.arange(5), k_positions=jnp.arange(5), rng=jax.random.key(0), train=True, max_length=5)
+    call = attention.Call(
+        q_positions=jnp.arange(5), k_positions=jnp.arange(5), rng=jax.random.key(0), train=record.claims.random, max_length=5
+    )
     mask = jnp.tril(jnp.ones((5, 5), bool))[None] if record.needs_causal else None
     maps = lambda scores: jnp.repeat(jnp.atleast_2d(scores)[None], record.maps, axis=0)
     return lambda scores: record.apply(params, maps(scores), mask, call).reshape(scores.shape)
