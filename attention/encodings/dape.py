@@ -73,7 +73,7 @@ def build(inner: Encoding | str = "kerple", width: int = 32) -> Encoding:
     assert isinstance(inner, Encoding)
     if width < 1:
         raise ValueError(f"width must be >= 1, got {width}")
-    if inner.bias is None or inner.modify is not None:
+    if inner.bias is None or any(hook is not None for hook in (inner.modify, inner.rotate, inner.embed)):
         raise ValueError(
             "inner must be an encoding that adds a bias to the scores, and that alone, as kerple, alibi and fire do"
         )
