@@ -32,6 +32,7 @@ KINDS = {
     "source": "attention.data.sources",
     "tokenizer": "attention.data.tokenizers",
     "task": "attention.tasks",
+    "optimizer": "attention.optimizers",
 }
 # The operator of a kind that composes; its package provides `combine(*records)`.
 OPERATORS = {"encoding": "+", "mask": "&"}
@@ -167,7 +168,13 @@ def options(kind: str, name: str) -> tuple[Option, ...]:
     build_function = module(kind, name).build
     hints = typing.get_type_hints(build_function)
     parameters = inspect.signature(build_function).parameters.values()
-    return tuple(Option(p.name, hints.get(p.name, Any), p.default) for p in parameters)
+    return tuple(Option(p.name, hints.get(p.name, Any), p.default) for p in parameters if p.kind != p.VAR_KEYWORD)
+
+
+def _passes_on(kind: str, name: str) -> bool:
+    """Whether a variant takes options that it does not list, and checks them itself: ``build(*, name, **options)``."""
+    parameters = inspect.signature(module(kind, name).build).parameters.values()
+    return any(parameter.kind == parameter.VAR_KEYWORD for parameter in parameters)
 
 
 class Description(NamedTuple):
@@ -262,7 +269,8 @@ def _without_defaults(kind: str, spec: Spec) -> Spec:
             default = check(nested, default) if isinstance(default, str) else default
         if value != default:
             kept.append((option.name, value))
-    return Spec(spec.name, tuple(kept))
+    listed = {option.name for option in options(kind, spec.name)}
+    return Spec(spec.name, (*kept, *sorted((name, value) for name, value in given.items() if name not in listed)))
 
 
 def check(kind: str, spec: str | Spec) -> Spec:
@@ -278,21 +286,25 @@ def check(kind: str, spec: str | Spec) -> Spec:
     known = {option.name: option for option in options(kind, parsed.name)}
     listed = ", ".join(map(str, known.values())) or "none"
     checked: dict[str, Any] = {}
+    passes_on = _passes_on(kind, parsed.name)
     for key, value in parsed.options:
-        if key not in known:
+        if key not in known and not passes_on:
             raise ValueError(
                 f"{kind} '{parsed}': unknown option {key!r}{nearest(key, known)}; options of {parsed.name}: {listed}"
             )
         if key in checked:
             raise ValueError(f"{kind} '{parsed}': option {key!r} is given twice")
         try:
-            checked[key] = _coerce(known[key].type, value)
+            checked[key] = _coerce(known[key].type if key in known else _Plain, value)
         except TypeError as error:
             raise ValueError(f"{kind} '{parsed}': option {key!r} {error}") from None
     missing = [o.name for o in known.values() if o.default is inspect.Parameter.empty and o.name not in checked]
     if missing:
         raise ValueError(f"{kind} '{parsed}': option {missing[0]!r} must be given; options of {parsed.name}: {listed}")
     return Spec(parsed.name, tuple(checked.items()))
+
+
+_Plain = bool | int | float | str | tuple | None  # of options that a variant passes on
 
 
 def _nested_kind(hint: Any) -> str | None:

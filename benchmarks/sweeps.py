@@ -118,7 +118,7 @@ def curve(path: str, members: list[int], updates: int) -> None:
         compiled = recipe.experiment(config, data=data).program
         update = Update(compiled, axis)
         seeds = jnp.asarray(config.seeds, jnp.uint32)
-        state = new_cohort(compiled.model, compiled.direction, jnp.int32(count), seeds, {}, None, average=compiled.average).members
+        state = new_cohort(compiled, jnp.int32(count), seeds, {}, None).members
         indices = np.random.default_rng(0).integers(0, len(data.splits["train"]), (count, config.training.batch_size))
         batch = jax.device_put(batches.gather(data.splits["train"], indices, length))
         values = {name: jnp.asarray(value) for name, value in configs.member_values(config).items()}

@@ -49,7 +49,7 @@ def get_config() -> Any:  # a ConfigDict, whose fields a type checker cannot kno
     training.epochs = 0.0  # passes over the training split; 0 where steps are given
     training.batch_size = 64  # examples of one update
     training.accumulation = 1  # parts a batch is computed in, to save memory; divides batch_size
-    training.optimizer = "adamw"  # adamw, sgd, lion or adafactor, with options: adamw(b1=0.9, b2=0.98)
+    training.optimizer = "adamw"  # spec of how gradients become steps: adamw(b2=0.98), optax(name='lamb'); --list=optimizer
     training.learning_rate = 1e-3  # peak learning rate, in (0, inf)
     training.warmup = 100  # updates over which the learning rate rises from 0
     training.schedule = "cosine"  # learning rate after warmup: constant, cosine or linear, the latter two towards 0

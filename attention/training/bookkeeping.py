@@ -92,9 +92,9 @@ class Course:
 
 def start(setting: Setting, weights: Any, vectors: Any) -> Course:
     """A new course, or that of the newest checkpoint."""
-    config, program = setting.experiment.config, setting.experiment.program
+    config = setting.experiment.config
     seeds = jnp.asarray(config.seeds, jnp.uint32)
-    make = functools.partial(new_cohort, program.model, program.direction, average=program.average)
+    make = functools.partial(new_cohort, setting.experiment.program)
     arguments = (jnp.int32(len(config.seeds)), seeds, weights, vectors)
     found = checkpoints.restore(setting.run.checkpoints, jax.eval_shape(make, *arguments))
     if found is None:

@@ -14,7 +14,6 @@ from typing import Any, TypeVar
 import numpy as np
 
 from attention import specs
-from attention.training import optimization as optimizers
 
 T = TypeVar("T")
 
@@ -85,7 +84,7 @@ class TrainingConfig:
     epochs: float = _field(0.0, "passes over the training split; 0 where steps are given", within="[0, inf)")
     batch_size: int = _field(64, "examples of one update", within="[1, inf)")
     accumulation: int = _field(1, "parts a batch is computed in, to save memory; divides batch_size", within="[1, inf)")
-    optimizer: str = _field("adamw", "adamw, sgd, lion or adafactor, with options: sgd(momentum=0.9)")
+    optimizer: str = _field("adamw", "spec of how gradients become steps: sgd(momentum=0.9)", kind="optimizer")
     learning_rate: float | tuple[float, ...] = _per_member(1e-3, "peak learning rate", "(0, inf)")
     warmup: int = _field(100, "updates over which the learning rate rises from 0", within="[0, inf)")
     schedule: str = _field("cosine", "learning rate after warmup", choices=("constant", "cosine", "linear"))
@@ -334,9 +333,11 @@ def _check_task(config: Config) -> None:
 def _check_training(training: TrainingConfig) -> None:
     where = "config.training"
     try:
-        optimizers.direction(training.optimizer)
+        optimizer = specs.build("optimizer", training.optimizer)
     except ValueError as error:
         raise ValueError(f"{where}.optimizer: {error}") from None
+    if optimizer.evaluated is not None and np.max(training.ema_decay) > 0:
+        raise ValueError(f"{where}.ema_decay must be 0 with {training.optimizer}, which evaluates an average of its own")
     if bool(training.steps) == bool(training.epochs):
         have = f"steps={training.steps} and epochs={training.epochs:g}"
         raise ValueError(f"{where} wants one of steps and epochs, the other 0; got {have}")

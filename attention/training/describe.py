@@ -11,11 +11,11 @@ import numpy as np
 
 from attention import specs
 from attention.data import batches
+from attention.optimizers._optimizer import decayed
 from attention.training import recipe
 from attention.training.cohort.members import Members, new_cohort, resolve_axis
 from attention.training.cohort.update import cohort_step, train_step
 from attention.training.config import Config, member_values, to_dict
-from attention.training.optimization import decayed
 from attention.training.recipe import Experiment
 
 
@@ -43,8 +43,8 @@ def describe(config: Config) -> str:
 
 def abstract_members(experiment: Experiment) -> Members:
     """The shapes and dtypes of the members before their first update; computes nothing."""
-    program, seeds = experiment.program, jnp.asarray(experiment.config.seeds, jnp.uint32)
-    make = functools.partial(new_cohort, program.model, program.direction, average=program.average)
+    seeds = jnp.asarray(experiment.config.seeds, jnp.uint32)
+    make = functools.partial(new_cohort, experiment.program)
     return jax.eval_shape(make, jnp.int32(len(seeds)), seeds, {}, None).members
 
 

@@ -12,7 +12,7 @@ from attention.data import batches, dataset
 from attention.data.vectors import load_vectors
 from attention.models.classifier import embedding_table
 from attention.tasks._task import Task
-from attention.training.cohort.update import Program, program
+from attention.training.cohort.program import Program, program
 from attention.training.config import Config, TrainingConfig, reading
 
 

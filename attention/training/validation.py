@@ -20,7 +20,8 @@ def validate(setting: Setting, course: Course, progress: Progress) -> None:
     a member that had stopped before.
     """
     config, task, model = setting.experiment.config, setting.experiment.task, setting.experiment.model
-    encoded, weights = setting.experiment.data.splits["validation"], evaluated(course.members)
+    program, encoded = setting.experiment.program, setting.experiment.data.splits["validation"]
+    weights = evaluated(program, course.members)
     outputs = predict(model, weights, encoded, config, setting.record.bucket_lengths)
     measured = measure(model, weights, encoded, config)
     scores = [
@@ -32,7 +33,7 @@ def validate(setting: Setting, course: Course, progress: Progress) -> None:
         for record in _losers(course.records, task):
             _stop(record, f"in the worse half after update {course.step}", progress)
     cohort = Cohort(course.members, course.best)
-    course.members, course.best = _keep_best(cohort, jnp.asarray(better), jnp.asarray(course.active))
+    course.members, course.best = _keep_best(program, cohort, jnp.asarray(better), jnp.asarray(course.active))
     course.improved |= any(better)
     columns = {metric.name: [None if score is None else score[metric.name] for score in scores] for metric in task.metrics}
     attention = {
@@ -44,7 +45,7 @@ def validate(setting: Setting, course: Course, progress: Progress) -> None:
     progress.validated(course.step, columns[task.metrics[0].name])
 
 
-_keep_best = jax.jit(keep_best, donate_argnums=0)
+_keep_best = jax.jit(keep_best, static_argnums=0, donate_argnums=1)
 
 
 def _compare(record: Record, score: dict[str, float] | None, setting: Setting, course: Course, progress: Progress) -> bool:

@@ -17,8 +17,8 @@ from attention.evaluation import trained
 from attention.runs import checkpoints, directory
 from attention.tasks import classification
 from attention.training import config, loop, recipe
-from attention.training import optimization as optimizers
 from attention.training.cohort import members as state
+from attention.training.cohort import program
 from tests.support import toy
 
 ROOT = Path(__file__).parent.parent.parent
@@ -191,9 +191,9 @@ def like(settings, folder):
     """The shapes of a checkpoint's tree."""
     record = directory.RunDirectory(folder / "unbroken").read_data()
     model = classification.sized(recipe.checked_model(settings), record.vocab_size, len(record.classes))
-    direction = optimizers.direction(settings.training.optimizer)
+    made = program.program(settings, model, steps=settings.training.steps, class_weights=None)
     seeds = jax.numpy.asarray(settings.seeds, "uint32")
-    make = lambda seeds: state.new_cohort(model, direction, jax.numpy.int32(2), seeds, {}, None, average=True)
+    make = lambda seeds: state.new_cohort(made, jax.numpy.int32(2), seeds, {}, None)
     return jax.eval_shape(make, seeds)
 
 

@@ -7,7 +7,7 @@ import pytest
 
 import attention
 from attention.records import Call
-from attention.training.optimization import decayed
+from attention.optimizers._optimizer import decayed
 from tests.support.evidence import Law, ScoreCase, ScoreEvidence
 from tests.support.helpers import init, jit, normal, size
 from tests.support.row import Row

@@ -3,13 +3,13 @@ import functools
 import jax
 import jax.numpy as jnp
 import numpy as np
-import optax
 import pytest
 
 from attention.models.classifier import classifier
 from attention.training import config
 from attention.training.cohort import members as state
 from attention.training.cohort import update as step
+from attention.training.cohort.program import program as program_of
 
 CLASSES, VOCABULARY = 3, 11
 
@@ -26,7 +26,7 @@ def _model(**fields):
 
 @functools.cache
 def _compiled(program_options, model, class_weights):
-    return step.program(config.from_dict({"training": dict(program_options)}), model, steps=20, class_weights=class_weights)
+    return program_of(config.from_dict({"training": dict(program_options)}), model, steps=20, class_weights=class_weights)
 
 
 def _program(training=None, seeds=(0,), model=None, class_weights=None):
@@ -39,14 +39,15 @@ def _program(training=None, seeds=(0,), model=None, class_weights=None):
 
 @functools.partial(jax.jit, static_argnums=0)
 def _drawn(model, count, seeds):
-    return state.new_cohort(model, optax.identity(), count, seeds, {}, None, average=False).best
+    program = _compiled((("steps", 20), ("warmup", 2), ("optimizer", "sgd")), model, None)
+    return state.new_cohort(program, count, seeds, {}, None).best
 
 
 def _cohort(program, seeds):
     """A new cohort; what draws its weights is compiled once for each model and number of members."""
     params = jax.device_get(_drawn(program.model, jnp.int32(len(seeds)), jnp.asarray(seeds, jnp.uint32)))
     members = [
-        state.new_member(jax.tree.map(lambda leaf: leaf[m], params), program.direction, average=program.average)  # noqa: B023
+        state.new_member(program, jax.tree.map(lambda leaf: leaf[m], params))  # noqa: B023
         for m in range(len(seeds))
     ]
     return jax.tree.map(jnp.array, state.Cohort(_stack(members), params))
@@ -178,7 +179,7 @@ def test_a_member_that_fails_is_frozen_and_the_others_go_on():
 
 def test_a_stopped_member_keeps_everything():
     program, values = _program(COHORT, SEEDS)
-    cohort = state.keep_best(_cohort(program, SEEDS), jnp.zeros(3, bool), jnp.array([True, False, True]))
+    cohort = state.keep_best(program, _cohort(program, SEEDS), jnp.zeros(3, bool), jnp.array([True, False, True]))
     before = jax.device_get(cohort.members)
     after, _ = _update(program)(jnp.int32(3), cohort.members, _batches(), values)
     assert _equal(_member(after, 1), _member(before, 1))
@@ -190,7 +191,7 @@ def test_best_weights_are_kept_per_member():
     cohort = _cohort(program, SEEDS)
     first = jax.tree.map(jnp.copy, cohort.best)
     members, _ = _update(program)(jnp.int32(3), cohort.members, _batches(), values)
-    kept = state.keep_best(state.Cohort(members, first), jnp.array([True, False, True]), jnp.ones(3, bool))
+    kept = state.keep_best(program, state.Cohort(members, first), jnp.array([True, False, True]), jnp.ones(3, bool))
     assert _equal(_member(kept.best, 0), _member(members.average, 0))
     assert _equal(_member(kept.best, 1), _member(first, 1))
     assert not _equal(members.average, members.params)
@@ -281,6 +282,16 @@ def test_moving_average_follows_the_weights():
     np.testing.assert_allclose(member.average["head"]["kernel"], expected, rtol=1e-5, atol=1e-7)
 
 
+def test_what_an_optimizer_evaluates_is_kept():
+    program, values = _program({"optimizer": "schedule_free_adamw"}, SEEDS)
+    members, _ = _update(program)(jnp.int32(3), _cohort(program, SEEDS).members, _batches(), values)
+    members, _ = _update(program)(jnp.int32(3), members, _batches(1), values)
+    z = np.asarray(members.optimizer.z["head"]["kernel"], np.float64)
+    x = (np.asarray(members.params["head"]["kernel"], np.float64) - 0.1 * z) / 0.9
+    np.testing.assert_allclose(state.evaluated(program, members)["head"]["kernel"], x, rtol=1e-4, atol=1e-6)
+    assert np.abs(x - z).max() > 1e-3
+
+
 def test_frozen_embeddings_stay_while_the_rest_moves():
     program, values = _program({"weight_decay": 0.1}, model={"frozen_embeddings": True})
     program = program._replace(frozen_embeddings=True)
@@ -340,7 +351,7 @@ def test_given_vectors_and_weights_replace_the_drawn_ones():
     program, _ = _program({"ema_decay": 0.9})
     matrix, found = np.full((VOCABULARY, 8), 2.0, np.float32), np.arange(VOCABULARY) == 4
     head = {"head": {"bias": np.array([[1.0] * CLASSES, [2.0] * CLASSES], np.float32)}}
-    make = functools.partial(state.new_cohort, program.model, program.direction, average=True)
+    make = functools.partial(state.new_cohort, program)
     members = jax.jit(make)(jnp.int32(2), jnp.array([0, 1], jnp.uint32), head, (matrix, found)).members
     plain = _cohort(program, (0, 1)).members
     table, drawn = members.params["embedding"]["table"], plain.params["embedding"]["table"]

@@ -10,7 +10,8 @@ from typing import Any, Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
-import optax
+
+from attention.training.cohort.program import Program
 
 Axis = Literal["map", "vmap"]
 # Sums over the updates since they were last taken, over their examples where it says so.
@@ -31,7 +32,7 @@ class Members(NamedTuple):
 
     Attributes:
       params: the weights.
-      optimizer: state of the direction.
+      optimizer: its state.
       average: moving average of the weights, ``()`` where there is none.
       step: updates done, int32.
       active: False once a member has stopped: nothing of it changes any more.
@@ -108,12 +109,12 @@ def abstract_params(model: Any, members: int) -> Any:
     return jax.tree.map(lambda leaf: jax.ShapeDtypeStruct((members, *leaf.shape), leaf.dtype), one)
 
 
-def new_member(params: Any, direction: optax.GradientTransformation, *, average: bool) -> Members:
+def new_member(program: Program, params: Any) -> Members:
     """The state of one member before its first update."""
     return Members(
         params=params,
-        optimizer=direction.init(params),
-        average=params if average else (),
+        optimizer=program.steps(params).init(params),
+        average=params if program.average else (),
         step=jnp.int32(0),
         active=jnp.bool_(True),
         failed_at=jnp.int32(-1),
@@ -122,38 +123,34 @@ def new_member(params: Any, direction: optax.GradientTransformation, *, average:
 
 
 def new_cohort(
-    model: Any,
-    direction: optax.GradientTransformation,
+    program: Program,
     count: jax.Array,
     seeds: jax.Array,
     start: Any,
     vectors: tuple[jax.Array, jax.Array] | None,
-    *,
-    average: bool,
 ) -> Cohort:
     """The state of a cohort before its first update. Pure: to be jitted, or asked for its shapes.
 
     Args:
-      model: the model.
-      direction: of the optimizer.
+      program: what is trained.
       count: M, as ``over_members`` wants it.
       seeds: uint32 ``[M]``.
       start: nested dict of weights ``[M ...]`` that replace the drawn ones of the same path (fine-tuning).
       vectors: matrix ``[V D]`` and bool ``[V]``, the rows of the embedding that are given; None for none.
-      average: whether weights are averaged.
     """
 
     def one(seed: jax.Array, start: Any) -> Members:
+        model = program.model
         params = model.init(member_key(seed, "init"), **model.example())["params"]
         if vectors is not None:
             table = params["embedding"]["table"]
             params["embedding"]["table"] = jnp.where(vectors[1][:, None], vectors[0], table)
-        return new_member(overlay(params, start), direction, average=average)
+        return new_member(program, overlay(params, start))
 
     shapes = jax.eval_shape(one, seeds[0], jax.tree.map(lambda x: x[0], start))
     empty = jax.tree.map(lambda x: jnp.zeros((len(seeds), *x.shape), x.dtype), shapes)
     members = over_members(lambda _, seed, start: one(seed, start), "map")(count, empty, seeds, start)
-    return Cohort(members, members.average if average else members.params)
+    return Cohort(members, members.average if program.average else members.params)
 
 
 def overlay(tree: Any, upper: Any) -> Any:
@@ -163,19 +160,22 @@ def overlay(tree: Any, upper: Any) -> Any:
     return {name: overlay(value, upper[name]) if name in upper else value for name, value in tree.items()}
 
 
-def evaluated(members: Members) -> Any:
-    """The weights that are evaluated: their moving average where there is one."""
-    return members.params if isinstance(members.average, tuple) else members.average
+def evaluated(program: Program, members: Members) -> Any:
+    """The weights that are evaluated: their moving average where there is one, or what the optimizer evaluates."""
+    if program.average:
+        return members.average
+    own = program.optimizer.evaluated
+    return members.params if own is None else jax.vmap(own)(members.optimizer, members.params)
 
 
-def keep_best(cohort: Cohort, better: jax.Array, active: jax.Array) -> Cohort:
+def keep_best(program: Program, cohort: Cohort, better: jax.Array, active: jax.Array) -> Cohort:
     """Takes over the weights of the members ``better`` ``[M]``, and stops those that are not ``active`` ``[M]``."""
 
     def choose(new: jax.Array, old: jax.Array) -> jax.Array:
         return jnp.where(better.reshape(-1, *[1] * (new.ndim - 1)), new, old)
 
     members = cohort.members
-    best = jax.tree.map(choose, evaluated(members), cohort.best)
+    best = jax.tree.map(choose, evaluated(program, members), cohort.best)
     return Cohort(members._replace(active=members.active & active), best)
 
 

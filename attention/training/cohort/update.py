@@ -9,69 +9,19 @@
 
 import functools
 import time
-from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 import optax
 
-from attention import specs
 from attention.data.batches import inputs
 from attention.data.contracts import UNKNOWN
-from attention.tasks._task import Task
-from attention.training import optimization as optimizers
 from attention.training.cohort.members import Axis, Members, member_key, over_members
-from attention.training.config import Config
+from attention.training.cohort.program import Program
 
 Batch = dict[str, jax.Array]
 Values = dict[str, jax.Array]
-
-
-class Program(NamedTuple):
-    """What is fixed at compilation: parts, and which features there are. Their values are traced.
-
-    Attributes:
-      task: what is learned.
-      model: the model.
-      direction: of the optimizer.
-      factor: of the learning rate, by update.
-      class_weights: one per class, or None.
-      accumulation: parts of a batch.
-      frozen_embeddings: whether the embedding is not to decay.
-      dropout, word_dropout, clip, average: whether any member has it.
-    """
-
-    task: Task
-    model: Any
-    direction: optax.GradientTransformation
-    factor: Callable[[jax.Array], jax.Array]
-    class_weights: tuple[float, ...] | None = None
-    accumulation: int = 1
-    frozen_embeddings: bool = False
-    dropout: bool = False
-    word_dropout: bool = False
-    clip: bool = False
-    average: bool = False
-
-
-def program(config: Config, model: Any, *, steps: int, class_weights: tuple[float, ...] | None) -> Program:
-    """The program of a config: ``steps`` updates of ``model``."""
-    training = config.training
-    return Program(
-        task=specs.build("task", config.task),
-        model=model,
-        direction=optimizers.direction(training.optimizer),
-        factor=optimizers.schedule(training.schedule, steps=steps, warmup=training.warmup),
-        class_weights=class_weights,
-        accumulation=training.accumulation,
-        frozen_embeddings=config.model.frozen_embeddings,
-        dropout=bool(np.max(training.dropout) > 0),
-        word_dropout=bool(np.max(training.word_dropout) > 0),
-        clip=bool(np.max(training.clip_norm) > 0),
-        average=bool(np.max(training.ema_decay) > 0),
-    )
 
 
 class Update:
@@ -139,24 +89,26 @@ def train_step(program: Program, member: Members, batch: Batch, values: Values) 
     norm = optax.tree.norm(gradients)
     finite = jnp.isfinite(sums["loss"]) & jnp.isfinite(sums["penalty"]) & jnp.isfinite(norm)
     if program.clip:
-        gradients = optimizers.clip(gradients, norm, values["clip_norm"])
-    moves, optimizer = program.direction.update(gradients, member.optimizer, member.params)
-    params = optimizers.apply(
-        member.params,
-        moves,
-        optimizers.decayed(member.params, frozen_embeddings=program.frozen_embeddings),
-        learning_rate=values["learning_rate"] * program.factor(member.step),
-        weight_decay=values["weight_decay"],
-    )
+        gradients, _ = optax.clip_by_global_norm(values["clip_norm"]).update(gradients, optax.EmptyState())
+    rate = values["learning_rate"] * program.factor(member.step)
+    steps = program.steps(member.params, rate, values["weight_decay"])
+    moves, optimizer = steps.update(gradients, member.optimizer, member.params)
+    params = optax.apply_updates(member.params, moves)
     average = member.average
     if program.average:
-        average = optimizers.moving_average(average, params, values["ema_decay"], member.step)
+        average = optax.incremental_update(params, average, 1.0 - average_decay(values["ema_decay"], member.step))
     sums = {**sums, "gradient_norm": norm, "weight_norm": optax.tree.norm(params), "updates": jnp.float32(1)}
     totals = {name: total + sums[name] for name, total in member.sums.items()}
     updated = member._replace(params=params, optimizer=optimizer, average=average, step=member.step + 1, sums=totals)
     kept = jax.tree.map(lambda new, old: jnp.where(member.active & finite, new, old), updated, member)
     failed_at = jnp.where(member.active & ~finite, member.step, member.failed_at)
     return kept._replace(active=member.active & finite, failed_at=failed_at)
+
+
+def average_decay(decay: jax.Array, step: jax.Array) -> jax.Array:
+    """``min(decay, (1 + t) / (10 + t))`` at update ``t`` = 0, 1, ...: the average soon leaves the initialization behind."""
+    t = step.astype(jnp.float32)
+    return jnp.minimum(decay, (1.0 + t) / (10.0 + t))
 
 
 def _gradients(program: Program, params: Any, batch: Batch, values: Values, key: jax.Array) -> tuple[Any, dict[str, jax.Array]]:
