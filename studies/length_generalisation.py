@@ -58,7 +58,7 @@ def _finished(workdir: Path, task: str, name: str) -> bool:
 def collect(workdir: Path) -> dict[str, Any]:
     """What the page needs of all results."""
     tasks: dict[str, Any] = {}
-    device = ""
+    device, baselines = "", {}
     for task in study.TASKS:
         variants = {}
         for name in study.VARIANTS:

@@ -26,7 +26,7 @@ def written() -> str:
         "from typing import Any, Literal, overload",
         "\n".join(_imports()),
         "\n".join(_variants()).lstrip(),
-        "# Loaded when they are first used.\n" + "\n".join(f"from . import {name} as {name}" for name in attention._LAZY),
+        "# Loaded when they are first used.\n" + "\n".join(_lazy()),
         "\n".join(_record_imports()),
         "__version__: str\nPURE_KINDS: tuple[str, ...]",
         "\n".join(_overloads()),
@@ -49,6 +49,11 @@ def _variants() -> Iterator[str]:
         yield f"\n# {kind}"
         modules = (specs.module(kind, name) for name in specs.names(kind))
         yield from (_line(module.__name__, module.__all__) for module in modules if module.__all__)
+
+
+def _lazy() -> Iterator[str]:
+    """The packages that the library loads when they are first used."""
+    yield from (f"from . import {name} as {name}" for name in vars(attention)["_LAZY"])
 
 
 def _line(module: str, names: list[str]) -> str:

@@ -1,6 +1,7 @@
 """What the slips of ``docs/encodings.md`` do, in numbers that the library gives."""
 
 from collections.abc import Callable
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -31,7 +32,7 @@ def _layout() -> str:
     query, key = normal(1, 1, WIDE, seed=1), normal(1, 1, WIDE, seed=2)
     order = np.concatenate([np.arange(0, WIDE, 2), np.arange(1, WIDE, 2)])
 
-    def score(q_layout: str, k_layout: str, i: int, permuted: bool = False) -> float:
+    def score(q_layout: Any, k_layout: Any, i: int, permuted: bool = False) -> float:
         pair = zip((query, key), (i, i - 10), (q_layout, k_layout), strict=True)
         q, k = (attention.rope(x[..., order] if permuted else x, jnp.array([at]), layout=layout) for x, at, layout in pair)
         return float((q * k).sum())
