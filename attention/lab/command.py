@@ -6,6 +6,7 @@ from pathlib import Path
 
 from attention.lab import dry_run as outline
 from attention.lab import execute, plan, report, results
+from attention.lab.collect import collect
 from attention.lab.store import Points
 from attention.runs.directory import default_name
 from attention.training import command_line, process
@@ -50,6 +51,6 @@ def sweep(
         if only is not None:
             return
         command = shlex.join(["python", "sweep.py", *arguments])
-        found = results.collect(planned, points, execute.choices(planned, points), command)
+        found = collect(planned, points, execute.choices(planned, points), command)
         results.write(path / "results.parquet", found)
         print(report.write(path))

@@ -1,4 +1,4 @@
-"""Results of sweeps that nobody ran, as ``results.collect`` makes them: for tests of what is computed and written of them."""
+"""Results of sweeps that nobody ran, as ``collect`` makes them: for tests of what is computed and written of them."""
 
 import json
 

@@ -1,0 +1,109 @@
+"""The rows of ``results.parquet``, from the run directories of a sweep."""
+
+import json
+from typing import Any
+
+import numpy as np
+
+from attention import specs
+from attention.lab.plan import BEYOND, Plan, Point
+from attention.lab.results import SCHEMA, Results
+from attention.lab.store import Points, test_scores
+from attention.runs.directory import RunDirectory
+from attention.training import config as configs
+
+
+def collect(plan: Plan, points: Points, chosen: dict[str, dict[str, float]], command: str) -> Results:
+    """The rows of a plan's points, in its order: trials, then the final members of each variant."""
+    flops = {built.variant.name: built.flops for built in plan.built}
+    draws = [] if plan.sweep.search is None else plan.sweep.search.draws()
+    rows = [
+        _row(points, trial, flops[trial.variant.name], draws[number % len(draws)], plan.sweep.metric)
+        for number, trial in enumerate(plan.trials())
+    ]
+    final = plan.points(chosen)
+    rows += [
+        _row(points, point, flops[point.variant.name], chosen.get(point.variant.name, {}), plan.sweep.metric) for point in final
+    ]
+    task = plan.sweep.task
+    beyond = [BEYOND] if any(row["by_length"] is not None for row in rows) else []
+    depth = {len(built.variant.names) for built in plan.built}
+    return Results(
+        rows,
+        {
+            "name": plan.sweep.name,
+            "baseline": plan.sweep.baseline,
+            "metric": plan.sweep.metric,
+            "metrics": [*(metric.name for metric in task.metrics), *beyond],
+            "shares": [*(metric.name for metric in task.metrics if metric.share), *beyond],
+            "higher_is_better": plan.sweep.higher_is_better,
+            "variants": [built.variant.name for built in plan.built],
+            "axes": depth.pop() if len(depth) == 1 else 1,
+            "seeds": list(plan.sweep.seeds),
+            "search": None if plan.sweep.search is None else plan.sweep.search._asdict(),
+            "dropped": [list(each) for each in plan.dropped],
+            "command": command,
+        },
+    )
+
+
+def _row(points: Points, point: Point, flops: float, drawn: dict[str, float], metric: str) -> dict[str, Any]:
+    run = points.run(point)
+    row: dict[str, Any] = dict.fromkeys(SCHEMA.names)
+    row |= {
+        "variant": point.variant.name,
+        "names": list(point.variant.names),
+        "fields": json.dumps(point.variant.fields),
+        "seed": point.config.seeds[0],
+        "phase": point.phase,
+        "drawn": json.dumps(drawn),
+        "status": "pending",
+        "key": point.key,
+        "config": json.dumps(configs.to_dict(point.config)),
+        "flops_per_example": flops,
+    }
+    failure = points.failure(point)
+    if not run.finished:
+        return row if failure is None else {**row, "status": "failed", "reason": failure}
+    return {**row, "run": str(run.path.relative_to(points.path)), **_finished(run, point, metric)}
+
+
+def _finished(run: RunDirectory, point: Point, metric: str) -> dict[str, Any]:
+    result, environment, lines = run.read_result(), run.read_environment(), run.read_metrics().lines
+    member, data = result["members"][0], run.read_data()
+    failed = member["failed"] or member["validation"] is None
+    predictions = run.read_predictions()
+    right = None if predictions is None or member["test"] is None else predictions.get("correct", [None])[0]
+    updates = max(member["updates"], 1)
+    known = member["validation"] is None or metric in member["validation"]
+    validated = metric if known else specs.build("task", result["task"]).metrics[0].name
+    curve = lambda split, name: [
+        {"step": line["step"], "value": line[name][0]} for line in lines if line["split"] == split and line[name][0] is not None
+    ]
+    return {
+        "status": "failed" if failed else "finished",
+        "reason": member["stopped"],
+        "split": result["summary_split"],
+        "validation": member["validation"],
+        "test": test_scores(result),
+        "best_step": member["best_step"],
+        "updates": member["updates"],
+        "examples": member["updates"] * point.config.training.batch_size,
+        "parameters": result["parameters"],
+        "kernel": result["kernel"],
+        "baselines": result["baselines"],
+        "losses": curve("train", "loss"),
+        "validations": curve("validation", validated),
+        "by_length": None if result["by_length"] is None else json.dumps(result["by_length"]),
+        "correct": None if right is None else np.packbits(right).tobytes(),
+        "test_count": None if right is None else len(right),
+        "test_hash": data.hashes.get("test"),
+        "device": result["device"],
+        "environment": json.dumps(environment),
+        "cohort_members": result["cohort"]["members"],
+        "measured_seconds": result["train_seconds"],
+        "measured_update_seconds": result["step_seconds"] / updates,
+        "measured_compile_seconds": result["compile_seconds"],
+        "measured_state_bytes": result["state_bytes"] // result["cohort"]["members"],
+        "measured_work_bytes": result["work_bytes"],
+    }
