@@ -54,7 +54,7 @@ def toy(monkeypatch, tmp_path):
         return load("toy", tokenizer, **options)
 
     run.corpus, run.trained, run.cache = corpus(), 0, tmp_path / "cache"
-    monkeypatch.setattr(dataset_module.variants, "build", fake)
+    monkeypatch.setattr(dataset_module.specs, "build", fake)
     return run
 
 

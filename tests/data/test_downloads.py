@@ -3,17 +3,15 @@
 import functools
 import hashlib
 import http.server
-import io
 import os
-import tarfile
 import threading
-import zipfile
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from attention.data.sources import _archives, _downloads, ag_news, imdb, sst2, trec6
+from attention.data.sources import _archives, _downloads, sst2, trec6
+from tests.support.archives import zipped
 from tests.support.sources import build, contents, error_of
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -43,24 +41,6 @@ def server(tmp_path, monkeypatch):
     running.shutdown()
     running.server_close()
     thread.join()
-
-
-def tar_gz(files):
-    stream = io.BytesIO()
-    with tarfile.open(fileobj=stream, mode="w:gz") as archive:
-        for name, text in files.items():
-            member = tarfile.TarInfo(name)
-            member.size = len(text.encode())
-            archive.addfile(member, io.BytesIO(text.encode()))
-    return stream.getvalue()
-
-
-def zipped(files):
-    stream = io.BytesIO()
-    with zipfile.ZipFile(stream, "w") as archive:
-        for name, text in files.items():
-            archive.writestr(name, text)
-    return stream.getvalue()
 
 
 def small(recipe, files, counts):
@@ -119,36 +99,6 @@ def test_sst_download_sentences_and_phrases(tmp_path, server):
     train = dict(zip(*phrases["train"]))
     assert train == {"it 's very good": 1, "'s very good": 1, "very good": 1, "very": 1, "good": 1, "a bad": 0, "bad": 0}
     assert phrases["test"] == contents(corpus)["test"]
-
-
-@pytest.mark.parametrize("line", ["(3 (2 It) (4 good)", "(5 It)", "(3)", "(3 a) (2 b)", "word", "(3 a))", "(x y)"])
-def test_bad_trees(line):
-    assert error_of(lambda: list(sst2.subtrees(line)))
-
-
-def test_ag_news_and_imdb_parse_their_archives(tmp_path):
-    rows = '"3","Oil","Prices rise\n again"\n"1","A ""war""","ends"\n"2","b","c"\n"4","d","e"\n'
-    archive = tmp_path / "ag.tgz"
-    archive.write_bytes(tar_gz({"ag_news_csv/train.csv": rows, "ag_news_csv/test.csv": rows, "ag_news_csv/readme.txt": "x"}))
-    expected = ["Oil Prices rise  again", 'A "war" ends', "b c", "d e"], [2, 0, 1, 3]
-    assert ag_news.parse(archive) == {"train": expected, "test": expected}
-    archive.write_bytes(tar_gz({"ag_news_csv/train.csv": rows}))
-    assert "has no member 'test.csv'" in error_of(lambda: ag_news.parse(archive))
-    archive.write_bytes(tar_gz({"train.csv": '"5","a","b"\n', "test.csv": rows}))
-    assert "row 1 is not" in error_of(lambda: ag_news.parse(archive))
-    reviews = {
-        "aclImdb/train/pos/1_9.txt": "fine <br /> film",
-        "aclImdb/train/neg/1_2.txt": "dull",
-        "aclImdb/train/neg/0_2.txt": "bad",
-        "aclImdb/train/unsup/0_0.txt": "unlabelled",
-        "aclImdb/test/pos/10_7.txt": "good",
-        "aclImdb/train/urls_neg.txt": "no review",
-        "../../evil.txt": "never unpacked",
-    }
-    archive.write_bytes(tar_gz(reviews))
-    assert imdb.parse(archive) == {"train": (["bad", "dull", "fine <br /> film"], [0, 0, 1]), "test": (["good"], [1])}
-    archive.write_bytes(tar_gz(reviews)[:-30])
-    assert "is not a whole tar archive" in error_of(lambda: imdb.parse(archive))
 
 
 def test_a_wrong_checksum_is_refused(tmp_path, server):

@@ -7,6 +7,7 @@ witnesses by name, or says why there is none.
 # ruff: noqa: RUF012 (defaults of a NamedTuple are shared, and nobody writes to them)
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from hypothesis.strategies import SearchStrategy
@@ -94,7 +95,6 @@ class NormalizerCase(NamedTuple):
       order: whether the order of the keys matters.
       straight: the reference that the gradient is deliberately that of, where it is another one.
       tolerance: of the reference in float32.
-      kernels: by how much kernels may differ.
     """
 
     spec: str
@@ -107,7 +107,6 @@ class NormalizerCase(NamedTuple):
     order: bool = False
     straight: Callable[..., Any] | None = None
     tolerance: float = 1e-5
-    kernels: float = 5e-5
 
 
 class NormalizerEvidence(NamedTuple):
@@ -412,19 +411,57 @@ class DecoderEvidence(NamedTuple):
     errors: dict[str, str] = {}
 
 
+class Lengths(NamedTuple):
+    """What is known of a task whose texts go on in length; of texts of up to 12 symbols, and 60 in ``lengths``.
+
+    Attributes:
+      symbols: those that texts are made of, one character each.
+      draw: the function of the source that draws texts of given lengths.
+      shortest: of the texts.
+      step: between one length and the next.
+      bag: accuracy of the best guess from the counts of symbols; "some" between 0.1 and 0.8, None where there is no such rule.
+      first: accuracy of the first symbol alone, where it is known.
+    """
+
+    symbols: str
+    draw: Callable[..., Any]
+    shortest: int = 1
+    step: int = 1
+    bag: float | str | None = "some"
+    first: float | None = None
+
+
+class SourceCase(NamedTuple):
+    """A source with options.
+
+    Attributes:
+      spec: its spec; small, and what it reads or writes is in ``$FOLDER``.
+      right: (text) -> its class or target, by a rule of its own; None where a file says it.
+      digest: the beginning of a sha256 of what is generated, which must never change.
+      lengths: of a task with the split ``lengths``.
+    """
+
+    spec: str
+    right: Callable[[str], str] | None = None
+    digest: str | None = None
+    lengths: Lengths | None = None
+
+
 class SourceEvidence(NamedTuple):
     """Of a source.
 
     Attributes:
-      load: (folder) -> the spec of a small corpus, written there or generated.
-      right: (text) -> its class or target, computed apart; None where labels are what a file says.
-      classes: the names of the classes.
+      cases: one per option that is a task of its own; the first has the row's spec.
+      prepare: (folder) -> None, writes the files that the specs read.
+      seeded: whether another seed generates or carves off others.
+      places: options that say where data are, and not which.
       errors: as above.
     """
 
-    load: Callable[..., str]
-    right: Callable[[str], str] | None
-    classes: tuple[str, ...]
+    cases: tuple[SourceCase, ...]
+    prepare: Callable[[Path], None] | None = None
+    seeded: bool = True
+    places: tuple[str, ...] = ("path", "mirror", "data_dir")
     errors: dict[str, str] = {}
 
 

@@ -1,7 +1,10 @@
-"""What the tests of sources share: building one, its error, its contents, and a small table."""
+"""What the tests of sources share: building one, its error, its contents, small tables and folders, and published counts."""
 
+import hashlib
+import os
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from attention import specs
@@ -31,3 +34,62 @@ def write(path, text):
 
 ROWS = [(f"text number {number}", "good" if number % 3 else "bad") for number in range(30)]
 TSV = "text\tlabel\n" + "".join(f"{text}\t{label}\n" for text, label in ROWS)
+REAL = os.environ.get("ATTENTION_DATA_DIR")
+real_data = pytest.mark.skipif(not REAL, reason="ATTENTION_DATA_DIR is not set")
+
+# The options that tasks with lengths share: small sizes, and another value of each.
+SIZES = "train=400, validation=50, test=200, lengths=120, max_length=12, data_dir='$FOLDER'"
+OTHER_SIZES = {
+    "train": "401",
+    "validation": "51",
+    "test": "201",
+    "lengths": "0",
+    "min_length": "5",
+    "max_length": "13",
+    "test_length": "20",
+    "data_dir": "'$FOLDER/other'",
+}
+# Of symbols that become others.
+SYMBOLS = "train=400, test=300, min_length=2, max_length=5, symbols=3"
+OTHER_SYMBOLS = {
+    "train": "401",
+    "validation": "400",
+    "test": "301",
+    "min_length": "3",
+    "max_length": "6",
+    "symbols": "4",
+}
+# Of published sets.
+OTHER_PLACES = {"path": "'$FOLDER/other'", "mirror": "'http://127.0.0.1:1', path=None", "data_dir": "'$FOLDER/data', path=None"}
+
+
+def digest(corpus):
+    """Of names, texts and labels."""
+    return hashlib.sha256(repr([(n, list(s.texts), s.labels.tolist()) for n, s in corpus.splits.items()]).encode()).hexdigest()
+
+
+def rows_of(labels, count):
+    """A table of ``count`` rows whose labels take turns."""
+    return "text\tlabel\n" + "".join(f"question {number}\t{number % labels}\n" for number in range(count))
+
+
+def labelled_folder(folder, classes, **files):
+    """A local folder of a published set; ``files`` replace or, where None, leave out."""
+    folder.mkdir(exist_ok=True)
+    for name, text in {"train.tsv": rows_of(len(classes), 120), "labels.txt": "\n".join(classes), **files}.items():
+        if text is not None:
+            write(folder / name, text)
+    return folder
+
+
+def check_published(name, folder, counts, majority):
+    """The local folder of a set has the published numbers of each class; returns the notes."""
+    corpus = build(name, path=f"$ATTENTION_DATA_DIR/{folder}").load(0)
+    found = {split: np.bincount(rows.labels) for split, rows in corpus.splits.items()}
+    if "validation" not in counts:
+        assert any("no validation split" in note for note in corpus.notes)
+        found["train"] = found["train"] + found.pop("validation")
+    assert {split: count.tolist() for split, count in found.items()} == counts
+    assert corpus.baselines == {"majority": pytest.approx(majority)}
+    assert corpus.resolved == f"{name}(path='{Path(REAL or '') / folder}')"
+    return corpus.notes

@@ -154,10 +154,13 @@ def read_columns(builder: Any, split: str, text: str, label: str) -> tuple[list[
     The raw records are read at once and two features taken from each; a nested one is named ``outer/inner``.
 
     Raises:
-      ValueError: where the files are damaged, a feature is missing, or is not one text or one class per example.
+      ValueError: where the files are damaged, a feature is missing, or is not one text or one class per example, and for a slice
+        of a set in parquet.
     """
     try:
         source = builder.as_data_source(split, deserialize_method=tfds.decode.DeserializeMethod.RAW_BYTES)
+        if len(source) != builder.info.splits[split].num_examples:  # TFDS reads parquet whole, whatever the slice
+            raise ValueError(f"{split!r} is a slice, and TFDS reads none of a set in parquet; prepare it as array_record")
         records = source.__getitems__(range(len(source)))
     except (RuntimeError, OSError) as error:  # RuntimeError is what array_record raises
         raise _damaged(builder.data_dir, str(error)) from None

@@ -1,9 +1,12 @@
+"""Evidence of ListOps: evaluation, drawing, lengths, and the data set on disk."""
+
 import hashlib
 import os
 import re
 import shutil
 import subprocess
 import sys
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -12,9 +15,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import attention.specs as variants
-from attention.data.sources import _lengths, listops
+from attention.data.contracts import LENGTHS
+from attention.data.sources import _conditioned, _lengths, listops
+from tests.support.evidence import SourceCase, SourceEvidence
+from tests.support.row import Row
 
-ROOT = Path(__file__).resolve().parent.parent.parent
+ROOT = Path(__file__).resolve().parents[3]
 SMALL = dict(train=300, validation=60, test=60, lengths=20)
 
 
@@ -114,6 +120,42 @@ def parse(text):
     literal = re.sub(r"\[(\w+)", r'("\1", [', text).replace("]", "]),").replace(" ", ",").replace(",,", ",")
     literal = re.sub(r"\[,", "[", literal).replace("[]),", "])")
     return eval(re.sub(r",+", ",", literal).rstrip(","), {"__builtins__": {}})
+
+
+def right(text):
+    """By recursion over the tree of the text as a Python literal."""
+    return str(recurse(parse(text)))
+
+
+SPEC = "listops(train=200, validation=40, test=40, lengths=20, max_length=30, data_dir='$FOLDER')"
+OPTIONS = {
+    "train": "201",
+    "validation": "41",
+    "test": "41",
+    "min_length": "12",
+    "max_length": "31",
+    "max_depth": "2",
+    "max_args": "3",
+    "operator_share": "0.5",
+    "operators": "('MIN', 'MAX')",
+    "lengths": "0",
+    "test_length": "60",
+    "data_dir": "'$FOLDER/other'",
+}
+ERRORS = {
+    "listops(train=0)": "train must be at least 1, got 0",
+    "listops(test=-1)": "test must be at least 1",
+    "listops(min_length=3)": "min_length must be at least 4",
+    "listops(min_length=30, max_length=20)": "max_length must be at least 30, got 20",
+    "listops(max_depth=0)": "max_depth must be at least 1",
+    "listops(max_args=1)": "max_args must be at least 2",
+    "listops(operator_share=1.5)": "operator_share must be 0 to 1, got 1.5",
+    "listops(operators=('MAXX',))": r"unknown operator 'MAXX' \(nearest: 'MAX'\); known: MIN, MAX, MED, SM",
+    "listops(operators=())": "operators must be one or more",
+    "listops(operators=('SM', 'SM'))": "none twice",
+    "listops(test_length=49)": "test_length must be at least max_length, 50, got 49",
+}
+ROW = Row(SPEC, OPTIONS, SourceEvidence((SourceCase(SPEC, right),), errors=ERRORS))
 
 
 @pytest.mark.parametrize(
@@ -234,27 +276,6 @@ def test_too_few_expressions_end_with_an_error():
         draw(10_000, min_length=4, max_length=4)
 
 
-@pytest.mark.parametrize(
-    ("changes", "message"),
-    [
-        (dict(train=0), "train must be at least 1, got 0"),
-        (dict(test=-1), "test must be at least 1"),
-        (dict(min_length=3), "min_length must be at least 4"),
-        (dict(min_length=30, max_length=20), "max_length must be at least 30, got 20"),
-        (dict(max_depth=0), "max_depth must be at least 1"),
-        (dict(max_args=1), "max_args must be at least 2"),
-        (dict(operator_share=1.5), "operator_share must be 0 to 1, got 1.5"),
-        (dict(operators=("MAXX",)), "unknown operator 'MAXX' (nearest: 'MAX'); known: MIN, MAX, MED, SM"),
-        (dict(operators=()), "operators must be one or more"),
-        (dict(operators=("SM", "SM")), "none twice"),
-    ],
-)
-def test_options_out_of_range_are_refused(tmp_path, changes, message):
-    with pytest.raises(ValueError, match=re.escape(message)) as caught:
-        build(tmp_path, **changes)
-    assert "\n" not in str(caught.value)
-
-
 # ---------------------------------------------------------------------------------------------- the data set
 
 
@@ -372,3 +393,54 @@ def test_a_folder_that_cannot_be_written_is_named(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(ValueError, match="cannot write listops into"):
         build(tmp_path / "file").load(0)
+
+
+# ---------------------------------------------------------------------------------------------- by length
+
+
+def plain(**changes):
+    return options(**{"min_length": 4, "max_length": 20, **changes})
+
+
+def test_likelihood_of_a_size_by_hand():
+    """Two arguments or three, share 0.3: [o d d ] and [o d d d ]; with one operator inside there are 7 tokens or more."""
+    likelihood = _conditioned.Conditioned(plain(max_args=3), 8).likelihood
+    assert likelihood[:5] == pytest.approx([0, 0, 0, 0, 0.5 * 0.7**2])
+    assert likelihood[5:7] == pytest.approx([0.5 * 0.7**3, 0])
+    # [o d [o d d ] ] in two orders, each operator with two arguments
+    assert likelihood[7] == pytest.approx(2 * 0.5 * 0.5 * 0.3 * 0.7**3)
+    assert _conditioned.Conditioned(plain(max_args=3, max_depth=1), 8).likelihood[6:].tolist() == [0, 0, 0]
+    assert _conditioned.Conditioned(plain(), 400).likelihood.sum() == pytest.approx(1, abs=0.01)
+
+
+def test_sizes_are_as_likely_as_in_the_plain_process():
+    """Against the process itself, which throws away what is too long: sizes, and the shapes of one size."""
+    drawn = listops.expressions(1500, plain(operators=("MIN", "MAX")), seed=0, stream=0, seen=set())
+    shape = lambda text: re.sub(r"\d", "d", re.sub(r"\[\w+", "[", text))
+    process = _conditioned.Conditioned(plain(operators=("MIN", "MAX")), 20)
+    long = [text for text in drawn if len(text.split()) == 10]  # short ones are distinct, and so less often drawn
+    rng = _lengths.Draws(0, 5)
+    again = [" ".join(process.draw(10, rng)) for _ in range(1500)]
+    assert {len(text.split()) for text in again} == {10}
+    assert len({text.split()[0] for text in again}) == 2
+    shapes, wanted = Counter(map(shape, again)), Counter(map(shape, long))
+    for name, count in wanted.items():
+        share = shapes[name] / 1500
+        assert abs(count - share * len(long)) < 5 * max(share * len(long), 1) ** 0.5, name
+
+
+def test_listops_goes_on_to_five_times_its_length(tmp_path):
+    sizes = dict(train=200, validation=20, test=20, lengths=60, min_length=6, max_length=16, max_args=3, max_depth=5)
+    corpus = build(tmp_path, **sizes).load(0)
+    found = corpus.splits[LENGTHS]
+    lengths = [len(text.split()) for text in found.texts]
+    assert lengths == sorted(lengths)
+    assert (lengths[0], lengths[-1], corpus.trained_length) == (7, 79, 16)  # nothing has 6, and 60 of 71 are taken
+    assert max(Counter(lengths).values()) - min(Counter(lengths).values()) <= 1
+    assert [listops.evaluate(text) for text in found.texts] == found.labels.tolist()
+    for text in found.texts:
+        depth = np.cumsum([token.startswith("[") - (token == "]") for token in text.split()]).max()
+        assert depth <= 5
+    assert build(tmp_path, **sizes).load(1).splits[LENGTHS].texts != found.texts
+    flat = build(tmp_path, **{**sizes, "max_depth": 1, "min_length": 4, "train": 50}).load(0)
+    assert {len(text.split()) for text in flat.splits[LENGTHS].texts} == {4, 5}  # the longest there are

@@ -1,17 +1,17 @@
-"""The source tfds: small data sets prepared here, what is read of them, and what is said where something is missing."""
+"""Evidence of TFDS data sets, small ones prepared here."""
 
 import sys
 
 import numpy as np
 import pytest
 
-from attention.data.sources import _splits
+from tests.support.evidence import SourceCase, SourceEvidence
+from tests.support.row import Row
 from tests.support.sources import build, contents, error_of, write
 
 
-@pytest.fixture(scope="module")
-def tfds_dir(tmp_path_factory):
-    """Small TFDS data sets: ClassLabel and an unlabelled test in parquet, string and integer labels in array_record."""
+def prepare(folder):
+    """ClassLabel and an unlabelled test in parquet, string and integer labels in array_record."""
     import tensorflow_datasets as tfds
 
     from attention.data.sources import _tfds_cache
@@ -33,24 +33,49 @@ def tfds_dir(tmp_path_factory):
         def _generate_examples(self, rows):
             yield from enumerate(rows)
 
-    folder = tmp_path_factory.mktemp("tfds")
     text, label = tfds.features.Text(), tfds.features.ClassLabel(names=["no", "yes"])
+    row = lambda word, n, label: {"sentence": f"{word} {n}", "title": f"{word}, {n}", "label": label, "mark": (n // 2) % 2}
     rows = {
-        "train": [{"sentence": f"caf\u00e9 {n}", "label": n % 2} for n in range(20)],
-        "test": [{"sentence": f"new {n}", "label": -1} for n in range(5)],
+        "train": [row("caf\u00e9", n, n % 2) for n in range(20)],
+        "more": [row("more", n, n % 2) for n in range(8)],
+        "test": [row("new", n, -1) for n in range(5)],
     }
+    poured = {**rows, "train": [row("tea", n, n % 2) for n in range(20)]}
     named = {
         "train": [{"nested": {"text": f"a {n}"}, "label": "xyz"[n % 3], "other": n} for n in range(30)],
         "validation": [{"nested": {"text": f"b {n}"}, "label": "x", "other": 29 - n} for n in range(4)],
     }
+    glued = {"sentence": text, "title": text, "label": label, "mark": tfds.features.Scalar(dtype=np.int64)}
     features = {"nested": {"text": text}, "label": tfds.features.Text(), "other": tfds.features.Scalar(dtype=np.int64)}
     with _tfds_cache.quiet():
-        Base("glued", {"sentence": text, "label": label}, rows, folder, "parquet").download_and_prepare()
+        Base("glued", glued, rows, folder, "parquet").download_and_prepare()
+        Base("poured", glued, poured, folder, "array_record").download_and_prepare()
         Base("named", features, named, folder, "array_record").download_and_prepare()
+
+
+SPEC = "tfds(name=poured, text=sentence, data_dir='$FOLDER')"
+OPTIONS = {
+    "name": "glued",
+    "text": "title",
+    "label": "mark",
+    "train": "'train[:50%]'",
+    "validation": "more",
+    "test": "more",
+    "data_dir": "'$FOLDER/other'",
+    "validation_share": "0.25",
+}
+ERRORS = {f"tfds(name=x, validation_share={share})": "between 0 and 1" for share in (0.0, 1.0, -0.5)}
+ROW = Row(SPEC, OPTIONS, SourceEvidence((SourceCase(SPEC),), prepare, errors=ERRORS))
+
+
+@pytest.fixture(scope="module")
+def tfds_dir(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("tfds")
+    prepare(folder)
     return folder
 
 
-def test_tfds_parquet_with_an_unlabelled_test(tfds_dir):
+def test_parquet_with_an_unlabelled_test(tfds_dir):
     corpus = build("tfds", name="glued", text="sentence", data_dir=tfds_dir).load(0)
     assert corpus.classes == ("no", "yes")
     assert corpus.splits["test"].labels is None
@@ -63,7 +88,7 @@ def test_tfds_parquet_with_an_unlabelled_test(tfds_dir):
     assert "tensorflow" not in sys.modules
 
 
-def test_tfds_nested_features_string_labels_and_slices(tfds_dir):
+def test_nested_features_string_labels_and_slices(tfds_dir):
     source = build("tfds", name="named", text="nested/text", data_dir=tfds_dir, train="train[:50%]", test="train[50%:]")
     corpus = source.load(0)
     assert corpus.classes == ("x", "y", "z")
@@ -90,11 +115,11 @@ def test_tfds_nested_features_string_labels_and_slices(tfds_dir):
         (dict(name="glue/sst2"), "pip install tensorflow"),
     ],
 )
-def test_tfds_errors_are_one_line(tfds_dir, options, wanted):
+def test_errors_are_one_line(tfds_dir, options, wanted):
     assert wanted in error_of(lambda: build("tfds", data_dir=tfds_dir, **options).load(0))
 
 
-def test_tfds_says_where_tensorflow_is_needed(tfds_dir, tmp_path, monkeypatch):
+def test_says_where_tensorflow_is_needed(tfds_dir, tmp_path, monkeypatch):
     import tensorflow_datasets as tfds
 
     def needs_tensorflow(self, **options):
@@ -115,10 +140,7 @@ def test_tfds_says_where_tensorflow_is_needed(tfds_dir, tmp_path, monkeypatch):
     assert "as tfrecord, which cannot be read without TensorFlow" in message
 
 
-def test_data_dir_follows_the_environment(tmp_path, monkeypatch):
-    monkeypatch.setenv("TFDS_DATA_DIR", str(tmp_path / "there"))
-    assert _splits.data_folder(None) == tmp_path / "there"
-    assert _splits.data_folder(tmp_path) == tmp_path
-    monkeypatch.delenv("TFDS_DATA_DIR")
-    monkeypatch.setenv("HOME", str(tmp_path))
-    assert _splits.data_folder(None) == tmp_path / "tensorflow_datasets"
+def test_slices_of_parquet_are_refused(tfds_dir):
+    """TFDS would give the whole split."""
+    options = dict(name="glued", text="sentence", data_dir=tfds_dir, train="train[:50%]")
+    assert "reads none of a set in parquet" in error_of(lambda: build("tfds", **options).load(0))
