@@ -154,7 +154,7 @@ def read_columns(builder: Any, split: str, text: str, label: str) -> tuple[list[
     The raw records are read at once and two features taken from each; a nested one is named ``outer/inner``.
 
     Raises:
-      ValueError: where the files are damaged, a feature is missing, or is not one text or one class per example, and for a slice
+      ValueError: where the files are damaged, a feature is missing, or is not one text or one class per example; for a slice
         of a set in parquet.
     """
     try:
