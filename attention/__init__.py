@@ -34,7 +34,7 @@ from attention.specs import build, canonical, describe, names
 __version__ = "0.1.0"
 
 PURE_KINDS = ("encoding", "normalizer", "score", "mask", "mixer", "pooling", "gate")
-_LAZY = ("data", "decoders", "encoders", "evaluation", "lab", "models", "runs", "tasks", "training")
+_LAZY = ("data", "decoders", "encoders", "evaluation", "lab", "models", "optimizers", "runs", "tasks", "training")
 
 
 def _mathematics(kind: str) -> dict[str, Any]:
@@ -52,6 +52,8 @@ for _kind in PURE_KINDS:
 def __getattr__(name: str) -> Any:
     if name in _LAZY:
         return importlib.import_module(f"attention.{name}")
+    if name == "train":
+        return importlib.import_module("attention.training.loop").train
     raise AttributeError(f"module 'attention' has no attribute {name!r}{specs.nearest(name, globals())}")
 
 

@@ -180,9 +180,11 @@ from . import encoders as encoders
 from . import evaluation as evaluation
 from . import lab as lab
 from . import models as models
+from . import optimizers as optimizers
 from . import runs as runs
 from . import tasks as tasks
 from . import training as training
+from attention.training.loop import train as train
 
 from attention.data.contracts import Source as _Source
 from attention.data.contracts import Tokenizer as _Tokenizer

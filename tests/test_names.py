@@ -67,7 +67,7 @@ def _apart(node):
 
 @functools.cache
 def words():
-    """Names that are words of their own: of an option or its choices, a parameter, a field, a key of parameters or a metric."""
+    """Names that are words of their own: of an option or its choices, a parameter, a field, a key, a metric or a package."""
     found = set()
     for kind in specs.KINDS:
         for name in specs.names(kind):
@@ -85,9 +85,15 @@ def words():
             found |= {field.name, *field.metadata.get("choices", ())}
     for name in specs.names("encoder"):
         found |= _keys(name)
-    for name in specs.names("task") if "task" in specs.KINDS else ():
-        found |= set(specs.build("task", name).metrics)
-    return frozenset(found | set(specs.KINDS))
+    for name in specs.names("task"):
+        found |= {metric.name for metric in specs.build("task", name).metrics}
+    return frozenset(found | set(specs.KINDS) | _packages())
+
+
+def _packages():
+    """The packages that the library imports."""
+    nodes = (node for path in ROOT.rglob("*.py") for node in ast.walk(ast.parse(path.read_text())))
+    return {alias.name.split(".")[0] for node in nodes if isinstance(node, ast.Import) for alias in node.names}
 
 
 def _keys(encoder):

@@ -154,7 +154,8 @@ def from_dict(values: Mapping[str, Any]) -> Config:
         "cohort": CohortConfig,
     }
     _known(values, ("task", *sections, "seeds"), "config")
-    task = _checked(Config.__dataclass_fields__["task"], str, values.get("task", "classification"), "config.task")
+    field = Config.__dataclass_fields__["task"]
+    task = _checked(field, str, values.get("task", field.default), "config.task")
     made = {name: _section(section, values.get(name, {}), f"config.{name}") for name, section in sections.items()}
     config = Config(task=task, **made, seeds=_seeds(values.get("seeds", (0,))))
     _check_task(config)

@@ -1,0 +1,1 @@
+"""The directory of a run, and the checkpoints in it."""
