@@ -53,7 +53,6 @@ CASES = (
         *(0, 0.64190503, 0, 0, 0.35809497),
         options={"alpha": 2.5},
         tolerance=1e-3,
-        kernels=1e-2,
     ),
 )
 LAWS = {

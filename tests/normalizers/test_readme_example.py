@@ -23,7 +23,7 @@ def test_the_example_of_the_readme(tmp_path):
     shutil.copy(ROOT / "pyproject.toml", tmp_path)
     for path, _, code in files:
         (tmp_path / path).write_text(code, encoding="utf-8")
-    contracts = [f"tests/contracts/{each}.py" for each in ("normalizers", "normalizer_claims", "rows")]
+    contracts = [f"tests/contracts/{each}.py" for each in ("normalizers", "normalizer_claims", "normalizer_functions", "rows")]
     command = [sys.executable, "-m", "pytest", "-n", "0", *contracts, evidence, "-k", name]
     environment = {key: value for key, value in os.environ.items() if not key.startswith("PYTEST")}
     done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=300)

@@ -2,6 +2,8 @@
 
 import math
 
+import jax.numpy as jnp
+
 import attention
 from tests.support import reference
 from tests.support.evidence import Law, ScoreCase, ScoreEvidence

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 import attention
-from attention.records import Call
 from attention.optimizers._optimizer import decayed
+from attention.records import Call
 from tests.support.evidence import Law, ScoreCase, ScoreEvidence
 from tests.support.helpers import init, jit, normal, size
 from tests.support.row import Row
