@@ -96,7 +96,7 @@ def test_per_member_values_are_arrays_of_members():
         ({"training": {"accumulation": 3}}, "config.training.accumulation wants a divisor of batch_size"),
         ({"training": {"steps": 10}}, "config.training.warmup wants fewer updates than steps"),
         ({"training": {"optimizer": "adam"}}, "config.training.optimizer: unknown optimizer 'adam' (nearest: 'adamw')"),
-        ({"training": {"optimizer": "adamw(b1=2)"}}, "b1 wants a number in [0, 1), got 2"),
+        ({"training": {"optimizer": "adamw(b1=2)"}}, "b1 must be in [0, 1), got 2"),
         ({"model": {"encoding": "ropes"}}, "config.model.encoding: unknown encoding 'ropes' (nearest: 'rope')"),
         ({"model": {"encoding": "rope(bass=1)"}}, "unknown option 'bass' (nearest: 'base')"),
         ({"model": {"frozen_embeddings": 1}}, "config.model.frozen_embeddings wants True or False, got 1"),
