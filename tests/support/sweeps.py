@@ -1,6 +1,6 @@
 """Sweeps small enough to run in a moment, for the tests of the laboratory."""
 
-from attention.lab import execute, grid, plan
+from attention.lab import execute, grid, plan, results
 from attention.lab.collect import collect
 from attention.training import config as configs
 from tests.support import toy
