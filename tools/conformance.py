@@ -1,11 +1,8 @@
-"""Writes ``docs/conformance.md``: which tests each variant has to pass, and with which other packages it is compared.
-
-python -m tools.conformance [--check]
+"""``docs/conformance.md``: which tests each variant has to pass, and with which other packages it is compared.
 
 Nothing is run: the tests are collected, and counted by the variant that their parameter names.
 """
 
-import argparse
 import ast
 import importlib
 import re
@@ -21,7 +18,7 @@ from tools.markdown import table
 
 ROOT = Path(__file__).parents[1]
 PAGE = ROOT / "docs" / "conformance.md"
-HEAD = """<!-- Made by python -m tools.conformance, from the tests. -->
+HEAD = """<!-- Made by python -m tools.pages, from the tests. -->
 # Conformance
 
 How many tests of its kind's contract every variant has to pass: a column per test, counted over the cases of the variant's
@@ -94,22 +91,3 @@ def page() -> str:
         )
         parts.append(table(head, lines) + "\n")
     return "\n".join(parts)
-
-
-def main(arguments: list[str] | None = None) -> int:
-    """Writes the page, or checks it; returns the exit code."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--check", action="store_true", help="compare, write nothing")
-    options = parser.parse_args(arguments)
-    new, old = page(), PAGE.read_text(encoding="utf-8") if PAGE.exists() else ""
-    if options.check and new != old:
-        print("docs/conformance.md is not what the tests say: run python -m tools.conformance", file=sys.stderr)
-        return 1
-    if new != old:
-        PAGE.write_text(new, encoding="utf-8")
-        print(f"wrote {PAGE.relative_to(ROOT)}")
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -1,4 +1,4 @@
-"""Writes the pages that are generated: ``docs/<kind>s.md`` with their pictures, and the table of variants in README.md.
+"""Writes what is generated: ``docs/<kind>s.md`` with pictures, ``docs/conformance.md``, and README.md's table of variants.
 
 python -m tools.pages [--only=KIND] [--check]
 
@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import Any
 
 from attention import specs
-from tools import plots, sections
+from tools import conformance, plots, sections
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
@@ -131,16 +131,23 @@ def files(only: str | None = None) -> Iterator[tuple[Path, str]]:
         for path, make in pictures(kind).items():
             yield path, make()
     if only is None:
+        yield conformance.PAGE, conformance.page()
         yield README, readme(README.read_text(encoding="utf-8"))
 
 
 def alike(new: str, old: str) -> bool:
-    """Whether two texts are the same but for one unit of the last digit of a number, and for pixels."""
+    """Whether two texts are the same but for the last decimal of a number, and for pixels."""
     new, old = (_DRAWN.sub("", text) for text in (new, old))
     if _NUMBER.sub("", new) != _NUMBER.sub("", old):
         return False
     pairs = zip(_NUMBER.findall(new), _NUMBER.findall(old), strict=True)
-    return all(abs(float(a) - float(b)) < 1.01 * 10.0 ** -min(map(_decimals, (a, b))) for a, b in pairs if a != b)
+    return all(_near(a, b) for a, b in pairs if a != b)
+
+
+def _near(a: str, b: str) -> bool:
+    """Whether numbers with decimals differ by one unit of the last at most; counts have to be equal."""
+    decimals = max(map(_decimals, (a, b)))
+    return decimals > 0 and abs(float(a) - float(b)) < 1.01 * 10.0**-decimals
 
 
 def _decimals(number: str) -> int:
