@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-import attention.specs as variants
 from attention.data.sources import _lengths, listops
 from tests.support.evidence import SourceCase, SourceEvidence
 from tests.support.row import Row
+from tests.support.sources import build as build_source
 
 SMALL = dict(train=300, validation=60, test=60, lengths=20)
 
@@ -28,17 +28,13 @@ def draw(count, seed=0, stream=0, **changes):
 
 
 def build(data_dir, **changes):
-    values = {**SMALL, "data_dir": str(data_dir), **changes}
-    return variants.build("source", variants.Spec("listops", tuple(values.items())))
+    return build_source("listops", **{**SMALL, "data_dir": data_dir, **changes})
 
 
 @pytest.fixture(scope="module")
 def prepared(tmp_path_factory):
     folder = tmp_path_factory.mktemp("listops")
     return folder, build(folder).load(0)
-
-
-# ---------------------------------------------------------------------------------------------- evaluation
 
 
 @pytest.mark.parametrize(
