@@ -2,7 +2,6 @@
 
 import dataclasses
 import functools
-import importlib
 import inspect
 import math
 
@@ -12,10 +11,9 @@ import numpy as np
 import pytest
 
 import attention
-from attention.encodings import _rows
-from attention.records import Call, Dims
-from tests.support.encodings import D, H, L, N, built, layer, shows_direction, whole
-from tests.support.helpers import assert_close, float64, init, jit, normal, shared_and_own, size, value_and_gradients
+from attention.records import Call
+from tests.support.encodings import D, H, L, N, built, layer, qkx, shows_direction, whole
+from tests.support.helpers import float64, init, jit, normal, shared_and_own, size
 from tests.support.models import batch, check_training, made, train
 from tests.support.rows import cases, over_cases, over_knobs, over_rows, rows
 
@@ -31,10 +29,6 @@ SCORES = attention.Normalizer(lambda params, scores, mask, call: scores if mask 
 
 GIVEN = ([0, 1, 3, 4, 9, 17, 18, 30, 45], [0, 2, 3, 20, 21, 22, 40, 7, 1])
 TEXT = np.array([[True] * 9, [True] * 3 + [False] * 2 + [True] * 4])
-
-
-def _inputs(T, S, B=2):
-    return normal([7, 0], B, T, N, H), normal([7, 1], B, S, N, H), normal([7, 2], B, T, D)
 
 
 @functools.cache
@@ -75,7 +69,7 @@ def test_reference(case, given):
     at = np.array(GIVEN if given else [np.arange(9)] * 2)
     at = np.sort(at) if cases_evidence(case).one_sequence else at  # which counts in the order of the array
     call = Call(*[jnp.asarray(at) if given else None] * 2, *[jnp.asarray(TEXT)] * 2, max_length=L)
-    query, key, x = _inputs(9, 9)
+    query, key, x = qkx(9, 9)
     if case.scores is not None:
         _check_scores(case, query, key, x, call, at, at, TEXT, TEXT)
     if case.embed is not None:
@@ -90,7 +84,7 @@ def test_reference(case, given):
 @scored
 def test_queries_and_keys_of_two_texts(case):
     """Other queries than keys, in any order and far apart; distances of a million are exact. Or it is said that they cannot."""
-    (query, _, x), (_, key, _) = _inputs(4, 4), _inputs(5, 5)
+    (query, _, x), (_, key, _) = qkx(4, 4), qkx(5, 5)
     evidence = cases_evidence(case)
     text, far = np.array([[True] * 5, [True, True, False, True, True]]), 1_000_000
     places = [([[0, 5, 47, 3], [2, 2, 30, 9]], [[3, 46, 0, 5, 12], [0, 2, 33, 9, 1]])]
@@ -111,7 +105,7 @@ def test_far_from_the_origin(case):
     evidence = cases_evidence(case)
     if evidence.moved != "same" or evidence.max_length is not None or not case.far:
         return
-    query, key, x = _inputs(9, 9)
+    query, key, x = qkx(9, 9)
     at = np.array(GIVEN)
     run = lambda at: _scores(case)(query, key, x, Call(at, at, jnp.asarray(TEXT), jnp.asarray(TEXT), max_length=L))
     far, near = (np.moveaxis(run(jnp.asarray(at + by)), 1, 2)[TEXT] for by in (1_000_000, 0))
@@ -272,7 +266,7 @@ def test_low_precision(name, row):
     at = jnp.array([16, 17, 41])
     call, low = Call(at, at, jnp.ones(3, bool), jnp.ones(3, bool), max_length=L), jnp.bfloat16
     call = call if record.positions is None else dataclasses.replace(call, **_moved(record, params, call))
-    query, key, x = _inputs(3, 3, B=1)
+    query, key, x = qkx(3, 3, B=1)
     pairs = []
     if record.rotate is not None:
         narrow = record.rotate(params, query.astype(low), key.astype(low), call)
@@ -288,91 +282,6 @@ def test_low_precision(name, row):
 def _moved(record, params, call):
     moved = record.positions(params, call)
     return {"q_positions": moved.q_positions, "k_positions": moved.k_positions}
-
-
-# Kernels.
-
-
-def _gradients(record, case, call, kernel, arrays):
-    query, key, x, params = arrays
-
-    def loss(query, key, x, params):
-        options = {"encoding": record, "params": {"encoding": params}, "mask": _mask(case), "kernel": kernel}
-        output = attention.attend(query, key, key, x=x, call=call, **options)
-        kept = jnp.where(call.q_valid[..., None, None], output, 0.0)
-        return jnp.sum(kept * normal([8, 0], *output.shape)), kept
-
-    return jit(jax.value_and_grad(loss, (0, 1, 2, 3), has_aux=True))(query, key, x, params)
-
-
-def _mask(case):
-    return "causal & local(window=6)" if case.mask == "causal" else "full"
-
-
-@scored
-def test_chunked_is_dense(case, small_blocks, monkeypatch):
-    """Value and every gradient, with padding, ragged blocks and in each few rows at a time; streamed where that can be."""
-    record, params = built(case.spec)
-    T = 21
-    text = jnp.arange(T) < jnp.array([[T], [13]])
-    arrays = (*_inputs(T, T), params)
-    call = Call(q_valid=text, k_valid=text, max_length=L)
-    dense = _gradients(record, case, call, "dense", arrays)
-    monkeypatch.setattr(_rows, "ELEMENTS", 600)
-    assert_close(_gradients(record, case, call, "chunked", arrays), dense)
-    assert {queries for queries, _ in small_blocks} == {16}
-
-
-@every
-def test_kernels_with_positions_given(name, row, small_blocks, monkeypatch):
-    """The same with explicit positions, in no order; and streamed with those of the array, where blocks are enough."""
-    case = next(iter(row.evidence.cases), None)
-    if case is None or case.scores is None:
-        return
-    record, params = built(case.spec)
-    T = 21
-    text = jnp.arange(T) < jnp.array([[T], [13]])
-    arrays = (*_inputs(T, T), params)
-    at = np.stack([np.random.default_rng(0).permutation(40)[:T], np.r_[0 : T - 1, L - 1]])
-    at = jnp.asarray(np.sort(at) if case.mask == "causal" else at, jnp.int32)
-    given = Call(at, at, text, text, max_length=L)
-    assert_close(_gradients(record, case, given, "chunked", arrays), _gradients(record, case, given, "dense", arrays))
-    if record.reads == "block" and case.mask == "full":
-        counted = Call(q_valid=text, k_valid=text, max_length=L)
-        dense = _gradients(record, case, counted, "dense", arrays)
-        monkeypatch.setattr(importlib.import_module("attention.kernels.chunked"), "STREAM_ELEMENTS", 0)
-        small_blocks.clear()
-        assert_close(_gradients(record, case, counted, "chunked", arrays), dense)
-        assert small_blocks == []
-
-
-@every
-@pytest.mark.parametrize("given", [False, True], ids=["counted", "given"])
-def test_no_vector_for_every_pair(name, row, given, monkeypatch):
-    """Neither the value nor the gradient holds T·S·H numbers, nor T·S for every hidden unit, bump or row of a table."""
-    T, heads, width = 256, 2, 24
-    record = attention.build("encoding", name)
-    if not record.on_scores:
-        return
-    monkeypatch.setattr(_rows, "ELEMENTS", 2**13)
-    params = init(record, Dims(heads, heads, width, heads * width, num_layers=2, max_length=T))
-    query, x = jnp.zeros((1, T, heads, width)), jnp.zeros((1, T, heads * width))
-    at = jnp.arange(T)[None] if given else None
-    options = {"encoding": record, "kernel": "dense", "call": Call(at, at, max_length=T), "x": x, "mask": row.evidence.mask}
-    loss = lambda *arrays: value_and_gradients(arrays, query, **options)
-    largest = _largest(jax.make_jaxpr(loss)(query, query, query, {"encoding": params}).jaxpr)
-    assert heads * T * T <= largest <= 5 * T * T
-
-
-def _largest(jaxpr):
-    """The size of the largest array of floats that a program names, in its parts too."""
-    inner = lambda x: [x.jaxpr] if hasattr(x, "jaxpr") else [x] if hasattr(x, "eqns") else []
-    floats = lambda variable: jnp.issubdtype(getattr(variable.aval, "dtype", bool), jnp.floating)
-    sizes = [math.prod(v.aval.shape) for eqn in jaxpr.eqns for v in eqn.outvars if floats(v)]
-    for eqn in jaxpr.eqns:
-        for param in jax.tree.leaves(tuple(eqn.params.values()), is_leaf=lambda x: bool(inner(x))):
-            sizes += [_largest(part) for part in inner(param)]
-    return max(sizes, default=0)
 
 
 # In a classifier.

@@ -55,6 +55,11 @@ def embedded(spec: str, x: jax.Array, call: Call | None = None, params: Any = No
     return attention.build("encoding", spec).embed(params or {}, x, tokens, call or Call(max_length=L))
 
 
+def qkx(T: int, S: int, B: int = 2) -> tuple[jax.Array, jax.Array, jax.Array]:
+    """Random queries [B T N H], keys [B S N H] and states [B T D]."""
+    return normal([7, 0], B, T, N, H), normal([7, 1], B, S, N, H), normal([7, 2], B, T, D)
+
+
 # References of all pairs, from those of one.
 
 
