@@ -283,7 +283,7 @@ def test_hooks_are_called_in_order():
     output = attention.attend(
         query, key, value, encoding=encoding, score=score, normalizer=normalizer, mask="causal", x=jnp.ones((2, 3)),
         bias=jnp.full((1, 2, 2), 10.0),
-        params=dict.fromkeys(("encoding", "score", "normalizer"), {"shared": 1.0, "own": 2.0}),
+        params={kind: {"shared": 1.0, "own": 2.0} for kind in ("encoding", "score", "normalizer")},
     )  # fmt: skip
     assert order == ["qk", "prepare", "project", "rotate", "score", "bias", "modify", "normalizer", "values", "finish"]
     s = (4 * (5 * 3 + 1) ** 2 / (4 * 4) ** 0.5 + 3 + 10) * 2  # project after qk-norm, 1/√(terms·H), both biases, modify

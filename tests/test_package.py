@@ -54,7 +54,7 @@ def test_parts_are_loaded_when_used():
 
 @pytest.mark.parametrize("path", sorted((ROOT / "attention").rglob("*.py")), ids=lambda p: str(p.relative_to(ROOT)))
 def test_imports_run_downwards(path):
-    """lab → evaluation → training → runs → tasks, optimizers → models → decoders → encoders → mixers → attend → kernels → kinds → records.
+    """lab → evaluation → training → runs → tasks, optimizers → models → encoders → mixers → attend → kernels → kinds → records.
 
     Data knows no model, and Flax is in few places.
     """
@@ -69,7 +69,7 @@ def test_imports_run_downwards(path):
         ["kernels"],
         ["attend"],
         ["mixers"],
-        ["modules", "extra_tokens"],
+        ["modules"],
         ["encoders"],
         ["decoders"],
         ["models"],

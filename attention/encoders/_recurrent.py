@@ -8,8 +8,7 @@ import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
-from attention.encoders._encoder import Encoder
-from attention.modules import dropped, embedded, split
+from attention.modules import Encoder, dropped, embedded, split
 from attention.records import Call, Context, Dims, Params
 from attention.recurrent import CELLS, CellName, recur
 

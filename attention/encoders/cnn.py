@@ -21,8 +21,7 @@ import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
-from attention.encoders._encoder import Encoder
-from attention.modules import dropped, embedded
+from attention.modules import Encoder, dropped, embedded
 from attention.records import Call, Context, Dims
 
 __all__: list[str] = []

@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from attention.encodings._angles import angles
+from attention.encodings._rotary import angles
 
 PIECES = 4  # fewer multiply more that is thrown away, more cost time to put together
 

@@ -24,8 +24,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Num
 
-from attention.encodings._angles import angles
-from attention.encodings._rotary import Layout, check_base, geometric, turn
+from attention.encodings._rotary import Layout, angles, check_base, geometric, turn
 from attention.positions import k_positions, q_positions
 from attention.records import Encoding, EncodingClaims
 

@@ -21,8 +21,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Num
 
-from attention.encodings._angles import angles
-from attention.encodings._rotary import check_base
+from attention.encodings._rotary import angles, check_base
 from attention.positions import k_positions, q_positions
 from attention.precision import widen
 from attention.records import Encoding, EncodingClaims

@@ -29,8 +29,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Num
 
-from attention.encodings._angles import angles
-from attention.encodings._rotary import Layout, Rescaled, Scaling, check_base, geometric, turn
+from attention.encodings._rotary import Layout, Rescaled, Scaling, angles, check_base, geometric, turn
 from attention.positions import k_positions, q_positions
 from attention.records import Call, Encoding, EncodingClaims
 

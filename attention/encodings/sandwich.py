@@ -18,8 +18,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Num
 
-from attention.encodings._angles import angles
 from attention.encodings._distances import by_distance
+from attention.encodings._rotary import angles
 from attention.records import Encoding, EncodingClaims
 
 __all__ = ["sandwich_bias"]

@@ -23,7 +23,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Num
 
-from attention.encodings._angles import angles
+from attention.encodings._rotary import angles
 from attention.positions import q_positions
 from attention.records import Encoding
 

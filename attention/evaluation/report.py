@@ -6,7 +6,7 @@ from pathlib import Path
 
 from attention.evaluation.trained import Evaluation, Trained, load
 from attention.files import write_atomic
-from attention.tasks._task import Metric
+from attention.tasks import Metric
 from attention.text_table import table, tsv
 from attention.training import by_length
 

@@ -18,7 +18,7 @@ from attention.data.contracts import Tokenizer
 from attention.metrics import summarize
 from attention.runs import checkpoints
 from attention.runs.directory import DataRecord, RunDirectory
-from attention.tasks._task import Examples, Facts, Task
+from attention.tasks import Examples, Facts, Task
 from attention.training import by_length, config, recipe
 from attention.training.cohort.members import abstract_params
 from attention.training.cohort.predict import of_members, predict

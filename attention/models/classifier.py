@@ -1,7 +1,5 @@
 """The text classifier: embeddings, an encoder, a pooling and a linear layer, every part named by a spec."""
 
-import dataclasses
-import math
 from typing import Any
 
 import jax
@@ -9,29 +7,16 @@ import jax.numpy as jnp
 from flax import linen as nn
 
 from attention import compatibility, specs
-from attention.attend import parts_of
-from attention.kernels import Ask, chosen
-from attention.modules import Recorder, dropped, preceded, split
-from attention.records import Call, Context, Dims, Gate, Mixer, Parts, Pooling
-
-DTYPES = {"float32": jnp.float32, "bfloat16": jnp.bfloat16}
-DEFAULTS = {
-    "encoder": "transformer",
-    "decoder": "transformer",
-    "mixer": "attention",
-    "encoding": "sinusoidal",
-    "score": "scaled_dot",
-    "normalizer": "softmax",
-    "mask": "full",
-    "pooling": "mean",
-}
+from attention.models._model import DEFAULTS, Embedding, Model, assembled, check_length, check_numbers, context_of
+from attention.modules import dropped, preceded, split
+from attention.records import Dims, Gate, Parts, Pooling
 
 
-class TextClassifier(nn.Module):
+class TextClassifier(Model):
     """Tokens to logits. Make one with ``classifier``, which checks that the parts go together.
 
     Attributes:
-      encoder: an ``attention.encoders._encoder.Encoder``.
+      encoder: an ``attention.modules.Encoder``.
       parts: encoding, score, normalizer and mask.
       pooling: how states become one vector.
       dims: the sizes.
@@ -96,7 +81,7 @@ class TextClassifier(nn.Module):
         if E := self.extra_tokens:
             extra = self.param("extra_tokens", nn.initializers.normal(1.0), (E, x.shape[-1]))
             x, tokens = preceded(x, extra, E, axis=-2), preceded(tokens, 0, E)  # token id 0 stands for them
-        call = call_of(self, valid, positions=positions, segments=segments, rng=rng_encoder, train=train)
+        call = self.call_of(valid, positions=positions, segments=segments, rng=rng_encoder, train=train)
         check_length(x.shape[-2], self.encoder, self.parts, self.dims)
         record = captured.__setitem__ if capture else None
         context = context_of(self, tokens, rng=rng, train=train, dropout=dropout, record=record)
@@ -118,11 +103,6 @@ class TextClassifier(nn.Module):
         return logits, {"loss": loss, **captured}
 
     @property
-    def stacks(self) -> tuple[Any, ...]:
-        """The modules with layers."""
-        return (self.encoder,)
-
-    @property
     def extra_tokens(self) -> int:
         """Learned tokens before the text."""
         return self.pooling.extra_tokens
@@ -132,102 +112,6 @@ class TextClassifier(nn.Module):
         """The smallest arguments, for ``init``."""
         tokens = jnp.ones((1, 8), jnp.int32)
         return {"tokens": tokens, "valid": tokens > 0, "segments": 0 * tokens}
-
-
-def call_of(
-    model: Any,
-    valid: jax.Array,
-    *,
-    positions: jax.Array | None = None,
-    segments: jax.Array | None = None,
-    rng: jax.Array | None = None,
-    train: bool = False,
-) -> Call:
-    """The call that a model makes of its arguments, its extra tokens among them."""
-    if extra := model.extra_tokens:
-        valid = preceded(valid, True, extra)
-        positions = None if positions is None else preceded(positions + extra, jnp.arange(extra), extra)
-        segments = None if segments is None else preceded(segments, segments[..., :1], extra)
-    if positions is not None:
-        positions = jnp.where(valid, positions, 0)  # the position of padding must not matter
-    return Call(
-        q_positions=positions,
-        k_positions=positions,
-        q_valid=valid,
-        k_valid=valid,
-        q_segments=segments,
-        k_segments=segments,
-        rng=rng,
-        train=train,
-        max_length=model.dims.max_length,
-    )
-
-
-def context_of(
-    model: Any, tokens: jax.Array, *, rng: jax.Array | None, train: bool, dropout: Any, record: Recorder | None
-) -> Context:
-    """The context of a pass. Raises ValueError for dropout in training without a key."""
-    if dropout is not None and train and rng is None:
-        raise ValueError("dropout in training needs rng")
-    rate = dropout if train else None
-    return Context(model.parts, {}, tokens=tokens, kernel=model.kernel, dropout=rate, record=record)
-
-
-class Embedding(nn.Module):
-    """Token embeddings, ``√D · table[token]``: with the factor, Adam moves them faster than other weights.
-
-    Attributes:
-      dims: the sizes.
-      std: standard deviation of the embeddings at the start.
-      frozen: whether the table is kept as it is.
-      compute_dtype: of the embeddings; the table is float32.
-    """
-
-    dims: Dims
-    std: float
-    frozen: bool
-    compute_dtype: str
-
-    @nn.compact
-    def __call__(self, tokens: jax.Array) -> jax.Array:
-        """int32 ``[*B T]`` to ``[*B T D]``."""
-        V, D = self.dims.vocab_size or 0, self.dims.model_dim
-        table = self.param("table", nn.initializers.normal(self.std / math.sqrt(D)), (V, D))
-        table = jax.lax.stop_gradient(table) if self.frozen else table
-        return (table[tokens] * math.sqrt(D)).astype(DTYPES[self.compute_dtype])
-
-
-def embedding_table(vectors: jax.Array) -> jax.Array:
-    """The table that makes the model see pretrained ``vectors`` ``[V D]`` as they are: the model multiplies by √D."""
-    return vectors / math.sqrt(vectors.shape[-1])
-
-
-def _limits(encoder: Any, parts: Parts, dims: Dims) -> dict[str, int]:
-    """The positions of the parts that have a table of them."""
-    found = {}
-    records = {"encoding": parts.encoding, "score": parts.score}
-    if "mixer" in encoder.uses:
-        records["mixer"] = encoder.mixer
-    for kind, record in records.items():
-        given = record.max_length if isinstance(record.max_length, tuple) else (record.max_length,)
-        limits = [dims.max_length if limit == "dims" else limit for limit in given]
-        known = [limit for limit in limits if limit is not None]
-        if known:
-            found[kind] = min(known)
-    return found
-
-
-def check_length(length: int, encoder: Any, parts: Parts, dims: Dims) -> None:
-    """Raises ValueError for a text longer than a part has positions for."""
-    for kind, limit in _limits(encoder, parts, dims).items():
-        if length > limit:
-            raise ValueError(f"the {kind} has {limit} positions, got a sequence of {length}, padding included")
-
-
-def longest_text(model: Any) -> int | None:
-    """The tokens, padding included, that the parts have positions for; None where there is no limit."""
-    limits = _limits(model.encoder, model.parts, model.dims).values()
-    return min(limits) - model.extra_tokens if limits else None
 
 
 def classifier(
@@ -304,67 +188,3 @@ def classifier(
         head_softmax,
         head_hidden,
     )
-
-
-def assembled(
-    given: dict[str, str],
-    *,
-    dim: int,
-    vocab_size: int,
-    max_length: int,
-    kernel: str,
-    decoder_uses: tuple[str, ...] = (),
-) -> tuple[Any, Mixer, Parts, Dims]:
-    """What specs say of a model, whatever reads the states of its encoder.
-
-    Args:
-      given: the canonical spec of each kind.
-      dim: D.
-      vocab_size: V.
-      max_length: positions of the longest text, with the tokens that a pooling puts before it.
-      kernel: as of ``classifier``.
-      decoder_uses: the kinds that a decoder gives a meaning to.
-
-    Returns:
-      The encoder with its mixer, the mixer, the parts and the sizes.
-
-    Raises:
-      ValueError: for a spec that cannot be built, sizes that do not fit, or parts that do not go together, with the reason.
-    """
-    parts = parts_of(**{kind: given[kind] for kind in Parts._fields})
-    encoder, mixer = specs.build("encoder", given["encoder"]), specs.build("mixer", given["mixer"])
-    # What a decoder uses is not ignored, whatever the encoder does with it; positions of the source are the encoder's alone.
-    unread = given | {kind: DEFAULTS[kind] for kind in decoder_uses if kind != "encoding"}
-    compatibility.check_encoder(encoder, parts, unread, DEFAULTS)
-    if "mixer" in encoder.uses:
-        compatibility.check_mixer(mixer, parts, given, DEFAULTS)
-        encoder = dataclasses.replace(encoder, mixer=mixer)
-    N, H = mixer.num_heads, mixer.head_dim or dim // mixer.num_heads
-    if "mixer" in (*encoder.uses, *decoder_uses) and mixer.head_dim is None and dim % N:
-        raise ValueError(f"mixer={given['mixer']}: dim {dim} is not a multiple of its {N} heads")
-    causal = parts.mask.causal
-    dims = Dims(N, mixer.kv_heads, H, dim, max_length=max_length, vocab_size=vocab_size, causal=causal)
-    encoder.width(dim)  # raises where its parts cannot share the channels
-    check_length(max_length, encoder, parts, dims)
-    chosen(kernel, Ask(parts, (1, N, 1, 1)))
-    return encoder, mixer, parts, dims
-
-
-def check_numbers(embedding_init: float, compute_dtype: str, **sizes: int) -> None:
-    """Raises ValueError for a size below 1, and for what no embedding or product can have."""
-    for name, size in sizes.items():
-        if size < 1:
-            raise ValueError(f"{name} must be >= 1, got {size}")
-    if not embedding_init > 0:
-        raise ValueError(f"embedding_init must be > 0, got {embedding_init}")
-    if compute_dtype not in DTYPES:
-        hint = specs.nearest(compute_dtype, DTYPES)
-        raise ValueError(f"compute_dtype must be one of {', '.join(DTYPES)}{hint}, got {compute_dtype!r}")
-
-
-def kernel_choice(model: Any, batch_size: int, length: int) -> str:
-    """The kernel that runs for batches ``[batch_size, length]``; "none" where no layer has attention."""
-    if not any("mixer" in stack.uses and stack.mixer.attends for stack in model.stacks):
-        return "none"
-    parts, T = model.parts, model.encoder.inner_length(length + model.extra_tokens)
-    return chosen(model.kernel, Ask(parts, (batch_size, model.dims.num_heads, T, T))).spec

@@ -9,18 +9,18 @@ from flax import linen as nn
 
 from attention import compatibility, decoding, specs
 from attention.decoders._decoder import Decoder, Source
-from attention.models.classifier import DEFAULTS, Embedding, assembled, call_of, check_length, check_numbers, context_of
+from attention.models._model import DEFAULTS, Embedding, Model, assembled, check_length, check_numbers, context_of
 from attention.modules import Recorder, prefixed, split
 from attention.records import Call, Context, Dims, Parts
 
 
-class Seq2Seq(nn.Module):
+class Seq2Seq(Model):
     """Tokens to the tokens of another text. Make one with ``seq2seq``, which checks that the parts go together.
 
     Source and target share one vocabulary and its embeddings; its last id ends a target, and 0 stands before its first token.
 
     Attributes:
-      encoder: an ``attention.encoders._encoder.Encoder``.
+      encoder: an ``attention.modules.Encoder``.
       decoder: an ``attention.decoders._decoder.Decoder``.
       parts: encoding, score, normalizer and mask of the encoder; the decoder's mask is causal in addition.
       dims: the sizes.
@@ -38,8 +38,6 @@ class Seq2Seq(nn.Module):
     compute_dtype: str = "float32"
     embedding_init: float = 1.0
     frozen_embeddings: bool = False
-
-    extra_tokens = 0
 
     @property
     def stacks(self) -> tuple[Any, ...]:
@@ -112,7 +110,7 @@ class Seq2Seq(nn.Module):
     ) -> Source:
         """What the decoder reads of a source; arguments as of the model."""
         check_length(tokens.shape[-1], self.encoder, self.parts, self.dims)
-        call = call_of(self, valid, positions=positions, segments=segments, rng=rng, train=train)
+        call = self.call_of(valid, positions=positions, segments=segments, rng=rng, train=train)
         record = prefixed(record, "encoder")
         context = context_of(self, tokens, rng=rng, train=train, dropout=dropout, record=record)
         states, call = self.encoder(self.embedding(tokens), context, call, self.dims)

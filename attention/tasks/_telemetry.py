@@ -14,8 +14,7 @@ what the normalisation made of its size.
 The texts are the same few of the validation split at every validation, whatever the seed, so that curves compare.
 """
 
-from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -24,23 +23,10 @@ import numpy as np
 from attention.attend import completed
 from attention.data.batches import gather
 from attention.data.dataset import Encoded
-from attention.models.classifier import call_of
 
 STATISTICS = ("entropy", "support", "largest", "row_sum")
 TEXTS = 16  # at most
 WEIGHTS = 2**21  # of one layer, at most, unless a single text has more
-
-
-class Telemetry(NamedTuple):
-    """What is measured at each validation.
-
-    Hooks:
-      sample(model, encoded) -> a batch of a split; None for a model of which nothing can be measured.
-      measure(model, params, inputs, rng) -> arrays by name, of one member; pure, to be jitted.
-    """
-
-    sample: Callable[[Any, Encoded], dict[str, np.ndarray] | None]
-    measure: Callable[..., dict[str, jax.Array]]
 
 
 def attention_sample(model: Any, encoded: Encoded) -> dict[str, np.ndarray] | None:
@@ -104,7 +90,7 @@ def allowed_pairs(model: Any, valid: jax.Array, **given: Any) -> jax.Array:
 
     ``given`` are positions and segments, where the model is given them.
     """
-    call = call_of(model, valid, **given)
+    call = model.call_of(valid, **given)
     call = model.encoder.inner(call, valid.shape[-1] + model.extra_tokens)
     valid = call.q_valid
     assert valid is not None  # a text's validity is given

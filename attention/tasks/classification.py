@@ -17,9 +17,7 @@ import numpy as np
 from attention import metrics, specs
 from attention.data.dataset import Dataset, Encoded
 from attention.models.classifier import classifier
-from attention.tasks import _telemetry
-from attention.tasks._model import arguments
-from attention.tasks._task import Batch, Examples, Facts, Metric, Outputs, Task, smoothed_cross_entropy
+from attention.tasks import Batch, Examples, Facts, Metric, Outputs, Task, Telemetry, _telemetry, smoothed_cross_entropy
 from attention.text_table import table
 
 __all__: list[str] = []
@@ -46,7 +44,7 @@ class Predictions(NamedTuple):
 def build() -> Task:
     """The classes of texts."""
     return Task(
-        model=model,
+        model=classifier,
         sized=sized,
         lacks=lacks,
         answered=answered,
@@ -69,14 +67,9 @@ def build() -> Task:
         ),
         answers="label",
         class_weights=class_weights,
-        telemetry=_telemetry.Telemetry(_telemetry.attention_sample, _telemetry.measure),
+        telemetry=Telemetry(_telemetry.attention_sample, _telemetry.measure),
         fields=("model.pooling", "model.head_gate", "model.head_softmax", "model.head_hidden", "training.class_weights"),
     )
-
-
-def model(config: Any) -> Any:
-    """The classifier of a config, of one token and one class."""
-    return classifier(**arguments(config, classifier), num_classes=1)
 
 
 def sized(model: Any, vocab_size: int, num_classes: int) -> Any:

@@ -17,8 +17,7 @@ import numpy as np
 from attention.data.contracts import PADDING, UNKNOWN
 from attention.data.dataset import Encoded, encode_targets
 from attention.models.seq2seq import seq2seq, write
-from attention.tasks._model import arguments
-from attention.tasks._task import Batch, Examples, Facts, Metric, Outputs, Task, smoothed_cross_entropy
+from attention.tasks import Batch, Examples, Facts, Metric, Outputs, Task, smoothed_cross_entropy
 
 __all__: list[str] = []
 
@@ -34,7 +33,7 @@ class Transcripts(NamedTuple):
 def build() -> Task:
     """Another text for each."""
     return Task(
-        model=model,
+        model=seq2seq,
         sized=sized,
         lacks=lacks,
         answered=answered,
@@ -58,11 +57,6 @@ def build() -> Task:
         search=(("beam", 1), ("length_penalty", 0.0)),
         fields=("model.decoder",),
     )
-
-
-def model(config: Any) -> Any:
-    """The encoder and decoder of a config, of one token."""
-    return seq2seq(**arguments(config, seq2seq))
 
 
 def sized(model: Any, vocab_size: int, num_classes: int) -> Any:

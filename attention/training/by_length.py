@@ -25,7 +25,6 @@ from attention.data.contracts import LENGTHS
 from attention.data.dataset import Dataset, Encoded
 from attention.files import write_atomic
 from attention.metrics import summarize
-from attention.models.classifier import longest_text
 from attention.text_table import table as text_table
 from attention.training.cohort.predict import of_members, predict
 from attention.training.config import Config
@@ -69,7 +68,7 @@ def measured(
     if data.trained_length is None:
         return None
     task, encoded = specs.build("task", config.task), data.splits[LENGTHS]
-    defined = encoded.lengths <= (longest_text(model) or sys.maxsize)
+    defined = encoded.lengths <= (model.longest_text or sys.maxsize)
     correct = np.zeros((len(known), len(encoded)), bool)
     if defined.any():
         some = only(encoded, defined)

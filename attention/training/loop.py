@@ -13,7 +13,6 @@ import numpy as np
 from attention.data.batches import Batches
 from attention.data.dataset import verify_hashes
 from attention.files import json_hash
-from attention.models.classifier import kernel_choice
 from attention.runs.directory import open_run
 from attention.training import bookkeeping, by_length, finetune, recipe, result, validation
 from attention.training.bookkeeping import Course, Setting
@@ -69,6 +68,8 @@ def train(
         recipe.report_data(experiment.data, experiment.plan)
         start, notes = finetune.start(origin, config, experiment.model, experiment.data.classes)
         vectors = recipe.vectors(config, experiment.data)
+        if vectors is not None:
+            vectors = np.asarray(experiment.model.embedding_table(jnp.asarray(vectors[0]))), vectors[1]
 
         # ---- state
         opened = opened or stack.enter_context(open_run(folder, to_dict(config)))
@@ -107,7 +108,7 @@ def _write_data(setting: Setting) -> None:
 def _kernel(setting: Setting) -> str:
     experiment = setting.experiment
     training, longest = experiment.config.training, experiment.plan.bucket_lengths[-1]
-    return kernel_choice(experiment.model, training.batch_size // training.accumulation, longest)
+    return experiment.model.kernel_at(training.batch_size // training.accumulation, longest)
 
 
 def _train(

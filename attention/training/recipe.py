@@ -1,17 +1,17 @@
 """From a config to what it trains: data, batches, model and program. All input is checked here."""
 
+import dataclasses
+import inspect
 import math
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import jax.numpy as jnp
 import numpy as np
 
 from attention import specs
 from attention.data import batches, dataset
 from attention.data.vectors import load_vectors
-from attention.models.classifier import embedding_table
-from attention.tasks._task import Task
+from attention.tasks import Task
 from attention.training.cohort.program import Program, program
 from attention.training.config import Config, TrainingConfig, reading
 
@@ -61,8 +61,14 @@ def experiment(config: Config, *, data: dataset.Dataset | None = None, tokenizer
 
 
 def checked_model(config: Config) -> Any:
-    """The model of a config, for data still to be loaded: ``Task.sized`` gives it their size. Raises ValueError."""
-    model = specs.build("task", config.task).model(config)
+    """The model of a config, of one token and one class: ``Task.sized`` gives it the size of the data. Raises ValueError.
+
+    Batches are padded to multiples of 8, so positions may run up to the next one.
+    """
+    make = specs.build("task", config.task).model
+    given = {**dataclasses.asdict(config.model), "vocab_size": 1, "num_classes": 1}
+    given["max_length"] = -(-config.data.max_length // 8) * 8
+    model = make(**{name: given[name] for name in inspect.signature(make).parameters if name in given})
     if model.encoder.needs_segments and config.data.segments == "none":
         raise ValueError(f"config.model.encoder={config.model.encoder} wants config.data.segments=sentences or lines, got none")
     return model
@@ -100,7 +106,7 @@ def total_steps(training: TrainingConfig, steps_per_epoch: int) -> int:
 
 
 def vectors(config: Config, data: dataset.Dataset) -> tuple[np.ndarray, np.ndarray] | None:
-    """The rows of the embedding that ``config.model.vectors`` gives, and which these are; None without a file."""
+    """The vectors that ``config.model.vectors`` gives ``[V D]``, and for which tokens ``[V]``; None without a file."""
     path = config.model.vectors
     if not path:
         return None
@@ -109,7 +115,7 @@ def vectors(config: Config, data: dataset.Dataset) -> tuple[np.ndarray, np.ndarr
     if matrix.shape[1] != config.model.dim:
         raise ValueError(f"config.model.vectors: {path} has vectors of {matrix.shape[1]}, model.dim={config.model.dim}")
     print(f"vectors: {found.sum()} of {len(vocabulary)} tokens have one")
-    return np.asarray(embedding_table(jnp.asarray(matrix))), found
+    return matrix, found
 
 
 def report_data(data: dataset.Dataset, plan: batches.Plan) -> None:

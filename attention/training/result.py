@@ -5,7 +5,7 @@ from typing import Any
 
 from attention import specs
 from attention.metrics import summarize
-from attention.tasks._task import Task
+from attention.tasks import Task
 from attention.text_table import table as text_table
 from attention.training import by_length
 from attention.training.progress import duration

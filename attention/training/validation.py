@@ -6,7 +6,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from attention.tasks._task import Task
+from attention.tasks import Task
 from attention.training.bookkeeping import Course, Record, Setting
 from attention.training.cohort.members import Cohort, evaluated, keep_best
 from attention.training.cohort.predict import measure, of_members, predict

@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 
 import attention
-from attention.models.classifier import kernel_choice, longest_text
 from tests.support import models
 from tests.support.helpers import assert_close, float64, jit, normal, size
 from tests.support.mixers import LENGTHS, VALID, D, L, T, built, forward, layer, made, pulled, states
@@ -175,7 +174,7 @@ def test_too_long(case):
     """At construction of the model, and for a text that is too long with its padding; `longest_text` knows the limit."""
     tokens = jnp.ones((1, L + 1), jnp.int32)
     model, params, _ = models.made(mixer=case.spec)
-    assert longest_text(model) == L
+    assert model.longest_text == L
     with pytest.raises(ValueError, match=f"the mixer has {L} positions, got a sequence of {L + 1}, padding included"):
         model.apply({"params": params}, tokens, tokens > 0)
 
@@ -206,7 +205,7 @@ def test_facts(name, row):
     """Which parts it uses, which it refuses, and whether there is a kernel to choose."""
     mixer = attention.build("mixer", row.spec)
     assert mixer.uses == row.evidence.uses
-    assert (kernel_choice(models.classifier(mixer=row.spec), 64, 512) == "none") != mixer.attends
+    assert (models.classifier(mixer=row.spec).kernel_at(64, 512) == "none") != mixer.attends
     for parts, message in row.evidence.parts:
         with pytest.raises(ValueError, match=message) as caught:
             models.classifier(**{"mixer": name, **parts})

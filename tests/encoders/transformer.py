@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 
 from attention.attend import parts_of
-from attention.models.classifier import kernel_choice
 from attention.records import Call, Context
 from attention.tasks import _telemetry as telemetry
 from tests.support.encoders import ATTENTION, DIMS, KEY_BIAS, D, N, attend, with_mixer, witness
@@ -231,7 +230,7 @@ def test_registers_beside_other_parts():
     # Registers, the added token and the first two tokens, at 0, 0, 0, 1 and 2, are in the first segment.
     np.testing.assert_array_equal(allowed[0, 0, :5, :5].sum(), 25)
     np.testing.assert_array_equal(allowed[0, 0, 5:, :5], False)
-    assert kernel_choice(classifier(), 2, 1024) == "dense"
-    assert kernel_choice(classifier(encoder=encoder), 2, 1024) == "chunked"
+    assert classifier().kernel_at(2, 1024) == "dense"
+    assert classifier(encoder=encoder).kernel_at(2, 1024) == "chunked"
     model, params, forward = made(encoder=encoder, mixer="linformer(heads=2, rank=3)", encoding="none")
     assert np.isfinite(forward(params, jnp.ones((1, 24), jnp.int32), jnp.ones((1, 24), bool))[0]).all()

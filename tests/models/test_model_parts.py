@@ -9,7 +9,6 @@ import pytest
 import attention
 from attention.attend import parts_of
 from attention.models import classifier as attention_model
-from attention.models.classifier import kernel_choice
 from attention.records import Call, Context, Dims, Encoding, Normalizer, Pooled, Pooling
 from tests.support.helpers import jit, normal, spread_out
 from tests.support.models import C, D, L, batch, classifier, made
@@ -87,13 +86,13 @@ def test_chunked_model():
 
 
 def test_kernel_choice():
-    assert kernel_choice(classifier(), 2, 16) == "dense"
-    assert kernel_choice(classifier(), 64, 512) == "chunked"
-    assert kernel_choice(classifier(kernel="dense"), 64, 512) == "dense"
-    assert kernel_choice(classifier(encoder="embeddings"), 64, 512) == "none"
+    assert classifier().kernel_at(2, 16) == "dense"
+    assert classifier().kernel_at(64, 512) == "chunked"
+    assert classifier(kernel="dense").kernel_at(64, 512) == "dense"
+    assert classifier(encoder="embeddings").kernel_at(64, 512) == "none"
     # 2^22 scores are the last that fit: the added token of cls is counted.
-    assert kernel_choice(classifier(), 2, 1024) == "dense"
-    assert kernel_choice(classifier(pooling="cls"), 2, 1024) == "chunked"
+    assert classifier().kernel_at(2, 1024) == "dense"
+    assert classifier(pooling="cls").kernel_at(2, 1024) == "chunked"
 
 
 # Hooks no shipped variant uses yet.

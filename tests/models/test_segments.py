@@ -14,7 +14,7 @@ from attention.data.batches import gather, inputs
 from attention.data.dataset import encode_texts
 from attention.data.segments import cut, renumbered, restarted
 from attention.evaluation import trained as evaluate
-from attention.models.classifier import call_of, classifier
+from attention.models.classifier import classifier
 from attention.training import by_length, config, loop
 from tests.support import toy
 
@@ -108,7 +108,7 @@ def test_batches_carry_them():
 def test_the_call_of_a_model_with_an_extra_token():
     model = classifier(pooling="cls", vocab_size=5, num_classes=2, max_length=8)
     valid = jnp.array([[True, True, True, False]])
-    call = call_of(model, valid, positions=jnp.array([[0, 1, 0, 7]]), segments=jnp.array([[0, 0, 1, 1]]))
+    call = model.call_of(valid, positions=jnp.array([[0, 1, 0, 7]]), segments=jnp.array([[0, 0, 1, 1]]))
     assert call.q_segments.tolist() == [[0, 0, 0, 1, 1]] == call.k_segments.tolist()
     assert call.q_positions.tolist() == [[0, 1, 2, 1, 0]]
     assert call.q_valid.tolist() == [[True, True, True, True, False]]

@@ -11,7 +11,6 @@ import eval as entry
 from attention import files
 from attention.data import dataset
 from attention.evaluation import trained as evaluate
-from attention.models.classifier import longest_text
 from attention.runs import directory
 from attention.training import by_length, command_line, config, loop
 from attention.training.cohort import predict
@@ -237,7 +236,7 @@ def test_a_table_beyond_training_is_defined_up_to_its_end(trained):
     ],
 )
 def test_the_longest_text_a_model_has_positions_for(specs, wanted):
-    assert longest_text(models.classifier(**specs)) == wanted
+    assert models.classifier(**specs).longest_text == wanted
 
 
 def test_few_shapes(sinusoidal, monkeypatch):

@@ -12,7 +12,6 @@ import numpy as np
 from attention import specs
 from attention.data.batches import evaluation_batches, inputs
 from attention.data.dataset import Encoded
-from attention.models.classifier import longest_text
 from attention.training.cohort.members import Axis, over_members, resolve_axis
 from attention.training.config import Config
 
@@ -60,7 +59,7 @@ def of_members(outputs: Mapping[str, np.ndarray]) -> list[dict[str, np.ndarray]]
 def evaluation_lengths(model: Any, encoded: Encoded, bucket_lengths: Sequence[int]) -> tuple[int, ...]:
     """The padded lengths of an evaluation: texts longer than those of training get at most ``LONGER`` more, evenly spaced."""
     trained, longest = bucket_lengths[-1], int(encoded.extents.max())
-    limit = longest_text(model) or sys.maxsize
+    limit = model.longest_text or sys.maxsize
     spaced = (trained - (trained - longest) * k // LONGER for k in range(1, LONGER + 1) if longest > trained)
     return (*bucket_lengths, *(min(-(-length // 8) * 8, limit) for length in spaced))
 

@@ -9,7 +9,7 @@ import optax
 
 from attention import specs
 from attention.optimizers._optimizer import Optimizer, decayed, schedule
-from attention.tasks._task import Task
+from attention.tasks import Task
 from attention.training.config import Config
 
 
