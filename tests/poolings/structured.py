@@ -3,11 +3,12 @@
 import jax
 import jax.numpy as jnp
 import numpy as np
-import optax
 
 import attention
 from attention.records import Call
+from attention.tasks import smoothed_cross_entropy
 from attention.training.cohort import update
+from attention.training.cohort.program import Program
 from tests.support import reference_normalizers as normalizers
 from tests.support.evidence import PoolingCase, PoolingEvidence
 from tests.support.helpers import assert_close, jit, normal
@@ -107,11 +108,12 @@ def test_the_penalty_in_training():
     def loss(params):
         logits, extra = model.apply({"params": params}, tokens[:5], valid[:5])
         penalty = weight @ extra["loss"] / weight.sum()
-        return weight @ update.smoothed_cross_entropy(logits, data["labels"][:5], 0.0) / weight.sum() + penalty, penalty
+        return weight @ smoothed_cross_entropy(logits, data["labels"][:5], 0.0) / weight.sum() + penalty, penalty
 
     wanted, penalty = jit(jax.grad(loss, has_aux=True))(params)
     for parts in (1, 3):
-        program = update.Program(model, optax.identity(), jnp.ones_like, class_weights=(1.0, 2.0, 4.0), accumulation=parts)
+        task, optimizer = attention.build("task", "classification"), attention.build("optimizer", "sgd")
+        program = Program(task, model, optimizer, jnp.ones_like, class_weights=(1.0, 2.0, 4.0), accumulation=parts)
         values = {"label_smoothing": 0.0}
         gradients, sums = jit(lambda p: update._gradients(program, p, data, values, jax.random.key(0)))(params)  # noqa: B023
         np.testing.assert_allclose(sums["penalty"], penalty, rtol=1e-5)
