@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from attention.data.dataset import Encoded
+from attention.data.contracts import Encoded
 
 _MULTIPLE = 8  # padded lengths are multiples of it
 _SHAPES, _EXAMPLES = 0, 1  # what a stream of random bits is for

@@ -1,5 +1,6 @@
-"""The records of the data kinds: where texts come from and how they become token ids."""
+"""What data are: where texts come from, how they become token ids, and what is handed to training and evaluation."""
 
+import dataclasses
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -75,3 +76,73 @@ class Tokenizer(NamedTuple):
     vocabulary: Callable[[Any], Sequence[str]]
 
     kind = "tokenizer"
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Encoded:
+    """The token ids of a split, end to end.
+
+    Attributes:
+      flat: int32 ``[total]``, the ids of all examples.
+      offsets: int64 ``[n + 1]``; example i is ``flat[offsets[i]:offsets[i + 1]]``.
+      labels: int32 ``[n]``, -1 where the split has none.
+      segments: int32 ``[total]``, the segment of each token, counted from 0 in each example; None where texts are not cut.
+      positions: int32 ``[total]``, the position of each token, where it is not its index in the example.
+      targets: the ids of the texts to write, each with the id that ends it; None where classes are to be told.
+    """
+
+    flat: np.ndarray
+    offsets: np.ndarray
+    labels: np.ndarray
+    segments: np.ndarray | None = None
+    positions: np.ndarray | None = None
+    targets: "Encoded | None" = None
+
+    def __len__(self) -> int:
+        return len(self.offsets) - 1
+
+    @property
+    def lengths(self) -> np.ndarray:
+        """Tokens of each example, int64 ``[n]``."""
+        return np.diff(self.offsets)
+
+    @property
+    def extents(self) -> np.ndarray:
+        """Tokens of each example or of its target, whichever has more, int64 ``[n]``: what it is padded by."""
+        return self.lengths if self.targets is None else np.maximum(self.lengths, self.targets.lengths)
+
+
+class Dataset(NamedTuple):
+    """Everything training and evaluation need of the data.
+
+    Attributes:
+      splits: "train", "validation" and, where there are such, "test" and ``LENGTHS``.
+      tokenizer: the tokenizer's record.
+      tokenizer_state: what it learned.
+      vocab_size: number of ids; where there are targets, with the last, which ends them.
+      classes: class names, in the order of the labels.
+      baselines: accuracy, 0 to 1, of trivial rules.
+      notes: lines for the user.
+      hashes: content hash of each split, over texts and labels.
+      source: the source's spec with absolute paths.
+      statistics: for each split ``examples``, ``mean_length``, ``max_length`` (after truncation), ``unknown_rate``
+        (among the tokens kept), ``truncated_share`` (of the examples) and, beside train, ``seen_in_train`` (a count of
+        texts); for test also ``seen_in_train_or_validation``, which a carve-off from train leaves as it was.
+      texts: the texts of each split.
+      targets: the texts to be written of each split that has them.
+      trained_length: as in ``Corpus``.
+    """
+
+    splits: dict[str, Encoded]
+    tokenizer: Tokenizer
+    tokenizer_state: Any
+    vocab_size: int
+    classes: tuple[str, ...]
+    baselines: dict[str, float]
+    notes: tuple[str, ...]
+    hashes: dict[str, str]
+    source: str
+    statistics: dict[str, dict[str, float | int]]
+    texts: dict[str, Sequence[str]]
+    targets: dict[str, Sequence[str]]
+    trained_length: int | None

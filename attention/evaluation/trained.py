@@ -13,7 +13,7 @@ import jax
 import numpy as np
 
 from attention import specs
-from attention.data import dataset, tables
+from attention.data import contracts, dataset, tables
 from attention.data.contracts import Tokenizer
 from attention.metrics import summarize
 from attention.runs import checkpoints
@@ -108,7 +108,7 @@ class Trained(NamedTuple):
         """
         return self.score(self.examples(split, data), split)
 
-    def load_data(self, data: str | None = None) -> dataset.Dataset:
+    def load_data(self, data: str | None = None) -> contracts.Dataset:
         """The data recorded in the run, verified, or that of another source; its classes are those of the source."""
         wanted = self.settings.data
         loaded = dataset.load(
@@ -125,14 +125,14 @@ class Trained(NamedTuple):
                 raise ValueError(f"{self.data.source} has changed since {self.run.path} was trained: {error}") from None
         return loaded
 
-    def accuracy_by_length(self, loaded: dataset.Dataset) -> dict[str, Any] | None:
+    def accuracy_by_length(self, loaded: contracts.Dataset) -> dict[str, Any] | None:
         """Training's report of accuracy by length, of what ``load_data`` returns; None where the source has none."""
         known = [step is not None for step in self.meta["steps"]]
         return by_length.measured(self.model, self.params, loaded, self.settings, self.data.bucket_lengths, known)
 
-    def examples(self, split: str, data: str | dataset.Dataset | None = None) -> Examples:
+    def examples(self, split: str, data: str | contracts.Dataset | None = None) -> Examples:
         """The examples that ``evaluate`` scores; their answers may be missing. ``data`` may be loaded already."""
-        loaded = data if isinstance(data, dataset.Dataset) else self.load_data(data)
+        loaded = data if isinstance(data, contracts.Dataset) else self.load_data(data)
         if split not in loaded.splits:
             near = specs.nearest(split, loaded.splits)
             raise ValueError(f"{loaded.source} has no split {split!r}{near}; splits: {', '.join(loaded.splits)}")

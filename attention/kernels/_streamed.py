@@ -3,7 +3,7 @@
 import jax
 import jax.numpy as jnp
 
-from attention.kernels._block import Problem, allowed, block_output, block_scores, keys_from
+from attention.kernels import Problem, allowed, block_output, block_scores, keys_from
 
 
 def attend_streamed(problem: Problem, size: int) -> jax.Array:

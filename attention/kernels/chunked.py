@@ -14,8 +14,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from attention.kernels import Ask, Kernel, _plan
-from attention.kernels._block import Problem, attend_block, keys_from, keys_of, take
+from attention.kernels import Ask, Kernel, Problem, _plan, attend_block, keys_from, keys_of, take
 from attention.kernels._plan import Group, Plan, listed
 from attention.kernels._streamed import attend_streamed
 

@@ -1,7 +1,6 @@
 """All scores at once: the reference, and the only kernel that returns the weights."""
 
-from attention.kernels import Kernel
-from attention.kernels._block import attend_block
+from attention.kernels import Kernel, attend_block
 
 __all__: list[str] = []
 

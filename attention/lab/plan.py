@@ -14,7 +14,7 @@ import jax
 from ml_collections import config_dict
 
 from attention import specs
-from attention.data import dataset
+from attention.data import contracts
 from attention.files import json_hash
 from attention.lab.grid import Axis, Variant
 from attention.lab.search import Search
@@ -318,7 +318,7 @@ def _changed(base: Mapping[str, Any], values: Mapping[str, Any]) -> dict[str, An
     return fields
 
 
-def _load(section: configs.DataConfig, task: str) -> dataset.Dataset:
+def _load(section: configs.DataConfig, task: str) -> contracts.Dataset:
     return recipe.load_data(Config(task=task, data=section))
 
 

@@ -7,8 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from attention.data.contracts import Tokenizer
-from attention.data.dataset import Dataset, Encoded
+from attention.data.contracts import Dataset, Encoded, Tokenizer
 
 Batch = Mapping[str, Any]
 Outputs = Mapping[str, np.ndarray]
@@ -100,7 +99,6 @@ class Task(NamedTuple):
       metrics: of a split, the one that validations compare by first. Equal ones are decided by the first loss among them.
       answers: what the option of a source and the column of a file are called that hold what is right.
       search: options of ``forward`` that an evaluation may give, by name, with their values in training.
-      fields: the fields of a config that have a meaning in this task and not in every other.
     """
 
     model: Callable[..., Any]
@@ -123,7 +121,6 @@ class Task(NamedTuple):
     class_weights: Callable[[str, Dataset], tuple[float, ...] | None] | None = None
     telemetry: Telemetry | None = None
     search: tuple[tuple[str, float], ...] = ()
-    fields: tuple[str, ...] = ()
     spec: str = ""
 
     kind = "task"

@@ -22,7 +22,7 @@ import numpy as np
 
 from attention.attend import completed
 from attention.data.batches import gather
-from attention.data.dataset import Encoded
+from attention.data.contracts import Encoded
 
 STATISTICS = ("entropy", "support", "largest", "row_sum")
 TEXTS = 16  # at most

@@ -15,7 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from attention import metrics, specs
-from attention.data.dataset import Dataset, Encoded
+from attention.data.contracts import Dataset, Encoded
 from attention.models.classifier import classifier
 from attention.tasks import Batch, Examples, Facts, Metric, Outputs, Task, Telemetry, _telemetry, smoothed_cross_entropy
 from attention.text_table import table
@@ -68,7 +68,6 @@ def build() -> Task:
         answers="label",
         class_weights=class_weights,
         telemetry=Telemetry(_telemetry.attention_sample, _telemetry.measure),
-        fields=("model.pooling", "model.head_gate", "model.head_softmax", "model.head_hidden", "training.class_weights"),
     )
 
 

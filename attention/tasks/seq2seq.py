@@ -14,8 +14,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from attention.data.contracts import PADDING, UNKNOWN
-from attention.data.dataset import Encoded, encode_targets
+from attention.data.contracts import PADDING, UNKNOWN, Encoded
+from attention.data.dataset import encode_targets
 from attention.models.seq2seq import seq2seq, write
 from attention.tasks import Batch, Examples, Facts, Metric, Outputs, Task, smoothed_cross_entropy
 
@@ -55,7 +55,6 @@ def build() -> Task:
         ),
         answers="target",
         search=(("beam", 1), ("length_penalty", 0.0)),
-        fields=("model.decoder",),
     )
 
 

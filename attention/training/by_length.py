@@ -21,8 +21,7 @@ from typing import Any
 import numpy as np
 
 from attention import specs
-from attention.data.contracts import LENGTHS
-from attention.data.dataset import Dataset, Encoded
+from attention.data.contracts import LENGTHS, Dataset, Encoded
 from attention.files import write_atomic
 from attention.metrics import summarize
 from attention.text_table import table as text_table

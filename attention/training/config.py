@@ -6,6 +6,7 @@ the members of a cohort, where they hold a number for each: they enter the compi
 """
 
 import dataclasses
+import inspect
 import math
 import typing
 from collections.abc import Mapping, Sequence
@@ -321,14 +322,22 @@ def _check_members(config: Config) -> Config:
 
 def _check_task(config: Config) -> None:
     """Raises ValueError for a field that the task gives no meaning to and that is not at its default."""
-    default, own = Config(), specs.build("task", config.task).fields
-    for task in specs.names("task"):
-        for field in specs.build("task", task).fields:
-            section, _, name = field.partition(".")
-            given, usual = (getattr(getattr(each, section), name) for each in (config, default))
-            if field not in own and given != usual:
-                have = f"got {given!r} with config.task={config.task}; leave it at {usual!r}"
-                raise ValueError(f"config.{field} is for config.task={task}, {have}")
+    default, own = Config(), _fields_of(config.task)
+    of_tasks = [*(f"model.{field.name}" for field in dataclasses.fields(ModelConfig)), "training.class_weights"]
+    for field in of_tasks:
+        section, _, name = field.partition(".")
+        given, usual = (getattr(getattr(each, section), name) for each in (config, default))
+        if field not in own and given != usual:
+            others = [task for task in specs.names("task") if field in _fields_of(task)]
+            have = f"got {given!r} with config.task={config.task}; leave it at {usual!r}"
+            raise ValueError(f"config.{field} is for config.task={' or '.join(others)}, {have}")
+
+
+def _fields_of(task: str) -> set[str]:
+    """The fields that a task gives a meaning to and another may not: what its model takes, and what it has a hook for."""
+    record = specs.build("task", task)
+    weighs = set() if record.class_weights is None else {"training.class_weights"}
+    return {"model.vectors", *(f"model.{name}" for name in inspect.signature(record.model).parameters)} | weighs
 
 
 def _check_training(training: TrainingConfig) -> None:

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from attention import specs
-from attention.data import batches, dataset
+from attention.data import batches, contracts, dataset
 from attention.data.vectors import load_vectors
 from attention.tasks import Task
 from attention.training.cohort.program import Program, program
@@ -31,14 +31,14 @@ class Experiment(NamedTuple):
 
     config: Config
     task: Task
-    data: dataset.Dataset
+    data: contracts.Dataset
     plan: batches.Plan
     model: Any
     steps: int
     program: Program
 
 
-def experiment(config: Config, *, data: dataset.Dataset | None = None, tokenizer: Path | None = None) -> Experiment:
+def experiment(config: Config, *, data: contracts.Dataset | None = None, tokenizer: Path | None = None) -> Experiment:
     """The one way from a config to its program: training, ``--describe`` and the dry run of a sweep take it.
 
     Args:
@@ -74,7 +74,7 @@ def checked_model(config: Config) -> Any:
     return model
 
 
-def load_data(config: Config, tokenizer: Path | None = None) -> dataset.Dataset:
+def load_data(config: Config, tokenizer: Path | None = None) -> contracts.Dataset:
     """The data of a config, with the tokenizer of a folder where one is given.
 
     Raises:
@@ -105,7 +105,7 @@ def total_steps(training: TrainingConfig, steps_per_epoch: int) -> int:
     return steps
 
 
-def vectors(config: Config, data: dataset.Dataset) -> tuple[np.ndarray, np.ndarray] | None:
+def vectors(config: Config, data: contracts.Dataset) -> tuple[np.ndarray, np.ndarray] | None:
     """The vectors that ``config.model.vectors`` gives ``[V D]``, and for which tokens ``[V]``; None without a file."""
     path = config.model.vectors
     if not path:
@@ -118,7 +118,7 @@ def vectors(config: Config, data: dataset.Dataset) -> tuple[np.ndarray, np.ndarr
     return matrix, found
 
 
-def report_data(data: dataset.Dataset, plan: batches.Plan) -> None:
+def report_data(data: contracts.Dataset, plan: batches.Plan) -> None:
     """Prints sizes, lengths, unknown and truncated shares, padding, baselines and notes."""
     for name, facts in data.statistics.items():
         repeated = facts.get("seen_in_train_or_validation", facts.get("seen_in_train", 0))

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from attention.data.batches import Plan, evaluation_batches, gather
-from attention.data.dataset import Encoded
+from attention.data.contracts import Encoded
 
 
 def _cut(items, size):

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from attention import specs
-from attention.data.dataset import Encoded
+from attention.data.contracts import Encoded
 from attention.evaluation import trained
 from attention.records import Mixer
 from attention.runs import directory

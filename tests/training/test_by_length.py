@@ -9,7 +9,6 @@ import pytest
 
 import eval as entry
 from attention import files
-from attention.data import dataset
 from attention.evaluation import trained as evaluate
 from attention.runs import directory
 from attention.training import by_length, command_line, config, loop
@@ -108,7 +107,7 @@ def test_table():
 
 
 def test_only_takes_the_examples_that_are_marked():
-    encoded = dataset.Encoded(np.arange(6, dtype=np.int32), np.array([0, 1, 3, 6]), np.array([7, 8, 9], np.int32))
+    encoded = Encoded(np.arange(6, dtype=np.int32), np.array([0, 1, 3, 6]), np.array([7, 8, 9], np.int32))
     found = by_length.only(encoded, np.array([True, False, True]))
     assert (found.flat.tolist(), found.offsets.tolist(), found.labels.tolist()) == ([0, 3, 4, 5], [0, 1, 4], [7, 9])
 

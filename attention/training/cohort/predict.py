@@ -11,7 +11,7 @@ import numpy as np
 
 from attention import specs
 from attention.data.batches import evaluation_batches, inputs
-from attention.data.dataset import Encoded
+from attention.data.contracts import Encoded
 from attention.training.cohort.members import Axis, over_members, resolve_axis
 from attention.training.config import Config
 
