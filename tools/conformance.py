@@ -65,16 +65,23 @@ def _oracles(kind: str, name: str) -> str:
     found = getattr(rows.rows(kind)[name].evidence, "oracles", "")
     if isinstance(found, str):
         return found
-    return "; ".join(_keys(Path(found.__code__.co_filename), found.__code__.co_firstlineno)) or "other packages"
+    return "; ".join(_keys(Path(found.__code__.co_filename), found.__code__.co_firstlineno))
 
 
 def _keys(path: Path, line: int) -> list[str]:
-    """The keys of the dictionary that a function returns; it is not called, for that would import the packages."""
+    """The keys of the dictionary that a function returns; it is not called, for that would import the packages.
+
+    Raises:
+      ValueError: where the function does not end with ``return {...}`` whose keys are written out.
+    """
     tree = ast.parse(path.read_text(encoding="utf-8"))
     function = next(node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef) and node.lineno == line)
-    returned = (node.value for node in function.body if isinstance(node, ast.Return))
-    keys = [key for value in returned if isinstance(value, ast.Dict) for key in value.keys]
-    return [key.value for key in keys if isinstance(key, ast.Constant) and isinstance(key.value, str)]
+    last = function.body[-1]
+    given = last.value.keys if isinstance(last, ast.Return) and isinstance(last.value, ast.Dict) else []
+    keys = [key.value for key in given if isinstance(key, ast.Constant) and isinstance(key.value, str)]
+    if not keys or len(keys) < len(given):
+        raise ValueError(f"{path}, line {line}: {function.name} has to return a dictionary whose keys are written out")
+    return keys
 
 
 def page() -> str:

@@ -43,7 +43,7 @@ def oracles():
         ours = lambda x, k, b, v: attention.depthwise_convolution(x, k, b, valid=v, causal=causal)
         return Witness(ours, theirs, inputs)
 
-    return {f"torch F.conv1d{', causal' * causal}": witness(causal) for causal in (False, True)}
+    return {"torch F.conv1d": witness(causal=False), "torch F.conv1d, causal": witness(causal=True)}
 
 
 def picture():

@@ -31,9 +31,10 @@ def oracles():
         size = distance.abs().double()[..., None]
         return -F.softplus(r1) * torch.where(size > 0, torch.pow(size.clamp(min=1), 2 * torch.sigmoid(r2)), 0.0)
 
+    own = ("r1", "r2"), B.normal(1, B.N), B.normal(2, B.N)
     return {
-        f"torch, {form}": bias_of(f"kerple(form={form})", theirs, ("r1", "r2"), B.normal(1, B.N), B.normal(2, B.N))
-        for form, theirs in (("log", log), ("power", power))
+        "torch, log": bias_of("kerple(form=log)", log, *own),
+        "torch, power": bias_of("kerple(form=power)", power, *own),
     }
 
 

@@ -33,9 +33,11 @@ def oracles():
         turned = np.asarray(attention.p_rope(x, jnp.array([1]), share=share))[0, 0]
         return np.arctan2(turned[1::2], turned[0::2]), 1.0
 
+    witness = lambda share: rope_frequencies("proportional", partial_rotary_factor=share, ours=angles(share))
     return {
-        f"transformers proportional, {share}": rope_frequencies("proportional", partial_rotary_factor=share, ours=angles(share))
-        for share in (0.25, 0.75, 1.0)
+        "transformers proportional, 0.25": witness(0.25),
+        "transformers proportional, 0.75": witness(0.75),
+        "transformers proportional, 1.0": witness(1.0),
     }
 
 

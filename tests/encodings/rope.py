@@ -51,6 +51,15 @@ def oracles():
     long = tuple(float(x) for x in np.random.default_rng(5).uniform(1.0, 20.0, H // 2))
     torch_rope = lambda size: RotaryEmbedding(size, cache_if_possible=False).rotate_queries_or_keys
     scaled = lambda **options: lambda q, k: x_rope(q, k, **options)
+
+    def dynamic(length):
+        ours = {"scaling": "dynamic_ntk", "factor": 3.0, "train_length": L, "length": length}
+        return rope_frequencies("dynamic", length, factor=3.0, ours=ours)
+
+    def yarn(truncate):
+        ours = {"scaling": "yarn", "factor": 8.0, "train_length": 2048, "truncate": truncate}
+        return rope_frequencies("yarn", factor=8.0, original_max_position_embeddings=2048, truncate=truncate, ours=ours)
+
     return {
         "rotary-embedding-torch": rotation(torch_rope(H)),
         "rotary-embedding-torch (fraction)": rotation(torch_rope(H // 2), fraction=0.5),
@@ -59,25 +68,11 @@ def oracles():
         "x-transformers (pi)": rotated_scores("rope(scaling=pi, factor=3)", scaled(interpolation_factor=3.0)),
         "x-transformers (ntk)": rotated_scores("rope(scaling=ntk, factor=3)", scaled(base_rescale_factor=3.0)),
         "transformers linear": rope_frequencies("linear", factor=3.0, ours={"scaling": "pi", "factor": 3.0}),
-        **{
-            f"transformers dynamic, length {length}": rope_frequencies(
-                "dynamic",
-                length,
-                factor=3.0,
-                ours={"scaling": "dynamic_ntk", "factor": 3.0, "train_length": L, "length": length},
-            )
-            for length in (10, 64, 500)
-        },
-        **{
-            f"transformers yarn, {'truncated' if truncate else 'not truncated'}": rope_frequencies(
-                "yarn",
-                factor=8.0,
-                original_max_position_embeddings=2048,
-                truncate=truncate,
-                ours={"scaling": "yarn", "factor": 8.0, "train_length": 2048, "truncate": truncate},
-            )
-            for truncate in (True, False)
-        },
+        "transformers dynamic, length 10": dynamic(10),
+        "transformers dynamic, length 64": dynamic(64),
+        "transformers dynamic, length 500": dynamic(500),
+        "transformers yarn, truncated": yarn(truncate=True),
+        "transformers yarn, not truncated": yarn(truncate=False),
         "transformers llama3": rope_frequencies(
             "llama3",
             factor=8.0,

@@ -33,7 +33,9 @@ def oracles():
         return o.jaxopt.projection.projection_box_section(z, (0 * z, 0 * z + 1, 0 * z + 1, 2.0))
 
     return {
-        **{f"entmax.budget_bisect, k = {k}": witness(k) for k in (1.0, 2.0, 3.5)},
+        "entmax.budget_bisect, k = 1.0": witness(1.0),
+        "entmax.budget_bisect, k = 2.0": witness(2.0),
+        "entmax.budget_bisect, k = 3.5": witness(3.5),
         "jaxopt projection_box_section": o.unmasked(lambda s: attention.budget(s, k=2.0), box, tolerance=3e-5),
     }
 

@@ -31,7 +31,10 @@ def oracles():
         ours = lambda s, w: attention.gumbel(s, w, noise=jnp.asarray(drawn), temperature=0.7, hard=hard)
         return o.Witness(ours, theirs, (scores, where))
 
-    return {f"torch F.gumbel_softmax(hard={hard})": witness(hard) for hard in (False, True)}
+    return {
+        "torch F.gumbel_softmax(hard=False)": witness(hard=False),
+        "torch F.gumbel_softmax(hard=True)": witness(hard=True),
+    }
 
 
 NO_NOISE = {"noise": np.zeros((), np.float32)}

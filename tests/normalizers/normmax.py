@@ -21,7 +21,11 @@ def oracles():
         theirs = lambda z: o.entmax.normmax_bisect(z, alpha, dim=-1, n_iter=60)
         return o.row(lambda s, w: attention.normmax(s, w, alpha=alpha), theirs)
 
-    return {f"entmax.normmax_bisect, α = {alpha}": witness(alpha) for alpha in (1.5, 2.0, 3.0)}
+    return {
+        "entmax.normmax_bisect, α = 1.5": witness(1.5),
+        "entmax.normmax_bisect, α = 2.0": witness(2.0),
+        "entmax.normmax_bisect, α = 3.0": witness(3.0),
+    }
 
 
 def _equal_shares(scores, where):

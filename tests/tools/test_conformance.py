@@ -2,6 +2,8 @@
 
 import pytest
 
+from attention import specs
+from tests.support import rows
 from tools import conformance
 
 
@@ -26,6 +28,20 @@ def test_oracles_are_named_without_their_packages(tmp_path):
         'x = 1\n\n\ndef oracles():\n    import nothing_here\n\n    f = {"inner": 1}\n    return {"torch: a": f, "b": 2}\n'
     )
     assert conformance._keys(file, 4) == ["torch: a", "b"]
+
+
+@pytest.mark.parametrize("returned", ["found", '{f"{x}": 1 for x in "ab"}', '{"a": 1, **found}', '{"a": 1, f"{b}": 2}', "{}"])
+def test_names_of_oracles_that_are_not_written_out_are_refused(tmp_path, returned):
+    file = tmp_path / "evidence.py"
+    file.write_text(f"def oracles():\n    return {returned}\n")
+    with pytest.raises(ValueError, match=r"evidence.py, line 1: oracles has to return a dictionary whose keys are written out"):
+        conformance._keys(file, 1)
+
+
+def test_every_name_of_an_oracle_can_be_read():
+    for kind in specs.KINDS:
+        for name, row in rows.rows(kind).items():
+            assert "oracles" not in row.evidence._fields or conformance._oracles(kind, name)
 
 
 @pytest.mark.slow
