@@ -254,7 +254,7 @@ class _Tries:
         count = before["count"] + 1 if before["reached"] == reached else 1
         if count > _TRIES:
             return f"out of memory, probably: the process died {_TRIES} times while training this"
-        write_json(self._path, {"count": count, "reached": reached})
+        write_json(self._path, {"format": FORMAT, "count": count, "reached": reached})
         return None
 
     def end(self) -> None:

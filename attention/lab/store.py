@@ -25,7 +25,7 @@ from attention import specs
 from attention.files import TEMPORARY, json_hash, read_json, sync_folder, write_json
 from attention.lab.plan import BEYOND, Point
 from attention.runs import checkpoints
-from attention.runs.directory import RunDirectory
+from attention.runs.directory import FORMAT, RunDirectory
 from attention.training import by_length
 from attention.training import config as configs
 from attention.training.result import summary
@@ -52,7 +52,8 @@ class Points:
         for point in points:
             path = self._failure(point)
             path.parent.mkdir(parents=True, exist_ok=True)
-            write_json(path, {"variant": point.variant.name, "seed": point.config.seeds[0], "reason": reason})
+            failed = {"variant": point.variant.name, "seed": point.config.seeds[0], "reason": reason}
+            write_json(path, {"format": FORMAT, **failed})
 
     def forget_failures(self, points: Sequence[Point]) -> None:
         """Drops what is recorded of points that are to be tried again."""

@@ -179,6 +179,8 @@ def test_a_point_that_fails_is_recorded_and_the_others_go_on(grid, monkeypatch, 
     rows = sweeps.run(grid, tmp_path / "sweep")
     assert [row["status"] for row in rows] == ["finished"] * 4 + ["failed"] * 4
     assert {row["reason"] for row in rows[4:]} == {"RuntimeError: no such thing as a maximum"}
+    written = [json.loads(path.read_text()) for path in (tmp_path / "sweep" / "failures").iterdir()]
+    assert {(one["format"], one["variant"]) for one in written} == {(runs.FORMAT, row["variant"]) for row in rows[4:]}
     broken.clear()
     assert [row["status"] for row in sweeps.run(grid, tmp_path / "sweep")] == ["finished"] * 4 + ["failed"] * 4
     assert [row["status"] for row in sweeps.run(grid, tmp_path / "sweep", retry_failed=True)] == ["finished"] * 8
@@ -214,6 +216,8 @@ def test_processes_that_die_in_a_cohort_again_and_again_split_it(grid, tmp_path)
         (first, *_) = made.cohorts(made.points())
         for _ in range(3):
             assert execute._Tries(points.cohort(first).path).begin() is None
+        (tries,) = (points.path / "cohorts").glob("*.tries.json")
+        assert files.read_json(tries)["format"] == runs.FORMAT
         reason = execute._Tries(points.cohort(first).path).begin()
         assert reason is not None
         assert "died 3 times" in reason
