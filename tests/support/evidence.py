@@ -477,3 +477,33 @@ class TokenizerEvidence(NamedTuple):
     unseen: str
     unknown: bool = False
     errors: dict[str, str] = {}
+
+
+class OptimizerCase(NamedTuple):
+    """An optimizer with options.
+
+    Attributes:
+      spec: its spec.
+      reference: (gradients [U ...], weights, rates [U], decay) -> the weights after U updates, of one leaf.
+      evaluated: the same of the weights to evaluate; None where these are the weights themselves.
+    """
+
+    spec: str
+    reference: Callable[..., Any]
+    evaluated: Callable[..., Any] | None = None
+
+
+class OptimizerEvidence(NamedTuple):
+    """Of an optimizer.
+
+    Attributes:
+      cases: one per option that is a formula of its own; the first has the row's spec.
+      first: what the weights 2 and -4 are after the gradient 0.5 and -7, with the rate 0.1 and the decay 0.3, by hand.
+      geometric: whether weights without a gradient are multiplied by ``1 - eta lambda`` in each update.
+      errors: as above.
+    """
+
+    cases: tuple[OptimizerCase, ...]
+    first: tuple[float, float]
+    geometric: bool = True
+    errors: dict[str, str] = {}
