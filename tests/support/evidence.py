@@ -10,8 +10,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
 from hypothesis.strategies import SearchStrategy
 
+from attention.data.contracts import Encoded
 from attention.records import Call
 from tests.support.witness import Oracles
 
@@ -506,4 +508,42 @@ class OptimizerEvidence(NamedTuple):
     cases: tuple[OptimizerCase, ...]
     first: tuple[float, float]
     geometric: bool = True
+    errors: dict[str, str] = {}
+
+
+class TaskEvidence(NamedTuple):
+    """Of a task, with the three texts of ``tests.support.tasks``, which has their tokens and the facts of a run.
+
+    Attributes:
+      model: options of its model, small.
+      answers: what is right of each example, in words.
+      encoded: the examples with that.
+      reads: the part of a batch that holds it.
+      loss: (logits, what is right, smoothing) -> the loss of an example and whether it is right.
+      weights: of the three examples and filler, by the weights of classes.
+      outputs: of two members, ``[2 3 ...]`` by name.
+      scores: of the first, by hand.
+      unscored: what is said where there is no answer to score by.
+      correct: which of its examples are.
+      told: the lines on what both say.
+      columns: of a table of it.
+      details: the sections after the table of scores.
+      lacks: what is wrong with other examples, and these.
+      errors: as above.
+    """
+
+    model: dict[str, Any]
+    answers: tuple[str, ...]
+    encoded: Encoded
+    reads: str
+    loss: Callable[..., tuple[float, bool]]
+    weights: dict[tuple[float, ...] | None, list[float]]
+    outputs: dict[str, np.ndarray]
+    scores: dict[str, float]
+    unscored: str
+    correct: list[bool]
+    told: str
+    columns: dict[str, list[str]]
+    details: list[str]
+    lacks: tuple[tuple[str, Encoded], ...]
     errors: dict[str, str] = {}

@@ -9,9 +9,7 @@ import numpy as np
 import pytest
 
 import eval as entry
-from attention.data.contracts import Encoded
 from attention.evaluation import trained as evaluate
-from attention.tasks import seq2seq
 from attention.training import command_line, config, loop
 
 ROOT = Path(__file__).parent.parent.parent
@@ -95,19 +93,6 @@ def test_texts_files_and_a_beam(run, tmp_path, capsys):
         assert row[1].removesuffix(" …") == words
 
 
-def test_scores_by_hand():
-    targets = Encoded(np.array([2, 3, 9, 4, 9, 1, 9], np.int32), np.array([0, 3, 5, 7]), np.full(3, -1, np.int32))
-    encoded = Encoded(np.array([2, 2, 2], np.int32), np.array([0, 1, 2, 3]), np.full(3, -1, np.int32), targets=targets)
-    tokens = np.array([[2, 3, 9, 0], [4, 9, 5, 0], [1, 9, 0, 0]], np.int32)
-    outputs = {"tokens": tokens, "log_p": np.array([-1.0, -2.0, -0.5]), "right": np.array([3, 1, 2])}
-    found = seq2seq.scores(outputs, encoded)
-    assert found == {"exact_match": 1 / 3, "token_accuracy": 6 / 7, "nll": 3.5 / 7, "count": 3}  # an unknown is never matched
-    short = seq2seq.matches(tokens[:, :2], targets)
-    assert short.tolist() == [False, True, False]
-    with pytest.raises(ValueError, match="one target for each of 3 sources, got none"):
-        seq2seq.scores(outputs, Encoded(encoded.flat, encoded.offsets, encoded.labels))
-
-
 @pytest.mark.parametrize(
     ("fields", "message"),
     [
@@ -130,9 +115,7 @@ def test_data_of_another_task(tmp_path, monkeypatch):
     rows = "text\tlabel\n" + "a\tx\nb\ty\n" * 10
     (tmp_path / "train.tsv").write_text(rows)
     labelled = settings(data={"source": f"files(train='{tmp_path}/train.tsv')"})
-    with pytest.raises(
-        ValueError, match=r"has classes and no texts to write; it fits config\.task=classification"
-    ):
+    with pytest.raises(ValueError, match=r"has classes and no texts to write; it fits config\.task=classification"):
         loop.train(labelled, tmp_path / "run")
 
 
