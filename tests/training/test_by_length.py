@@ -9,6 +9,7 @@ import pytest
 
 import eval as entry
 from attention import files
+from attention.data.contracts import Encoded
 from attention.evaluation import trained as evaluate
 from attention.runs import directory
 from attention.training import by_length, command_line, config, loop
