@@ -40,7 +40,7 @@ _LAZY = ("data", "decoders", "encoders", "evaluation", "lab", "models", "optimiz
 def _mathematics(kind: str) -> dict[str, Any]:
     """The public functions of a kind, from the ``__all__`` of each variant's file."""
     modules = [specs.module(kind, name) for name in names(kind)]
-    return {public: getattr(module, public) for module in modules for public in module.__all__}
+    return {public: getattr(module, public) for module in modules for public in getattr(module, "__all__", ())}
 
 
 for _kind in PURE_KINDS:

@@ -4,6 +4,7 @@ import ast
 import dataclasses
 import functools
 import inspect
+import re
 import typing
 from pathlib import Path
 
@@ -18,14 +19,28 @@ from attention.training import config
 
 ROOT = Path(attention.__file__).parent
 SEARCHES = ("startswith", "endswith", "removeprefix", "removesuffix", "find", "index", "count", "partition", "split", "get")
-SEARCHES += ("match", "fullmatch", "search", "pop", "setdefault")
+SEARCHES += (
+    "match",
+    "fullmatch",
+    "search",
+    "pop",
+    "setdefault",
+    "rfind",
+    "rindex",
+    "rpartition",
+    "rsplit",
+    "replace",
+    "compile",
+)
+SEARCHES += ("strip", "lstrip", "rstrip", "fnmatch", "fnmatchcase", "findall", "finditer", "sub", "getattr", "attrgetter")
 
 
 def asked(source, names):
     """The names that the code tests for: (line, name).
 
     A name is tested for where it stands in a comparison, a pattern of ``match``, the key of a dictionary or a subscript, a
-    tuple, list or set, or what a string is searched for, whole, with options behind it, or as a part of an f-string.
+    tuple, list or set, what a string is searched for, or a constant of its own, as any word of a string
+    that is no sentence.
     """
     tree = ast.parse(source)
     apart = {node for each in ast.walk(tree) for node in _apart(each)}
@@ -34,8 +49,11 @@ def asked(source, names):
         for place in _places(node):
             for leaf in ast.walk(place):
                 if isinstance(leaf, ast.Constant) and isinstance(leaf.value, str) and leaf not in apart:
-                    name = leaf.value.split("(")[0].strip()
-                    found |= {(leaf.lineno, name)} if name in names else set()
+                    sentence = re.search(r"\w \w", leaf.value)
+                    here = [leaf.value.split("(")[0].strip()] if sentence else re.findall(r"\w+", leaf.value)
+                    found |= {(leaf.lineno, word) for word in here if word in names}
+        if isinstance(node, ast.Call) and getattr(node.func, "id", None) == "dict":
+            found |= {(node.lineno, each.arg) for each in node.keywords if each.arg in names}
     return sorted(found)
 
 
@@ -45,13 +63,17 @@ def _places(node):
         return [node.left, *node.comparators]
     if isinstance(node, ast.MatchValue):
         return [node.value]
+    if isinstance(node, ast.MatchMapping):
+        return node.keys
+    if isinstance(node, ast.Assign) and getattr(node.targets[0], "id", "").isupper():
+        return [node.value] if isinstance(node.value, ast.Constant) else []
     if isinstance(node, ast.Dict):
         return [key for key in node.keys if key is not None]
     if isinstance(node, ast.Subscript):
         return [node.slice]
     if isinstance(node, (ast.Tuple, ast.List, ast.Set)):
         return node.elts
-    if isinstance(node, ast.Call) and getattr(node.func, "attr", None) in SEARCHES:
+    if isinstance(node, ast.Call) and getattr(node.func, "attr", getattr(node.func, "id", None)) in SEARCHES:
         return node.args
     return []
 
@@ -142,6 +164,14 @@ def test_no_name_is_tested_for_outside_its_own_file(kind):
         "NAMES = ['rope', 'alibi']",
         "match x:\n    case 'alibi':\n        pass",
         "x is 'alibi' or y",
+        "match x:\n    case {'alibi': y}:\n        pass",
+        "ALIBI = 'alibi'",
+        "dict(alibi=1)[x]",
+        "x == 'encoding=alibi'",
+        "re.compile('^(rope|alibi)$')",
+        "x.rpartition('alibi')",
+        "getattr(x, 'alibi')",
+        "x == 'attention.encodings.alibi'",
         "[y for y in z if y == 'alibi']",
     ],
 )

@@ -24,7 +24,7 @@ HEAD = """<!-- Made by python -m tools.pages, from the tests. -->
 How many tests of its kind's contract every variant has to pass: a column per test, counted over the cases of the variant's
 evidence (a case is the variant with options). *Own* counts the tests of that variant alone, in its evidence file.
 *Compared with* names what it is compared with beside the NumPy reference written from the formula, in value and gradient
-(`python -m pytest -m oracle`); where there is nothing, the reason.
+(`python -m pytest -m oracle tests/contracts/oracles.py`); where there is nothing, the reason.
 """
 
 

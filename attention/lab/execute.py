@@ -27,7 +27,7 @@ from attention.lab.board import Board, CohortProgress, title
 from attention.lab.plan import BEYOND, Plan, Point
 from attention.lab.report.numbers import Metric
 from attention.lab.store import Points, cohort_name, test_scores
-from attention.runs.directory import FORMAT, InUseError
+from attention.runs.directory import FORMAT, InUseError, OldRunError
 from attention.training import config as configs
 from attention.training import loop
 from attention.training.process import signals
@@ -199,7 +199,7 @@ def _train(
             config = configs.cohort([point.config for point in cohort])
             loop.train(config, run.path, test=cohort[0].phase == "final", progress=progress)
             points.take_apart(cohort)
-    except (SystemExit, InUseError):  # asked to stop, with a checkpoint written; or trained by another process
+    except (SystemExit, InUseError, OldRunError):  # asked to stop, with a checkpoint written; or not ours to train
         tries.end()
         raise
     except OSError as error:

@@ -30,6 +30,7 @@ from typing import IO, Any, Literal, NamedTuple
 import jax
 import numpy as np
 
+from attention import specs
 from attention.files import TEMPORARY, differences, json_hash, plain, read_json, write_atomic, write_json
 
 FORMAT = 2
@@ -40,6 +41,10 @@ Status = Literal["new", "unfinished", "finished"]
 
 class InUseError(ValueError):
     """A run directory that another process writes."""
+
+
+class OldRunError(ValueError):
+    """A run that an older version began, and that this one cannot go on with."""
 
 
 class DataRecord(NamedTuple):
@@ -99,7 +104,8 @@ class RunDirectory:
             raise ValueError(f"no run at {self.path}: there is no such folder{_neighbours(self.path)}")
         if not self.config.exists():
             raise ValueError(f"no run at {self.path}: the folder has no {self.config.name}")
-        return _read(self.config)
+        config = _read(self.config)
+        return config if format_of(read_json(self.config)) == FORMAT else _from_format_1(config)
 
     def write_config(self, config: Mapping[str, Any]) -> None:
         """Writes ``config.json``."""
@@ -277,7 +283,7 @@ def _enter(run: RunDirectory, config: dict[str, Any]) -> tuple[Literal["new", "u
             f"Differing: {'; '.join(f'{name} is {was} there, {given} given' for name, was, given in differing)}"
         )
     if not run.finished and format_of(read_json(run.config)) != FORMAT:
-        raise ValueError(
+        raise OldRunError(
             f"workdir {run.path} holds an unfinished run of format 1, which this version cannot go on with; "
             f"commit {LAST_OF_FORMAT_1} can finish it, or give another --workdir"
         )
@@ -285,6 +291,25 @@ def _enter(run: RunDirectory, config: dict[str, Any]) -> tuple[Literal["new", "u
     changed = differences({name: began[name] for name in now if name in began}, now)
     notes = tuple(f"{name} was {was} when the run began, is {given} now" for name, was, given in changed)
     return ("finished" if run.finished else "unfinished"), notes
+
+
+def _from_format_1(config: Any) -> Any:
+    """A config with ``gate_bias``, an option of the encoder, where it is now: in the spec of the gate."""
+    if isinstance(config, dict):
+        return {name: _from_format_1(value) for name, value in config.items()}
+    if isinstance(config, list):
+        return [_from_format_1(value) for value in config]
+    return str(_gates(specs.parse(config))) if isinstance(config, str) and "gate_bias" in config else config
+
+
+def _gates(spec: Any) -> Any:
+    if not isinstance(spec, specs.Spec):
+        return spec
+    options = {name: _gates(value) for name, value in spec.options}
+    bias = options.pop("gate_bias", None)
+    if bias is not None and "gate" in options:
+        options["gate"] = specs.Spec(options["gate"], (("bias", bias),))
+    return specs.Spec(spec.name, tuple(options.items()), tuple(map(_gates, spec.terms)))
 
 
 def _lock(run: RunDirectory) -> IO[str]:

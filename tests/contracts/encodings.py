@@ -219,6 +219,7 @@ def test_facts(name, row):
     record = attention.build("encoding", row.spec)
     assert record.values is None or record.reads != "block"
     assert record.max_length == row.evidence.max_length
+    assert record.terms == row.evidence.terms
     assert record.needs_causal == (row.evidence.mask == "causal")
 
 

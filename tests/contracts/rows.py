@@ -16,7 +16,9 @@ every = pytest.mark.parametrize(("kind", "name"), ROWS)
 
 @KINDS
 def test_every_method_has_its_evidence(kind):
-    assert files(kind) == specs.names(kind)
+    methods, evidence = set(specs.names(kind)), set(files(kind))
+    assert not methods - evidence, f"no {package(kind)}: {sorted(methods - evidence)}; python -m tools.new begins both files"
+    assert not evidence - methods, f"evidence of no {kind}: {sorted(evidence - methods)}"
 
 
 @KINDS
@@ -41,7 +43,9 @@ def test_the_row_is_of_the_variant(kind, name):
 @every
 def test_every_option_has_another_value(kind, name):
     """Beside that of the row's spec, so that a test of dead options can turn each."""
-    assert set(rows(kind)[name].options) == {option.name for option in specs.options(kind, name)}
+    given, there = set(rows(kind)[name].options), {option.name for option in specs.options(kind, name)}
+    assert not there - given, f"Row.options of {name} has no other value of {sorted(there - given)}"
+    assert not given - there, f"{name} has no option {sorted(given - there)}"
     for knob in knobs(kind):
         if knob.name == name:
             assert specs.canonical(kind, knob.without) != specs.canonical(kind, knob.with_)

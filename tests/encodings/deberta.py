@@ -93,6 +93,7 @@ ROW = Row(
         ),
         oracles,
         (2 * 8 * D, 2 * D * D),
+        terms=3,
         whole=True,
         picture=picture,
         errors={

@@ -82,6 +82,7 @@ ROW = Row(
         ((L + 1) * D + 2 * D * D + 2 * D + 33 * N, 0),
         moved="other",
         max_length="dims",
+        terms=2,
         whole=True,
         picture=picture,
         errors={"tupe(relative=alibi)": "'none', 't5'", "tupe(untie_cls=1)": "True or False, got 1"},

@@ -238,6 +238,23 @@ def test_a_cohort_that_another_process_trains_is_left_to_it(grid, tmp_path):
         assert all(points.failure(point) is None for point in made.points())
 
 
+def test_a_cohort_of_an_older_version_is_left_as_it_is(grid, tmp_path):
+    made = sweeps.planned(grid)
+    with execute.opened(tmp_path / "sweep", made) as points:
+        (first, *_) = made.cohorts(made.points())
+        begun = points.cohort(first)
+        config = configs.to_dict(configs.cohort([point.config for point in first]))
+        with runs.open_run(begun.path, config):
+            pass
+        stored = files.read_json(begun.config)
+        del stored["format"]
+        begun.config.write_text(json.dumps(stored))
+        with pytest.raises(ValueError, match=r"an unfinished run of format 1.*commit 56dc08c can finish it"):
+            execute.run(made, points)
+        assert begun.config.exists()
+        assert all(points.failure(point) is None for point in made.points())
+
+
 def test_a_search_trains_the_best_draw_and_looks_at_no_test(source, tmp_path):
     search = {"training.learning_rate": "log(1e-6, 1e-1)"}
     given = sweeps.fields(source, search=search, trials=4, halvings=2, training={"steps": 16})

@@ -3,6 +3,7 @@
 ``format_1`` was trained by commit 56dc08c, without the picture and the checkpoints that only training reads.
 """
 
+import json
 import shutil
 from pathlib import Path
 
@@ -68,3 +69,24 @@ def test_a_later_format_is_refused(tmp_path):
     (tmp_path / "run" / "config.json").write_text('{"format": 3, "seeds": [0]}')
     with pytest.raises(ValueError, match=r"config\.json has format 3; this version reads formats up to 2"):
         evaluate.load(str(tmp_path / "run"))
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("transformer(gate='input', gate_bias=1.0)", "transformer(gate=input(bias=1.0))"),
+        ("transformer(gate_bias=-1, layers=1, gate=residual_input)", "transformer(layers=1, gate=residual_input(bias=-1))"),
+        ("transformer(gate_bias=2.0)", "transformer"),
+        (
+            "hierarchical(words=transformer(gate=input, gate_bias=1))",
+            "hierarchical(words=transformer(gate=input(bias=1)))",
+        ),
+    ],
+)
+def test_options_that_have_moved_are_read_where_they_were(old, new, tmp_path):
+    shutil.copytree(OLD, tmp_path / "run")
+    path = tmp_path / "run" / "config.json"
+    config_there = read_json(path)
+    config_there["model"]["encoder"] = old
+    path.write_text(json.dumps(config_there))
+    assert RunDirectory(tmp_path / "run").read_config()["model"]["encoder"] == new

@@ -38,6 +38,7 @@ class EncodingEvidence(NamedTuple):
       directed: whether reading the sequence backwards shows.
       mask: the mask it is defined under.
       max_length: the fact.
+      terms: the fact: how many dot products its scores add up.
       ordered: whether the order of tokens matters at all.
       by_position: whether explicit positions decide alone, and not the order of the array.
       whole: whether it refuses positions between whole numbers.
@@ -55,6 +56,7 @@ class EncodingEvidence(NamedTuple):
     directed: bool = True
     mask: str = "full"
     max_length: Any = None
+    terms: int = 1
     ordered: bool = True
     by_position: bool = True
     whole: bool = False
