@@ -257,6 +257,7 @@ class Normalizer(NamedTuple):
       maps: score maps per head; ``apply`` makes ``[*B N/maps t S]`` of ``[*B N t S]``, and a head's values are those of its
         maps side by side.
       needs_causal: only defined under a causal mask.
+      positional: whether it reads positions. (Encodings that act on scores do, and scores with a ``max_length``.)
     """
 
     apply: Callable[[Params, jax.Array, Any, Call], jax.Array]
@@ -267,6 +268,7 @@ class Normalizer(NamedTuple):
     streaming: Streaming | None = None
     maps: int = 1
     needs_causal: bool = False
+    positional: bool = False
     claims: NormalizerClaims = NormalizerClaims()
     spec: str = ""
 
@@ -289,12 +291,14 @@ class Mask(NamedTuple):
         at most so many blocks of queries keep more than so many blocks of keys.
     Facts:
       causal: no query attends to a later position.
+      positional: whether ``apply`` reads positions, and not segments alone.
     """
 
     apply: Callable[[Call, tuple[int, int]], jax.Array | None] | None = None
     blocks: Callable[[int, int, int, int, Any], Any] | None = None
     limits: Callable[[int, int, int, int], tuple[int, int] | None] | None = None
     causal: bool = False
+    positional: bool = True
     spec: str = ""
 
     kind = "mask"

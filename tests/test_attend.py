@@ -202,9 +202,12 @@ def test_padding_and_batch_independence(kernel, small_blocks):
     query, key, value = inputs(T=20, S=20)
     specs = {"encoding": "t5 + shaw(max_distance=2)", "normalizer": "sigmoid"}
     params = params_of(**specs)
-    attend = jit(
-        lambda q, k, v, valid: attention.attend(q, k, v, params=params, kernel=kernel, call=Call(k_valid=valid), **specs)
-    )
+
+    @jit
+    def attend(q, k, v, valid):
+        call = Call(jnp.arange(q.shape[1]), jnp.arange(k.shape[1]), k_valid=valid)
+        return attention.attend(q, k, v, params=params, kernel=kernel, call=call, **specs)
+
     plain = attend(query, key, value, jnp.ones((2, 20), bool))
     for p in (1, 7):
         more = lambda x, p=p: jnp.concatenate([x, 1e3 * normal(p, 2, p, *x.shape[2:])], 1)
@@ -254,6 +257,8 @@ def test_hooks_are_called_in_order():
         return hook
 
     encoding = Encoding(
+        init=lambda rng, dims: {"own": jnp.zeros(())},
+        shared=lambda rng, dims: {"shared": jnp.zeros(())},
         prepare=lambda params, x, query, key, call: (order.append("prepare"), ((), (), float(x.shape[-1])))[1],
         rotate=step("rotate", lambda x: x + 1.0),
         bias=lambda params, q, k, rest, call: (order.append("bias"), jnp.full((1, 1, 1), rest))[1],
@@ -267,7 +272,8 @@ def test_hooks_are_called_in_order():
         order.append("score")
         return jnp.einsum("...tnh,...snh->...nts", query, key) * call.scale
 
-    score = Score(compare, project=step("project", lambda x: x * 3.0), scaled=True, dot_product=True)
+    made = {"init": lambda rng, dims: {"shared": jnp.zeros(()), "own": jnp.zeros(())}}
+    score = Score(compare, **made, project=step("project", lambda x: x * 3.0), scaled=True, dot_product=True)
 
     def apply(params, scores, mask, call):
         order.append("normalizer")
@@ -276,6 +282,7 @@ def test_hooks_are_called_in_order():
 
     normalizer = Normalizer(
         apply,
+        **made,
         qk=step("qk", lambda x: x * 5.0),
         finish=lambda params, output, x, call: (order.append("finish"), output + 100.0)[1],
     )
@@ -358,3 +365,62 @@ def test_parts_with_parameters_want_them(parts):
     (kind,) = parts
     with pytest.raises(ValueError, match=f"this {kind} has parameters"):
         attention.attend(x, x, x, **parts)
+
+
+def _refused(message, params=None, **changes):
+    arrays = dict.fromkeys(("query", "key", "value"), jnp.ones((1, 3, 2, 4))) | changes
+    given = [arrays.pop(name) for name in ("query", "key", "value")]
+    with pytest.raises(ValueError, match=message):
+        unchecked(attention.attend)(*given, params=params, **arrays)
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"encodings": {"table": 1.0}}, "params has no 'encodings' .nearest: 'encoding'"),
+        ({"mask": {}}, "params has no 'mask'.*; it wants 'encoding', 'score' or 'normalizer'"),
+        ([("encoding", {"table": 1.0})], "params wants a dictionary with 'encoding', .*, got list"),
+        (
+            {"encoding": ({"table": 1.0}, {})},
+            r"params\['encoding'\] wants a dictionary of the parameters of encoding=t5.*, got tuple",
+        ),
+        ({"encoding": {}}, "lacks 'table' of encoding=t5.*, got nothing"),
+        ({"encoding": {"tables": 1.0}}, r"lacks 'table' of encoding=t5.*, got 'tables' \(nearest: 'tables'\)"),
+        ({"encoding": {"table": 1.0, "extra": 1.0}}, "holds 'extra', which encoding=t5.* does not have.*; it has 'table'"),
+        ({"encoding": {"table": 1.0}, "score": {"table": 1.0}}, "holds 'table', and score=scaled_dot has no parameters"),
+    ],
+)
+def test_parameters_of_a_wrong_kind_or_name(given, message):
+    _refused(message, given, encoding="t5")
+
+
+@pytest.mark.parametrize("name", ["query", "key", "value"])
+@pytest.mark.parametrize("dtype", [jnp.int32, jnp.complex64, bool])
+def test_arrays_are_floating(name, dtype):
+    _refused(f"{name} wants floating point numbers, got", **{name: jnp.ones((1, 3, 2, 4), dtype)})
+
+
+def test_masks_are_boolean():
+    """Flax makes masks of floats, and people put masks where biases go."""
+    mask = jnp.ones((1, 1, 3, 3))
+    _refused("where must be boolean .*, got float32: give mask != 0", where=mask)
+    _refused("bias wants floating point numbers, got bool; a mask goes to where=", bias=mask != 0)
+    _refused(r"call\.k_valid must be boolean .*, got int32: give mask != 0", call=Call(k_valid=jnp.ones((1, 3), jnp.int32)))
+    with pytest.raises(ValueError, match=r"where must be a boolean array .*: give mask != 0"):
+        unchecked(attention.softmax)(mask, mask)
+
+
+@pytest.mark.parametrize("T", [1, 5])
+def test_a_cache_wants_positions(T):
+    """Queries that stand at the end of their keys give what they gave among the others; without positions they are refused."""
+    query, key, value = inputs(T=7, S=7)
+    options = {"encoding": "rope + alibi", "mask": "causal", "normalizer": "pos_temp(floor=2)"}
+    whole = attention.attend(query, key, value, **options)
+    call = Call(jnp.arange(7 - T, 7), jnp.arange(7))
+    np.testing.assert_allclose(attention.attend(query[:, -T:], key, value, call=call, **options), whole[:, -T:], atol=1e-6)
+    for kind, spec in options.items():
+        with pytest.raises(
+            ValueError, match=f"{kind}=.* reads positions, and where {T} queries stand among 7 keys has to be said"
+        ):
+            attention.attend(query[:, -T:], key, value, call=Call(jnp.arange(7 - T, 7)), **{kind: spec})
+    assert attention.attend(query[:, -T:], key, value).shape == (2, T, 4, 8)

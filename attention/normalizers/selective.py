@@ -59,5 +59,10 @@ def build(inner: Normalizer | str = "softmax") -> Normalizer:
         return inner.apply(inner_params(params), selective(widen(scores), selection), mask, call)
 
     return wrap(inner)._replace(
-        apply=apply, reads="all", streaming=None, needs_causal=True, claims=inner.claims._replace(shift_invariant=False)
+        apply=apply,
+        reads="all",
+        streaming=None,
+        needs_causal=True,
+        positional=True,
+        claims=inner.claims._replace(shift_invariant=False),
     )
