@@ -16,6 +16,7 @@ KINDS = ("encoding", "score", "normalizer")
 
 def check_arrays(query: jax.Array, key: jax.Array, value: jax.Array, where: Any, bias: Any, call: Call) -> None:
     """Refuses arrays of a wrong type, or whose shapes do not fit. Raises ValueError."""
+    check_switches()
     for name, array in {"query": query, "key": key, "value": value, "bias": bias}.items():
         if array is not None and not jnp.issubdtype(array.dtype, jnp.floating):
             hint = "; a mask goes to where=" if name == "bias" and array.dtype == jnp.bool_ else ""
@@ -36,6 +37,16 @@ def check_arrays(query: jax.Array, key: jax.Array, value: jax.Array, where: Any,
             array.ndim == len(scores) and all(size in (1, full) for size, full in zip(array.shape, scores))
         ):
             raise ValueError(f"{name} of shape {array.shape} does not broadcast to scores [*B N T S] of shape {scores}")
+
+
+def check_switches() -> None:
+    """Refuses the switches of JAX under which no attention can be computed. Raises ValueError."""
+    if jax.config.jax_debug_infs:
+        raise ValueError("jax_debug_infs stops at the -inf that stand for masked keys; jax_debug_nans finds what went wrong")
+    if jax.config.jax_numpy_rank_promotion == "raise":
+        raise ValueError(
+            "jax_numpy_rank_promotion='raise' forbids what masks and biases are spread by; 'warn' and 'allow' work"
+        )
 
 
 def check_acts(parts: Parts, given: Mapping[str, str]) -> None:

@@ -68,7 +68,7 @@ def attend(
       params: of "encoding", "score" and "normalizer", as their ``init`` made them, with what ``shared`` made
         (``records.merged``); those without need none.
       where: bool ``[*#B #N #T #S]``, True = may attend, in addition to the mask and to the padding of the call.
-      bias: float ``[*#B #N #T #S]``, added after scaling.
+      bias: float ``[*#B #N #T #S]``, added after scaling; -inf masks, so that a row of it is empty.
       x: the layer's input ``[*B T D]``, for encodings that read it.
       call: positions, validity, key and mode; None for positions 0, 1, ... without padding, which wants as many queries as
         keys where a part reads positions.
@@ -129,6 +129,8 @@ def run(
     Returns:
       The output ``[*B T N E]``, and the weights ``[*B N T S]`` where they are asked for.
     """
+    if 0 in (*query.shape[:-1], key.shape[-3]):
+        return _nothing(parts, query, key, value, weights)
     of = {kind: params.get(kind, {}) for kind in ("encoding", "score", "normalizer")}
     encoding_call = encoding_call or positioned(parts.encoding, of["encoding"], call, query.shape[:-2], key.shape[:-2])
     ordered = call.q_positions is None and call.k_positions is None
@@ -181,9 +183,9 @@ def reads(parts: Parts) -> tuple[str, ...]:
 
 def _dims(query: jax.Array, key: jax.Array, x: jax.Array | None, parts: Parts, call: Call) -> Dims:
     """The sizes that are known of a layer whose queries and keys these are."""
-    N, H = query.shape[-2:]
+    N, H = (max(size, 1) for size in query.shape[-2:])
     width, longest = N * H if x is None else x.shape[-1], call.max_length or max(query.shape[-3], key.shape[-3])
-    return Dims(N, key.shape[-2], H, width, layer=call.layer, max_length=longest, causal=parts.mask.causal)
+    return Dims(N, max(key.shape[-2], 1), H, width, layer=call.layer, max_length=longest, causal=parts.mask.causal)
 
 
 def completed(call: Call, T: int, S: int, scale: float = 1.0) -> Call:
@@ -204,6 +206,13 @@ def completed(call: Call, T: int, S: int, scale: float = 1.0) -> Call:
         scale=scale,
         consecutive=consecutive,
     )
+
+
+def _nothing(parts: Parts, query: jax.Array, key: jax.Array, value: jax.Array, weights: bool) -> tuple[jax.Array, Any]:
+    """Output and weights of no queries, or of queries without keys."""
+    *batch, T, N, _ = query.shape
+    found = jnp.zeros((*batch, N // parts.normalizer.maps, T, key.shape[-3]), jnp.float32) if weights else None
+    return jnp.zeros((*batch, T, N, value.shape[-1]), value.dtype), found
 
 
 def _side_by_side(value: jax.Array, maps: int) -> jax.Array:

@@ -34,8 +34,8 @@ def most(*reads: Reads) -> Reads:
 
 @functools.partial(
     jax.tree_util.register_dataclass,
-    data_fields=["q_positions", "k_positions", "q_valid", "k_valid", "q_segments", "k_segments", "k_last", "rng"],
-    meta_fields=["train", "scale", "layer", "max_length", "consecutive"],
+    data_fields=["q_positions", "k_positions", "q_valid", "k_valid", "q_segments", "k_segments", "k_last", "rng", "heads"],
+    meta_fields=["train", "scale", "layer", "max_length", "consecutive", "num_heads"],
 )
 @dataclasses.dataclass(frozen=True)
 class Call:
@@ -58,6 +58,9 @@ class Call:
       max_length: the longest sequence of training (static); None where nobody said.
       consecutive: whether the positions of both sides count up by ones, alike for all examples (static), so that what depends
         on the distance alone has few values; a tuple with one entry per term where positions are one.
+      heads: int32 ``[N]``, which heads of the layer these are, where ``shard_map`` splits them, for parts that go by a head's
+        number; None for all, 0, 1, ..., N-1.
+      num_heads: how many heads the layer has (static), where ``heads`` says which.
     """
 
     q_positions: Any = None
@@ -73,6 +76,8 @@ class Call:
     layer: int = 0
     max_length: int | None = None
     consecutive: bool | tuple[bool, ...] = False
+    heads: jax.Array | None = None
+    num_heads: int | None = None
 
 
 class Dims(NamedTuple):

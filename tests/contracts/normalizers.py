@@ -13,7 +13,7 @@ from attention.attend import parts_of
 from attention.records import Call
 from tests.support.helpers import DIMS, float64, init, inputs, jit, normal, size, unchecked
 from tests.support.normalizers import OFFSET
-from tests.support.rows import over_cases, over_knobs, rows
+from tests.support.rows import over_cases, over_knobs, over_rows, rows
 
 B, N, T, S = 2, DIMS.num_heads, 5, 7
 every = over_cases("normalizer")
@@ -136,6 +136,27 @@ def test_positions(case):
     assert any(differ) == made.positional
     if made.positional:
         assert "normalizer" in compatibility.positional(parts_of(normalizer=case.spec, mask="causal"))
+
+
+@over_rows("normalizer")
+def test_debug_nans(name, row):
+    """Nothing on the way is NaN, forward or backward, in empty rows and in rows with one key."""
+    spec = row.evidence.cases[0].spec
+    scores, mask, upstream = problem(spec)
+    with jax.debug_nans(True):
+        loss = lambda scores: jnp.sum(record(spec).apply(params(spec), scores, jnp.asarray(mask), call()) * upstream)
+        assert np.isfinite(jax.grad(loss)(jnp.asarray(scores))).all()
+
+
+@over_rows("normalizer")
+def test_arrays_without_elements(name, row):
+    """No examples, heads, queries or keys: weights of their shape."""
+    spec = row.evidence.cases[0].spec
+    for shape in ((0, N, T, S), (B, N, 0, S), (B, N, T, 0)):
+        here, scores = call(*shape[-2:]), jnp.zeros(shape)
+        for mask in (None, jnp.ones(shape, bool)):
+            weights = record(spec).apply(params(spec), scores, mask, here)
+            assert weights.shape == (shape[0], N // record(spec).maps, *shape[2:])
 
 
 def test_whole_numbers_are_refused():
