@@ -31,7 +31,7 @@ def power(x: jax.Array, exponent: Any) -> jax.Array:
 def largest_of_groups(z: jax.Array) -> jax.Array:
     """The largest of every group of keys, a few times fewer values than ``z`` has, and the keys that fill no group."""
     size = z.shape[-1] // GROUPS
-    if size < 2:
+    if not isinstance(size, int) or size < 2:
         return z
     grouped = z[..., : size * GROUPS].reshape(*z.shape[:-1], size, GROUPS)  # neighbours fall into different groups
     return jnp.concatenate([jnp.max(grouped, axis=-2), z[..., size * GROUPS :]], axis=-1)
