@@ -41,12 +41,13 @@ def check_arrays(query: jax.Array, key: jax.Array, value: jax.Array, where: Any,
 
 def check_switches() -> None:
     """Refuses the switches of JAX under which no attention can be computed. Raises ValueError."""
-    if jax.config.jax_debug_infs:
-        raise ValueError("jax_debug_infs stops at the -inf that stand for masked keys; jax_debug_nans finds what went wrong")
-    if jax.config.jax_numpy_rank_promotion == "raise":
-        raise ValueError(
-            "jax_numpy_rank_promotion='raise' forbids what masks and biases are spread by; 'warn' and 'allow' work"
-        )
+    switches = {
+        "jax_debug_infs": (True, " stops at the -inf that stand for masked keys; jax_debug_nans finds what went wrong"),
+        "jax_numpy_rank_promotion": ("raise", "='raise' forbids what masks and biases are spread by; 'warn' and 'allow' work"),
+    }
+    for name, (value, reason) in switches.items():
+        if getattr(jax.config, name) == value:
+            raise ValueError(name + reason)
 
 
 def check_acts(parts: Parts, given: Mapping[str, str]) -> None:
