@@ -9,10 +9,10 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
-from attention import compatibility, specs
+from attention import arguments, compatibility, specs
 from attention.kernels import Ask, Problem, chosen
 from attention.positions import last_key
-from attention.records import Call, Encoding, Mask, Normalizer, Params, Parts, Score
+from attention.records import Call, Dims, Encoding, Mask, Normalizer, Params, Parts, Score
 
 
 def parts_of(
@@ -61,16 +61,17 @@ def attend(
       query: ``[*B T N H]``.
       key: ``[*B S K H]``; K divides N, and head h reads key head ``⌊h K / N⌋``.
       value: ``[*B S K E]``; E is H but where a mixer has wider or narrower values.
-      encoding: spec or record of the positional encoding. What it adds to embeddings is not attention's to do.
+      encoding: spec or record of the positional encoding; one that acts on embeddings is refused.
       score: spec or record of the score function.
       normalizer: spec or record of the normalizer.
       mask: spec or record of the mask.
       params: of "encoding", "score" and "normalizer", as their ``init`` made them, with what ``shared`` made
         (``records.merged``); those without need none.
       where: bool ``[*#B #N #T #S]``, True = may attend, in addition to the mask and to the padding of the call.
-      bias: float ``[*#B #N #T #S]``, added after scaling.
+      bias: float ``[*#B #N #T #S]``, added after scaling; -inf masks, so that a row of it is empty.
       x: the layer's input ``[*B T D]``, for encodings that read it.
-      call: positions, validity, key and mode; None for positions 0, 1, ... without padding.
+      call: positions, validity, key and mode; None for positions 0, 1, ... without padding, which wants as many queries as
+        keys where a part reads positions.
       encoding_call: the call as the encoding's ``positions`` left it, where that was called before; None calls it here.
       dropout: rate on the weights, drawn from ``call.rng``; None for none.
       kernel: spec of the kernel.
@@ -82,7 +83,8 @@ def attend(
       weight; a query that may attend to nothing gets zeros.
 
     Raises:
-      ValueError: for shapes that do not fit, specs that cannot be built, incompatible pairs, or a kernel that cannot do it.
+      ValueError: for types and shapes that do not fit, specs that cannot be built, incompatible pairs, parameters that are not
+        those of the parts, positions that are wanting, or a kernel that cannot do it.
 
     Example:
       >>> attention.attend(query, key, value, encoding="rope", normalizer="sparsemax", mask="causal & local(window=64)")
@@ -90,12 +92,15 @@ def attend(
     Source: Vaswani et al. 2017 (arXiv 1706.03762); grouped keys Ainslie et al. 2023 (arXiv 2305.13245).
     """
     parts = parts_of(encoding, score, normalizer, mask)
-    _check_shapes(query, key, value)
-    _check_broadcast((*query.shape[:-3], query.shape[-2], query.shape[-3], key.shape[-3]), where=where, bias=bias)
+    given = {kind: record.spec or "..." for kind, record in parts._asdict().items()}
     call = call or Call()
+    arguments.check_acts(parts, given)
+    arguments.check_arrays(query, key, value, where, bias, call)
+    T, S = query.shape[-3], key.shape[-3]
+    arguments.check_positions(parts, call, T, S, given)
     if dropout is not None and call.rng is None:
         raise ValueError("dropout draws from call.rng, which is None")
-    _check_params(parts, params or {})
+    arguments.check_params(parts, params or {}, _dims(query, key, x, parts, call), given)
     options: dict[str, Any] = {"where": where, "bias": bias, "x": x, "call": call, "encoding_call": encoding_call}
     output, weights = run(
         parts, query, key, value, params=params or {}, **options, dropout=dropout, kernel=kernel, weights=return_weights
@@ -124,6 +129,8 @@ def run(
     Returns:
       The output ``[*B T N E]``, and the weights ``[*B N T S]`` where they are asked for.
     """
+    if 0 in (*query.shape[:-1], key.shape[-3]):
+        return _nothing(parts, query, key, value, weights)
     of = {kind: params.get(kind, {}) for kind in ("encoding", "score", "normalizer")}
     encoding_call = encoding_call or positioned(parts.encoding, of["encoding"], call, query.shape[:-2], key.shape[:-2])
     ordered = call.q_positions is None and call.k_positions is None
@@ -174,13 +181,11 @@ def reads(parts: Parts) -> tuple[str, ...]:
     return ("query", "key") if both else parts.score.uses
 
 
-def _check_params(parts: Parts, params: dict[str, Params]) -> None:
-    """Raises ValueError for a part that has parameters and got none."""
-    for kind in ("encoding", "score", "normalizer"):
-        record = getattr(parts, kind)
-        owns = record.init is not None or getattr(record, "shared", None) is not None
-        if owns and kind not in params:
-            raise ValueError(f"this {kind} has parameters: pass params={{'{kind}': ...}}, as its init and shared make them")
+def _dims(query: jax.Array, key: jax.Array, x: jax.Array | None, parts: Parts, call: Call) -> Dims:
+    """The sizes that are known of a layer whose queries and keys these are."""
+    N, H = (max(size, 1) for size in query.shape[-2:])
+    width, longest = N * H if x is None else x.shape[-1], call.max_length or max(query.shape[-3], key.shape[-3])
+    return Dims(N, max(key.shape[-2], 1), H, width, layer=call.layer, max_length=longest, causal=parts.mask.causal)
 
 
 def completed(call: Call, T: int, S: int, scale: float = 1.0) -> Call:
@@ -203,26 +208,16 @@ def completed(call: Call, T: int, S: int, scale: float = 1.0) -> Call:
     )
 
 
+def _nothing(parts: Parts, query: jax.Array, key: jax.Array, value: jax.Array, weights: bool) -> tuple[jax.Array, Any]:
+    """Output and weights of no queries, or of queries without keys."""
+    *batch, T, N, _ = query.shape
+    found = jnp.zeros((*batch, N // parts.normalizer.maps, T, key.shape[-3]), jnp.float32) if weights else None
+    return jnp.zeros((*batch, T, N, value.shape[-1]), value.dtype), found
+
+
 def _side_by_side(value: jax.Array, maps: int) -> jax.Array:
     """The values ``[*B S K/maps maps·H]`` of heads with several score maps each."""
     *rest, K, H = value.shape
     if K % maps:
         raise ValueError(f"a normalizer with {maps} score maps per head wants a multiple of {maps} key heads, got {K}")
     return value.reshape(*rest, K // maps, maps * H)
-
-
-def _check_shapes(query: jax.Array, key: jax.Array, value: jax.Array) -> None:
-    if key.shape[:-1] != value.shape[:-1]:
-        raise ValueError(f"key and value want one shape but for their channels, got {key.shape} and {value.shape}")
-    if query.ndim < 3 or query.shape[:-3] != key.shape[:-3] or query.shape[-1] != key.shape[-1]:
-        raise ValueError(f"query [*B T N H] and key [*B S K H] do not fit: got {query.shape} and {key.shape}")
-    if query.shape[-2] % key.shape[-2]:
-        raise ValueError(f"key heads must divide query heads, got {key.shape[-2]} and {query.shape[-2]}")
-
-
-def _check_broadcast(scores: tuple[int, ...], **arrays: jax.Array | None) -> None:
-    for name, array in arrays.items():
-        if array is not None and not (
-            array.ndim == len(scores) and all(size in (1, full) for size, full in zip(array.shape, scores))
-        ):
-            raise ValueError(f"{name} of shape {array.shape} does not broadcast to scores [*B N T S] of shape {scores}")

@@ -54,6 +54,17 @@ def needs_scores(encoding: Encoding) -> bool:
     return encoding.rotate is not None or encoding.on_scores
 
 
+def positional(parts: Parts) -> tuple[str, ...]:
+    """The kinds whose parts read the positions of the call."""
+    reading = {
+        "encoding": needs_scores(parts.encoding),
+        "score": parts.score.max_length is not None,
+        "normalizer": parts.normalizer.positional,
+        "mask": parts.mask.apply is not None and parts.mask.positional,
+    }
+    return tuple(kind for kind, reads in reading.items() if reads)
+
+
 def check_mixer(mixer: Mixer, parts: Parts, given: dict[str, str], defaults: dict[str, str]) -> None:
     """Refuses parts that a mixer would ignore.
 

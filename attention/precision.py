@@ -5,5 +5,7 @@ import jax.numpy as jnp
 
 
 def widen(x: jax.Array) -> jax.Array:
-    """The array in at least float32."""
+    """The array in at least float32. Raises ValueError for whole or complex numbers, which would be cut when cast back."""
+    if not jnp.issubdtype(x.dtype, jnp.floating):
+        raise ValueError(f"floating point numbers are wanted, got {x.dtype}: cast them first, with .astype(float)")
     return x.astype(jnp.promote_types(x.dtype, jnp.float32))

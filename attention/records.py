@@ -34,8 +34,8 @@ def most(*reads: Reads) -> Reads:
 
 @functools.partial(
     jax.tree_util.register_dataclass,
-    data_fields=["q_positions", "k_positions", "q_valid", "k_valid", "q_segments", "k_segments", "k_last", "rng"],
-    meta_fields=["train", "scale", "layer", "max_length", "consecutive"],
+    data_fields=["q_positions", "k_positions", "q_valid", "k_valid", "q_segments", "k_segments", "k_last", "rng", "heads"],
+    meta_fields=["train", "scale", "layer", "max_length", "consecutive", "num_heads"],
 )
 @dataclasses.dataclass(frozen=True)
 class Call:
@@ -58,6 +58,9 @@ class Call:
       max_length: the longest sequence of training (static); None where nobody said.
       consecutive: whether the positions of both sides count up by ones, alike for all examples (static), so that what depends
         on the distance alone has few values; a tuple with one entry per term where positions are one.
+      heads: int32 ``[N]``, which heads of the layer these are, where ``shard_map`` splits them, for parts that go by a head's
+        number; None for all, 0, 1, ..., N-1.
+      num_heads: how many heads the layer has (static), where ``heads`` says which.
     """
 
     q_positions: Any = None
@@ -73,6 +76,8 @@ class Call:
     layer: int = 0
     max_length: int | None = None
     consecutive: bool | tuple[bool, ...] = False
+    heads: jax.Array | None = None
+    num_heads: int | None = None
 
 
 class Dims(NamedTuple):
@@ -257,6 +262,7 @@ class Normalizer(NamedTuple):
       maps: score maps per head; ``apply`` makes ``[*B N/maps t S]`` of ``[*B N t S]``, and a head's values are those of its
         maps side by side.
       needs_causal: only defined under a causal mask.
+      positional: whether it reads positions. (Encodings that act on scores do, and scores with a ``max_length``.)
     """
 
     apply: Callable[[Params, jax.Array, Any, Call], jax.Array]
@@ -267,6 +273,7 @@ class Normalizer(NamedTuple):
     streaming: Streaming | None = None
     maps: int = 1
     needs_causal: bool = False
+    positional: bool = False
     claims: NormalizerClaims = NormalizerClaims()
     spec: str = ""
 
@@ -289,12 +296,14 @@ class Mask(NamedTuple):
         at most so many blocks of queries keep more than so many blocks of keys.
     Facts:
       causal: no query attends to a later position.
+      positional: whether ``apply`` reads positions, and not segments alone.
     """
 
     apply: Callable[[Call, tuple[int, int]], jax.Array | None] | None = None
     blocks: Callable[[int, int, int, int, Any], Any] | None = None
     limits: Callable[[int, int, int, int], tuple[int, int] | None] | None = None
     causal: bool = False
+    positional: bool = True
     spec: str = ""
 
     kind = "mask"

@@ -13,6 +13,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
+from attention.carries import varying
+
 CellName = Literal["lstm", "gru"]
 BLOCK = 8  # steps that are projected at once, and between questions whether any text of the batch goes on
 
@@ -210,12 +212,13 @@ def _blocks(step: Callable[[Any, Any], Any], project: Callable[[Any], Any], star
         return jax.lax.scan(step, states, project(block))
 
     def left_out(states: Any, block: Any) -> Any:
-        return states, tuple(jnp.zeros((BLOCK, *state[0].shape), state[0].dtype) for state in states)
+        return states, tuple(varying(jnp.zeros((BLOCK, *state[0].shape), state[0].dtype), state) for state in states)
 
     @jax.checkpoint
     def some_or_none(states: Any, block: Any) -> Any:
         some = jnp.any(jnp.stack([keep.any() for keep in block[1]]))
         return jax.lax.cond(some, run, left_out, states, block)
 
+    start = varying(start, given)
     outputs = jax.lax.scan(some_or_none, start, blocks)[1]
     return jax.tree.map(lambda leaf: leaf.reshape(-1, *leaf.shape[2:])[:length], outputs)

@@ -39,7 +39,7 @@ def pytest_configure(config):
 def pytest_ignore_collect(collection_path, config):
     """The oracles are read only when asked for, so that nothing else needs their packages."""
     unwanted = "oracle" not in config.getoption("markexpr").replace("not oracle", "")
-    return True if unwanted and collection_path.stem == "oracles" else None
+    return True if unwanted and collection_path.stem in ("oracles", "sdpa") else None
 
 
 def pytest_terminal_summary(terminalreporter):

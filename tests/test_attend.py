@@ -202,9 +202,12 @@ def test_padding_and_batch_independence(kernel, small_blocks):
     query, key, value = inputs(T=20, S=20)
     specs = {"encoding": "t5 + shaw(max_distance=2)", "normalizer": "sigmoid"}
     params = params_of(**specs)
-    attend = jit(
-        lambda q, k, v, valid: attention.attend(q, k, v, params=params, kernel=kernel, call=Call(k_valid=valid), **specs)
-    )
+
+    @jit
+    def attend(q, k, v, valid):
+        call = Call(jnp.arange(q.shape[1]), jnp.arange(k.shape[1]), k_valid=valid)
+        return attention.attend(q, k, v, params=params, kernel=kernel, call=call, **specs)
+
     plain = attend(query, key, value, jnp.ones((2, 20), bool))
     for p in (1, 7):
         more = lambda x, p=p: jnp.concatenate([x, 1e3 * normal(p, 2, p, *x.shape[2:])], 1)
@@ -254,6 +257,8 @@ def test_hooks_are_called_in_order():
         return hook
 
     encoding = Encoding(
+        init=lambda rng, dims: {"own": jnp.zeros(())},
+        shared=lambda rng, dims: {"shared": jnp.zeros(())},
         prepare=lambda params, x, query, key, call: (order.append("prepare"), ((), (), float(x.shape[-1])))[1],
         rotate=step("rotate", lambda x: x + 1.0),
         bias=lambda params, q, k, rest, call: (order.append("bias"), jnp.full((1, 1, 1), rest))[1],
@@ -267,7 +272,8 @@ def test_hooks_are_called_in_order():
         order.append("score")
         return jnp.einsum("...tnh,...snh->...nts", query, key) * call.scale
 
-    score = Score(compare, project=step("project", lambda x: x * 3.0), scaled=True, dot_product=True)
+    made = {"init": lambda rng, dims: {"shared": jnp.zeros(()), "own": jnp.zeros(())}}
+    score = Score(compare, **made, project=step("project", lambda x: x * 3.0), scaled=True, dot_product=True)
 
     def apply(params, scores, mask, call):
         order.append("normalizer")
@@ -276,6 +282,7 @@ def test_hooks_are_called_in_order():
 
     normalizer = Normalizer(
         apply,
+        **made,
         qk=step("qk", lambda x: x * 5.0),
         finish=lambda params, output, x, call: (order.append("finish"), output + 100.0)[1],
     )

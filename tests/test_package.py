@@ -60,10 +60,10 @@ def test_imports_run_downwards(path):
     """
     order = [
         ["records", "specs", "files", "text_table", "metrics"],
-        ["positions", "precision"],
+        ["carries", "heads", "positions", "precision"],
         ["decoding", "dropout", "gates", "recurrent", "broadcast"],
         ["encodings", "normalizers", "scores", "masks", "compatibility"],
-        ["poolings"],
+        ["arguments", "poolings"],
     ]
     order += [
         ["kernels"],

@@ -21,7 +21,7 @@ import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
-from attention.attend import attend
+from attention.attend import parts_of, run
 from attention.decoders._decoder import Decoder, Source, cross_parts
 from attention.encoders._recurrent import bias_of, check_options, orthogonal
 from attention.modules import dropped, layer_params, split
@@ -97,17 +97,17 @@ class Recurrent(Decoder):
     def _step(self, state: Any, y: jax.Array, source: Source, call: Call) -> tuple[Any, jax.Array, jax.Array]:
         """The next state, what the output is made of ``[B 2W+D]``, and the weights over the source ``[B 1 1 S]``."""
         query, keys = state[0][..., None, None, :].astype(source.states.dtype), source.states[..., :, None, :]
-        context, attended = attend(
+        context, attended = run(
+            parts_of(score=self.attention.score, normalizer=self.attention.normalizer),
             query,
             keys,
             keys,
-            score=self.attention.score,
-            normalizer=self.attention.normalizer,
             params=dict(self.attention_params),
             call=Call(k_valid=source.valid, rng=call.rng, train=call.train),
             kernel="dense",
-            return_weights=True,
+            weights=True,
         )
+        assert attended is not None
         context = context[..., 0, 0, :]
         into = jnp.concatenate([y, context.astype(y.dtype)], axis=-1)
         product = lambda x, matrix: (x @ matrix.astype(x.dtype)).astype(state[0].dtype)

@@ -28,6 +28,7 @@ from jaxtyping import Array, Bool, Float, Num
 
 from attention.encodings._distances import by_distance
 from attention.encodings._positive import softplus_inverse
+from attention.heads import at_hand, total_heads
 from attention.records import Encoding, EncodingClaims
 
 __all__ = ["alibi_bias", "alibi_sides", "alibi_slopes"]
@@ -144,19 +145,19 @@ def build(form: AnyForm = "symmetric") -> Encoding:
 
     def prepare(params, x, query, key, call):
         """The slopes of earlier and of later keys, None where they are the same."""
-        N = query.shape[-2]
+        N = total_heads(call, query.shape[-2])
         if learned:
             found = [jax.nn.softplus(params[name]) for name in learned]
             return (), (), (found[0], found[1] if len(found) > 1 else None)
         slopes = np.tile(alibi_slopes(N // 2), 2) if form == "split_heads" and not N % 2 else alibi_slopes(N)
-        return (), (), (jnp.asarray(slopes), None)
+        return (), (), (at_hand(jnp.asarray(slopes), call), None)
 
     def bias(params, q_features, k_features, slopes, call):
         left, right = slopes
         return by_distance(call, lambda distance: _bias(distance, left, right, form == "asymmetric"))
 
     def where(params, q_features, k_features, slopes, call):
-        return by_distance(call, lambda distance: alibi_sides(distance, slopes[0].shape[0]))
+        return by_distance(call, lambda distance: at_hand(alibi_sides(distance, total_heads(call, slopes[0].shape[0])), call))
 
     encoding = Encoding(init=init if learned else None, prepare=prepare, bias=bias, claims=EncodingClaims(extrapolates=True))
     return encoding._replace(where=where) if form == "split_heads" else encoding

@@ -24,6 +24,7 @@ from attention.broadcast import spread
 from attention.encodings._mlp import init_mlp, mixed
 from attention.encodings._rows import by_rows
 from attention.encodings._wrapper import wrap
+from attention.heads import all_heads
 from attention.records import Encoding
 
 __all__ = ["dape_scores"]
@@ -89,6 +90,7 @@ def build(inner: Encoding | str = "kerple", width: int = 32) -> Encoding:
         return {**nested, **init_mlp(rng, 2 * dims.num_heads, width, dims.num_heads)}
 
     def modify(params, scores, q_features, k_features, rest, call):
+        all_heads("dape", call)
         N, first = scores.shape[-3], params["in"]["kernel"]
         weights = (first[:N], first[N:], params["in"]["bias"], params["out"]["kernel"], params["out"]["bias"])
         assert outer.bias is not None  # as `inner` was asked for above

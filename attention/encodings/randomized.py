@@ -19,6 +19,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Int
 
+from attention.carries import varying
 from attention.encodings._wrapper import draws_from, sequence_of, wrap
 from attention.records import Call, Encoding, EncodingClaims
 
@@ -64,7 +65,7 @@ def randomized_positions(
         higher = bound | (jnp.uint32(1) << (31 - step).astype(jnp.uint32))
         return jnp.where(jnp.sum(order < higher) <= count, higher, bound)
 
-    chosen = order < jax.lax.fori_loop(0, 32, refine, jnp.uint32(0))
+    chosen = order < jax.lax.fori_loop(0, 32, refine, varying(jnp.uint32(0), order, count))
     found = jnp.searchsorted(jnp.cumsum(chosen), jnp.arange(1, length + 1))
     return jnp.where(jnp.arange(length) < count, found, 0).astype(jnp.int32)
 

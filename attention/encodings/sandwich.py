@@ -20,6 +20,7 @@ from jaxtyping import Array, Float, Num
 
 from attention.encodings._distances import by_distance
 from attention.encodings._rotary import angles
+from attention.heads import at_hand, total_heads
 from attention.records import Encoding, EncodingClaims
 
 __all__ = ["sandwich_bias"]
@@ -68,10 +69,10 @@ def build(dim: int | None = None) -> Encoding:
         H = query.shape[-1]
         if dim is None and H % 2:
             raise ValueError(f"sandwich wants an even head dim, or its own dim, got {H}")
-        return (), (), (query.shape[-2], dim or H)
+        return (), (), (total_heads(call, query.shape[-2]), dim or H)
 
     def bias(params, q_features, k_features, sizes, call):
         N, P = sizes
-        return by_distance(call, lambda distance: sandwich_bias(distance, N, dim=P), width=P // 2)
+        return by_distance(call, lambda distance: at_hand(sandwich_bias(distance, N, dim=P), call), width=P // 2)
 
     return Encoding(prepare=prepare, bias=bias, claims=EncodingClaims(extrapolates=True))

@@ -24,7 +24,7 @@ class Problem(NamedTuple):
       query, key, value: ``[*B T N H]``, ``[*B S N H]``, ``[*B S N H]``.
       q_features, k_features, rest: what the encoding prepared.
       where: bool ``[*#B #N #T #S]`` or None, in addition to the mask and the padding of the call.
-      bias: float ``[*#B #N #T #S]`` or None, in addition to the encoding's.
+      bias: float ``[*#B #N #T #S]`` or None, in addition to the encoding's; -inf masks.
       call: with concrete positions, as masks see them.
       encoding_call: with concrete positions, as the encoding made them.
       params: of "encoding", "score" and "normalizer", ``{}`` for parts without any.
@@ -131,7 +131,8 @@ def block_scores(problem: Problem) -> tuple[jax.Array, jax.Array | None]:
     params, prepared = problem.params, (problem.q_features, problem.k_features, problem.rest)
     scores = score.apply(params["score"], problem.query, problem.key, problem.call)
     own = None if encoding.bias is None else encoding.bias(params["encoding"], *prepared, problem.encoding_call)
-    for bias in (own, problem.bias):
+    given = None if problem.bias is None else jnp.where(problem.bias == -jnp.inf, 0.0, problem.bias)
+    for bias in (own, given):
         if bias is not None:
             scores = scores + spread(bias, scores.shape)
     if encoding.modify is not None:
@@ -153,7 +154,8 @@ def allowed(problem: Problem) -> jax.Array | None:
     """The mask of the block, ``[*#B #N #t #s]``: who may attend to whom, or None where everyone may."""
     call = problem.call
     lengths = (problem.query.shape[-3], problem.key.shape[-3])
-    masks, where, mask = [problem.where], problem.parts.encoding.where, problem.parts.mask
+    given = None if problem.bias is None else problem.bias != -jnp.inf
+    masks, where, mask = [problem.where, given], problem.parts.encoding.where, problem.parts.mask
     if where is not None:
         prepared = (problem.q_features, problem.k_features, problem.rest)
         masks.append(where(problem.params["encoding"], *prepared, problem.encoding_call))

@@ -3,6 +3,7 @@
 import jax
 import jax.numpy as jnp
 
+from attention.carries import varying
 from attention.kernels import Problem, allowed, block_output, block_scores, keys_from
 
 
@@ -39,7 +40,8 @@ def attend_streamed(problem: Problem, size: int) -> jax.Array:
         jnp.zeros(problem.query.shape[:-1] + problem.value.shape[-1:], jnp.float32),
         *map(row, streaming.start(params, problem.call)),
     )
-    (output, denominator, _), _ = jax.lax.scan(add, start, jnp.arange(-(-S // size)))
+    read = problem._replace(parts=None, plan=None)
+    (output, denominator, _), _ = jax.lax.scan(add, varying(start, read), jnp.arange(-(-S // size)))
     empty = denominator == 0.0
     output = output / heads_last(jnp.where(empty, 1.0, denominator))
     return jnp.where(heads_last(empty), 0.0, output).astype(problem.value.dtype)

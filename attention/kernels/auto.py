@@ -14,7 +14,8 @@ def build() -> Kernel:
     """Chooses by the number of scores, and by what the parts and the caller need."""
 
     def choose(ask: Ask, device: str) -> str:
-        blocks = math.prod(ask.scores) > MOST and ask.reads != "all" and not ask.weights
+        known = all(isinstance(size, int) for size in ask.scores)  # jax.export may leave sizes open
+        blocks = known and math.prod(ask.scores) > MOST and ask.reads != "all" and not ask.weights
         return "chunked" if blocks else "dense"
 
     def run(problem):

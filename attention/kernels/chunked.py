@@ -58,6 +58,8 @@ def _run(problem: Problem) -> tuple[jax.Array, None]:
 def make_plan(problem: Problem) -> Plan:
     """What the kernel will read."""
     T, S, maps = problem.query.shape[-3], problem.key.shape[-3], _maps(problem)
+    if not (isinstance(T, int) and isinstance(S, int)):
+        return Plan(T, S, (Group(np.arange(1), None, S),))  # lengths that jax.export leaves open: all queries are one block
     plain = _plan.whole(T, S, min(STREAM_ROWS, T) if _streams(problem, S) else block_rows(T, S, maps))
     if not problem.ordered:
         return plain
@@ -68,11 +70,12 @@ def make_plan(problem: Problem) -> Plan:
 
 
 def _maps(problem: Problem) -> int:
-    return math.prod(problem.query.shape[:-3]) * problem.query.shape[-2]
+    """Heads times examples, as far as they are known: ``jax.export`` may leave sizes open."""
+    return math.prod(size for size in (*problem.query.shape[:-3], problem.query.shape[-2]) if isinstance(size, int))
 
 
 def _streams(problem: Problem, span: int) -> bool:
-    return can_stream(problem) and _plan.MIN_ROWS * span * _maps(problem) > STREAM_ELEMENTS
+    return isinstance(span, int) and can_stream(problem) and _plan.MIN_ROWS * span * _maps(problem) > STREAM_ELEMENTS
 
 
 def can_stream(problem: Problem) -> bool:

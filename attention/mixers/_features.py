@@ -6,6 +6,7 @@ The causal form takes prefix sums by chunks of tokens, in memory that grows with
 import jax
 import jax.numpy as jnp
 
+from attention.carries import varying
 from attention.mixers._heads import check_causal
 
 CHUNK = 128  # tokens: within one the products are a matrix, between chunks the sums are carried
@@ -60,7 +61,7 @@ def _prefix_sums(q_features: jax.Array, k_features: jax.Array, value: jax.Array)
 
     *batch, _, N, M = k_features.shape
     start = jnp.zeros((*batch, N, M, value.shape[-1]), value.dtype)
-    _, outputs = jax.lax.scan(add, start, chunks)
+    _, outputs = jax.lax.scan(add, varying(start, chunks), chunks)
     joined = jnp.moveaxis(outputs, 0, -4)
     return joined.reshape(*joined.shape[:-4], -1, *joined.shape[-2:])[..., :T, :, :]
 

@@ -21,7 +21,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
-from attention.attend import attend
+from attention.attend import parts_of, run
 from attention.mixers._heads import check_heads, init_heads, merge, triple, without_padding
 from attention.normalizers.softmax import softmax
 from attention.positions import check_length, places, rows, table_length
@@ -123,11 +123,11 @@ def build(
         at = places("the mixer", params[names[0]].shape[0], call.k_positions, call.k_valid)
         tables = [rows(params[name], at, S) for name in (names[0], names[-1])]
         key, value = (linformer_project(each, table, call.k_valid) for each, table in zip((key, value), tables))
-        output = attend(
+        output, _ = run(
+            parts_of(normalizer=context.parts.normalizer),
             query,
             key,
             value,
-            normalizer=context.parts.normalizer,
             params=context.params,
             x=x,
             call=Call(q_valid=call.q_valid, rng=call.rng, train=call.train, layer=call.layer, max_length=call.max_length),

@@ -16,7 +16,7 @@ def check_where(scores: jax.Array, where: jax.Array | None) -> None:
     if where is None:
         return
     if where.dtype != jnp.bool_:
-        raise ValueError(f"where must be a boolean array (True = may attend), got dtype {where.dtype}")
+        raise ValueError(f"where must be a boolean array (True = may attend), got dtype {where.dtype}: give mask != 0")
     fits = where.ndim <= scores.ndim and all(size in (1, full) for size, full in zip(where.shape[::-1], scores.shape[::-1]))
     if not fits:
         raise ValueError(f"where of shape {where.shape} does not broadcast to scores of shape {scores.shape}")

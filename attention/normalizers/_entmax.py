@@ -28,10 +28,9 @@ def back(weights: jax.Array, mask: jax.Array | None, scores: jax.Array, axis: in
 
 def top_of(z: jax.Array, mask: jax.Array | None) -> tuple[jax.Array, jax.Array]:
     """The scores with -inf where masked, and the largest of each row; 0 for an empty one."""
-    if mask is None:
-        return z, jnp.max(z, axis=-1, keepdims=True)
-    z = jnp.where(mask, z, -jnp.inf)
-    return z, jnp.where(mask.any(-1, keepdims=True), jnp.max(z, axis=-1, keepdims=True), 0.0)
+    z = z if mask is None else jnp.where(mask, z, -jnp.inf)
+    top = jnp.max(z, axis=-1, keepdims=True, initial=-jnp.inf)
+    return z, top if mask is None else jnp.where(mask.any(-1, keepdims=True), top, 0.0)
 
 
 def _solve(z: jax.Array, mask: jax.Array | None, alpha: Any) -> jax.Array:

@@ -11,6 +11,8 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
+from attention.carries import varying
+
 GROUPS = 64  # keys of the first stage: the largest of each of this many groups
 MAX_STEPS = 60
 
@@ -29,7 +31,7 @@ def power(x: jax.Array, exponent: Any) -> jax.Array:
 def largest_of_groups(z: jax.Array) -> jax.Array:
     """The largest of every group of keys, a few times fewer values than ``z`` has, and the keys that fill no group."""
     size = z.shape[-1] // GROUPS
-    if size < 2:
+    if not isinstance(size, int) or size < 2:
         return z
     grouped = z[..., : size * GROUPS].reshape(*z.shape[:-1], size, GROUPS)  # neighbours fall into different groups
     return jnp.concatenate([jnp.max(grouped, axis=-2), z[..., size * GROUPS :]], axis=-1)
@@ -87,7 +89,7 @@ def _newton(
         after = jnp.where((after >= low) & (after <= high) & (exponent >= 1.0), after, 0.5 * (low + high))
         return after, low, high, jnp.any(jnp.abs(after - t) > tolerance * t), count + 1
 
-    start = (t, jnp.zeros_like(t), jnp.ones_like(t), jnp.bool_(True), 0)
+    start = varying((t, jnp.zeros_like(t), jnp.ones_like(t), jnp.bool_(True), 0), z, top, scale, exponent)
     root = jax.lax.while_loop(lambda state: state[3] & (state[4] < MAX_STEPS), step, start)[0]
     return root, root
 
@@ -116,6 +118,7 @@ def _regula_falsi(
         return low, below, high, above, t, new_side, count + 1, jnp.any(moving)
 
     start = (jnp.zeros_like(t), jnp.full_like(t, -1.0), t, jnp.maximum(excess(t), 0.0), t, jnp.zeros(t.shape, jnp.int32), 0)
+    start = varying((*start, jnp.bool_(True)), z, top, scale, t)
     loop = lambda state: step(state[:-1])
-    state = jax.lax.while_loop(lambda state: state[-1] & (state[-2] < MAX_STEPS), loop, (*start, jnp.bool_(True)))
+    state = jax.lax.while_loop(lambda state: state[-1] & (state[-2] < MAX_STEPS), loop, start)
     return state[4], state[2]

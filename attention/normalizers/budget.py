@@ -19,6 +19,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
+from attention.carries import varying
 from attention.normalizers._entmax import along_last, back, nonzero, top_of
 from attention.normalizers._threshold import MAX_STEPS, total
 from attention.records import Normalizer, NormalizerClaims
@@ -80,6 +81,7 @@ def _budget(k: float, z: jax.Array, mask: jax.Array | None) -> jax.Array:
     smallest = jnp.min(z, axis=-1, keepdims=True, where=z > -jnp.finfo(z.dtype).max, initial=0.0)
     low, high = smallest - 1.0, jnp.zeros_like(top)
     start = (jnp.maximum(low, -1.0), low, high, jnp.bool_(True), 0)
+    start = varying(start, z)
     theta = jax.lax.while_loop(lambda state: state[3] & (state[4] < 2 * MAX_STEPS), step, start)[0]
     return jnp.clip(z - theta, 0.0, 1.0)
 

@@ -63,6 +63,8 @@ def hard(
 
 @functools.partial(jax.custom_jvp, nondiff_argnums=(0, 1))
 def _straight_through(axis: int, temperature: float, z: jax.Array, where: jax.Array | None) -> jax.Array:
+    if z.shape[axis] == 0:
+        return z
     one_hot = jax.nn.one_hot(jnp.argmax(z, axis=axis), z.shape[axis], dtype=z.dtype, axis=axis)
     broken = jnp.isnan(jnp.max(z, axis=axis, keepdims=True))
     return jnp.where(broken, jnp.nan, one_hot)

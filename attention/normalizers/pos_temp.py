@@ -68,4 +68,4 @@ def build(scale: float = 0.1, floor: int = 8192, inner: Normalizer | str = "soft
     def qk(params, query, key, call):
         return pos_temp(query, call.q_positions, scale=scale, floor=floor), key
 
-    return wrap(inner, qk=qk)
+    return wrap(inner, qk=qk, positional=True)

@@ -24,6 +24,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from attention.heads import all_heads
 from attention.normalizers._common import train_length
 from attention.normalizers._wrapper import wrap
 from attention.precision import widen
@@ -131,6 +132,8 @@ def _weighted_form(form: Form) -> tuple[Any, Any]:
         return {"query": jnp.ones(shape(dims.num_heads)), "key": jnp.ones(shape(dims.kv_heads))}
 
     def qk(params, query, key, call):
+        if axes == 2:
+            all_heads("qk_norm(form=rms_full)", call)
         weigh = lambda x, weight: (widen(norm(x, axes)) * weight).astype(x.dtype)
         return weigh(query, params["query"]), weigh(key, params["key"])
 

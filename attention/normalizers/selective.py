@@ -16,6 +16,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from attention.heads import all_heads
 from attention.normalizers._wrapper import inner_params, wrap
 from attention.precision import widen
 from attention.records import Normalizer
@@ -52,6 +53,7 @@ def build(inner: Normalizer | str = "softmax") -> Normalizer:
     assert isinstance(inner, Normalizer)
 
     def apply(params, scores, mask, call):
+        all_heads("selective", call)
         q, k = call.q_positions[..., None, :, None], call.k_positions[..., None, None, :]
         free = (k == 0) | (q == k)
         free = free if mask is None else free | ~mask[..., :1, :, :]
@@ -59,5 +61,10 @@ def build(inner: Normalizer | str = "softmax") -> Normalizer:
         return inner.apply(inner_params(params), selective(widen(scores), selection), mask, call)
 
     return wrap(inner)._replace(
-        apply=apply, reads="all", streaming=None, needs_causal=True, claims=inner.claims._replace(shift_invariant=False)
+        apply=apply,
+        reads="all",
+        streaming=None,
+        needs_causal=True,
+        positional=True,
+        claims=inner.claims._replace(shift_invariant=False),
     )

@@ -15,9 +15,17 @@ Family: Softmax and its scale
 from typing import Literal
 
 import jax
+import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
-from attention.normalizers._common import check_temperature, exponential_block, open_scores, temperature_of
+from attention.normalizers._common import (
+    check_temperature,
+    close_weights,
+    exponential_block,
+    open_scores,
+    same_rank,
+    temperature_of,
+)
 from attention.records import Normalizer, Streaming
 
 __all__ = ["softmax"]
@@ -53,7 +61,11 @@ def softmax(
     """
     check_temperature(temperature)
     z = open_scores(scores, where) / temperature
-    return jax.nn.softmax(z, axis=axis, where=where).astype(scores.dtype)
+    if where is None:
+        return jax.nn.softmax(z, axis=axis).astype(scores.dtype)
+    where = same_rank(where, scores)
+    known = where | ~jnp.any(where, axis=axis, keepdims=True)  # an empty row has no largest score
+    return close_weights(jax.nn.softmax(z, axis=axis, where=known), scores, where)
 
 
 def build(temperature: float | Literal["learned"] = 1.0) -> Normalizer:

@@ -81,5 +81,6 @@ def build(remainder: Literal["nothing", "self"] = "nothing") -> Normalizer:
     return Normalizer(
         apply=apply,
         needs_causal=True,
+        positional=True,
         claims=NormalizerClaims(row_sum="one" if remainder == "self" else "at most one", shift_invariant=False),
     )

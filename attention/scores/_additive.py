@@ -3,6 +3,8 @@
 import jax
 import jax.numpy as jnp
 
+from attention.carries import varying
+
 
 def sum_of_tanh(query: jax.Array, key: jax.Array, vector: jax.Array) -> jax.Array:
     """``s_ij = Σ_a v_a tanh(q_ia + k_ja)`` of queries ``[*B T N A]``, keys ``[*B S N A]`` and v ``[N A]``.
@@ -19,4 +21,4 @@ def sum_of_tanh(query: jax.Array, key: jax.Array, vector: jax.Array) -> jax.Arra
     units = tuple(jnp.moveaxis(x.astype(wide), -1, 0) for x in (query, key, vector))
     *batch, T, N, _ = query.shape
     start = jnp.zeros((*batch, N, T, key.shape[-3]), wide)
-    return jax.lax.scan(jax.checkpoint(add_unit), start, units)[0]
+    return jax.lax.scan(jax.checkpoint(add_unit), varying(start, units), units)[0]

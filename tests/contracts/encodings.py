@@ -4,6 +4,7 @@ import dataclasses
 import functools
 import inspect
 import math
+import re
 
 import jax
 import jax.numpy as jnp
@@ -11,6 +12,8 @@ import numpy as np
 import pytest
 
 import attention
+from attention import compatibility
+from attention.attend import parts_of, run
 from attention.records import Call
 from tests.support.encodings import D, H, L, N, built, layer, qkx, shows_direction, whole
 from tests.support.helpers import float64, init, jit, normal, shared_and_own, size
@@ -35,13 +38,9 @@ TEXT = np.array([[True] * 9, [True] * 3 + [False] * 2 + [True] * 4])
 def _scores(case):
     """The scores of a layer, compiled."""
     record, params = built(case.spec)
-    options = {"encoding": record, "mask": case.mask, "normalizer": SCORES, "kernel": "dense", "return_weights": True}
-
-    @jit
-    def run(query, key, x, call):
-        return attention.attend(query, key, key, x=x, params={"encoding": params}, call=call, **options)[1]
-
-    return run
+    parts = parts_of(record, normalizer=SCORES, mask=case.mask)
+    options = {"params": {"encoding": params}, "kernel": "dense", "weights": True}
+    return jit(lambda query, key, x, call: run(parts, query, key, key, x=x, call=call, **options)[1])
 
 
 def _check_scores(case, query, key, x, call, q_at, k_at, text, q_text=None):
@@ -197,8 +196,8 @@ def test_positions_between_whole_numbers(name, row):
     def trace():
         if record.embed is not None:
             jax.eval_shape(record.embed, params, x, jnp.zeros((1, 9), jnp.int32), call)
-        options = {"encoding": record, "params": {"encoding": params}, "mask": row.evidence.mask, "encoding_call": call}
-        jax.eval_shape(lambda query: attention.attend(query, query, query, x=x, **options), query)
+        parts, options = parts_of(record, mask=row.evidence.mask), {"params": {"encoding": params}, "encoding_call": call}
+        jax.eval_shape(lambda query: run(parts, query, query, query, x=x, call=Call(), **options), query)
 
     if row.evidence.whole:
         with pytest.raises(ValueError, match=r"has a row per whole position, got positions of type float32"):
@@ -251,6 +250,34 @@ def test_rotations_want_products(name, row):
         message = "a rotation has a meaning only where the score depends on query and key through"
         with pytest.raises(ValueError, match=message):
             attention.attend(*[jnp.ones((3, N, H))] * 3, encoding=record, score="additive", mask="causal")
+
+
+@every
+def test_what_acts_on_embeddings(name, row):
+    """Attention alone never sees them, and refuses what acts on them, in a sum and around another too."""
+    heads = [jnp.ones((3, N, H))] * 3
+    for spec in (row.spec, f"none + {row.spec}"):
+        if attention.build("encoding", spec).embed is not None:
+            given = re.escape(attention.canonical("encoding", spec))
+            with pytest.raises(ValueError, match=f"{given} acts on embeddings.* in a model"):
+                attention.attend(*heads, encoding=spec, mask=row.evidence.mask)
+
+
+@every
+def test_positions_of_other_queries_than_keys(name, row):
+    """What acts on scores reads positions: the same queries elsewhere see something else, and nobody guesses where they are."""
+    record, params = built(row.spec)
+    scored = compatibility.needs_scores(record) and record.embed is None
+    if not scored or row.evidence.one_sequence or record.redraws:
+        return
+    options = {"encoding": record, "params": {"encoding": params}, "mask": row.evidence.mask}
+    query, key, x = qkx(3, 9)
+    valid = jnp.ones((2, 3), bool), jnp.ones((2, 9), bool)
+    at = lambda first: Call(jnp.arange(3) + first, jnp.arange(9), *valid, max_length=L)
+    found = [attention.attend(query, key, key, x=x, call=at(first), **options) for first in (0, 6)]
+    assert not np.allclose(*found, atol=1e-5)
+    with pytest.raises(ValueError, match="reads positions, and where 3 queries stand among 9 keys has to be said"):
+        attention.attend(query, key, key, x=x, call=Call(max_length=L), **options)
 
 
 @every

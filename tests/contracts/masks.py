@@ -10,6 +10,8 @@ import numpy as np
 import pytest
 
 import attention
+from attention import compatibility
+from attention.attend import parts_of
 from attention.records import Call
 from tests.masks.bigbird import bigbird, random_blocks
 from tests.masks.local import local
@@ -50,6 +52,16 @@ def test_pairs(case):
     call = Call(*map(jnp.asarray, (q, k)), None, jnp.asarray(valid), *map(jnp.asarray, (s, t)))
     wanted = [matrix(case.allowed, *each) for each in zip(q, k, (30, 13), s, t)]
     np.testing.assert_array_equal(pairs(mask, call, 3, 5, (2,)), wanted)
+
+
+@every
+def test_what_reads_positions(case):
+    """Among keys in the opposite order others are allowed, where positions are read and not segments alone."""
+    mask, n = attention.build("mask", case.spec), 40
+    segments = jnp.arange(n) // 14
+    at = lambda keys: pairs(mask, Call(jnp.arange(n), keys, q_segments=segments, k_segments=segments), n, n)
+    reads = not np.array_equal(at(jnp.arange(n)), at(jnp.arange(n)[::-1]))
+    assert reads == ("mask" in compatibility.positional(parts_of(mask=case.spec)))
 
 
 @every

@@ -5,12 +5,15 @@ import functools
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
 
 import attention
+from attention import compatibility
+from attention.attend import parts_of
 from attention.records import Call
-from tests.support.helpers import DIMS, float64, init, inputs, jit, normal, size
+from tests.support.helpers import DIMS, float64, init, inputs, jit, normal, size, unchecked
 from tests.support.normalizers import OFFSET
-from tests.support.rows import over_cases, over_knobs, rows
+from tests.support.rows import over_cases, over_knobs, over_rows, rows
 
 B, N, T, S = 2, DIMS.num_heads, 5, 7
 every = over_cases("normalizer")
@@ -117,6 +120,49 @@ def test_derivatives(case):
 
 
 # The contract.
+
+
+@every
+def test_positions(case):
+    """What the fact says: elsewhere among the same keys, queries get other weights only of what reads positions."""
+    made, query, scores = record(case.spec), normal(0, B, T, N, 8), normal(1, B, N, T, S)
+
+    def at(offset):
+        here, key = call(offset=offset), query[:, :, : DIMS.kv_heads]
+        pair = None if made.qk is None else made.qk(params(case.spec), query, key, here)
+        return pair, made.apply(params(case.spec), scores, None, here)
+
+    differ = [not np.allclose(*leaves) for leaves in zip(jax.tree.leaves(at(0)), jax.tree.leaves(at(9000)))]
+    assert any(differ) == made.positional
+    if made.positional:
+        assert "normalizer" in compatibility.positional(parts_of(normalizer=case.spec, mask="causal"))
+
+
+@over_rows("normalizer")
+def test_debug_nans(name, row):
+    """Nothing on the way is NaN, forward or backward, in empty rows and in rows with one key."""
+    spec = row.evidence.cases[0].spec
+    scores, mask, upstream = problem(spec)
+    with jax.debug_nans(True):
+        loss = lambda scores: jnp.sum(record(spec).apply(params(spec), scores, jnp.asarray(mask), call()) * upstream)
+        assert np.isfinite(jax.grad(loss)(jnp.asarray(scores))).all()
+
+
+@over_rows("normalizer")
+def test_arrays_without_elements(name, row):
+    """No examples, heads, queries or keys: weights of their shape."""
+    spec = row.evidence.cases[0].spec
+    for shape in ((0, N, T, S), (B, N, 0, S), (B, N, T, 0)):
+        here, scores = call(*shape[-2:]), jnp.zeros(shape)
+        for mask in (None, jnp.ones(shape, bool)):
+            weights = record(spec).apply(params(spec), scores, mask, here)
+            assert weights.shape == (shape[0], N // record(spec).maps, *shape[2:])
+
+
+def test_whole_numbers_are_refused():
+    """Weights cast back to them would be zeros."""
+    with pytest.raises(ValueError, match="floating point numbers are wanted, got int32"):
+        unchecked(attention.softmax)(jnp.arange(3))
 
 
 @every

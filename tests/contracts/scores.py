@@ -9,6 +9,8 @@ import numpy as np
 import pytest
 
 import attention
+from attention import compatibility
+from attention.attend import parts_of
 from attention.records import Call
 from tests.support.helpers import assert_close, float64, init, inputs, jit, normal, params_of, size
 from tests.support.models import L as LONGEST
@@ -219,6 +221,16 @@ def test_positions_count_from_zero(spec):
     np.testing.assert_array_equal(run(), run(**given))
     with pytest.raises(ValueError, match=r"needs Dims.max_length"):
         record.init(jax.random.key(0), DIMS._replace(layer=0, max_length=None))
+
+
+@every
+def test_what_reads_positions(case):
+    """Scores of other positions are others where there is a table of them, and only there."""
+    record = attention.build("score", case.spec)
+    own, query, key = init(record, DIMS), normal(1, 2, 4, 2, H), normal(2, 2, 5, 2, H)
+    at = lambda keys: scores_of(record, own, query, key, q_positions=jnp.arange(4), k_positions=keys)
+    assert np.allclose(at(jnp.arange(5)), at(jnp.arange(5)[::-1])) == (record.max_length is None)
+    assert ("score" in compatibility.positional(parts_of(score=case.spec))) == (record.max_length is not None)
 
 
 # In attention.

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 import attention
+from attention.attend import parts_of, run
 from attention.encodings import combine
 from attention.records import Call, Encoding, Mask
 from tests.support.evidence import KernelEvidence
@@ -44,15 +45,21 @@ def test_other_lengths(T, S, mask, explicit, small_blocks):
     """Cross-attention, lengths that are no multiple of a block, and positions that forbid static skipping."""
     query, key, value = inputs(T=T, S=S, N=2, H=4)
     where = jnp.asarray(np.random.default_rng(1).random((2, 1, T, S)) > 0.2)
-    positions = {"q_positions": jnp.arange(T)[None] * 2, "k_positions": jnp.arange(S)[None] * 2} if explicit else {}
-    call = Call(k_valid=jnp.arange(S) < jnp.array([[S], [S - 2]]), **positions)
+    positions = (jnp.arange(T)[None] * 2, jnp.arange(S)[None] * 2) if explicit else (None, None)
+    call = Call(*positions, k_valid=jnp.arange(S) < jnp.array([[S], [S - 2]]))
     params = params_of(encoding="shaw(max_distance=3)", dims=DIMS._replace(num_heads=2, kv_heads=2, head_dim=4))
     bias = normal(3, 2, 1, 1, S)
 
     @jit
     def both(arrays, call, where):
-        options = {"encoding": "shaw(max_distance=3)", "normalizer": "sparsemax", "mask": mask, "call": call, "where": where}
-        return tuple(value_and_gradients(arrays, kernel=kernel, **options) for kernel in ("dense", "chunked"))
+        parts = parts_of("shaw(max_distance=3)", normalizer="sparsemax", mask=mask)
+
+        def loss(arrays, kernel):
+            *heads, params, bias = arrays
+            output, _ = run(parts, *heads, params=params, where=where, bias=bias, call=call, kernel=kernel)
+            return jnp.sum(output), output
+
+        return tuple(jax.value_and_grad(loss, has_aux=True)(arrays, kernel) for kernel in ("dense", "chunked"))
 
     dense, chunked = both((query, key, value, params, bias), call, where)
     assert_close(chunked, dense)

@@ -12,7 +12,8 @@ import numpy as np
 import pytest
 
 import attention
-from attention.attend import positioned
+from attention.attend import parts_of, positioned
+from attention.attend import run as attended
 from attention.records import Call
 from tests.support.helpers import DIMS, init, jit, normal, shared_and_own
 from tests.support.models import batch, made
@@ -38,8 +39,8 @@ def layer(spec: str, mask: str = "full") -> tuple[Any, Any]:
         if record.embed is not None:
             x = record.embed(params, x, jnp.zeros(x.shape[:-1], jnp.int32), moved)
         query = key = value = x.reshape(*x.shape[:-1], N, H)
-        options = {"encoding": record, "params": {"encoding": params}, "x": x, "mask": mask, "encoding_call": moved}
-        return attention.attend(query, key, value, call=call, **options)
+        options = {"params": {"encoding": params}, "x": x, "encoding_call": moved}
+        return attended(parts_of(record, mask=mask), query, key, value, call=call, **options)[0]
 
     return record, jit(run)
 

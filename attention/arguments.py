@@ -1,0 +1,121 @@
+"""What callers give ``attend``, checked before anything is computed: types, shapes, parameters and positions."""
+
+import functools
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from attention import compatibility
+from attention.records import Call, Dims, Params, Parts
+from attention.specs import nearest
+
+KINDS = ("encoding", "score", "normalizer")
+
+
+def check_arrays(query: jax.Array, key: jax.Array, value: jax.Array, where: Any, bias: Any, call: Call) -> None:
+    """Refuses arrays of a wrong type, or whose shapes do not fit. Raises ValueError."""
+    check_switches()
+    for name, array in {"query": query, "key": key, "value": value, "bias": bias}.items():
+        if array is not None and not jnp.issubdtype(array.dtype, jnp.floating):
+            hint = "; a mask goes to where=" if name == "bias" and array.dtype == jnp.bool_ else ""
+            raise ValueError(f"{name} wants floating point numbers, got {array.dtype}{hint}")
+    for name, array in {"where": where, "call.q_valid": call.q_valid, "call.k_valid": call.k_valid}.items():
+        if array is not None and array.dtype != jnp.bool_:
+            raise ValueError(f"{name} must be boolean (True = may attend), got {array.dtype}: give mask != 0")
+    if key.shape[:-1] != value.shape[:-1]:
+        raise ValueError(f"key and value want one shape but for their channels, got {key.shape} and {value.shape}")
+    if query.ndim < 3 or query.shape[:-3] != key.shape[:-3] or query.shape[-1] != key.shape[-1]:
+        raise ValueError(f"query [*B T N H] and key [*B S K H] do not fit: got {query.shape} and {key.shape}")
+    heads, key_heads = query.shape[-2], key.shape[-2]
+    if heads != key_heads and (key_heads == 0 or heads % key_heads):
+        raise ValueError(f"key heads must divide query heads, got {key_heads} and {heads}")
+    scores = (*query.shape[:-3], heads, query.shape[-3], key.shape[-3])
+    for name, array in {"where": where, "bias": bias}.items():
+        if array is not None and not (
+            array.ndim == len(scores) and all(size in (1, full) for size, full in zip(array.shape, scores))
+        ):
+            raise ValueError(f"{name} of shape {array.shape} does not broadcast to scores [*B N T S] of shape {scores}")
+
+
+def check_switches() -> None:
+    """Refuses the switches of JAX under which no attention can be computed. Raises ValueError."""
+    switches = {
+        "jax_debug_infs": (True, " stops at the -inf that stand for masked keys; jax_debug_nans finds what went wrong"),
+        "jax_numpy_rank_promotion": ("raise", "='raise' forbids what masks and biases are spread by; 'warn' and 'allow' work"),
+    }
+    for name, (value, reason) in switches.items():
+        if getattr(jax.config, name) == value:
+            raise ValueError(name + reason)
+
+
+def check_acts(parts: Parts, given: Mapping[str, str]) -> None:
+    """Refuses an encoding that acts on embeddings, which attention never sees. Raises ValueError."""
+    if parts.encoding.embed is not None:
+        rest = " beside what it does to scores" if compatibility.needs_scores(parts.encoding) else ""
+        raise ValueError(
+            f"encoding={given['encoding']} acts on embeddings{rest}, and attend has none: it acts in a model "
+            "(--config.model.encoding), or by its function on the embeddings, before they are projected"
+        )
+
+
+def check_positions(parts: Parts, call: Call, T: int, S: int, given: Mapping[str, str]) -> None:
+    """Refuses other queries than keys without positions, where a part reads them. Raises ValueError."""
+    if T == S or not (call.q_positions is None or call.k_positions is None):
+        return
+    for kind in compatibility.positional(parts):
+        raise ValueError(
+            f"{kind}={given[kind]} reads positions, and where {T} queries stand among {S} keys has to be said: give "
+            "call=Call(q_positions=..., k_positions=...)"
+        )
+
+
+def check_params(parts: Parts, params: Any, dims: Dims, given: Mapping[str, str]) -> None:
+    """Refuses parameters that are not those of the parts, by name. Raises ValueError."""
+    if not isinstance(params, Mapping):
+        raise ValueError(f"params wants a dictionary with {_or(KINDS)}, got {type(params).__name__}")
+    for kind in params:
+        if kind not in KINDS:
+            raise ValueError(f"params has no {kind!r}{nearest(str(kind), KINDS)}; it wants {_or(KINDS)}")
+    for kind in KINDS:
+        record = getattr(parts, kind)
+        hooks = tuple(hook for hook in (getattr(record, "shared", None), record.init) if hook is not None)
+        if hooks and kind not in params:
+            raise ValueError(f"this {kind} has parameters: pass params={{'{kind}': ...}}, as its init and shared make them")
+        _check_names(f"params[{kind!r}]", f"{kind}={given[kind]}", params.get(kind, {}), _made(hooks, dims))
+
+
+def _check_names(place: str, owner: str, found: Params, wanted: frozenset[str]) -> None:
+    if not isinstance(found, Mapping):
+        raise ValueError(f"{place} wants a dictionary of the parameters of {owner}, got {type(found).__name__}")
+    names = _names(found)
+    if not wanted and names:
+        raise ValueError(f"{place} holds {_some(names)}, and {owner} has no parameters")
+    for name in sorted(wanted - names):
+        close = nearest(name, names - wanted)
+        raise ValueError(f"{place} lacks {name!r} of {owner}, got {_some(names)}{close}")
+    for name in sorted(names - wanted):
+        raise ValueError(f"{place} holds {name!r}, which {owner} does not have{nearest(name, wanted)}; it has {_some(wanted)}")
+
+
+@functools.lru_cache(maxsize=256)
+def _made(hooks: tuple[Callable[[jax.Array, Dims], Params], ...], dims: Dims) -> frozenset[str]:
+    """The names of the parameters that ``init`` and ``shared`` make, by which nothing is computed."""
+    made = jax.eval_shape(lambda: [hook(jax.random.key(0), dims) for hook in hooks])
+    return frozenset().union(*map(_names, made))
+
+
+def _names(tree: Params) -> frozenset[str]:
+    paths = (path for path, _ in jax.tree.leaves_with_path(tree))
+    return frozenset(jax.tree_util.keystr(path, simple=True, separator=".") for path in paths)
+
+
+def _or(names: tuple[str, ...]) -> str:
+    return f"{', '.join(map(repr, names[:-1]))} or {names[-1]!r}"
+
+
+def _some(names: frozenset[str]) -> str:
+    """The names, the first few of many."""
+    first = ", ".join(map(repr, sorted(names)[:6]))
+    return (first or "nothing") + (", ..." if len(names) > 6 else "")

@@ -1,0 +1,140 @@
+"""What callers give ``attend`` that is wrong, unknown, empty or infinite, and under which switches of JAX."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import attention
+from attention.records import Call
+from tests.support.helpers import inputs, jit, params_of, unchecked
+
+
+def _refused(message, params=None, **changes):
+    arrays = dict.fromkeys(("query", "key", "value"), jnp.ones((1, 3, 2, 4))) | changes
+    given = [arrays.pop(name) for name in ("query", "key", "value")]
+    with pytest.raises(ValueError, match=message):
+        unchecked(attention.attend)(*given, params=params, **arrays)
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"encodings": {"table": 1.0}}, "params has no 'encodings' .nearest: 'encoding'"),
+        ({"mask": {}}, "params has no 'mask'.*; it wants 'encoding', 'score' or 'normalizer'"),
+        ([("encoding", {"table": 1.0})], "params wants a dictionary with 'encoding', .*, got list"),
+        (
+            {"encoding": ({"table": 1.0}, {})},
+            r"params\['encoding'\] wants a dictionary of the parameters of encoding=t5.*, got tuple",
+        ),
+        ({"encoding": {}}, "lacks 'table' of encoding=t5.*, got nothing"),
+        ({"encoding": {"tables": 1.0}}, r"lacks 'table' of encoding=t5.*, got 'tables' \(nearest: 'tables'\)"),
+        ({"encoding": {"table": 1.0, "extra": 1.0}}, "holds 'extra', which encoding=t5.* does not have.*; it has 'table'"),
+        ({"encoding": {"table": 1.0}, "score": {"table": 1.0}}, "holds 'table', and score=scaled_dot has no parameters"),
+    ],
+)
+def test_parameters_of_a_wrong_kind_or_name(given, message):
+    _refused(message, given, encoding="t5")
+
+
+@pytest.mark.parametrize("name", ["query", "key", "value"])
+@pytest.mark.parametrize("dtype", [jnp.int32, jnp.complex64, bool])
+def test_arrays_are_floating(name, dtype):
+    _refused(f"{name} wants floating point numbers, got", **{name: jnp.ones((1, 3, 2, 4), dtype)})
+
+
+def test_masks_are_boolean():
+    """Flax makes masks of floats, and people put masks where biases go."""
+    mask = jnp.ones((1, 1, 3, 3))
+    _refused("where must be boolean .*, got float32: give mask != 0", where=mask)
+    _refused("bias wants floating point numbers, got bool; a mask goes to where=", bias=mask != 0)
+    _refused(r"call\.k_valid must be boolean .*, got int32: give mask != 0", call=Call(k_valid=jnp.ones((1, 3), jnp.int32)))
+    with pytest.raises(ValueError, match=r"where must be a boolean array .*: give mask != 0"):
+        unchecked(attention.softmax)(mask, mask)
+
+
+@pytest.mark.parametrize("T", [1, 5])
+def test_a_cache_wants_positions(T):
+    """Queries that stand at the end of their keys give what they gave among the others; without positions they are refused."""
+    query, key, value = inputs(T=7, S=7)
+    options = {"encoding": "rope + alibi", "mask": "causal", "normalizer": "pos_temp(floor=2)"}
+    whole = attention.attend(query, key, value, **options)
+    call = Call(jnp.arange(7 - T, 7), jnp.arange(7))
+    np.testing.assert_allclose(attention.attend(query[:, -T:], key, value, call=call, **options), whole[:, -T:], atol=1e-6)
+    for kind, spec in options.items():
+        with pytest.raises(
+            ValueError, match=f"{kind}=.* reads positions, and where {T} queries stand among 7 keys has to be said"
+        ):
+            attention.attend(query[:, -T:], key, value, call=Call(jnp.arange(7 - T, 7)), **{kind: spec})
+    assert attention.attend(query[:, -T:], key, value).shape == (2, T, 4, 8)
+
+
+@pytest.mark.parametrize("kernel", ["dense", "chunked", "auto"])
+@pytest.mark.parametrize(
+    "options", [{}, {"encoding": "alibi", "mask": "causal"}, {"normalizer": "sparsemax", "score": "cosine"}]
+)
+@pytest.mark.parametrize("size", ["B", "T", "S", "N"])
+def test_arrays_without_elements(size, options, kernel):
+    """Empty of their shape, and zeros where queries have no keys; gradients too."""
+    sizes = {"B": 2, "T": 3, "S": 3, "N": 4, "K": 2} | {size: 0} | ({"K": 0} if size == "N" else {})
+    arrays = inputs(H=8, **sizes)
+    own = {"score": params_of(score="cosine")["score"]} if "score" in options else {}
+    call = Call(jnp.arange(sizes["T"]), jnp.arange(sizes["S"]))
+    run = lambda *arrays: attention.attend(*arrays, params=own, call=call, kernel=kernel, **options)
+    output = run(*arrays)
+    assert output.shape == arrays[0].shape
+    assert not output.any()
+    for gradient, array in zip(jax.grad(lambda *a: jnp.sum(run(*a)), (0, 1, 2))(*arrays), arrays):
+        assert gradient.shape == array.shape
+        assert not gradient.any()
+    if kernel == "auto":
+        weights = attention.attend(*arrays, params=own, call=call, return_weights=True, **options)[1]
+        assert weights.shape == (sizes["B"], sizes["N"], sizes["T"], sizes["S"])
+
+
+@pytest.mark.parametrize("kernel", ["dense", "chunked"])
+@pytest.mark.parametrize("normalizer", ["softmax", "sparsemax", "entmax15", "sigmoid", "differential", "softcap(cap=5.0)"])
+def test_minus_infinity_masks(normalizer, kernel, small_blocks):
+    """A bias of -inf is a masked pair: the same as ``where``, and a row of it gives zeros without a gradient."""
+    query, key, value = inputs(T=20, S=20)
+    where = jnp.asarray(np.random.default_rng(3).random((2, 1, 20, 20)) > 0.5).at[:, :, 3].set(False)
+    params = {k: v for k, v in params_of(normalizer=normalizer).items() if v}
+    options = {"normalizer": normalizer, "params": params, "kernel": kernel}
+
+    @jit
+    def both(query, key, value, bias):
+        def run(**given):
+            loss = lambda *arrays: jnp.sum(jnp.cos(attention.attend(*arrays, **given, **options)))
+            return attention.attend(query, key, value, **given, **options), jax.grad(loss, (0, 1, 2))(query, key, value)
+
+        gradient = jax.grad(lambda bias: jnp.sum(attention.attend(query, key, value, bias=bias, **options) ** 2))(bias)
+        return run(bias=bias), run(where=where), gradient
+
+    ours, wanted, gradient = both(query, key, value, jnp.where(where, 0.0, -jnp.inf))
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=1e-6), ours, wanted)
+    assert not ours[0][:, 3].any()
+    assert not ours[1][0][:, 3].any()
+    assert np.isfinite(gradient).all()
+    assert not gradient[~where].any()
+
+
+def test_switches_of_jax():
+    """What changes types or checks: the same numbers, or one line."""
+    query, key, value = inputs(T=5, S=5)
+    options = {"encoding": "rope + t5", "normalizer": "entmax15", "mask": "causal", "params": params_of(encoding="rope + t5")}
+    run = lambda: attention.attend(query, key, value, **options)
+    wanted = run()
+    for switch in (
+        jax.enable_x64(True),
+        jax.numpy_dtype_promotion("strict"),
+        jax.checking_leaks(),
+        jax.debug_nans(True),
+    ):
+        with switch:
+            np.testing.assert_allclose(run(), wanted, atol=1e-6)
+    for switch, message in (
+        (jax.debug_infs(True), "jax_debug_infs stops at the -inf that stand for masked keys"),
+        (jax.numpy_rank_promotion("raise"), "jax_numpy_rank_promotion='raise' forbids"),
+    ):
+        with switch, pytest.raises(ValueError, match=message):
+            run()
