@@ -4,7 +4,7 @@ import dataclasses
 import hashlib
 import os
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal, NamedTuple, get_args
 
 import numpy as np
@@ -12,6 +12,7 @@ import numpy as np
 from attention import specs
 from attention.data._token_cache import TokenCache, digest, pack, unpack
 from attention.data.contracts import LENGTHS, UNKNOWN, Corpus, Dataset, Encoded, Split, Tokenizer
+from attention.data.repeats import seen_before
 from attention.data.segments import Positions, Segments, cut, numbered, renumbered, restarted
 from attention.files import cache_folder
 
@@ -158,16 +159,6 @@ def verify_hashes(found: Mapping[str, str], recorded: Mapping[str, str]) -> None
         given = found.get(name, "no such split")
         if given != wanted:
             raise ValueError(f"the {name} split is not the one recorded: recorded hash {wanted}, found {given}")
-
-
-def seen_before(texts: Iterable[str], earlier: Iterable[str]) -> np.ndarray:
-    """Which ``texts`` also occur among the ``earlier`` ones, letter case and runs of whitespace aside: bool ``[n]``."""
-    known = {_normal_form(text) for text in earlier}
-    return np.array([_normal_form(text) in known for text in texts], bool)
-
-
-def _normal_form(text: str) -> str:
-    return " ".join(text.lower().split())
 
 
 class _Policy(NamedTuple):

@@ -46,12 +46,18 @@ def build(
 
     def load(seed: int) -> Corpus:
         tables = {name: _tables.read(path, text=text, label=target or label) for name, path in paths.items()}
+        shared = {"seed": seed, "validation_share": validation_share, "resolved": spec}
         if target is not None:
             pairs = {name: Split(table.texts, None, table.labels) for name, table in tables.items()}
-            return _splits.pairs(pairs, seed=seed, validation_share=validation_share, resolved=spec)
-        classes = _splits.class_names(tables["train"].labels)
-        splits = {name: _labelled(table, classes) for name, table in tables.items()}
-        return _splits.corpus(splits, classes, seed=seed, validation_share=validation_share, resolved=spec)
+            make = lambda: _splits.pairs(pairs, **shared)
+        else:
+            classes = _splits.class_names(tables["train"].labels)
+            splits = {name: _labelled(table, classes) for name, table in tables.items()}
+            make = lambda: _splits.corpus(splits, classes, **shared)
+        try:
+            return make()
+        except ValueError as error:
+            raise ValueError(f"{paths['train']}: {error}") from None
 
     return Source(load)
 
