@@ -14,10 +14,14 @@ def quoted(value: Any, most: int = 80) -> str:
       >>> quoted("a\\tb" * 100, 20)
       "'a\\\\tba\\\\tba...\\\\tba\\\\tb'"
     """
-    given = (
-        value[: 4 * most] + "..." + value[-4 * most :] if isinstance(value, (str, bytes)) and len(value) > 9 * most else value
-    )
-    return shortened(repr(given), most)
+    if isinstance(value, str) and len(value) > 9 * most:  # the middle of what is that long is never seen
+        value = value[: 4 * most] + value[-4 * most :]
+    return shortened(repr(value), most)
+
+
+def shown(path: Any) -> str:
+    """A path as it stands in messages."""
+    return plain(shortened(str(path), 240))
 
 
 def listed(names: Iterable[str], most: int = 20) -> str:

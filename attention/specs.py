@@ -36,6 +36,7 @@ KINDS = {
 }
 # The operator of a kind that composes; its package provides `combine(*records)`.
 OPERATORS = {"encoding": "+", "mask": "&"}
+_LONG = 100  # characters, more than any name has
 
 
 class Spec(NamedTuple):
@@ -123,9 +124,11 @@ def _show(value: Any) -> str:
 
 
 def nearest(word: str, words: Iterable[str]) -> str:
-    """`` (nearest: 'x')`` for the closest of ``words``, or an empty string."""
-    close = difflib.get_close_matches(word, list(words), n=1, cutoff=0.5)
-    return f" (nearest: '{close[0]}')" if close else ""
+    """`` (nearest: 'x')`` for the closest of ``words``, or an empty string, as for what is no name but a long text."""
+    if len(word) > _LONG:
+        return ""
+    close = difflib.get_close_matches(word, [each for each in words if len(each) <= _LONG], n=1, cutoff=0.5)
+    return f" (nearest: {close[0]!r})" if close else ""
 
 
 @functools.cache

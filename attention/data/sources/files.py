@@ -46,6 +46,7 @@ def build(
 
     def load(seed: int) -> Corpus:
         tables = {name: _tables.read(path, text=text, label=target or label) for name, path in paths.items()}
+        odd = tuple(note for table in tables.values() for note in table.notes)
         shared = {"seed": seed, "validation_share": validation_share, "resolved": spec}
         if target is not None:
             pairs = {name: Split(table.texts, None, table.labels) for name, table in tables.items()}
@@ -55,9 +56,10 @@ def build(
             splits = {name: _labelled(table, classes) for name, table in tables.items()}
             make = lambda: _splits.corpus(splits, classes, **shared)
         try:
-            return make()
+            corpus = make()
         except ValueError as error:
             raise ValueError(f"{paths['train']}: {error}") from None
+        return corpus._replace(notes=(*odd, *corpus.notes))
 
     return Source(load)
 
