@@ -19,9 +19,9 @@ def quoted(value: Any, most: int = 80) -> str:
     return shortened(repr(value), most)
 
 
-def shown(path: Any) -> str:
-    """A path as it stands in messages."""
-    return plain(shortened(str(path), 240))
+def shown(name: Any) -> str:
+    """A path or a spec as it stands in messages."""
+    return plain(shortened(str(name), 240))
 
 
 def listed(names: Iterable[str], most: int = 20) -> str:
@@ -53,7 +53,8 @@ def plain(text: str) -> str:
 
 def one_line(message: str) -> str:
     """A message as it is printed: blanks for line breaks, nothing raw, at most ``LONGEST`` characters, its end kept."""
-    text = plain(" ".join(message[: 20 * LONGEST].split()) if len(message) > 20 * LONGEST else " ".join(message.split()))
+    begin = message if len(message) <= 20 * LONGEST else message[: 10 * LONGEST] + message[-10 * LONGEST :]
+    text = plain(" ".join(begin.split()))
     if len(text) <= LONGEST:
         return text
     return f"{text[: LONGEST - _ENDING - 5]} ... {text[-_ENDING:]}"

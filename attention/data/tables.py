@@ -139,7 +139,7 @@ def content(path: Path, columns: Mapping[str, Sequence[str]]) -> bytes:
                     where = f"row {number} of {quoted(name)}" if number else f"the name {quoted(name)}"
                     raise ValueError(f"{shown(path)}: {where} holds {found[0]!r}, which {suffix} cannot keep; {wanted}")
         if suffix == ".csv":
-            writer = csv.writer(buffer, lineterminator="\n")
+            writer = csv.writer(buffer)  # lines end in CR LF, so that a cell with either is quoted
         else:
             writer = csv.writer(buffer, lineterminator="\n", delimiter="\t", quoting=csv.QUOTE_NONE, quotechar=None)
         writer.writerows([tuple(columns), *rows])

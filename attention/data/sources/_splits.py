@@ -11,6 +11,7 @@ import numpy as np
 from attention import specs
 from attention.data.contracts import LENGTHS, Corpus, Split
 from attention.data.sources import _carving
+from attention.messages import listed, quoted
 from attention.specs import nearest
 
 # The streams a seed is split into; a new use takes a new number, so that no two ever share their draws.
@@ -21,13 +22,22 @@ LISTOPS_STREAM, LENGTHS_STREAM, TRANSDUCTION_STREAM = 2, 3, 4
 def expand(path: str) -> Path:
     """The absolute path, with ``~`` and environment variables such as ``$ATTENTION_DATA_DIR`` replaced.
 
+    A path that is there as it is written, dollar signs and all, is taken so.
+
     Raises:
-      ValueError: where a variable is not set.
+      ValueError: where a variable is not set, for a path of Windows, and for one with a line break or the like in it.
     """
+    if re.match(r"[A-Za-z]:[\\/]|[A-Za-z]:$", path) and os.name == "posix":
+        raise ValueError(f"path {quoted(path)} is one of Windows; here folders are divided by /, as in /mnt/c/data/train.csv")
+    if not path.isprintable():
+        raise ValueError(f"path {quoted(path)} holds a sign that does not print; in a spec a backslash is written twice")
+    if os.path.exists(path):
+        return Path(os.path.abspath(path))
     expanded = os.path.expanduser(os.path.expandvars(path))
     unset = re.search(r"\$\{?(\w+)", expanded)
     if unset:
-        raise ValueError(f"path {path!r}: the environment variable {unset[1]!r} is not set")
+        what = f"the environment variable {unset[1]!r} is not set, nor is there a file of that very name"
+        raise ValueError(f"path {quoted(path)}: {what}")
     return Path(os.path.abspath(expanded))
 
 
@@ -71,10 +81,9 @@ def indices(labels: Sequence[str], classes: tuple[str, ...], place: Callable[[in
     index = {name: number for number, name in enumerate(classes)}
     for number, name in enumerate(labels):
         if name not in index:
-            listed = ", ".join(classes[:20]) + (", ..." if len(classes) > 20 else "")
+            near, known = nearest(name, classes), listed(classes)
             raise ValueError(
-                f"{place(number)}: the label {name!r} does not occur in training{nearest(name, classes)};"
-                f" labels there: {listed}"
+                f"{place(number)}: the label {quoted(name)} does not occur in training{near}; labels there: {known}"
             )
     return np.array([index[name] for name in labels], np.int32)
 

@@ -238,6 +238,28 @@ def test_messages_are_short_and_plain(tmp_path, name, content):
     assert message.isprintable()
 
 
+@pytest.mark.parametrize(
+    ("labels", "wanted"),
+    [
+        (["a", "b", "NaN"] * 9, "labels that may stand for none are classes of their own: 'NaN' (9); leave out such rows"),
+        (["Pos", "pos", "neg"] * 9, "labels that look like one another are classes of their own: 'Pos' (9) and 'pos' (9)"),
+        (["0", "0.0", "1"] * 9, "'0' (9) and '0.0' (9)"),
+        ([f"{n / 7:.4f}" for n in range(300)] * 2, "600 texts have 300 classes, numbers with decimals: '0.0000' (2) and"),
+        (
+            [f"name {n}" for n in range(30)] + ["name 0"] * 9,
+            "39 texts have 30 classes, nearly as many as texts: 'name 0' (10) and",
+        ),
+        (["a", "b", "none", "C", "C++", "1", "2"] * 9, None),
+    ],
+)
+def test_labels_that_may_not_be_meant(tmp_path, labels, wanted):
+    rows = "".join(f"text {number}\t{label}\n" for number, label in enumerate(labels))
+    path = write(tmp_path / "a.tsv", "text\tlabel\n" + rows)
+    notes = build("files", train=path, validation=path).load(0).notes
+    assert len(notes) == (wanted is not None)
+    assert wanted is None or wanted in notes[0]
+
+
 def test_a_folder_is_no_file(tmp_path):
     (tmp_path / "dir.csv").mkdir()
     assert "dir.csv is a folder" in error_of(lambda: build("files", train=tmp_path / "dir.csv").load(0))
@@ -298,6 +320,11 @@ def test_missing_files_and_variables(tmp_path, monkeypatch):
     assert "the environment variable 'NOT_SET_HERE' is not set" in error_of(
         lambda: build("files", train="$NOT_SET_HERE/train.tsv")
     )
+    write(tmp_path / "$NOT_SET_HERE.tsv", TSV)
+    assert build("files", train=tmp_path / "$NOT_SET_HERE.tsv").load(0).classes == ("bad", "good")
+    assert "is one of Windows" in error_of(lambda: build("files", train="C:\\data\\train.csv"))
+    assert "a backslash is written twice" in error_of(lambda: specs.build("source", r"files(train='data\train.csv')"))
+    assert "give two columns" in error_of(lambda: build("files", train="a.csv", text="x", label="x"))
     monkeypatch.setenv("SET_HERE", str(tmp_path))
     for path in ("$SET_HERE/train.tsv", "${SET_HERE}/train.tsv"):
         assert build("files", train=path).load(0).resolved == f"files(train='{tmp_path / 'train.tsv'}')"
