@@ -324,7 +324,8 @@ def check(kind: str, spec: str | Spec) -> Spec:
     for key, value in parsed.options:
         if key not in known and not passes_on:
             raise ValueError(
-                f"{kind} '{shown(parsed)}': unknown option {quoted(key)}{nearest(key, known)}; options of {parsed.name}: {listed}"
+                f"{kind} '{shown(parsed)}': unknown option {quoted(key)}{nearest(key, known)}; options of {parsed.name}:"
+                f" {listed}"
             )
         if key in checked:
             raise ValueError(f"{kind} '{shown(parsed)}': option {quoted(key)} is given twice")

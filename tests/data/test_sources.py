@@ -28,6 +28,13 @@ def test_sources_import_neither_tfds_nor_jax():
     assert done.stdout.strip() == "[]", done.stderr
 
 
+def test_vectors_of_texts_that_are_not_there_are_one_line():
+    command = [sys.executable, "-m", "studies.vectors", "--source=files(train='absent.tsv')"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1)
+    assert done.stderr.startswith("error: there is no file ")
+
+
 def distinct(count):
     return [f"text {number}" for number in range(count)]
 

@@ -14,9 +14,10 @@ import pytest
 
 import eval as entry
 from attention import files, metrics
+from attention.data import contracts
 from attention.evaluation import trained as evaluate
 from attention.runs import directory
-from attention.tasks import classification
+from attention.tasks import Examples, Facts, classification
 from attention.training import command_line, config, loop
 
 ROOT = Path(__file__).parent.parent.parent
@@ -231,6 +232,27 @@ def test_labels_may_begin_below_the_first_line(folder, capsys, tmp_path):
     code, _, err = evaluated(capsys, f"--workdir={folder}/run", f"--data={tmp_path}/new.jsonl")
     assert code == 2
     assert "line 1: 'label' is empty, and line 2 has one: fill in all of them or none" in err
+
+
+def test_many_classes_are_reported_by_their_confusions():
+    """500 classes whose names hold line breaks: the pairs that are confused most, a line each."""
+    names = tuple(f"class\n{number}" for number in range(500))
+    labels = np.repeat([3, 4, 5], [5, 3, 2])
+    logits = np.zeros((1, 10, 500), np.float32)
+    logits[0, np.arange(10), [7] * 5 + [4, 8, 8] + [5, 5]] = 1
+    encoded = contracts.Encoded(np.ones(10, np.int32), np.arange(11), labels.astype(np.int32))
+    facts = Facts(names, (0,), None, None, 2, 1)
+    [said] = classification.details({"logits": logits}, Examples(["x"] * 10, encoded), facts)
+    head, *lines = said.splitlines()
+    assert head.startswith("the most frequent confusions of 500 classes; --out")
+    assert [line.split() for line in lines] == [
+        ["label", "predicted", "times"],
+        [r"class\n3", r"class\n7", "5"],
+        [r"class\n4", r"class\n8", "2"],
+    ]
+    told = classification.told(classification.read({"logits": logits[:, :1]}, facts), ["a text"])
+    assert told.count("class") == 22
+    assert len(told.splitlines()) == 3
 
 
 def test_unknown_texts_are_said(folder, capsys):
