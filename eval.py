@@ -24,7 +24,7 @@ def define_flags() -> flags.FlagValues:
         "data", None, "A source's spec or a .tsv, .csv or .jsonl[.gz] file to score instead.", flag_values=values
     )
     flags.DEFINE_multi_string("text", [], "A text to classify; may be given again.", flag_values=values)
-    flags.DEFINE_string("out", None, "TSV file to write the predictions to.", flag_values=values)
+    flags.DEFINE_string("out", None, "TSV, CSV or JSON Lines file to write the predictions to.", flag_values=values)
     flags.DEFINE_integer("beam", 1, "Beginnings pursued by a run that writes texts; 1 is greedy.", flag_values=values)
     flags.DEFINE_float("length_penalty", 0.0, "Exponent of the length in a beam; 0 for none.", flag_values=values)
     return values

@@ -12,11 +12,15 @@ import functools
 import importlib
 import inspect
 import pkgutil
+import re
 import sys
 import types
 import typing
+import warnings
 from collections.abc import Iterable
 from typing import Any, NamedTuple
+
+from attention.messages import quoted, shown
 
 KINDS = {
     "encoding": "attention.encodings",
@@ -36,6 +40,7 @@ KINDS = {
 }
 # The operator of a kind that composes; its package provides `combine(*records)`.
 OPERATORS = {"encoding": "+", "mask": "&"}
+_LONG = 100  # characters, more than any name has
 
 
 class Spec(NamedTuple):
@@ -67,14 +72,37 @@ def parse(text: str) -> Spec:
       ValueError: where the text is not a spec, naming the place.
     """
     if not isinstance(text, str):
-        raise ValueError(f"a spec is a string such as 'rope(base=500000)', got {text!r}")
+        raise ValueError(f"a spec is a string such as 'rope(base=500000)', got {quoted(text)}")
     try:
-        tree = ast.parse(text.strip(), mode="eval")
+        return _parsed(text.strip())
+    except ValueError as error:
+        if (meant := _requoted(text.strip())) is None:
+            raise
+        raise ValueError(f'{error}; strings want quotes, and in a shell others around the whole: "{meant}"') from None
+
+
+def _parsed(text: str) -> Spec:
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", SyntaxWarning)  # a backslash that escapes nothing is a backslash
+            tree = ast.parse(text, mode="eval")
     except (SyntaxError, ValueError, RecursionError) as error:
         column = getattr(error, "offset", None)
-        place = f" near column {column}" if column else ""
-        raise ValueError(f"cannot read the spec {text!r}{place}; want NAME or NAME(option=value, ...)") from None
-    return _spec(tree.body, text.strip())
+        place = (f" near column {column}" if column else "") + (" (a backslash is written twice)" if "\\" in text else "")
+        raise ValueError(f"cannot read the spec {quoted(text)}{place}; want NAME or NAME(option=value, ...)") from None
+    return _spec(tree.body, text)
+
+
+def _requoted(text: str) -> Spec | None:
+    """A spec whose quotes are missing, as a shell takes them away, with the quotes put back; None for what is none."""
+    if len(text) > 10 * _LONG or "'" in text or '"' in text:
+        return None
+    try:
+        return _parsed(
+            re.sub(r"(?<=[(\s,])(\w+)\s*=\s*([^\s,()=]*[^\w\s,()=.+-][^,()=]*|[^\s,()=]*[A-Za-z_]\.[^,()=]*)", r"\1='\2'", text)
+        )
+    except ValueError:
+        return None
 
 
 def _spec(node: ast.expr, text: str) -> Spec:
@@ -90,15 +118,16 @@ def _spec(node: ast.expr, text: str) -> Spec:
     if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
         if node.args:
             given = ast.unparse(node.args[0])
-            raise ValueError(f"spec {text!r}: options are named, as in {node.func.id}(option={given})")
+            raise ValueError(f"spec {quoted(text)}: options are named, as in {node.func.id}(option={given})")
         options: list[tuple[str, Any]] = []
         for keyword in node.keywords:
             if keyword.arg is None:
-                raise ValueError(f"spec {text!r}: '**' is not allowed")
+                raise ValueError(f"spec {quoted(text)}: '**' is not allowed")
             options.append((keyword.arg, _value(keyword.value, text)))
         return Spec(node.func.id, tuple(options))
     raise ValueError(
-        f"spec {text!r}: {ast.unparse(node)!r} at column {node.col_offset + 1} is neither a name nor NAME(option=value)"
+        f"spec {quoted(text)}: {quoted(ast.unparse(node))} at column {node.col_offset + 1} is neither a name nor"
+        " NAME(option=value)"
     )
 
 
@@ -123,9 +152,11 @@ def _show(value: Any) -> str:
 
 
 def nearest(word: str, words: Iterable[str]) -> str:
-    """`` (nearest: 'x')`` for the closest of ``words``, or an empty string."""
-    close = difflib.get_close_matches(word, list(words), n=1, cutoff=0.5)
-    return f" (nearest: '{close[0]}')" if close else ""
+    """`` (nearest: 'x')`` for the closest of ``words``, or an empty string, as for what is no name but a long text."""
+    if len(word) > _LONG:
+        return ""
+    close = difflib.get_close_matches(word, [each for each in words if len(each) <= _LONG], n=1, cutoff=0.5)
+    return f" (nearest: {close[0]!r})" if close else ""
 
 
 @functools.cache
@@ -145,7 +176,7 @@ def _package(kind: str) -> str:
 def module(kind: str, name: str) -> types.ModuleType:
     """The file that defines a variant."""
     if name not in names(kind):
-        raise ValueError(f"unknown {kind} {name!r}{nearest(name, names(kind))}; known: {', '.join(names(kind))}")
+        raise ValueError(f"unknown {kind} {quoted(name)}{nearest(name, names(kind))}; known: {', '.join(names(kind))}")
     return importlib.import_module(f"{_package(kind)}.{name}")
 
 
@@ -241,7 +272,7 @@ def _built(kind: str, checked: Spec) -> Any:
     try:
         return module(kind, checked.name).build(**values)
     except ValueError as error:
-        raise ValueError(f"{kind} '{checked}': {error}") from None
+        raise ValueError(f"{kind} '{shown(checked)}': {error}") from None
 
 
 def canonical(kind: str, spec: str | Spec) -> str:
@@ -275,13 +306,16 @@ def _without_defaults(kind: str, spec: Spec) -> Spec:
 
 def check(kind: str, spec: str | Spec) -> Spec:
     """Parses a spec and checks names, options and types; ranges are checked by ``build``."""
-    parsed = parse(spec) if isinstance(spec, str) else spec
+    try:
+        parsed = parse(spec) if isinstance(spec, str) else spec
+    except ValueError as error:
+        raise ValueError(f"{error}{_as_option(kind, str(spec))}") from None
     if not isinstance(parsed, Spec):
         raise ValueError(f"a {kind} spec is a string such as {names(kind)[0]!r}, got {spec!r}")
     if parsed.terms:
         if OPERATORS.get(kind) != parsed.name:
             allowed = ", ".join(f"{key}s with '{sign}'" for key, sign in OPERATORS.items())
-            raise ValueError(f"{kind} '{parsed}': '{parsed.name}' does not compose {kind}s; composed are {allowed}")
+            raise ValueError(f"{kind} '{shown(parsed)}': '{parsed.name}' does not compose {kind}s; composed are {allowed}")
         return Spec(parsed.name, terms=tuple(check(kind, term) for term in parsed.terms))
     known = {option.name: option for option in options(kind, parsed.name)}
     listed = ", ".join(map(str, known.values())) or "none"
@@ -290,18 +324,28 @@ def check(kind: str, spec: str | Spec) -> Spec:
     for key, value in parsed.options:
         if key not in known and not passes_on:
             raise ValueError(
-                f"{kind} '{parsed}': unknown option {key!r}{nearest(key, known)}; options of {parsed.name}: {listed}"
+                f"{kind} '{shown(parsed)}': unknown option {quoted(key)}{nearest(key, known)}; options of {parsed.name}:"
+                f" {listed}"
             )
         if key in checked:
-            raise ValueError(f"{kind} '{parsed}': option {key!r} is given twice")
+            raise ValueError(f"{kind} '{shown(parsed)}': option {quoted(key)} is given twice")
         try:
             checked[key] = _coerce(known[key].type if key in known else _Plain, value)
         except TypeError as error:
-            raise ValueError(f"{kind} '{parsed}': option {key!r} {error}") from None
+            raise ValueError(f"{kind} '{shown(parsed)}': option {key!r} {error}") from None
     missing = [o.name for o in known.values() if o.default is inspect.Parameter.empty and o.name not in checked]
     if missing:
-        raise ValueError(f"{kind} '{parsed}': option {missing[0]!r} must be given; options of {parsed.name}: {listed}")
+        raise ValueError(f"{kind} '{shown(parsed)}': option {missing[0]!r} must be given; options of {parsed.name}: {listed}")
     return Spec(parsed.name, tuple(checked.items()))
+
+
+def _as_option(kind: str, text: str) -> str:
+    """What to write where a spec is a bare path: the variants whose first option, a string, has to be given."""
+    if not re.fullmatch(r"[^\s()='\"]*[./\\~][^()='\"]*", text) or len(text) > _LONG:
+        return ""
+    first = [(name, options(kind, name)[0]) for name in names(kind) if options(kind, name)]
+    wanted = [(name, one) for name, one in first if one.default is inspect.Parameter.empty and one.type is str]
+    return "".join(f"; is {Spec(name, ((one.name, text),))} meant?" for name, one in wanted[:1])
 
 
 _Plain = bool | int | float | str | tuple | None  # of options that a variant passes on

@@ -9,12 +9,14 @@ GloVe, which ``config.model.vectors`` reads; channels have a standard deviation 
 """
 
 import argparse
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
 from attention import specs
+from attention.training import command_line
 
 WINDOW = 5
 CONTEXTS = 2000  # the most frequent words, as contexts
@@ -70,4 +72,4 @@ def main(arguments: list[str] | None = None) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(command_line.run_main(lambda argv: main(argv[1:])))

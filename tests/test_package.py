@@ -59,6 +59,7 @@ def test_imports_run_downwards(path):
     Data knows no model, and Flax is in few places.
     """
     order = [
+        ["messages"],
         ["records", "specs", "files", "text_table", "metrics"],
         ["carries", "heads", "positions", "precision"],
         ["decoding", "dropout", "gates", "recurrent", "broadcast"],
@@ -96,9 +97,11 @@ def test_imports_run_downwards(path):
         if parts[0] != "attention" or len(parts) < 2:
             continue
         if here == "lab":
-            assert parts[1] in ("data", "evaluation", "files", "lab", "runs", "specs", "text_table", "training"), name
+            assert parts[1] in ("data", "evaluation", "files", "lab", "messages", "runs", "specs", "text_table", "training"), (
+                name
+            )
         if here == "data":
-            assert parts[1] in ("data", "specs", "files"), name
+            assert parts[1] in ("data", "files", "messages", "specs"), name
         elif parts[1] != "data":
             assert layer[parts[1]] <= layer[here], name
         else:

@@ -1,6 +1,7 @@
 import functools
 import inspect
 import pickle
+import re
 import sys
 import textwrap
 
@@ -10,7 +11,7 @@ import pytest
 from hypothesis import given
 
 import attention
-from attention import specs
+from attention import messages, specs
 from attention.records import Encoding, merged
 from attention.specs import Spec, canonical, check, parse
 from tests.support.helpers import unchecked
@@ -314,3 +315,43 @@ def test_parameters_of_two_owners_are_merged():
     assert merged({"0": {"table": 1}, "1": {}}, {"0": {"scale": 2}}) == {"0": {"table": 1, "scale": 2}, "1": {}}
     with pytest.raises(ValueError, match="the parameter 'table' is shared by the layers and owned by one, too"):
         merged({"0": {"table": 1}}, {"0": {"table": 2}})
+
+
+@pytest.mark.parametrize(
+    ("text", "wanted"),
+    [
+        ("files(train=reviews.tsv)", """: "files(train='reviews.tsv')\""""),
+        (
+            "files(train=~/my data/a.csv, text=body, validation_share=0.2)",
+            """(train='~/my data/a.csv', text=body, validation_share=0.2)""",
+        ),
+        ("reviews.tsv", "is files(train='reviews.tsv') meant?"),
+        ("/data/reviews.csv.gz", "is files(train='/data/reviews.csv.gz') meant?"),
+        (r"files(train='C:\\x.csv')", "is one of Windows"),
+        (r"files(train='C:\x.csv')", "a backslash is written twice"),
+    ],
+)
+def test_a_spec_that_a_shell_unquoted_or_a_bare_path(text, wanted):
+    with pytest.raises(ValueError, match=re.escape(wanted)):
+        attention.build("source", text)
+
+
+@pytest.mark.parametrize(
+    "text", ["x" * 10**6, "\x1b[31m" * 99, "rope(base=" * 10**4, "a\nb", "'" * 999, "rope(" + "b" * 10**5 + "=1)"]
+)
+def test_messages_quote_specs_short_and_plain(text):
+    with pytest.raises(ValueError) as caught:  # noqa: PT011 (whatever it says)
+        attention.build("encoding", text)
+    message = messages.one_line(str(caught.value))
+    assert len(message) <= messages.LONGEST
+    assert message.isprintable()
+    assert len(str(caught.value)) < 3000
+
+
+def test_one_line_keeps_the_beginning_and_the_end():
+    assert messages.one_line("a\n b\t\x1b[0m é") == r"a b \x1b[0m é"
+    long = messages.one_line("begin " + "x" * 10**6 + " end")
+    assert len(long) <= messages.LONGEST
+    assert (long[:7], long[-4:]) == ("begin x", " end")
+    assert messages.listed(["a\n", *"bcd"], 2) == r"a\n, b, ... (4 in all)"
+    assert messages.quoted("ab" * 10**6, 21) == "'abababababa...babab'"

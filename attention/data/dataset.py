@@ -4,7 +4,7 @@ import dataclasses
 import hashlib
 import os
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal, NamedTuple, get_args
 
 import numpy as np
@@ -12,9 +12,12 @@ import numpy as np
 from attention import specs
 from attention.data._token_cache import TokenCache, digest, pack, unpack
 from attention.data.contracts import LENGTHS, UNKNOWN, Corpus, Dataset, Encoded, Split, Tokenizer
+from attention.data.repeats import seen_before
 from attention.data.segments import Positions, Segments, cut, numbered, renumbered, restarted
 from attention.files import cache_folder
+from attention.messages import quoted
 
+MUCH_UNKNOWN = 0.1  # share of the tokens from which on it is said
 Truncate = Literal["head", "tail", "middle"]
 
 
@@ -131,6 +134,20 @@ def encode_texts(
     return _encoded(flat, numbers, offsets, np.full(len(texts), -1, np.int32), policy)
 
 
+def unknown_notes(encoded: Encoded) -> list[str]:
+    """Lines for the user where much of the texts is unknown to the tokenizer."""
+    unknown, notes = encoded.flat == UNKNOWN, []
+    whole = int(np.logical_and.reduceat(unknown, encoded.offsets[:-1]).sum())
+    if whole:
+        notes.append(f"{whole} of {len(encoded)} texts hold nothing but unknown tokens: what is said of them is a guess")
+    if unknown.mean() > MUCH_UNKNOWN:
+        notes.append(
+            f"{100 * unknown.mean():.0f} % of the tokens do not occur in training: other texts than those, or a tokenizer that"
+            " is not for their language (--config.data.tokenizer=bytes or bpe knows every text)"
+        )
+    return notes
+
+
 def content_hash(split: Split) -> str:
     """SHA-256 over the texts, labels and targets of a split, the same on every platform."""
     sha256 = hashlib.sha256()
@@ -158,16 +175,6 @@ def verify_hashes(found: Mapping[str, str], recorded: Mapping[str, str]) -> None
         given = found.get(name, "no such split")
         if given != wanted:
             raise ValueError(f"the {name} split is not the one recorded: recorded hash {wanted}, found {given}")
-
-
-def seen_before(texts: Iterable[str], earlier: Iterable[str]) -> np.ndarray:
-    """Which ``texts`` also occur among the ``earlier`` ones, letter case and runs of whitespace aside: bool ``[n]``."""
-    known = {_normal_form(text) for text in earlier}
-    return np.array([_normal_form(text) in known for text in texts], bool)
-
-
-def _normal_form(text: str) -> str:
-    return " ".join(text.lower().split())
 
 
 class _Policy(NamedTuple):
@@ -205,13 +212,19 @@ def _encode_all(
     record: Tokenizer, state: Any, texts: Sequence[str], segments: Segments, what: str
 ) -> list[tuple[np.ndarray, np.ndarray]]:
     """The ids of each text and the segments they are in."""
+    for row, text in enumerate(texts):
+        if not isinstance(text, str):
+            raise ValueError(f"{what} {row} (counted from 0) is no string but {quoted(text, 40)}")
     pieces = [cut(text, segments) for text in texts]
     ids = iter(record.encode(state, [piece for each in pieces for piece in each]))
-    encoded = [numbered([next(ids) for _ in each]) for each in pieces]
+    encoded, size = [numbered([next(ids) for _ in each]) for each in pieces], record.size(state)
     for row, (found, _) in enumerate(encoded):
         if len(found) == 0:
             reason = "has no tokens" if texts[row].strip() else "is empty"
             raise ValueError(f"{what} {row} (counted from 0) {reason}: {texts[row][:40]!r}")
+        if not 0 <= found.min() <= found.max() < size:
+            outside = f"the token ids {found.min()} to {found.max()}"
+            raise ValueError(f"{what} {row} (counted from 0) has {outside}, outside of a vocabulary of {size}")
     return encoded
 
 

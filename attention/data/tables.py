@@ -1,160 +1,147 @@
-"""Reading labelled texts from TSV, CSV and JSON Lines files, with the line named in every error."""
+"""Reading labelled texts from TSV, CSV and JSON Lines files, with the line named in every error, and writing such files."""
 
 import csv
 import gzip
 import io
 import json
-import zlib
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from attention.data._rows import ARRAY, OF_ARRAY, Asked, Row, header_places, lines, ragged
+from attention.data.file_text import read_text
+from attention.data.spreadsheets import csv_rows, quoted_cells
+from attention.messages import listed, quoted, shortened, shown
 from attention.specs import nearest
 
 SUFFIXES = (".tsv", ".csv", ".jsonl")
+_SHEET = "cells in quotes, as spreadsheets write them, are read with their quotes in TSV; save it as .csv to lose them"
+# What a cell cannot hold.
+_NEVER = {".tsv": re.compile(r"[\t\r\n\0\ud800-\udfff]"), ".csv": re.compile(r"[\0\ud800-\udfff]")}
 
 
 class Table(NamedTuple):
-    """The rows of one file: text, label as written, and the line each row is on."""
+    """The rows of one file.
+
+    Attributes:
+      path: the file.
+      texts: of each row.
+      labels: as written; empty where the file has none.
+      lines: on which each row begins.
+      notes: lines for the user, about what looks as if it were not meant.
+    """
 
     path: Path
     texts: list[str]
     labels: list[str]
     lines: list[int]
+    notes: tuple[str, ...] = ()
 
 
-def read(path: Path, *, text: str, label: str) -> Table:
+def read(path: Path, *, text: str, label: str, optional: bool = False) -> Table:
     """Reads the columns ``text`` and ``label`` of a file; its suffix says the format, ``.gz`` may follow it.
 
-    TSV is split at each TAB, without quoting; CSV follows Python's csv module; JSON Lines has one object per line.
-    TSV and CSV begin with a line of column names. Labels are strings, or whole numbers in JSON Lines.
+    TSV is split at each TAB, without quoting; CSV follows Python's csv module, and may have semicolons, TABs or bars for commas
+    as spreadsheets write them; JSON Lines has one object per line. TSV and CSV begin with a line of column names. Labels are
+    strings, or whole numbers in JSON Lines.
+
+    Args:
+      path: the file.
+      text: column or field of the texts.
+      label: of the labels.
+      optional: whether the file may have no labels: no such column, or nothing in it.
 
     Raises:
       ValueError: for anything that is not as described, naming the file and the line.
     """
-    suffix = kind(path)
-    content = read_text(path)
-    rows = {".tsv": _tsv, ".csv": _csv, ".jsonl": _jsonl}[suffix](content, path, text, label)
-    table = Table(path, [], [], [])
-    for line, text_value, label_value in rows:
-        for name, value in ((text, text_value), (label, label_value)):
-            if not value.strip():
-                raise ValueError(f"{path}, line {line}: {name!r} is empty")
-        table.texts.append(text_value)
-        table.labels.append(label_value.strip())
-        table.lines.append(line)
-    if not table.texts:
-        raise ValueError(f"{path}: the split is empty, there is no row")
-    return table
+    reader = {".tsv": _tsv, ".csv": csv_rows, ".jsonl": _jsonl}[kind(path)]
+    rows = list(reader(Asked(path, read_text(path), text, label, optional)))
+    if not rows:
+        raise ValueError(f"{shown(path)}: the split is empty, there is no row")
+    labels = [(row.label or "").strip() for row in rows]
+    labelled = next((row.line for row, name in zip(rows, labels) if name), None)
+    bare = optional and labelled is None
+    for row, name in zip(rows, labels):
+        if not row.text.strip():
+            raise ValueError(f"{shown(path)}, line {row.line}: {quoted(text)} is empty")
+        if not (name or bare):
+            have = f", and line {labelled} has one: fill in all of them or none" if optional else ""
+            raise ValueError(f"{shown(path)}, line {row.line}: {quoted(label)} is empty{have}")
+    notes = [f"{shown(path)}, line {row.line}: {row.note}" for row in rows if row.note]
+    return Table(path, [row.text for row in rows], [] if bare else labels, [row.line for row in rows], tuple(notes[:1]))
 
 
 def kind(path: Path) -> str:
-    """The format a file name stands for, one of ``SUFFIXES``."""
-    suffix = path.with_suffix("").suffix if path.suffix == ".gz" else path.suffix
+    """The format a file name stands for, in small letters or capitals: one of ``SUFFIXES``."""
+    suffix = Path(path.name.lower().removesuffix(".gz")).suffix
     if suffix not in SUFFIXES:
-        raise ValueError(f"{path}: cannot tell the format from the name; wanted one of {', '.join(SUFFIXES)} [.gz]")
+        raise ValueError(f"{shown(path)}: cannot tell the format from the name; wanted one of {', '.join(SUFFIXES)} [.gz]")
     return suffix
 
 
-def read_text(path: Path) -> str:
-    """The UTF-8 text of a file, unpacked where its name ends in ``.gz``; a byte order mark is dropped."""
-    if not path.is_file():
-        beside = [entry.name for entry in path.parent.iterdir()] if path.parent.is_dir() else []
-        raise ValueError(f"there is no file {path}{nearest(path.name, beside)}")
-    try:
-        data = path.read_bytes()
-        if path.suffix == ".gz":
-            data = gzip.decompress(data)
-    except (gzip.BadGzipFile, EOFError, zlib.error) as error:
-        raise ValueError(f"{path} is not a whole gzip file: {error}") from None
-    except OSError as error:
-        raise ValueError(f"cannot read {path}: {error.strerror}") from None
-    try:
-        return data.decode("utf-8").removeprefix("\ufeff")
-    except UnicodeDecodeError as error:
-        line = data.count(b"\n", 0, error.start) + 1
-        raise ValueError(f"{path}, line {line}: byte 0x{data[error.start]:02x} is not UTF-8") from None
+def _tsv(asked: Asked) -> Iterator[Row]:
+    numbered = lines(asked.content)
+    header = next(numbered, (1, ""))[1].split("\t")
+    text_column, label_column = header_places(asked, header)
+    sheet = quoted_cells(asked.content)
+    for number, line in numbered:
+        cells = line.split("\t")
+        if len(cells) != len(header):
+            raise ragged(asked, number, len(cells), len(header), f"; {_SHEET}" if line.count('"') % 2 else "")
+        odd = _SHEET if sheet and cells[text_column].startswith('"') else None
+        yield Row(number, cells[text_column], None if label_column is None else cells[label_column], odd)
 
 
-def columns(path: Path) -> list[str]:
-    """The names of the columns or fields that the first line of a file has."""
-    suffix = kind(path)
-    first = read_text(path).split("\n", 1)[0].rstrip("\r")
-    if suffix != ".jsonl":
-        return first.split("\t") if suffix == ".tsv" else next(csv.reader([first]), [])
-    try:
-        row = json.loads(first)
-    except ValueError as error:
-        raise ValueError(f"{path}, line 1: not JSON: {error}") from None
-    return list(row) if isinstance(row, dict) else []
-
-
-def _places(header: list[str], path: Path, *wanted: str) -> list[int]:
-    listed = ", ".join(header)
-    for name in wanted:
-        if header.count(name) != 1:
-            fault = "is there more than once" if name in header else f"is missing{nearest(name, header)}"
-            raise ValueError(f"{path}: the column {name!r} {fault}; columns: {listed}")
-    return [header.index(name) for name in wanted]
-
-
-def _ragged(path: Path, line: int, got: int, wanted: int) -> ValueError:
-    return ValueError(f"{path}, line {line}: {got} fields where the header has {wanted}")
-
-
-def _lines(content: str) -> Iterator[tuple[int, str]]:
-    # Not splitlines(), which also splits at the Unicode separators that texts may hold.
-    lines = content.rstrip("\r\n").split("\n") if content.strip("\r\n") else []
-    for number, line in enumerate(lines, 1):
-        yield number, line.removesuffix("\r")
-
-
-def _tsv(content: str, path: Path, text: str, label: str) -> Iterator[tuple[int, str, str]]:
-    lines = _lines(content)
-    header = next(lines, (1, ""))[1].split("\t")
-    text_column, label_column = _places(header, path, text, label)
-    for number, line in lines:
-        fields = line.split("\t")
-        if len(fields) != len(header):
-            raise _ragged(path, number, len(fields), len(header))
-        yield number, fields[text_column], fields[label_column]
-
-
-def _csv(content: str, path: Path, text: str, label: str) -> Iterator[tuple[int, str, str]]:
-    limit = csv.field_size_limit(2**31 - 1)  # the module's default refuses texts of more than 131,072 characters
-    reader = csv.reader(io.StringIO(content.rstrip("\r\n"), newline=""), strict=True)
-    try:
-        header = next(reader, [])
-        text_column, label_column = _places(header, path, text, label)
-        for fields in reader:
-            if len(fields) != len(header):
-                raise _ragged(path, reader.line_num, len(fields), len(header))
-            yield reader.line_num, fields[text_column], fields[label_column]
-    except csv.Error as error:
-        raise ValueError(f"{path}, line {reader.line_num}: not CSV: {error}") from None
-    finally:
-        csv.field_size_limit(limit)
-
-
-def _jsonl(content: str, path: Path, text: str, label: str) -> Iterator[tuple[int, str, str]]:
-    for number, line in _lines(content):
+def _jsonl(asked: Asked) -> Iterator[Row]:
+    if ARRAY.match(asked.content[:200]):
+        raise ValueError(f"{shown(asked.path)} is a JSON array and not JSON Lines: {OF_ARRAY}")
+    for number, line in lines(asked.content):
+        where = f"{shown(asked.path)}, line {number}"
         try:
             row = json.loads(line)
-        except (json.JSONDecodeError, RecursionError) as error:
-            raise ValueError(f"{path}, line {number}: not JSON: {error}") from None
+        except (ValueError, RecursionError) as error:
+            raise ValueError(f"{where}: not JSON: {error}") from None
         if not isinstance(row, dict):
-            raise ValueError(f"{path}, line {number}: wanted a JSON object, got {_short(row)}")
-        for name in (text, label):
+            raise ValueError(f"{where}: wanted a JSON object, got {_json(row)}")
+        if asked.optional and row.get(asked.label) is None:
+            row[asked.label] = ""
+        for name in (asked.text, asked.label):
             if name not in row:
-                listed = ", ".join(row)
-                raise ValueError(f"{path}, line {number}: the field {name!r} is missing{nearest(name, row)}; fields: {listed}")
-        if not isinstance(row[text], str):
-            raise ValueError(f"{path}, line {number}: {text!r} is a string, got {_short(row[text])}")
-        if not isinstance(row[label], (str, int)) or isinstance(row[label], bool):
-            raise ValueError(f"{path}, line {number}: {label!r} is a string or whole number, got {_short(row[label])}")
-        yield number, row[text], str(row[label])
+                raise ValueError(f"{where}: the field {quoted(name)} is missing{nearest(name, row)}; fields: {listed(row)}")
+        text, label = row[asked.text], row[asked.label]
+        if not isinstance(text, str):
+            raise ValueError(f"{where}: {quoted(asked.text)} is a string, got {_json(text)}")
+        if not isinstance(label, (str, int)) or isinstance(label, bool):
+            raise ValueError(f"{where}: {quoted(asked.label)} is a string or whole number, got {_json(label)}")
+        yield Row(number, text, str(label))
 
 
-def _short(value: Any) -> str:
-    shown = json.dumps(value)
-    return shown if len(shown) <= 40 else shown[:37] + "..."
+def _json(value: Any) -> str:
+    return shortened(json.dumps(value), 40)
+
+
+def content(path: Path, columns: Mapping[str, Sequence[str]]) -> bytes:
+    """The bytes of a file of columns that ``read`` reads, in the format that its name stands for.
+
+    Raises:
+      ValueError: for a cell that the format cannot hold: TSV no TAB or line break, TSV and CSV no zero and no half surrogate.
+    """
+    suffix, rows = kind(path), list(zip(*columns.values(), strict=True))
+    buffer = io.StringIO(newline="")
+    if suffix == ".jsonl":
+        buffer.writelines(json.dumps(dict(zip(columns, row))) + "\n" for row in rows)
+    else:
+        for number, row in enumerate((tuple(columns), *rows)):
+            for name, cell in zip(columns, row):
+                if (found := _NEVER[suffix].search(cell)) is not None:
+                    wanted = "name it .csv or .jsonl" if found[0] in "\t\r\n" else "name it .jsonl"
+                    where = f"row {number} of {quoted(name)}" if number else f"the name {quoted(name)}"
+                    raise ValueError(f"{shown(path)}: {where} holds {found[0]!r}, which {suffix} cannot keep; {wanted}")
+        if suffix == ".csv":
+            writer = csv.writer(buffer)  # lines end in CR LF, so that a cell with either is quoted
+        else:
+            writer = csv.writer(buffer, lineterminator="\n", delimiter="\t", quoting=csv.QUOTE_NONE, quotechar=None)
+        writer.writerows([tuple(columns), *rows])
+    data = buffer.getvalue().encode()
+    return gzip.compress(data, mtime=0) if path.suffix.lower() == ".gz" else data

@@ -3,11 +3,13 @@
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
+from attention.data import dataset, tables
 from attention.evaluation.trained import Evaluation, Trained, load
 from attention.files import write_atomic
-from attention.tasks import Metric
-from attention.text_table import table, tsv
+from attention.tasks import Examples, Metric
+from attention.text_table import table
 from attention.training import by_length
 
 
@@ -29,7 +31,7 @@ def report(
       data: what to score in place of the data recorded: the spec of a source, or the path of a TSV, CSV or JSON Lines
         file (also .gz) with the text column of the run's source and, where it is known what is right, that column too.
       texts: predicted one by one, in place of scores.
-      out: a TSV file to write the predictions of every example to.
+      out: a TSV, CSV or JSON Lines file to write the predictions of every example to; ``data`` reads it.
       beam: of a run that writes: how many beginnings of a text are pursued, 1 for greedy.
       length_penalty: of a beam, at least 0; 0 for none.
 
@@ -43,16 +45,21 @@ def report(
     target = _writable(out)
     trained = load(workdir)
     search, lengths = _search(trained, {"beam": beam, "length_penalty": length_penalty}), None
+    notes = [*trained.notes]
     if texts:
         examples, name = trained.encode(texts), ""
     elif file is not None:
-        examples, name = trained.read_file(file), str(file)
+        (examples, told), name = trained.read_file(file), str(file)
+        notes += told
     else:
         name, loaded = split or "test", trained.load_data(data)
         examples = trained.examples(name, loaded)
         lengths = trained.accuracy_by_length(loaded) if data is None and name == "test" else None
     answers = f"{trained.task.answers}s"
-    sections = [*trained.notes, _headline(trained)]
+    notes += dataset.unknown_notes(examples.encoded)
+    if target is not None:
+        tables.content(target, {trained.columns()[0]: examples.texts})  # before the work: what the format cannot hold
+    sections = [*(f"note: {note}" for note in notes), _headline(trained)]
     if trained.task.answered(examples.encoded):
         evaluation = trained.score(examples, name, **search)
         predictions = evaluation.predictions
@@ -66,8 +73,7 @@ def report(
         predictions = trained.task.read(trained.outputs(examples, None, **search), trained.facts)
         sections.append(trained.task.told(predictions, texts) if texts else f"{name} has no {answers}: no scores")
     if target is not None:
-        columns = trained.task.columns(predictions, examples, trained.facts)
-        write_atomic(target, tsv({"text": examples.texts, **columns}).encode())
+        write_atomic(target, tables.content(target, _columns(trained, predictions, examples)))
         sections.append(f"{len(examples.texts)} predictions written to {target}")
     return "\n\n".join(sections)
 
@@ -83,7 +89,7 @@ def _checked(split: str | None, data: str | None, texts: Sequence[str], beam: in
         raise ValueError(f"--beam wants a number of 1 or more, got {beam}")
     if not length_penalty >= 0:
         raise ValueError(f"--length_penalty wants a number of 0 or more, got {length_penalty}")
-    if data is None or not re.search(r"\.(tsv|csv|jsonl)(\.gz)?$", data):
+    if data is None or not re.search(r"\.(tsv|csv|jsonl)(\.gz)?$", data, re.IGNORECASE):
         return None
     if split is not None:
         raise ValueError(f"--split={split} names a split of a source; {data} is one file")
@@ -99,7 +105,20 @@ def _writable(out: str | None) -> Path | None:
         raise ValueError(f"--out={out}: there is no folder {path.parent}")
     if not out or path.is_dir():
         raise ValueError(f"--out={out} wants the name of a file, as in predictions.tsv")
+    tables.kind(path)
     return path
+
+
+def _columns(trained: Trained, predictions: Any, examples: Examples) -> dict[str, Sequence[str]]:
+    """What is written of every example; texts and answers are called as in the files of the run, which can be read in turn."""
+    text, answer = trained.columns()
+    columns = trained.task.columns(predictions, examples, trained.facts)
+    if {text, answer} & (columns.keys() - {trained.task.answers}):
+        text, answer = "text", trained.task.answers
+    return {
+        text: examples.texts,
+        **{answer if name == trained.task.answers else name: cells for name, cells in columns.items()},
+    }
 
 
 def _search(trained: Trained, given: Mapping[str, float]) -> dict[str, float]:

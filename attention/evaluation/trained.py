@@ -148,14 +148,16 @@ class Trained(NamedTuple):
         encoded = self.task.answer(encoded, answers, self.facts)
         return Examples(texts, encoded, None if encoded.targets is None else answers)
 
-    def read_file(self, path: Path) -> Examples:
-        """The texts of a file, and their answers where it has that column; the columns are named as in training."""
+    def columns(self) -> tuple[str, str]:
+        """What the columns of texts and of answers are called in the files of the run's source, or by default."""
         options, answers = dict(specs.parse(self.data.source).options), self.task.answers
-        text, answer = str(options.get("text", "text")), str(options.get(answers, answers))
-        known = answer in tables.columns(path)
-        # Without that column the text stands in for it, so that one reader checks both kinds of file.
-        found = tables.read(path, text=text, label=answer if known else text)
-        return self.encode(found.texts, found.labels if known else None)
+        return str(options.get("text", "text")), str(options.get(answers, answers))
+
+    def read_file(self, path: Path) -> tuple[Examples, tuple[str, ...]]:
+        """The texts of a file, their answers where it has any, and notes for the user; columns are named as in training."""
+        text, answer = self.columns()
+        found = tables.read(path, text=text, label=answer, optional=True)
+        return self.encode(found.texts, found.labels or None), found.notes
 
     def outputs(self, examples: Examples, member: int | None = None, **search: float) -> dict[str, np.ndarray]:
         """The outputs of the task, ``[M n ...]`` for all members, or ``[1 n ...]`` for one; of a classifier, "logits".

@@ -16,11 +16,14 @@ import numpy as np
 
 from attention import metrics, specs
 from attention.data.contracts import Dataset, Encoded
+from attention.messages import listed, plain, quoted
 from attention.models.classifier import classifier
 from attention.tasks import Batch, Examples, Facts, Metric, Outputs, Task, Telemetry, _telemetry, smoothed_cross_entropy
 from attention.text_table import table
 
 __all__: list[str] = []
+
+SHOWN = 20  # classes of a confusion matrix at most; of more, the most frequent confusions
 
 
 class Predictions(NamedTuple):
@@ -149,8 +152,8 @@ def adapt(encoded: Encoded, classes: Sequence[str], facts: Facts) -> Encoded:
     for label in np.unique(encoded.labels[encoded.labels >= 0]):
         name = classes[int(label)]
         if name not in own:
-            near, known = specs.nearest(name, own), ", ".join(own)
-            raise ValueError(f"label {name!r} was not seen in training{near}; classes: {known}")
+            near, known = specs.nearest(name, own), listed(own)
+            raise ValueError(f"label {quoted(name)} was not seen in training{near}; classes: {known}")
     places = np.array([*(own.get(name, -1) for name in classes), -1], np.int32)  # -1 reads the last: no label
     return dataclasses.replace(encoded, labels=places[encoded.labels])
 
@@ -166,13 +169,14 @@ def read(outputs: Outputs, facts: Facts) -> Predictions:
 
 
 def told(found: Predictions, texts: Sequence[str]) -> str:
-    """For each text the class, how many members agree, and the probability of every class."""
+    """For each text the class, how many members agree, and the probability of every class, or of the likeliest of many."""
     blocks = []
     for text, label, row, agreeing in zip(texts, found.labels, found.probabilities, found.agreeing):
         agree = f", {agreeing} of {found.members} members agree" if found.members > 1 else ""
-        order = np.argsort(-row, kind="stable")
-        listed = "  ".join(f"{found.classes[number]} {row[number]:.4f}" for number in order)
-        blocks.append(f"{text}\n  {label}{agree}\n  {listed}")
+        order = np.argsort(-row, kind="stable")[:SHOWN]
+        shares = "  ".join(f"{plain(found.classes[number])} {row[number]:.4f}" for number in order)
+        shares += f"  ... ({len(row)} classes)" if len(row) > SHOWN else ""
+        blocks.append(f"{text}\n  {plain(label)}{agree}\n  {shares}")
     return "\n".join(blocks)
 
 
@@ -192,10 +196,25 @@ def confusion(outputs: Outputs, encoded: Encoded, classes: Sequence[str]) -> np.
 
 
 def details(outputs: Outputs, examples: Examples, facts: Facts) -> list[str]:
-    """The confusion matrix."""
+    """The confusion matrix, or of many classes the pairs that are confused most often."""
     members = len(outputs["logits"])
     over = f", summed over {members} members" if members > 1 else ""
     counts = confusion(outputs, examples.encoded, facts.classes)
+    if len(facts.classes) > SHOWN:
+        return [_confused(counts, facts.classes, over)]
     rows = [["label \\ predicted", *facts.classes]]
     rows += [[name, *map(str, row)] for name, row in zip(facts.classes, counts.tolist())]
     return [f"confusion{over}\n{table(rows)}"]
+
+
+def _confused(counts: np.ndarray, classes: Sequence[str], over: str) -> str:
+    """The most frequent confusions, most first."""
+    wrong = counts * (1 - np.eye(len(counts), dtype=counts.dtype))
+    order = np.argsort(-wrong, axis=None, kind="stable")[:SHOWN]
+    pairs = [divmod(int(place), len(classes)) for place in order if wrong.flat[place]]
+    if not pairs:
+        return f"none of {len(classes)} classes is taken for another"
+    rows = [["label", "predicted", "times"]]
+    rows += [[classes[label], classes[predicted], str(wrong[label, predicted])] for label, predicted in pairs]
+    head = f"the most frequent confusions of {len(classes)} classes{over}; --out=FILE.tsv writes every prediction"
+    return f"{head}\n{table(rows, left=2)}"

@@ -10,6 +10,7 @@ import errno
 import importlib.util
 import math
 import os
+import re
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -19,6 +20,7 @@ import jax
 from absl import flags
 from ml_collections import config_dict
 
+from attention.messages import one_line
 from attention.specs import nearest
 
 # Set to see the traceback of an error that is otherwise one line; for those who write a variant.
@@ -38,7 +40,7 @@ def run_main(main: Callable[[list[str]], Any], argv: list[str] | None = None) ->
       ``ATTENTION_TRACEBACK`` is set.
     """
     try:
-        main(list(sys.argv if argv is None else argv))
+        main([_at_home(argument) for argument in (sys.argv if argv is None else argv)])
         return 0
     except KeyboardInterrupt:
         message, code = "interrupted", 130
@@ -54,8 +56,16 @@ def run_main(main: Callable[[list[str]], Any], argv: list[str] | None = None) ->
         if not (error.filename or full) or os.environ.get(TRACEBACK):
             raise
         message, code = f"{error.filename or 'the disk is full'}: {error.strerror}", 2
-    print(f"error: {' '.join(message.split())}", file=sys.stderr)
+    print(f"error: {one_line(message)}", file=sys.stderr)
     return code
+
+
+def _at_home(argument: str) -> str:
+    """``--NAME=~/PATH`` as ``--NAME=/home/NAME/PATH``, which shells do to a path that stands alone."""
+    name, equals, value = argument.partition("=")
+    if not (equals and argument.startswith("-") and re.match(r"~[\w.-]*(/|$)", value)):
+        return argument
+    return f"{name}={os.path.expanduser(value)}"
 
 
 def parse_flags(argv: list[str], values: flags.FlagValues, *, usage: str) -> None:

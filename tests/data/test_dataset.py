@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 import attention.data.dataset as dataset_module
 from attention import specs
 from attention.data.contracts import Corpus, Source, Split
-from attention.data.dataset import content_hash, encode_texts, load, seen_before, verify_hashes
+from attention.data.dataset import content_hash, encode_texts, load, unknown_notes, verify_hashes
+from attention.data.repeats import seen_before
 from attention.data.vectors import load_vectors
 
 DATA = os.environ.get("ATTENTION_DATA_DIR")
@@ -134,6 +135,28 @@ def test_texts_without_tokens_are_refused(toy, text):
         encode_texts(tokenizer, {"a": 2}, ["a", "b", text], max_length=3, truncate="head")
 
 
+@pytest.mark.parametrize("text", [None, 3, b"a"])
+def test_what_is_no_text_is_refused(text):
+    tokenizer = specs.build("tokenizer", "words")
+    with pytest.raises(ValueError, match=r"text 1 \(counted from 0\) is no string but "):
+        encode_texts(tokenizer, {"a": 2}, ["a", text], max_length=3, truncate="head")
+
+
+def test_ids_outside_of_the_vocabulary_are_refused():
+    tokenizer = specs.build("tokenizer", "words")
+    with pytest.raises(ValueError, match=r"text 1 .* has the token ids 2 to 9, outside of a vocabulary of 4"):
+        encode_texts(tokenizer, {"a": 2, "b": 9}, ["a", "a b"], max_length=3, truncate="head")
+
+
+def test_texts_that_are_unknown_are_counted():
+    tokenizer = specs.build("tokenizer", "words")
+    encode = lambda *texts: encode_texts(tokenizer, {"a": 2}, texts, max_length=9, truncate="head")
+    assert unknown_notes(encode("a a a a a a a a", "a")) == []
+    whole, share = unknown_notes(encode("x", "a y", "x y"))
+    assert whole == "2 of 3 texts hold nothing but unknown tokens: what is said of them is a guess"
+    assert share.startswith("80 % of the tokens do not occur in training")
+
+
 def test_bad_input(toy):
     with pytest.raises(ValueError, match="max_length must be at least 1, got 0"):
         toy(max_length=0)
@@ -243,8 +266,8 @@ def test_a_source_of_files(tmp_path):
     (tmp_path / "train.tsv").write_text("\n".join(["text\tlabel", *rows]) + "\n")
     options = {"max_length": 8, "truncate": "head", "cache_dir": tmp_path / "cache"}
     data = load(f"files(train='{tmp_path / 'train.tsv'}')", "words", seed=0, **options)
-    assert {name: len(split) for name, split in data.splits.items()} == {"train": 36, "validation": 4}
-    assert data.statistics["validation"]["seen_in_train"] == 4
+    assert {name: len(split) for name, split in data.splits.items()} == {"train": 35, "validation": 5}
+    assert data.statistics["validation"]["seen_in_train"] == 0
     other = load(f"files(train='{tmp_path / 'train.tsv'}')", "words", seed=1, **options)
     assert other.hashes != data.hashes
 

@@ -3,7 +3,9 @@
 from collections import Counter
 
 import numpy as np
+import pytest
 
+from attention import specs
 from attention.data.sources import _lengths
 
 
@@ -21,3 +23,12 @@ def test_places_are_uniform_over_pairs():
     counts = Counter(zip(a.tolist(), b.tolist()))
     assert set(counts) == {(i, j) for i in range(4) for j in range(4) if i != j}
     assert all(abs(count - 500) < 5 * 500**0.5 for count in counts.values())
+
+
+@pytest.mark.parametrize("name", specs.names("source"))
+@pytest.mark.parametrize("size", ["max_length", "train", "test_length"])
+def test_more_than_memory_holds_is_refused_at_once(name, size):
+    """Every generated source has a limit, named before anything is drawn."""
+    if size in {option.name for option in specs.options("source", name) if option.type in (int, int | None)}:
+        with pytest.raises(ValueError, match="at most 536870912 symbols are drawn"):
+            specs.build("source", f"{name}({size}=2147483648)")

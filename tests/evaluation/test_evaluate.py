@@ -1,5 +1,6 @@
 """Evaluation in a new process: training's own number, predictions, and one line for every bad input."""
 
+import csv
 import json
 import shutil
 import subprocess
@@ -13,9 +14,10 @@ import pytest
 
 import eval as entry
 from attention import files, metrics
+from attention.data import contracts
 from attention.evaluation import trained as evaluate
 from attention.runs import directory
-from attention.tasks import classification
+from attention.tasks import Examples, Facts, classification
 from attention.training import command_line, config, loop
 
 ROOT = Path(__file__).parent.parent.parent
@@ -148,7 +150,7 @@ def test_other_data_matches_classes_by_name(folder, trained, tmp_path):
         assert member["accuracy"] == scores["accuracy"]
         assert member["nll"] == pytest.approx(scores["nll"], rel=1e-5)
     write_tsv(tmp_path / "test.tsv", [("oslo", "town")])
-    write_tsv(tmp_path / "train.tsv", [("oslo", "town"), ("fig", "fruit")] * 20)
+    write_tsv(tmp_path / "train.tsv", [(f"oslo {n}", ["town", "fruit"][n % 2]) for n in range(40)])
     with pytest.raises(ValueError, match="label 'town' was not seen in training; classes: city, fruit, neither"):
         trained.evaluate("test", spec)
 
@@ -199,17 +201,64 @@ def test_file_and_predictions(folder, trained, capsys, tmp_path):
 
 
 def test_file_without_labels(folder, capsys, tmp_path):
-    file, out = tmp_path / "new.jsonl", tmp_path / "out.tsv"
+    file, out = tmp_path / "new.jsonl", tmp_path / "out.csv"
     file.write_text(json.dumps({"text": "a\tfig\\\n"}) + "\n" + json.dumps({"text": "oslo"}) + "\n")
     code, printed, _ = evaluated(capsys, f"--workdir={folder}/run", f"--data={file}", f"--out={out}")
     assert code == 0
     assert "has no labels: no scores" in printed
-    lines = out.read_text().splitlines()
-    assert lines[0] == "text\tpredicted\tp(city)\tp(fruit)\tp(neither)"
-    assert lines[1].startswith("a\\tfig\\\\\\n\t")
-    assert len(lines) == 3
+    header, first, second = csv.reader(out.read_bytes().decode().splitlines(keepends=True))
+    assert header == ["text", "predicted", "p(city)", "p(fruit)", "p(neither)"]
+    assert (first[0], second[0]) == ("a\tfig\\\n", "oslo")
     code, _, err = evaluated(capsys, f"--workdir={folder}/run", f"--data={file}")
     assert (code, "no labels to score; give --out" in err) == (2, True)
+    code, _, err = evaluated(capsys, f"--workdir={folder}/run", f"--data={file}", f"--out={tmp_path}/out.tsv")
+    assert (code, r"row 1 of 'text' holds '\t', which .tsv cannot keep; name it .csv or .jsonl" in err) == (2, True)
+
+
+@pytest.mark.parametrize("name", ["out.tsv", "OUT.CSV", "out.jsonl.gz"])
+def test_what_out_writes_data_reads(folder, capsys, tmp_path, name):
+    """The same scores from the file of predictions, labels and all."""
+    run, said = f"--workdir={folder}/run", []
+    for data in (folder / "test.tsv", tmp_path / name):
+        code, printed, err = evaluated(capsys, run, f"--data={data}", f"--out={tmp_path / name}")
+        assert (code, err) == (0, "")
+        said.append(printed.partition("45 examples")[2].partition("45 predictions")[0])
+    assert said[0] == said[1]
+
+
+def test_labels_may_begin_below_the_first_line(folder, capsys, tmp_path):
+    rows = [{"text": "oslo"}, {"text": "fig", "label": "fruit"}]
+    (tmp_path / "new.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    code, _, err = evaluated(capsys, f"--workdir={folder}/run", f"--data={tmp_path}/new.jsonl")
+    assert code == 2
+    assert "line 1: 'label' is empty, and line 2 has one: fill in all of them or none" in err
+
+
+def test_many_classes_are_reported_by_their_confusions():
+    """500 classes whose names hold line breaks: the pairs that are confused most, a line each."""
+    names = tuple(f"class\n{number}" for number in range(500))
+    labels = np.repeat([3, 4, 5], [5, 3, 2])
+    logits = np.zeros((1, 10, 500), np.float32)
+    logits[0, np.arange(10), [7] * 5 + [4, 8, 8] + [5, 5]] = 1
+    encoded = contracts.Encoded(np.ones(10, np.int32), np.arange(11), labels.astype(np.int32))
+    facts = Facts(names, (0,), None, None, 2, 1)
+    [said] = classification.details({"logits": logits}, Examples(["x"] * 10, encoded), facts)
+    head, *lines = said.splitlines()
+    assert head.startswith("the most frequent confusions of 500 classes; --out")
+    assert [line.split() for line in lines] == [
+        ["label", "predicted", "times"],
+        [r"class\n3", r"class\n7", "5"],
+        [r"class\n4", r"class\n8", "2"],
+    ]
+    told = classification.told(classification.read({"logits": logits[:, :1]}, facts), ["a text"])
+    assert told.count("class") == 22
+    assert len(told.splitlines()) == 3
+
+
+def test_unknown_texts_are_said(folder, capsys):
+    code, printed, _ = evaluated(capsys, f"--workdir={folder}/run", "--text=你好", "--text=oslo")
+    assert code == 0
+    assert "note: 1 of 2 texts hold nothing but unknown tokens" in printed
 
 
 def copy(folder, tmp_path):

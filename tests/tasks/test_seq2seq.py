@@ -112,7 +112,7 @@ def test_data_of_another_task(tmp_path, monkeypatch):
     classes = config.from_dict({"data": {"source": SOURCE, "max_length": 8}, "training": {"steps": 200}})
     with pytest.raises(ValueError, match=r"the train split has texts to write and no classes; it fits config\.task=seq2seq"):
         loop.train(classes, tmp_path / "run")
-    rows = "text\tlabel\n" + "a\tx\nb\ty\n" * 10
+    rows = "text\tlabel\n" + "".join(f"a {n}\tx\nb {n}\ty\n" for n in range(10))
     (tmp_path / "train.tsv").write_text(rows)
     labelled = settings(data={"source": f"files(train='{tmp_path}/train.tsv')"})
     with pytest.raises(ValueError, match=r"has classes and no texts to write; it fits config\.task=classification"):

@@ -226,3 +226,30 @@ def test_small_programs_are_kept(tmp_path, monkeypatch):
 
 def test_a_config_dict_is_what_configs_are(file):
     assert isinstance(command_line.load_config(file), config_dict.ConfigDict)
+
+
+def test_a_tilde_after_the_equals_sign_is_the_home_folder(monkeypatch):
+    monkeypatch.setenv("HOME", "/home/me")
+    given = [
+        "x.py",
+        "--workdir=~/runs",
+        "--out=~",
+        "--config.model.vectors=~/v.txt",
+        "--text=~5 stars",
+        "~/stray",
+        "--text=a=~/b",
+    ]
+    seen = []
+    assert command_line.run_main(seen.extend, given) == 0
+    assert seen == ["x.py", "--workdir=/home/me/runs", "--out=/home/me", "--config.model.vectors=/home/me/v.txt", *given[4:]]
+
+
+def test_messages_are_short_and_plain(capsys):
+    def fail(argv):
+        raise ValueError("begin \x1b[31m\r\n" + "x" * 10**6 + " end")
+
+    assert command_line.run_main(fail, ["x.py"]) == 2
+    err = capsys.readouterr().err
+    assert len(err) < 520
+    assert err.strip().isprintable()
+    assert err.endswith(" end\n")

@@ -17,6 +17,7 @@ from attention.data.contracts import LENGTHS, Corpus, Source, Split
 from attention.data.sources import _splits
 
 CHOMSKY = "https://arxiv.org/abs/2207.02098"
+MOST = 2**29  # symbols of a split, which take 8 bytes each while they are drawn
 BEYOND = 5  # times max_length: how long texts of `lengths` get where test_length is not given
 
 
@@ -127,6 +128,15 @@ def check(sizes: Sizes, shortest: int) -> None:
             raise ValueError(f"{name} must be at least {floor}, got {getattr(sizes, name)}")
     if sizes.test_length is not None and sizes.test_length < sizes.max_length:
         raise ValueError(f"test_length must be at least max_length, {sizes.max_length}, got {sizes.test_length}")
+    amounts = {name: (getattr(sizes, name), sizes.max_length) for name in ("train", "validation", "test")}
+    check_amount(**amounts, lengths=(sizes.lengths, longest(sizes)))
+
+
+def check_amount(**splits: tuple[int, int]) -> None:
+    """Raises ValueError where a split, given as its size and the length of its texts, would take more memory than there is."""
+    for name, (count, length) in splits.items():
+        if count * length > MOST:
+            raise ValueError(f"{name} would be {count} texts of up to {length} symbols; at most {MOST} symbols are drawn")
 
 
 def longest(sizes: Sizes) -> int:

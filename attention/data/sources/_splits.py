@@ -10,22 +10,34 @@ import numpy as np
 
 from attention import specs
 from attention.data.contracts import LENGTHS, Corpus, Split
+from attention.data.sources import _carving
+from attention.messages import listed, quoted
 from attention.specs import nearest
 
 # The streams a seed is split into; a new use takes a new number, so that no two ever share their draws.
-CARVE_STREAM, LISTOPS_STREAM, LENGTHS_STREAM, TRANSDUCTION_STREAM = 1, 2, 3, 4
+# Number 1 is of the draw of a validation split.
+LISTOPS_STREAM, LENGTHS_STREAM, TRANSDUCTION_STREAM = 2, 3, 4
 
 
 def expand(path: str) -> Path:
     """The absolute path, with ``~`` and environment variables such as ``$ATTENTION_DATA_DIR`` replaced.
 
+    A path that is there as it is written, dollar signs and all, is taken so.
+
     Raises:
-      ValueError: where a variable is not set.
+      ValueError: where a variable is not set, for a path of Windows, and for one with a line break or the like in it.
     """
+    if re.match(r"[A-Za-z]:[\\/]|[A-Za-z]:$", path) and os.name == "posix":
+        raise ValueError(f"path {quoted(path)} is one of Windows; here folders are divided by /, as in /mnt/c/data/train.csv")
+    if not path.isprintable():
+        raise ValueError(f"path {quoted(path)} holds a sign that does not print; in a spec a backslash is written twice")
+    if os.path.exists(path):
+        return Path(os.path.abspath(path))
     expanded = os.path.expanduser(os.path.expandvars(path))
     unset = re.search(r"\$\{?(\w+)", expanded)
     if unset:
-        raise ValueError(f"path {path!r}: the environment variable {unset[1]!r} is not set")
+        what = f"the environment variable {unset[1]!r} is not set, nor is there a file of that very name"
+        raise ValueError(f"path {quoted(path)}: {what}")
     return Path(os.path.abspath(expanded))
 
 
@@ -51,34 +63,9 @@ def check_share(validation_share: float) -> None:
         raise ValueError(f"validation_share is a share of the training split, between 0 and 1; got {validation_share!r}")
 
 
-def carve(labels: np.ndarray, share: float, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """Which rows stay in train and which become validation: the same share of every class, drawn by ``seed``.
-
-    Each class gives its share, rounded, and keeps at least one row; both index arrays are in the order of the rows.
-
-    Raises:
-      ValueError: where the share is not even one row.
-    """
-    order = np.lexsort((draws(seed, CARVE_STREAM).random_raw(len(labels)), labels))
-    counts = np.bincount(labels)
-    taken = np.minimum(np.floor(counts * share + 0.5).astype(np.int64), np.maximum(counts - 1, 0))
-    rank = np.arange(len(labels)) - np.repeat(np.cumsum(counts) - counts, counts)
-    chosen = np.zeros(len(labels), bool)
-    chosen[order] = rank < np.repeat(taken, counts)
-    if not chosen.any():
-        raise ValueError(f"validation_share={share!r} of {len(labels)} training rows is less than one row of any class")
-    return np.flatnonzero(~chosen), np.flatnonzero(chosen)
-
-
 def make_split(texts: Sequence[str], labels: Sequence[int] | np.ndarray | None) -> Split:
     """A split with int32 labels."""
     return Split(texts, None if labels is None else np.asarray(labels, np.int32))
-
-
-def _rows(split: Split, chosen: np.ndarray) -> Split:
-    take = lambda texts: [str(texts[number]) for number in chosen]
-    labels = None if split.labels is None else split.labels[chosen]
-    return Split(take(split.texts), labels, None if split.targets is None else take(split.targets))
 
 
 def class_names(labels: Iterable[str]) -> tuple[str, ...]:
@@ -94,10 +81,9 @@ def indices(labels: Sequence[str], classes: tuple[str, ...], place: Callable[[in
     index = {name: number for number, name in enumerate(classes)}
     for number, name in enumerate(labels):
         if name not in index:
-            listed = ", ".join(classes[:20]) + (", ..." if len(classes) > 20 else "")
+            near, known = nearest(name, classes), listed(classes)
             raise ValueError(
-                f"{place(number)}: the label {name!r} does not occur in training{nearest(name, classes)};"
-                f" labels there: {listed}"
+                f"{place(number)}: the label {quoted(name)} does not occur in training{near}; labels there: {known}"
             )
     return np.array([index[name] for name in labels], np.int32)
 
@@ -148,29 +134,26 @@ def corpus(
     if len(np.unique(train.labels)) < 2:
         only = classes[int(train.labels[0])]
         raise ValueError(f"the train split has one class only, {only!r}; there is nothing to tell apart")
-    ordered, carved = _with_validation(splits, train.labels, "of each class, ", seed, validation_share)
+    ordered, carved = _with_validation(splits, train.labels, classes, seed, validation_share)
     return Corpus(ordered, classes, {"majority": majority(ordered)}, (*carved, *notes), resolved)
 
 
 def pairs(splits: dict[str, Split], *, seed: int, validation_share: float | None, resolved: str) -> Corpus:
     """A corpus of texts and targets, validation carved off train where it is missing and a share of it is given."""
-    ordered, notes = _with_validation(splits, np.zeros(len(splits["train"].texts), np.int64), "", seed, validation_share)
+    ordered, notes = _with_validation(splits, np.zeros(len(splits["train"].texts), np.int64), (), seed, validation_share)
     same = np.mean([text == target for text, target in zip(scored(ordered).texts, scored(ordered).targets or ())])
     return Corpus(ordered, (), {"the_source_itself": float(same)}, notes, resolved)
 
 
 def _with_validation(
-    splits: dict[str, Split], labels: np.ndarray, of: str, seed: int, share: float | None
+    splits: dict[str, Split], labels: np.ndarray, classes: tuple[str, ...], seed: int, share: float | None
 ) -> tuple[dict[str, Split], tuple[str, ...]]:
     """The splits in order, validation carved off train where it is missing, and a note of it."""
     train, rest, notes = splits["train"], {name: split for name, split in splits.items() if name != "train"}, ()
     if "validation" not in rest:
         if share is None:
             raise ValueError("there is no validation split")
-        kept, carved = carve(labels, share, seed)
-        notes = (
-            f"there is no validation split: {len(carved)} of {len(train.texts)} training examples"
-            f" ({100 * share:.3g} % {of}seed {seed}) were carved off train",
-        )
-        train, rest = _rows(train, kept), {"validation": _rows(train, carved), **rest}
+        carved = _carving.carve(train.texts, labels, share, seed)
+        notes = (_carving.note(carved, labels, classes, share, seed),)
+        train, rest = _carving.rows(train, carved.kept), {"validation": _carving.rows(train, carved.taken), **rest}
     return {"train": train, **{name: rest[name] for name in ("validation", "test", LENGTHS) if name in rest}}, notes

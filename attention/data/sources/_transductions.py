@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 from attention.data.contracts import Corpus, Source, Split
 from attention.data.sources import _splits
-from attention.data.sources._lengths import Draws, texts, uniform
+from attention.data.sources._lengths import Draws, check_amount, texts, uniform
 
 ALPHABET = "abcdefghijklmnopqrstuvwxyz"
 Pairs = tuple[list[str], list[str]]
@@ -23,6 +23,7 @@ def source(name: str, draw: Callable[[Draws, int], Pairs], sizes: dict[str, int]
     for split, size in sizes.items():
         if size < 1:
             raise ValueError(f"{split} must be at least 1, got {size}")
+    check_amount(**{split: (size, 1) for split, size in sizes.items()})
 
     def load(seed: int) -> Corpus:
         splits = {}
@@ -62,6 +63,7 @@ def of_symbols(name: str, rule: Callable[[str], str]) -> Callable[..., Source]:
             raise ValueError(f"want 1 <= min_length <= max_length, got {min_length} and {max_length}")
         if not 2 <= symbols <= len(ALPHABET):
             raise ValueError(f"symbols must be 2 to {len(ALPHABET)}, got {symbols}")
+        check_amount(train=(train, max_length), validation=(validation, max_length), test=(test, max_length))
 
         def draw(rng: Draws, count: int) -> Pairs:
             lengths = min_length + rng.below(max_length - min_length + 1, count)

@@ -2,7 +2,7 @@
 
 from attention.data import tables as _tables
 from attention.data.contracts import Corpus, Source, Split
-from attention.data.sources import _splits
+from attention.data.sources import _labels, _splits
 
 
 def build(
@@ -40,18 +40,29 @@ def build(
     paths = {name: _splits.expand(path) for name, path in given.items() if path is not None}
     for path in paths.values():
         _tables.kind(path)
+    if text == (target or label):
+        raise ValueError(f"{text!r} is the column of texts and of what is to be told of them; give two columns")
     if target is not None and label != "label":
         raise ValueError(f"label={label!r} and target={target!r}: texts have classes or texts to write; give one")
     spec = _splits.resolved("files", **paths, text=text, label=label, target=target, validation_share=validation_share)
 
     def load(seed: int) -> Corpus:
         tables = {name: _tables.read(path, text=text, label=target or label) for name, path in paths.items()}
+        odd = tuple(note for table in tables.values() for note in table.notes)
+        shared = {"seed": seed, "validation_share": validation_share, "resolved": spec}
         if target is not None:
             pairs = {name: Split(table.texts, None, table.labels) for name, table in tables.items()}
-            return _splits.pairs(pairs, seed=seed, validation_share=validation_share, resolved=spec)
-        classes = _splits.class_names(tables["train"].labels)
-        splits = {name: _labelled(table, classes) for name, table in tables.items()}
-        return _splits.corpus(splits, classes, seed=seed, validation_share=validation_share, resolved=spec)
+            make = lambda: _splits.pairs(pairs, **shared)
+        else:
+            classes = _splits.class_names(tables["train"].labels)
+            splits = {name: _labelled(table, classes) for name, table in tables.items()}
+            make = lambda: _splits.corpus(splits, classes, **shared)
+            odd = (*odd, *_labels.notes(tables["train"].labels))
+        try:
+            corpus = make()
+        except ValueError as error:
+            raise ValueError(f"{paths['train']}: {error}") from None
+        return corpus._replace(notes=(*odd, *corpus.notes))
 
     return Source(load)
 

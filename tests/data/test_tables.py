@@ -1,0 +1,154 @@
+"""Tables: what is written is read, what spreadsheets export is read or named, and messages are short."""
+
+import gzip
+import pathlib
+import re
+import tempfile
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from attention.data import tables
+from tests.support.sources import ROWS, TSV, build, error_of, write
+
+CELLS = st.text(st.sampled_from("ab,;\"'\t\r\n\\\u2028é "), max_size=9).filter(str.strip)
+
+
+@given(st.lists(CELLS, min_size=1, max_size=6), st.sampled_from(["a.tsv", "a.csv", "a.jsonl", "A.CSV.GZ"]))
+@settings(deadline=None, max_examples=150)
+def test_what_is_written_is_what_is_read(texts, name):
+    labels = [f"label {number}" for number in range(len(texts))]
+    with tempfile.TemporaryDirectory() as folder:
+        path = pathlib.Path(folder) / name
+        columns = {"p(x)": ["0.5"] * len(texts), "label": labels, "text": texts}
+        if name == "a.tsv" and re.search(r"[\t\r\n]", "".join(texts)):
+            assert "cannot keep; name it .csv or .jsonl" in error_of(lambda: tables.content(path, columns))
+            return
+        path.write_bytes(tables.content(path, columns))
+        assert tables.read(path, text="text", label="label")[1:3] == (texts, labels)
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("bom.csv", TSV.replace("\t", ",").encode("utf-8-sig")),
+        ("utf16.tsv", TSV.encode("utf-16")),
+        ("utf16be.tsv", b"\xfe\xff" + TSV.encode("utf-16-be")),
+        ("utf32.tsv", TSV.encode("utf-32")),
+        ("europe.csv", TSV.replace("\t", ";").encode()),
+        ("excel.csv", b"sep=;\r\n" + TSV.replace("\t", ";").replace("\n", "\r\n").encode()),
+        ("tabs.CSV", TSV.encode()),
+        ("mac.tsv", TSV.replace("\n", "\r").encode()),
+        ("mac.csv", TSV.replace("\n", "\r").replace("\t", ",").encode()),
+        ("packed.tsv", gzip.compress(TSV.encode())),
+        ("packed.TSV.GZ", gzip.compress(TSV.encode())),
+    ],
+)
+def test_what_spreadsheets_write_is_read(tmp_path, name, content):
+    (tmp_path / name).write_bytes(content)
+    table = tables.read(tmp_path / name, text="text", label="label")
+    assert list(zip(table.texts, table.labels)) == ROWS
+    assert table.lines[0] == (3 if name == "excel.csv" else 2)
+    assert table.notes == ()
+
+
+NAMED = [
+    ("a.csv", b"PK\x03\x04rest", "is an Excel or LibreOffice sheet, or another zip archive: save it as CSV UTF-8"),
+    ("a.tsv", b"\xd0\xcf\x11\xe0rest", "is an old Excel sheet"),
+    ("a.csv", b"PAR1rest", "is a Parquet file: python -c"),
+    ("a.csv", b"SQLite format 3\0", "is an SQLite database: sqlite3"),
+    ("a.jsonl", b"version https://git-lfs.github.com/spec/v1", "is a pointer of Git LFS"),
+    ("a.csv", b'[\n {"text": "x", "label": 1}]', "it is a JSON array: python -c"),
+    ("a.jsonl", b'[{"text": "x", "label": 1}]', "is a JSON array and not JSON Lines: python -c"),
+    ("a.csv", b'{"text": "x", "label": 1}\n', "it looks like JSON Lines: name it .jsonl"),
+    ("a.csv", b"<html><body>", "it looks like a page of HTML or XML"),
+    ("a.tsv", b"text,label\nx,1\n", "they are separated by a comma: name it .csv"),
+    ("a.tsv", TSV.encode("utf-16-le"), "is UTF-16LE without a byte order mark: iconv -f UTF-16LE -t UTF-8"),
+    ("a.tsv", "text\tlabel\ncafé\tx\n".encode("utf-16-be"), "is UTF-16BE without a byte order mark"),
+    ("a.tsv", b"\xff\xfea", "begins as UTF-16-LE and goes on as something else"),
+    ("a.tsv", b"text\tlabel\nfine\tx\n" * 9 + b"a\0b\ty\n", "line 19: there is a zero byte"),
+    ("a.tsv", b"text\tlabel\nfine\tx\ncaf\xe9\ty\n", r"line 3: byte 0xe9 is not UTF-8; if 'café\ty' reads right"),
+    ("a.tsv", b'text\tlabel\n"two\nlines"\tx\n', "cells in quotes, as spreadsheets write them"),
+]
+
+
+@pytest.mark.parametrize(("name", "content", "wanted"), NAMED)
+def test_files_of_another_kind_are_named_by_their_bytes(tmp_path, name, content, wanted):
+    (tmp_path / name).write_bytes(content)
+    message = error_of(lambda: tables.read(tmp_path / name, text="text", label="label"))
+    assert wanted in message
+    assert message.startswith(str(tmp_path / name))
+    assert len(message) <= 500
+    assert message.isprintable()
+
+
+@pytest.mark.parametrize("name", ["a.tsv", "a.csv", "a.jsonl"])
+@pytest.mark.parametrize("content", ["x" * 10**6, "\x1b[31m" * 10**5, "text,lable\r" * 10**5, '"' * 10**5, '{"a\x07":' * 10**5])
+def test_messages_are_short_and_plain(tmp_path, name, content):
+    path = write(tmp_path / name, content)
+    message = error_of(lambda: tables.read(path, text="text", label="label"))
+    assert len(message) <= 500
+    assert message.isprintable()
+
+
+@pytest.mark.parametrize(
+    ("labels", "wanted"),
+    [
+        (["a", "b", "NaN"] * 9, "labels that may stand for none are classes of their own: 'NaN' (9); leave out such rows"),
+        (["Pos", "pos", "neg"] * 9, "labels that look like one another are classes of their own: 'Pos' (9) and 'pos' (9)"),
+        (["0", "0.0", "1"] * 9, "'0' (9) and '0.0' (9)"),
+        ([f"{n / 7:.4f}" for n in range(300)] * 2, "600 texts have 300 classes, numbers with decimals: '0.0000' (2) and"),
+        (
+            [f"name {n}" for n in range(30)] + ["name 0"] * 9,
+            "39 texts have 30 classes, nearly as many as texts: 'name 0' (10) and",
+        ),
+        (["a", "b", "none", "C", "C++", "1", "2"] * 9, None),
+    ],
+)
+def test_labels_that_may_not_be_meant(tmp_path, labels, wanted):
+    rows = "".join(f"text {number}\t{label}\n" for number, label in enumerate(labels))
+    path = write(tmp_path / "a.tsv", "text\tlabel\n" + rows)
+    notes = build("files", train=path, validation=path).load(0).notes
+    assert len(notes) == (wanted is not None)
+    assert wanted is None or wanted in notes[0]
+
+
+def test_a_folder_is_no_file(tmp_path):
+    (tmp_path / "dir.csv").mkdir()
+    assert "dir.csv is a folder" in error_of(lambda: build("files", train=tmp_path / "dir.csv").load(0))
+
+
+def test_stray_quotes_do_not_swallow_rows(tmp_path):
+    rows = [f"text {number},{'ab'[number % 2]}\n" for number in range(200)]
+    swallowed = ["text,label\n", *rows[:50], '"so,a\n', *rows[50:150], 'he said",b\n', *rows[150:]]
+    message = error_of(lambda: tables.read(write(tmp_path / "a.csv", "".join(swallowed)), text="text", label="label"))
+    assert "line 52: up to line 153 is one row, and 101 of its lines look like rows of their own" in message
+    one = write(tmp_path / "b.csv", "".join(["text,label\n", *rows, '"so,a\n', 'he said",b\n']))
+    [note] = tables.read(one, text="text", label="label").notes
+    assert "line 202: up to line 203 is one row, and 1 of its lines look like rows" in note
+    meant = write(tmp_path / "c.csv", 'text,label\nx,a\n"one,\ntwo, a\n\nthree",b\n')
+    assert tables.read(meant, text="text", label="label").notes == ()
+    opened = write(tmp_path / "d.csv", "".join(["text,label\n", *rows[:9], '"so,a\n', *rows[9:]]))
+    assert "line 11: not CSV" in error_of(lambda: tables.read(opened, text="text", label="label"))
+
+
+def test_quotes_of_a_spreadsheet_in_tsv_are_said(tmp_path):
+    sheet = write(tmp_path / "a.tsv", 'text\tlabel\nplain\ta\n"so, ""he"" said"\tb\n')
+    [note] = tables.read(sheet, text="text", label="label").notes
+    assert "line 3: cells in quotes, as spreadsheets write them" in note
+    assert build("files", train=sheet, validation=sheet).load(0).notes[0] == note
+    own = write(tmp_path / "b.tsv", 'text\tlabel\n"a "b\ta\n"so, ""he"" said"\tb\n')
+    assert tables.read(own, text="text", label="label").notes == ()
+
+
+def test_labels_may_be_missing_as_a_whole(tmp_path):
+    read = lambda name, text: tables.read(write(tmp_path / name, text), text="text", label="label", optional=True)
+    for name, text in (
+        ("a.tsv", "text\nx\ny\n"),
+        ("b.csv", "text,label\nx,\ny, \n"),
+        ("c.jsonl", '{"text": "x"}\n{"text": "y", "label": null}\n'),
+    ):
+        assert read(name, text)[1:3] == (["x", "y"], [])
+    assert read("d.jsonl", '{"text": "x", "label": 0}\n').labels == ["0"]
+    assert "line 3: 'label' is empty, and line 2 has one" in error_of(lambda: read("e.csv", "text,label\nx,a\ny,\n"))
