@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from attention.files import most_unpacked, parse_json
 from attention.specs import nearest
 
 SUFFIXES = (".tsv", ".csv", ".jsonl")
@@ -64,7 +65,10 @@ def read_text(path: Path) -> str:
     try:
         data = path.read_bytes()
         if path.suffix == ".gz":
-            data = gzip.decompress(data)
+            most = most_unpacked(len(data))
+            data = gzip.GzipFile(fileobj=io.BytesIO(data)).read(most + 1)
+            if len(data) > most:
+                raise ValueError(f"{path} unpacks to more than {most >> 20} MiB, which no texts of its size do")
     except (gzip.BadGzipFile, EOFError, zlib.error) as error:
         raise ValueError(f"{path} is not a whole gzip file: {error}") from None
     except OSError as error:
@@ -83,7 +87,7 @@ def columns(path: Path) -> list[str]:
     if suffix != ".jsonl":
         return first.split("\t") if suffix == ".tsv" else next(csv.reader([first]), [])
     try:
-        row = json.loads(first)
+        row = parse_json(first)
     except ValueError as error:
         raise ValueError(f"{path}, line 1: not JSON: {error}") from None
     return list(row) if isinstance(row, dict) else []

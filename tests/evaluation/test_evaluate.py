@@ -161,7 +161,13 @@ def evaluated(capsys, *arguments):
 
 def test_report(folder, capsys):
     code, out, err = evaluated(capsys, f"--workdir={folder}/run")
-    assert (code, err) == (0, "")
+    assert code == 0
+    assert (
+        err
+        == f"reading from outside {folder}/run: "
+        + ", ".join(f"{folder}/{name}.tsv" for name in ("train", "validation", "test"))
+        + "\n"
+    )
     result = files.read_json(folder / "run" / "result.json")
     for member in result["members"]:
         assert f"seed {member['seed']}" in out
@@ -297,7 +303,7 @@ def test_bad_input_is_one_line_and_code_2(folder, capsys, arguments, message):
     code, out, err = evaluated(capsys, *(argument.format(run=folder / "run") for argument in arguments))
     assert code == 2
     assert out == ""
-    assert err.startswith("error: ")
+    assert err.splitlines()[-1].startswith("error: ")
     assert err.count("\n") == 1
     assert message in err
 
