@@ -1,5 +1,6 @@
 """Files that are whole or absent: written aside, flushed, renamed; JSON as a run keeps it; hashes of content."""
 
+import errno
 import hashlib
 import json
 import math
@@ -19,6 +20,20 @@ TEMPORARY = ".tmp-"  # begins the name of what is not whole yet
 _DEPTH = 64  # of nested JSON
 # What a packed file may unpack to: so many times its size, or as many bytes as any machine has to spare.
 _UNPACKED, _SPARE = 200, 2**26
+
+
+# Errors of the system that pass: a full disk, a file server that does not answer, too many open files.
+_PASSING_NAMES = ("NOSPC", "DQUOT", "IO", "STALE", "AGAIN", "INTR", "BUSY", "TIMEDOUT", "NOLCK", "MFILE", "NFILE", "NOMEM")
+_PASSING = {getattr(errno, f"E{name}", None) for name in _PASSING_NAMES}  # not every system has all
+
+
+class TryAgainError(ValueError):
+    """What may work when it is tried again as it is."""
+
+
+def passing(error: OSError) -> bool:
+    """Whether an error of the system may be gone the next time."""
+    return error.errno in _PASSING
 
 
 def cache_folder(given: str | os.PathLike[str] | None = None) -> Path:

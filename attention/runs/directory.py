@@ -29,6 +29,7 @@ import numpy as np
 from attention import specs
 from attention.files import (
     TEMPORARY,
+    TryAgainError,
     differences,
     json_hash,
     parse_json,
@@ -47,7 +48,7 @@ _LOCK = ".lock"
 Status = Literal["new", "unfinished", "finished"]
 
 
-class InUseError(ValueError):
+class InUseError(TryAgainError):
     """A run directory that another process writes."""
 
 
@@ -260,6 +261,8 @@ def open_run(workdir: str | os.PathLike[str], config: dict[str, Any]) -> Opened:
 
 def _enter(run: RunDirectory, config: dict[str, Any]) -> tuple[Literal["new", "unfinished", "finished"], tuple[str, ...]]:
     now = environment.environment()
+    for leftover in run.path.glob(f"{TEMPORARY}*"):  # of a process that was killed while it wrote: the lock is ours
+        leftover.unlink()
     if not run.config.exists():
         # A process killed before its config was written leaves a lock and temporary files, which make no run.
         others = sorted(p.name for p in run.path.iterdir() if not p.name.startswith((_LOCK, TEMPORARY)))
