@@ -46,7 +46,9 @@ def main(argv: list[str]) -> None:
     arguments = [argument for argument in argv[1:] if argument.lstrip("-").startswith(("config", "noconfig"))]
     command_line.enable_compilation_cache()
     options = {"only": values.only, "retry_failed": values.retry_failed}
-    command.sweep(given, arguments, workdir=values.workdir, dry_run=values.dry_run, export=values.export, **options)
+    code = command.sweep(given, arguments, workdir=values.workdir, dry_run=values.dry_run, export=values.export, **options)
+    if code:
+        raise SystemExit(code)
 
 
 def _joined(argv: list[str]) -> list[str]:

@@ -63,6 +63,8 @@ def main(argv: list[str]) -> None:
     result = loop.train(config, values.workdir or Path("runs") / name, profile=values.profile)
     if result["summary"] is None:
         raise SystemExit("error: every member stopped before its first validation")
+    if any(member["failed"] for member in result["members"]):
+        raise SystemExit(command_line.FAILED)
 
 
 if __name__ == "__main__":

@@ -1,18 +1,39 @@
 """Files that are whole or absent: written aside, flushed, renamed; JSON as a run keeps it; hashes of content."""
 
+import errno
 import hashlib
 import json
 import math
 import os
 import threading
+import tokenize
+import zipfile
+import zlib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import jax
 import numpy as np
 
 TEMPORARY = ".tmp-"  # begins the name of what is not whole yet
+_DEPTH = 64  # of nested JSON
+# What a packed file may unpack to: so many times its size, or as many bytes as any machine has to spare.
+_UNPACKED, _SPARE = 200, 2**26
+
+
+# Errors of the system that pass: a full disk, a file server that does not answer, too many open files.
+_PASSING_NAMES = ("NOSPC", "DQUOT", "IO", "STALE", "AGAIN", "INTR", "BUSY", "TIMEDOUT", "NOLCK", "MFILE", "NFILE", "NOMEM")
+_PASSING = {getattr(errno, f"E{name}", None) for name in _PASSING_NAMES}  # not every system has all
+
+
+class TryAgainError(ValueError):
+    """What may work when it is tried again as it is."""
+
+
+def passing(error: OSError) -> bool:
+    """Whether an error of the system may be gone the next time."""
+    return error.errno in _PASSING
 
 
 def cache_folder(given: str | os.PathLike[str] | None = None) -> Path:
@@ -74,6 +95,45 @@ def read_sealed(path: Path) -> bytes:
     return content
 
 
+def most_unpacked(size: int) -> int:
+    """Bytes that a packed file of ``size`` bytes may unpack to: texts and numbers stay far below, and bombs far above."""
+    return max(_UNPACKED * size, _SPARE)
+
+
+def read_arrays(file: IO[bytes]) -> dict[str, np.ndarray]:
+    """The arrays of an ``.npz`` file, whose declared sizes are compared with the file before memory is taken.
+
+    Raises:
+      ValueError: where it is damaged, holds what is no array of numbers, or says that it is larger than it can be.
+    """
+    most, found = most_unpacked(file.seek(0, os.SEEK_END)), {}
+    try:
+        with zipfile.ZipFile(file) as archive:
+            for entry in archive.infolist():
+                most -= entry.file_size
+                if most < 0:
+                    raise ValueError("it says that it unpacks to far more than such a file can hold")
+                with archive.open(entry) as stream:
+                    found[entry.filename.removesuffix(".npy")] = _read_array(stream, entry.file_size)
+    except (OSError, EOFError, RuntimeError, SyntaxError, tokenize.TokenError, zipfile.BadZipFile, zlib.error) as error:
+        raise ValueError(str(error) or type(error).__name__) from None
+    return found
+
+
+def _read_array(stream: IO[bytes], size: int) -> np.ndarray:
+    version = np.lib.format.read_magic(stream)
+    read_header = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}.get(version)
+    if read_header is None:
+        raise ValueError(f"an array of the format {version}")
+    shape, fortran, dtype = read_header(stream)
+    if dtype.kind not in "biufc":
+        raise ValueError(f"an array of {dtype}, wanted numbers")
+    if min(shape, default=0) < 0 or math.prod(shape) * dtype.itemsize != size - stream.tell():
+        raise ValueError(f"an array that says it is {dtype}{list(shape)}, in {size} bytes")
+    array = np.frombuffer(stream.read(), dtype).reshape(shape, order="F" if fortran else "C")
+    return array.copy()  # writable
+
+
 def plain(value: Any) -> Any:
     """The value as JSON holds it: arrays and tuples become lists, numbers that are not finite None, keys strings."""
     if isinstance(value, Mapping):
@@ -92,10 +152,28 @@ def write_json(path: Path, value: Any) -> None:
     write_atomic(path, (json.dumps(plain(value), indent=2, allow_nan=False) + "\n").encode())
 
 
+def parse_json(text: str | bytes) -> Any:
+    """What JSON says. Raises ValueError for what is none, or nested deeper than anything here."""
+    try:
+        value = json.loads(text)
+    except RecursionError:
+        raise ValueError("nested too deeply") from None
+    inner = [value]
+    for _ in range(_DEPTH):
+        inner = [item for each in inner if isinstance(each, (dict, list)) for item in _items(each)]
+        if not inner:
+            return value
+    raise ValueError(f"nested more than {_DEPTH} deep")
+
+
+def _items(value: dict[str, Any] | list[Any]) -> list[Any]:
+    return list(value.values()) if isinstance(value, dict) else value
+
+
 def read_json(path: Path) -> Any:
     """Reads a JSON file. Raises ValueError naming the file where it is missing or not JSON."""
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        return parse_json(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise ValueError(f"{path} cannot be read ({error.strerror})") from None
     except ValueError as error:

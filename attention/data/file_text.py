@@ -1,9 +1,11 @@
 """The text of a file, whatever program wrote it: known by its bytes, or named for what it is with the command that helps."""
 
 import gzip
+import io
 import zlib
 from pathlib import Path
 
+from attention.files import most_unpacked
 from attention.messages import quoted, shown
 from attention.specs import nearest
 
@@ -63,7 +65,10 @@ def _bytes(path: Path) -> bytes:
     try:
         data = path.read_bytes()
         if path.suffix.lower() == ".gz" or data.startswith(_GZIP):
-            data = gzip.decompress(data)
+            most = most_unpacked(len(data))
+            data = gzip.GzipFile(fileobj=io.BytesIO(data)).read(most + 1)
+            if len(data) > most:
+                raise ValueError(f"{shown(path)} unpacks to more than {most >> 20} MiB, which no texts of its size do")
     except (gzip.BadGzipFile, EOFError, zlib.error) as error:
         raise ValueError(f"{shown(path)} is not a whole gzip file: {error}") from None
     except OSError as error:

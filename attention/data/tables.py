@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 from attention.data._rows import ARRAY, OF_ARRAY, Asked, Row, header_places, lines, ragged
 from attention.data.file_text import read_text
 from attention.data.spreadsheets import csv_rows, quoted_cells
+from attention.files import parse_json
 from attention.messages import listed, quoted, shortened, shown
 from attention.specs import nearest
 
@@ -99,7 +100,7 @@ def _jsonl(asked: Asked) -> Iterator[Row]:
     for number, line in lines(asked.content):
         where = f"{shown(asked.path)}, line {number}"
         try:
-            row = json.loads(line)
+            row = parse_json(line)
         except (ValueError, RecursionError) as error:
             raise ValueError(f"{where}: not JSON: {error}") from None
         if not isinstance(row, dict):

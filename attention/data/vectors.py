@@ -3,13 +3,15 @@
 import gzip
 import io
 import zlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from os import PathLike
 from pathlib import Path
 
 import numpy as np
 
 from attention.data.contracts import UNKNOWN
+
+_LONGEST = 2**20  # bytes of a line
 
 
 def load_vectors(path: str | PathLike[str], vocabulary: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
@@ -83,9 +85,12 @@ def _open(path: Path) -> gzip.GzipFile | io.BufferedReader:
     return gzip.open(path) if zipped else path.open("rb")
 
 
-def _lines(file: Iterable[bytes], path: Path) -> Iterator[bytes]:
+def _lines(file: gzip.GzipFile | io.BufferedReader, path: Path) -> Iterator[bytes]:
     try:
-        yield from file
+        while line := file.readline(_LONGEST):
+            if len(line) == _LONGEST:
+                raise ValueError(f"{path} has a line of {_LONGEST >> 20} MiB or more, which is no vector")
+            yield line
     except (EOFError, gzip.BadGzipFile, zlib.error) as error:
         raise ValueError(f"{path} is damaged: {error}") from None
 

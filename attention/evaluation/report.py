@@ -1,6 +1,7 @@
 """What ``eval.py`` prints and writes of a run, whatever its task."""
 
 import re
+import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -44,6 +45,9 @@ def report(
     file = _checked(split, data, texts, beam, length_penalty)
     target = _writable(out)
     trained = load(workdir)
+    outside = trained.run.outside(*([trained.data.source] if data is None and not texts else []))
+    if outside:
+        print(f"reading from outside {workdir}: {', '.join(outside)}", file=sys.stderr, flush=True)
     search, lengths = _search(trained, {"beam": beam, "length_penalty": length_penalty}), None
     notes = [*trained.notes]
     if texts:

@@ -5,7 +5,7 @@ are the checkpoint named ``checkpoints.BEST``: its tree is the parameters as ``m
 members.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -22,6 +22,8 @@ from attention.tasks import Examples, Facts, Task
 from attention.training import by_length, config, recipe
 from attention.training.cohort.members import abstract_params
 from attention.training.cohort.predict import of_members, predict
+
+_LARGEST = 10**8  # whole number in a spec of a run: examples of a source, width of a layer
 
 
 class Evaluation(NamedTuple):
@@ -209,12 +211,42 @@ def load(run: str | RunDirectory) -> Trained:
     if not any(run.checkpoints.glob(f"{checkpoints.BEST}-*")):
         raise ValueError(f"run {run.path} has no best checkpoint: no member has been validated yet")
     data = run.read_data()
+    _check_sizes(run, settings, data)
     tokenizer: Tokenizer = specs.build("tokenizer", settings.data.tokenizer)
     state = tokenizer.load(run.tokenizer)
     task: Task = specs.build("task", settings.task)
+    if not 0 <= data.vocab_size - tokenizer.size(state) <= 1:  # one more ends a target
+        raise ValueError(f"{run.data} says {data.vocab_size} tokens, the tokenizer beside it has {tokenizer.size(state)}")
     model = task.sized(recipe.checked_model(settings), data.vocab_size, len(data.classes))
     like = abstract_params(model, len(settings.seeds))
     restored = checkpoints.restore_named(run.checkpoints, checkpoints.BEST, like)
     assert restored is not None  # there is one: see above
     params = jax.device_put(restored.tree)
     return Trained(run, settings, data, tokenizer, state, model, params, restored.meta, restored.skipped)
+
+
+def _check_sizes(run: RunDirectory, settings: config.Config, data: DataRecord) -> None:
+    """Raises ValueError for sizes that no run has, before memory is taken for them."""
+    longest = -(-settings.data.max_length // 8) * 8
+    if data.bucket_lengths[-1] > longest:
+        raise ValueError(f"{run.data}: a padded length of {data.bucket_lengths[-1]}, where texts have {longest} tokens at most")
+    size = max(path.stat().st_size for path in run.checkpoints.glob(f"{checkpoints.BEST}-*/{checkpoints.ARRAYS}"))
+    model = settings.model
+    most = dict.fromkeys((data.source, model.mixer, model.encoding), _LARGEST)
+    most |= dict.fromkeys((model.encoder, model.decoder), max(size, 4096))  # a layer is there in the checkpoint
+    for spec, largest in most.items():
+        for name, value in _numbers(specs.parse(spec)):
+            if value > largest:
+                raise ValueError(f"run {run.path}: {name}={value} in {spec!r} is more than such a run has")
+
+
+def _numbers(spec: specs.Spec) -> Iterator[tuple[str, int]]:
+    """The whole numbers among the options of a spec and of those in it, with their names."""
+    for term in spec.terms:
+        yield from _numbers(term)
+    for name, value in spec.options:
+        for item in value if type(value) is tuple else (value,):
+            if isinstance(item, specs.Spec):
+                yield from _numbers(item)
+            elif isinstance(item, int) and not isinstance(item, bool):
+                yield name, item

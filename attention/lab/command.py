@@ -21,7 +21,7 @@ def sweep(
     export: str | None,
     only: str | None,
     retry_failed: bool,
-) -> None:
+) -> int:
     """Runs a sweep, or the part of it that the flags ask for.
 
     Args:
@@ -32,25 +32,30 @@ def sweep(
       export: "shell" to print commands and stop.
       only: the cohort to train alone.
       retry_failed: whether failed points are tried again.
+
+    Returns:
+      The exit code.
     """
     asked = plan.read(given.fields.to_dict(), given.name)
     path = Path(workdir or Path("runs") / default_name(given.name, asked.identity()))
     planned = plan.plan(asked)
     if export is not None:
         print(outline.export(planned, str(path), arguments))
-        return
+        return 0
     if dry_run:
         print(outline.outline(planned, Points(path) if path.exists() else None))
         print(f"nothing was trained; the sweep would go into {path}")
-        return
+        return 0
     process.keep_freed_memory()
     with execute.opened(path, planned, shared=only is not None) as points:
         print(outline.outline(planned, points), flush=True)
         print(f"into {path}", flush=True)
         execute.run(planned, points, retry_failed=retry_failed, only=only)
+        code = execute.outcome(planned, points, only)
         if only is not None:
-            return
+            return code
         command = shlex.join(["python", "sweep.py", *arguments])
         found = collect(planned, points, execute.choices(planned, points), command)
         results.write(path / "results.parquet", found)
         print(report.write(path))
+        return code

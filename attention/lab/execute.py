@@ -11,7 +11,6 @@ import fcntl
 import functools
 import io
 import os
-import shutil
 import sys
 import threading
 import traceback
@@ -22,7 +21,7 @@ from typing import Any
 
 import jax
 
-from attention.files import differences, plain, read_json, write_json
+from attention.files import TryAgainError, differences, passing, plain, read_json, write_json
 from attention.lab.board import Board, CohortProgress, title
 from attention.lab.plan import BEYOND, Plan, Point
 from attention.lab.report.numbers import Metric
@@ -30,6 +29,7 @@ from attention.lab.store import Points, cohort_name, test_scores
 from attention.runs.directory import FORMAT, InUseError, OldRunError
 from attention.training import config as configs
 from attention.training import loop
+from attention.training.command_line import AGAIN, FAILED
 from attention.training.process import signals
 
 _TRIES = 3  # of a cohort that gets no further: processes that died in it
@@ -60,7 +60,7 @@ def opened(workdir: str | os.PathLike[str], plan: Plan, *, shared: bool = False)
         try:
             fcntl.flock(lock, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise ValueError(f"{path} is in use by another process; wait for it or give another --workdir") from None
+            raise InUseError(f"{path} is in use by another process; wait for it or give another --workdir") from None
         identity = plain(plan.sweep.identity())
         record = path / "sweep.json"
         if record.exists():
@@ -98,6 +98,8 @@ def run(plan: Plan, points: Points, *, retry_failed: bool = False, only: str | N
     trials = plan.trials()
     if trials:
         _stage(plan, points, trials, retry_failed=retry_failed)
+        if points.pending(trials):
+            raise TryAgainError(f"{points.path}: trials of the search are still to be trained; the same command tries again")
     _stage(plan, points, plan.points(choices(plan, points)), retry_failed=retry_failed)
 
 
@@ -139,11 +141,29 @@ def _stage(plan: Plan, points: Points, wanted: Sequence[Point], *, retry_failed:
                 board.known(point.variant.name, _value(points, point, metric.name))
         _work_off(plan, points, deque(enumerate(cohorts, 1)), board)
         board.show_standing()
+    points.clear(wanted)
+
+
+def outcome(plan: Plan, points: Points, only: str | None = None) -> int:
+    """The exit code of a sweep: 0, 1 where something has failed, 75 where something is worth trying again.
+
+    A trial of a search may fail: that is what a search is for; a variant none of whose trials can be used has failed.
+    """
+    final = plan.points(choices(plan, points))
+    wanted = [*plan.trials(), *final]
+    if only is not None:
+        wanted = next(cohort for cohort in plan.cohorts(wanted) if cohort_name(cohort) == only)
+        final = wanted
+    elif len({point.variant.name for point in final}) < len(plan.built):
+        return FAILED
+    if points.pending(wanted):
+        return AGAIN
+    return FAILED if any(_value(points, point, plan.sweep.metric) is None for point in final) else 0
 
 
 def outstanding(plan: Plan, points: Points, wanted: Sequence[Point]) -> list[list[Point]]:
     """The cohorts still to be trained: those that were cut off as they are, then what is pending of the planned ones."""
-    begun = points.begun(wanted)
+    begun = [cohort for cohort in points.begun(wanted) if not any(points.failure(point) for point in cohort)]
     taken = {point.key for cohort in begun for point in cohort}
     pending = {point.key for point in points.pending(wanted)} - taken
     planned = ([point for point in cohort if point.key in pending] for cohort in plan.cohorts(wanted))
@@ -203,11 +223,15 @@ def _train(
         tries.end()
         raise
     except OSError as error:
+        tries.end()
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             what = "the disk is full; make room and run the same command again; finished work is kept"
-            raise ValueError(f"{points.path}: {what}") from None
-        reason = f"OSError: {error}"
+            raise TryAgainError(f"{points.path}: {what}") from None
         traceback.print_exc(file=sys.stdout)
+        if passing(error):
+            board.say(f"{title(cohort)}: {error}; the same command tries again")
+            return []
+        reason = f"OSError: {error}"
     except Exception as error:  # one point must not stop the others
         reason = f"{type(error).__name__}: {error}".splitlines()[0]
         traceback.print_exc(file=sys.stdout)
@@ -215,11 +239,12 @@ def _train(
             reason = f"out of memory: {reason}"
     tries.end()
     if reason is not None:
-        shutil.rmtree(run.path, ignore_errors=True)
         if len(cohort) > 1 and reason.startswith("out of memory"):
+            points.set_aside(cohort)
             half = -(-len(cohort) // 2)
             board.say(f"{title(cohort)}: {reason}; now trained in two parts")
             return [cohort[:half], cohort[half:]]
+        # What it has trained stays where it is: --retry_failed goes on from there.
         board.say(f"{title(cohort)}: {reason}; recorded as failed, see {points.log(cohort)}")
         points.fail(cohort, reason)
     values = [_value(points, point, metric) for point in cohort]

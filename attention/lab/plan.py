@@ -306,7 +306,30 @@ def plan(sweep: Sweep) -> Plan:
         hint = "" if sweep.drop_incompatible else "; --config.sweep.drop_incompatible leaves them out"
         what = f"{len(dropped)} of {len(sweep.variants)} variants cannot be built"
         raise ValueError(f"{what}: {reasons}{hint if sweep.baseline not in named else '; the baseline is among them'}")
-    return Plan(sweep, tuple(built), tuple(dropped))
+    made = Plan(sweep, tuple(built), tuple(dropped))
+    _check_search(made)
+    return made
+
+
+def _check_search(plan: Plan) -> None:
+    """Raises ValueError for a search whose trials or whose variants cannot be trained as they are drawn."""
+    search = plan.sweep.search
+    if search is None:
+        return
+    for variant in plan.sweep.variants:
+        for field in variant.fields:
+            if field in search.ranges:
+                raise ValueError(
+                    f"the variant {variant.name!r} sets {field}, which config.sweep.search draws; give one of them"
+                )
+    for trial in plan.trials():
+        configs.from_dict(configs.to_dict(trial.config))  # the ranges of the fields
+    cohorts = plan.cohorts(plan.trials())
+    for cohort in cohorts:
+        configs.cohort([point.config for point in cohort])
+    if search.halvings and len(cohorts) > len(plan.built):
+        what = "draws 0 and other values of a field that 0 leaves out of the program"
+        raise ValueError(f"config.sweep.halvings needs all trials of a variant in one cohort; config.sweep.search {what}")
 
 
 def _changed(base: Mapping[str, Any], values: Mapping[str, Any]) -> dict[str, Any]:

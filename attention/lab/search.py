@@ -9,6 +9,7 @@ import numpy as np
 from attention.specs import nearest
 from attention.training.config import PER_MEMBER
 
+_PATIENCE = 1000  # draws for each trial, until it is said that there are no more different ones
 _FORMS = {"log": 2, "uniform": 2, "choice": None}
 
 
@@ -40,23 +41,36 @@ class Search(NamedTuple):
             raise ValueError(
                 f"a search needs at least 2 trials, and at least 2^halvings; got {trials} trials, {halvings} halvings"
             )
-        return cls(dict(ranges), trials, halvings, seed)
+        search = cls(dict(ranges), trials, halvings, seed)
+        search.draws()  # raises where there are not as many
+        return search
 
     def draws(self) -> list[dict[str, float]]:
-        """The values of each trial, by field; they depend on the seed alone."""
-        found: list[dict[str, float]] = [{} for _ in range(self.trials)]
-        for number, (field, text) in enumerate(self.ranges.items()):
-            form, values = _parsed(field, text)
-            random = np.random.Generator(np.random.Philox(np.random.SeedSequence((self.seed, number))))
-            for trial, u in zip(found, random.random(self.trials)):
-                if form == "log":
-                    value = math.exp(math.log(values[0]) + u * (math.log(values[1]) - math.log(values[0])))
-                elif form == "uniform":
-                    value = values[0] + u * (values[1] - values[0])
-                else:
-                    value = values[int(u * len(values))]
-                trial[field] = float(f"{value:.4g}")  # as it is printed, so that the number can be given again
-        return found
+        """The values of each trial, by field, no two alike; they depend on the seed alone."""
+        streams = [
+            np.random.Generator(np.random.Philox(np.random.SeedSequence((self.seed, n)))) for n in range(len(self.ranges))
+        ]
+        found: list[dict[str, float]] = []
+        for _ in range(_PATIENCE * self.trials):
+            trial = {field: _drawn(field, text, stream.random()) for (field, text), stream in zip(self.ranges.items(), streams)}
+            if trial not in found:
+                found.append(trial)
+            if len(found) == self.trials:
+                return found
+        given = ", ".join(f"{field} from {text}" for field, text in self.ranges.items())
+        raise ValueError(f"config.sweep.trials={self.trials} wants as many different draws; {given} has {len(found)}")
+
+
+def _drawn(field: str, text: str, u: float) -> float:
+    """The value of a range at ``u``, uniform in [0, 1)."""
+    form, values = _parsed(field, text)
+    if form == "log":
+        value = math.exp(math.log(values[0]) + u * (math.log(values[1]) - math.log(values[0])))
+    elif form == "uniform":
+        value = values[0] + u * (values[1] - values[0])
+    else:
+        value = values[int(u * len(values))]
+    return float(f"{value:.4g}")  # as it is printed, so that the number can be given again
 
 
 def _parsed(field: str, text: str) -> tuple[str, list[float]]:

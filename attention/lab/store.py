@@ -4,6 +4,7 @@
 
   runs/<sweep>/sweep.json        what the sweep is: a directory belongs to one
                cohorts/<hash>/   the run of a cohort under way, which checkpoints as any run does
+               aside/<name>.0/   a cohort too large for the memory, until its members are finished otherwise
                points/<name>/    a finished member as a run of its own, which eval.py reads
                failures/<key>.json   why a point could not be trained
                logs/<hash>.txt   what a cohort printed
@@ -14,6 +15,7 @@ folder that appears by one rename, and then the cohort goes. Whatever the instan
 cohort is.
 """
 
+import itertools
 import os
 import re
 import shutil
@@ -74,9 +76,31 @@ class Points:
 
     def begun(self, points: Sequence[Point]) -> list[list[Point]]:
         """The cohorts that were cut off, in training or while they were taken apart, all of whose members are ``points``."""
+        return [cohort for _, cohort in self._cohorts("cohorts", points)]
+
+    def set_aside(self, points: Sequence[Point]) -> None:
+        """Puts away a cohort that cannot be gone on with; ``clear`` drops it once its members are finished."""
+        self._put_away(self.cohort(points).path)
+
+    def clear(self, points: Sequence[Point]) -> None:
+        """Drops what was set aside of cohorts all of whose members are finished."""
+        for path, cohort in self._cohorts("aside", points):
+            if all(self.run(point).finished for point in cohort):
+                shutil.rmtree(path)
+
+    def _put_away(self, path: Path) -> None:
+        if not path.exists():
+            return
+        folder = self.path / "aside"
+        folder.mkdir(exist_ok=True)
+        names = (f"{path.name}.{number}" for number in itertools.count())
+        os.rename(path, next(folder / name for name in names if not (folder / name).exists()))
+
+    def _cohorts(self, folder: str, points: Sequence[Point]) -> list[tuple[Path, list[Point]]]:
+        """The cohorts in a folder all of whose members are ``points``."""
         known = {point.key: point for point in points}
         found = []
-        for path in sorted((self.path / "cohorts").glob("*/config.json")):
+        for path in sorted((self.path / folder).glob("*/config.json")):
             try:
                 settings = configs.from_dict(RunDirectory(path.parent).read_config())
             except ValueError:  # of another version, or damaged
@@ -84,7 +108,7 @@ class Points:
             for phase in ("final", "search"):
                 keys = [json_hash({"phase": phase, "config": configs.to_dict(one)}) for one in configs.members(settings)]
                 if known.keys() >= set(keys):
-                    found.append([known[key] for key in keys])
+                    found.append((path.parent, [known[key] for key in keys]))
         return found
 
     def take_apart(self, points: Sequence[Point]) -> None:
@@ -115,6 +139,7 @@ class Points:
                 run.write_predictions([{name: array[number] for name, array in predictions.items()}])
             run.write_result(_own_result(result, number, point))
             sync_folder(run.path)
+            self._put_away(target)  # a folder that lost its result: it may hold weights
             os.rename(run.path, target)
             sync_folder(target.parent)
         shutil.rmtree(cohort.path)

@@ -22,7 +22,7 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
-from attention.files import TEMPORARY, sync_folder, write_atomic
+from attention.files import TEMPORARY, parse_json, read_arrays, sync_folder, write_atomic
 
 FORMAT = 2
 READABLE = (1, 2)  # those of format 1 hold the same leaves
@@ -231,12 +231,10 @@ def _read(path: Path) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
         with open(path / ARRAYS, "rb") as file:
             if hashlib.file_digest(file, "sha256").hexdigest() != content["sha256"]:
                 raise _Damaged(f"{ARRAYS} does not have the sha256 it was written with")
-            file.seek(0)
-            with np.load(file, allow_pickle=False) as archive:
-                stored = {name: archive[name] for name in archive.files}
+            stored = read_arrays(file)
     except OSError as error:
         raise _Damaged(f"{ARRAYS} cannot be read ({error.strerror or error})") from None
-    except (ValueError, EOFError, zipfile.BadZipFile) as error:
+    except ValueError as error:
         raise _Damaged(f"{ARRAYS} cannot be read ({error})") from None
     arrays: dict[str, np.ndarray] = {}
     for leaf in content["leaves"]:
@@ -254,7 +252,7 @@ def _read_manifest(path: Path) -> dict[str, Any]:
     if path.is_dir() and not any(path.iterdir()):
         raise _Damaged("the folder is empty")
     try:
-        manifest = json.loads((path / MANIFEST).read_text(encoding="utf-8"))
+        manifest = parse_json((path / MANIFEST).read_text(encoding="utf-8"))
         content, sha256 = manifest["content"], manifest["sha256"]
     except OSError as error:
         raise _Damaged(f"{MANIFEST} cannot be read ({error.strerror or error})") from None

@@ -20,18 +20,27 @@ import fcntl
 import io
 import json
 import os
-import platform
-import subprocess
 from collections.abc import Mapping, Sequence
-from importlib import metadata
 from pathlib import Path
 from typing import IO, Any, Literal, NamedTuple
 
-import jax
 import numpy as np
 
 from attention import specs
-from attention.files import TEMPORARY, differences, json_hash, plain, read_json, write_atomic, write_json
+from attention.files import (
+    TEMPORARY,
+    TryAgainError,
+    differences,
+    json_hash,
+    parse_json,
+    plain,
+    read_arrays,
+    read_json,
+    write_atomic,
+    write_json,
+)
+from attention.runs import data_record, environment
+from attention.runs.data_record import DataRecord
 
 FORMAT = 2
 LAST_OF_FORMAT_1 = "56dc08c"  # the last commit that trains such runs
@@ -39,33 +48,12 @@ _LOCK = ".lock"
 Status = Literal["new", "unfinished", "finished"]
 
 
-class InUseError(ValueError):
+class InUseError(TryAgainError):
     """A run directory that another process writes."""
 
 
 class OldRunError(ValueError):
     """A run that an older version began, and that this one cannot go on with."""
-
-
-class DataRecord(NamedTuple):
-    """What ``data.json`` keeps of the data: enough to load it again and to notice that it has changed.
-
-    Attributes:
-      source: the resolved spec.
-      hashes: content hash per split.
-      classes: names in the order of the labels.
-      vocab_size: of the tokenizer.
-      baselines: accuracy, 0 to 1, of trivial rules.
-      bucket_lengths: the padded lengths of the training plan. Evaluation uses them too, so that its programs, and with
-        them the last bits of its numbers, are training's own.
-    """
-
-    source: str
-    hashes: dict[str, str]
-    classes: tuple[str, ...]
-    vocab_size: int
-    baselines: dict[str, float]
-    bucket_lengths: tuple[int, ...]
 
 
 class Metrics(NamedTuple):
@@ -98,6 +86,17 @@ class RunDirectory:
         """Whether ``result.json`` has been written."""
         return self.result.exists()
 
+    def outside(self, *named: str) -> list[str]:
+        """What lies outside of the run and is read with it: ends of links, and what specs of it name.
+
+        Args:
+          named: specs that files of the run hold.
+        """
+        root = self.path.resolve()
+        links = (entry for entry in sorted(self.path.rglob("*")) if entry.is_symlink())
+        away = [f"{link} -> {link.resolve()}" for link in links if not link.resolve().is_relative_to(root)]
+        return [*away, *(place for spec in named for place in data_record.places(specs.parse(spec)))]
+
     def read_config(self) -> dict[str, Any]:
         """The config of the run. Raises ValueError where the folder holds no run."""
         if not self.path.is_dir():
@@ -117,11 +116,7 @@ class RunDirectory:
 
     def read_data(self) -> DataRecord:
         """Reads ``data.json``. Raises ValueError where it is missing or not what ``write_data`` writes."""
-        stored = _read(self.data)
-        if set(stored) != set(DataRecord._fields):
-            raise ValueError(f"{self.data} wants the fields {', '.join(DataRecord._fields)}, got {sorted(stored)}")
-        tuples = {name: tuple(stored[name]) for name in ("classes", "bucket_lengths")}
-        return DataRecord(**{**stored, **tuples})
+        return data_record.checked(_read(self.data), self.data)
 
     def read_environment(self) -> dict[str, Any]:
         """What ``environment.json`` says."""
@@ -147,11 +142,18 @@ class RunDirectory:
         write_atomic(self.predictions, content.getvalue())
 
     def read_predictions(self) -> dict[str, np.ndarray] | None:
-        """What ``write_predictions`` wrote; None where the run has no test split with labels."""
+        """What ``write_predictions`` wrote; None where the run has no test split with labels.
+
+        Raises:
+          ValueError: where the file is damaged.
+        """
         if not self.predictions.exists():
             return None
-        with np.load(self.predictions, allow_pickle=False) as archive:
-            return {name: archive[name] for name in archive.files}
+        try:
+            with open(self.predictions, "rb") as file:
+                return read_arrays(file)
+        except ValueError as error:
+            raise ValueError(f"{self.predictions} cannot be read ({error})") from None
 
     def append_metrics(self, line: Mapping[str, Any]) -> None:
         """Adds one line to ``metrics.jsonl`` and hands it to the operating system, so that a kill does not lose it."""
@@ -191,7 +193,7 @@ class RunDirectory:
         lines = []
         for number, line in enumerate(raw, 1):
             try:
-                lines.append(json.loads(line))
+                lines.append(parse_json(line))
             except ValueError as error:
                 raise ValueError(f"{self.metrics}, line {number}, is not JSON ({error})") from None
         name = f"{self.metrics}, line {len(raw) + 1}, was cut off after {len(cut)} bytes and is left out"
@@ -263,7 +265,9 @@ def open_run(workdir: str | os.PathLike[str], config: dict[str, Any]) -> Opened:
 
 
 def _enter(run: RunDirectory, config: dict[str, Any]) -> tuple[Literal["new", "unfinished", "finished"], tuple[str, ...]]:
-    now = environment()
+    now = environment.environment()
+    for leftover in run.path.glob(f"{TEMPORARY}*"):  # of a process that was killed while it wrote: the lock is ours
+        leftover.unlink()
     if not run.config.exists():
         # A process killed before its config was written leaves a lock and temporary files, which make no run.
         others = sorted(p.name for p in run.path.iterdir() if not p.name.startswith((_LOCK, TEMPORARY)))
@@ -335,38 +339,6 @@ def _lock(run: RunDirectory) -> IO[str]:
 def default_name(config_name: str, config: dict[str, Any]) -> str:
     """``<config>-<hash8>``: two settings never share a folder."""
     return f"{config_name}-{json_hash(config)[:8]}"
-
-
-def environment() -> dict[str, Any]:
-    """What a number may depend on beside the config: versions, device, cores, kernel of the system, git commit."""
-    device = jax.devices()[0]
-    packages = ("jax", "jaxlib", "flax", "optax", "numpy")
-    return {
-        "python": platform.python_version(),
-        **{name: metadata.version(name) for name in packages},
-        "device": device.device_kind,
-        "device_count": jax.device_count(),
-        "cores": len(os.sched_getaffinity(0)),
-        "platform": device.platform,
-        "system": platform.platform(),
-        **_git(),
-    }
-
-
-def _git() -> dict[str, Any]:
-    """Commit of this source tree and whether tracked files differ from it; None where it is not tracked by git."""
-    here = Path(__file__)
-
-    def ask(*arguments: str) -> str | None:
-        try:
-            done = subprocess.run(["git", "-C", here.parent, *arguments], capture_output=True, text=True, timeout=10)
-        except (OSError, subprocess.TimeoutExpired):
-            return None
-        return done.stdout.strip() if done.returncode == 0 else None
-
-    if not ask("ls-files", "--error-unmatch", here.name):  # installed into a folder of some other repository
-        return {"git_commit": None, "git_dirty": None}
-    return {"git_commit": ask("rev-parse", "HEAD"), "git_dirty": bool(ask("status", "--porcelain", "-uno"))}
 
 
 def _neighbours(path: Path) -> str:

@@ -6,7 +6,6 @@ and calls one function. Configs are files whose ``get_config()`` returns a ``Con
 ``--config.FIELD`` and ``--noconfig.FIELD``.
 """
 
-import errno
 import importlib.util
 import math
 import os
@@ -20,11 +19,13 @@ import jax
 from absl import flags
 from ml_collections import config_dict
 
+from attention.files import TryAgainError, passing
 from attention.messages import one_line
 from attention.specs import nearest
 
 # Set to see the traceback of an error that is otherwise one line; for those who write a variant.
 TRACEBACK = "ATTENTION_TRACEBACK"
+FAILED, AGAIN = 1, 75  # exit codes: finished with something failed; worth trying again
 
 
 def run_main(main: Callable[[list[str]], Any], argv: list[str] | None = None) -> int:
@@ -35,7 +36,8 @@ def run_main(main: Callable[[list[str]], Any], argv: list[str] | None = None) ->
       argv: program name and arguments; ``sys.argv`` where None.
 
     Returns:
-      The exit code: 0; 2 for bad input (ValueError, flags, an OSError that names a file or a full disk); 130 for an interrupt.
+      The exit code: 0; 2 for bad input (ValueError, flags, an OSError that names a file); 75 for what is worth trying again as
+      it is (TryAgainError, a full disk, a file server that does not answer); 130 for an interrupt.
       Whatever else is raised is a defect and goes through with its traceback, as everything does where
       ``ATTENTION_TRACEBACK`` is set.
     """
@@ -45,17 +47,17 @@ def run_main(main: Callable[[list[str]], Any], argv: list[str] | None = None) ->
     except KeyboardInterrupt:
         message, code = "interrupted", 130
     except (ValueError, flags.Error) as error:
-        message, code = str(error), 2
+        message, code = str(error), AGAIN if isinstance(error, TryAgainError) else 2
         if os.environ.get(TRACEBACK):
             raise
     except BrokenPipeError:  # whoever reads, as in `train.py --list | head`, has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except OSError as error:
-        full = error.errno in (errno.ENOSPC, errno.EDQUOT)
-        if not (error.filename or full) or os.environ.get(TRACEBACK):
+        again = passing(error)
+        if not (error.filename or again) or os.environ.get(TRACEBACK):
             raise
-        message, code = f"{error.filename or 'the disk is full'}: {error.strerror}", 2
+        message, code = f"{error.filename or 'the system'}: {error.strerror}", AGAIN if again else 2
     print(f"error: {one_line(message)}", file=sys.stderr)
     return code
 

@@ -46,7 +46,7 @@ class DataConfig:
     tokenizer: str = _field(
         "words(pattern='whitespace')", "spec of the tokenizer, trained on the training split", kind="tokenizer"
     )
-    max_length: int = _field(256, "tokens kept of a text", within="[1, inf)")
+    max_length: int = _field(256, "tokens kept of a text", within="[1, 2**20]")
     truncate: str = _field("head", "part of a longer text that is kept", choices=("head", "tail", "middle"))
     segments: str = _field("none", "what texts are cut into", choices=("none", "sentences", "lines"))
     positions: str = _field("text", "what positions count through", choices=("text", "segment"))
@@ -66,7 +66,7 @@ class ModelConfig:
     normalizer: str = _field("softmax", "spec of how scores become weights", kind="normalizer")
     mask: str = _field("full", "spec of who may attend to whom", kind="mask")
     pooling: str = _field("mean", "spec of how a sequence becomes one vector", kind="pooling")
-    dim: int = _field(64, "width of the model", within="[1, inf)")
+    dim: int = _field(64, "width of the model", within="[1, 2**20]")
     kernel: str = _field("auto", "spec of how attention is computed", kind="kernel")
     compute_dtype: str = _field("float32", "dtype of the matrix products", choices=("float32", "bfloat16"))
     vectors: str = _field("", "text file of pretrained word vectors; empty for none")
@@ -74,7 +74,7 @@ class ModelConfig:
     frozen_embeddings: bool = _field(False, "whether token embeddings stay as they are initialised")
     head_gate: str = _field("none", "gate on the pooled vector before the linear layer", kind="gate")
     head_softmax: bool = _field(False, "whether a softmax over the channels of the pooled vector follows")
-    head_hidden: int = _field(0, "units of a relu layer before the linear one; 0 for none", within="[0, inf)")
+    head_hidden: int = _field(0, "units of a relu layer before the linear one; 0 for none", within="[0, 2**20]")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -83,7 +83,7 @@ class TrainingConfig:
 
     steps: int = _field(2000, "updates; 0 where epochs are given", within="[0, inf)")
     epochs: float = _field(0.0, "passes over the training split; 0 where steps are given", within="[0, inf)")
-    batch_size: int = _field(64, "examples of one update", within="[1, inf)")
+    batch_size: int = _field(64, "examples of one update", within="[1, 2**20]")
     accumulation: int = _field(1, "parts a batch is computed in, to save memory; divides batch_size", within="[1, inf)")
     optimizer: str = _field("adamw", "spec of how gradients become steps: sgd(momentum=0.9)", kind="optimizer")
     learning_rate: float | tuple[float, ...] = _per_member(1e-3, "peak learning rate", "(0, inf)")

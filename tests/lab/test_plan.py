@@ -112,6 +112,27 @@ def bad(source):
         ),
         "no such data": (sweeps.fields("files(train='no.tsv', validation='no.tsv')", POOLINGS), "no.tsv"),
         "warmup": (sweeps.fields(source, grid.param("training.warmup", [2, 12]), baseline="2"), "warmup wants fewer updates"),
+        "more trials than draws": (
+            sweeps.fields(source, POOLINGS, search={"training.learning_rate": "choice(0.001, 0.01)"}, trials=3),
+            r"trials=3 wants as many different draws; training.learning_rate from choice\(0.001, 0.01\) has 2",
+        ),
+        "a draw out of range": (
+            sweeps.fields(source, POOLINGS, search={"training.dropout": "choice(0.5, 1)"}, trials=2),
+            r"config.training.dropout wants a number in \[0, 1\), got 1.0",
+        ),
+        "a search of what a variant sets": (
+            sweeps.fields(
+                source,
+                grid.param("training.dropout", [0.1, 0.2]),
+                baseline="0.1",
+                search={"training.dropout": "uniform(0.1, 0.2)"},
+            ),
+            "the variant '0.1' sets training.dropout, which config.sweep.search draws; give one of them",
+        ),
+        "halvings of two programs": (
+            sweeps.fields(source, POOLINGS, search={"training.dropout": "choice(0, 0.1, 0.2)"}, trials=3, halvings=1),
+            "config.sweep.halvings needs all trials of a variant in one cohort",
+        ),
         "search of the seeds": (
             sweeps.fields(source, POOLINGS, seeds=(7,), search={"training.dropout": "uniform(0.1, 0.2)"}, search_seed=7),
             "search_seed must not be one of config.seeds, got 7",
@@ -143,6 +164,14 @@ def test_what_cannot_be_built_is_left_out_where_the_config_says_so(source):
     assert name == "rope"
     assert "embeddings" in reason
     assert f"left out: 'rope' cannot be built: {reason}" in dry_run.outline(made, None)
+
+
+def test_no_two_trials_are_alike(source):
+    search = {"training.learning_rate": "choice(0.001, 0.01, 0.1)", "training.dropout": "choice(0.1, 0.2)"}
+    made = sweeps.planned(sweeps.fields(source, POOLINGS[:2], search=search, trials=6))
+    draws = made.sweep.search.draws()
+    assert len({tuple(draw.values()) for draw in draws}) == 6
+    assert len(made.trials()) == 12
 
 
 def test_trials_have_the_same_draws_for_each_variant(source):

@@ -17,11 +17,11 @@ import pytest
 
 from attention import files
 from attention.evaluation import trained as evaluate
-from attention.lab import dry_run, execute, results
+from attention.lab import dry_run, execute, results, store
 from attention.lab import grid as axes
 from attention.runs import directory as runs
+from attention.training import bookkeeping, loop
 from attention.training import config as configs
-from attention.training import loop
 from tests.support import sweeps, toy
 
 ROOT = Path(__file__).parent.parent.parent
@@ -190,6 +190,8 @@ def test_a_member_whose_loss_is_not_finite_fails_alone(source, tmp_path):
     rates = axes.param("training.learning_rate", {"sane": 0.02, "absurd": 1e30})
     rows = sweeps.run(sweeps.fields(source, rates, baseline="sane"), tmp_path / "sweep")
     assert [row["status"] for row in rows] == ["finished"] * 2 + ["failed"] * 2
+    made = sweeps.planned(sweeps.fields(source, rates, baseline="sane"))
+    assert execute.outcome(made, store.Points(tmp_path / "sweep")) == 1
     assert "not finite at update" in rows[2]["reason"]
     assert rows[2]["updates"] < 12 == rows[0]["updates"]
 
@@ -208,6 +210,69 @@ def test_a_full_disk_stops_with_one_line_and_keeps_what_is_finished(grid, done, 
     monkeypatch.undo()
     rows = sweeps.run(grid, tmp_path / "sweep")
     assert sweeps.unmeasured(rows) == sweeps.unmeasured(done[1])
+
+
+def keeping(path):
+    """The steps of the checkpoints in a sweep's folder."""
+    return sorted(found.name for found in path.rglob("step-*"))
+
+
+def interrupted(grid, workdir, monkeypatch, error):
+    """A sweep whose first cohort trains to its first checkpoint and then meets an error, the others at once."""
+    save = bookkeeping.save
+
+    def fails(setting, course):
+        save(setting, course)
+        raise error
+
+    monkeypatch.setattr(bookkeeping, "save", fails)
+    rows = sweeps.run(grid, workdir)
+    monkeypatch.setattr(bookkeeping, "save", save)
+    return rows
+
+
+def test_what_an_error_leaves_is_gone_on_with(grid, done, monkeypatch, tmp_path):
+    """An error that passes leaves a cohort pending; another one is recorded; either way its checkpoints stay."""
+    rows = interrupted(grid, tmp_path / "passing", monkeypatch, OSError(errno.EIO, "Input/output error"))
+    assert {row["status"] for row in rows} == {"pending"}
+    assert len(keeping(tmp_path / "passing")) == 2
+    made = sweeps.planned(grid)
+    assert execute.outcome(made, store.Points(tmp_path / "passing")) == 75
+    rows = interrupted(grid, tmp_path / "lasting", monkeypatch, ValueError("the train split is not the one recorded"))
+    assert {row["status"] for row in rows} == {"failed"}
+    assert len(keeping(tmp_path / "lasting")) == 2
+    assert execute.outcome(made, store.Points(tmp_path / "lasting")) == 1
+    assert "not the one recorded" in rows[0]["reason"]
+    for folder, retry in (("passing", False), ("lasting", True)):
+        rows = sweeps.run(grid, tmp_path / folder, retry_failed=retry)
+        assert sweeps.unmeasured(rows) == sweeps.unmeasured(done[1])
+        assert execute.outcome(made, store.Points(tmp_path / folder)) == 0
+        logs = [path.read_text() for path in (tmp_path / folder / "logs").iterdir()]
+        assert all("going on after update" in log for log in logs)
+
+
+def test_a_cohort_that_runs_out_of_memory_is_set_aside_until_its_halves_are_done(grid, monkeypatch, tmp_path):
+    with monkeypatch.context() as patch:
+        patch.setattr(execute, "_work_off", only_first(execute._work_off))
+        interrupted(grid, tmp_path, patch, RuntimeError("RESOURCE_EXHAUSTED: Out of memory"))
+    kept = keeping(tmp_path / "aside")
+    assert kept
+    sweeps.run(grid, tmp_path, retry_failed=True)
+    assert keeping(tmp_path) == []
+    assert list((tmp_path / "aside").iterdir()) == []
+
+
+def only_first(work_off):
+    return lambda plan, points, queue, board: work_off(plan, points, type(queue)([queue[0]]), board)
+
+
+def test_a_point_that_lost_its_result_is_trained_again(grid, done, tmp_path):
+    folder = shutil.copytree(done[0], tmp_path / "sweep")
+    lost = folder / done[1][0]["run"]
+    (lost / "result.json").unlink()
+    rows = sweeps.run(grid, folder)
+    assert {row["status"] for row in rows} == {"finished"}
+    assert (lost / "result.json").exists()
 
 
 def test_processes_that_die_in_a_cohort_again_and_again_split_it(grid, tmp_path):

@@ -76,7 +76,7 @@ def test_a_dry_run_and_an_export_train_nothing(config, tmp_path, capsys):
     ("arguments", "message"),
     [
         (["--config.sweep.baseline=men"], "got 'men' (nearest: 'mean')"),
-        (["--config.model.dim=0"], "config.model.dim wants a number in [1, inf), got 0"),
+        (["--config.model.dim=0"], "config.model.dim wants a number in [1, 2**20], got 0"),
         (["--workdri=x"], "unknown flag --workdri (nearest: 'workdir')"),
         (["--executor=slurm"], "--executor=slurm"),
         (["--compare", "runs/a"], "--compare takes two runs"),

@@ -8,6 +8,7 @@ import pytest
 from absl import flags
 from ml_collections import config_dict
 
+from attention import files
 from attention.training import command_line
 
 CONFIG = """
@@ -191,10 +192,13 @@ def test_exit_codes(capsys, monkeypatch):
     assert capsys.readouterr().err == "error: two lines\n"
     assert command_line.run_main(raising(FileNotFoundError(2, "No such file", "a.tsv")), ["x"]) == 2
     assert capsys.readouterr().err == "error: a.tsv: No such file\n"
-    assert command_line.run_main(raising(OSError(errno.ENOSPC, "No space left on device")), ["x"]) == 2
-    assert capsys.readouterr().err == "error: the disk is full: No space left on device\n"
+    for passing in (errno.ENOSPC, errno.EIO, errno.ESTALE):
+        assert command_line.run_main(raising(OSError(passing, "it passes")), ["x"]) == 75
+        assert capsys.readouterr().err == "error: the system: it passes\n"
+    assert command_line.run_main(raising(files.TryAgainError("in use")), ["x"]) == 75
+    assert capsys.readouterr().err == "error: in use\n"
     assert command_line.run_main(raising(KeyboardInterrupt()), ["x"]) == 130
-    for defect in (TypeError("x"), OSError(errno.EIO, "Input/output error"), ZeroDivisionError()):
+    for defect in (TypeError("x"), OSError(errno.EINVAL, "Invalid argument"), ZeroDivisionError()):
         with pytest.raises(type(defect)):
             command_line.run_main(raising(defect), ["x"])
     monkeypatch.setenv(command_line.TRACEBACK, "1")

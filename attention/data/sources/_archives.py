@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import IO
 
-from attention.files import write_atomic
+from attention.files import most_unpacked, write_atomic
 from attention.specs import nearest
 
 _CHUNK = 1 << 20
@@ -101,6 +101,7 @@ def zip_members(path: Path, *names: str) -> dict[str, bytes]:
             for name in names:
                 if name not in archive.namelist():
                     raise ValueError(f"{path} has no member {name!r}{nearest(name, archive.namelist())}")
+            _check_unpacked(path, sum(archive.getinfo(name).file_size for name in names))
             return {name: archive.read(name) for name in names}
     except (zipfile.BadZipFile, zlib.error, EOFError) as error:
         raise ValueError(f"{path} is not a whole zip archive: {error}") from None
@@ -114,8 +115,17 @@ def tar_members(path: Path) -> Iterator[tuple[str, bytes]]:
     """
     try:
         with tarfile.open(path, "r:gz") as archive:
+            unpacked = 0
             for member in archive:
+                unpacked += member.size
+                _check_unpacked(path, unpacked)
                 if member.isfile() and (file := archive.extractfile(member)) is not None:
                     yield member.name.removeprefix("./"), file.read()
     except (tarfile.TarError, zlib.error, EOFError, OSError) as error:
         raise ValueError(f"{path} is not a whole tar archive: {error}") from None
+
+
+def _check_unpacked(path: Path, size: int) -> None:
+    """Raises ValueError where an archive says that it holds far more than its length allows, before memory is taken."""
+    if size > most_unpacked(path.stat().st_size):
+        raise ValueError(f"{path} says that it unpacks to {size} bytes, which no texts of its size do")

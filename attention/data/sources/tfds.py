@@ -9,6 +9,7 @@ from attention.data.contracts import Corpus, Source, Split
 from attention.data.sources import _splits
 from attention.specs import nearest
 
+_NAME = r"[a-zA-Z]\w*(/[\w+.-]+)?(:[\d*]+\.[\d*]+\.[\d*]+)?"
 _WITH_TENSORFLOW = "run `pip install tensorflow` to prepare it"
 
 
@@ -85,8 +86,16 @@ def _prepared(name: str, data_dir: Path) -> Any:
     """The TFDS builder of a set, prepared if need be."""
     import tensorflow_datasets
 
+    from attention.data.sources import _tfds_features
+
+    if not re.fullmatch(_NAME, name):  # a namespace or arguments would have TFDS run code that it fetches or is told of
+        raise ValueError("a set is named NAME, NAME/CONFIG or NAME/CONFIG:VERSION, without a namespace and arguments")
     try:
-        builder = tensorflow_datasets.builder(name, data_dir=str(data_dir))
+        folder = _tfds_features.prepared_folder(name, data_dir)
+        if folder is None:
+            builder = tensorflow_datasets.builder(name, data_dir=str(data_dir))
+        else:
+            builder = tensorflow_datasets.builder_from_directory(str(folder))
         if not builder.is_prepared():
             print(f"preparing {name} in {data_dir}", file=sys.stderr)
             builder.download_and_prepare(file_format="array_record")

@@ -63,4 +63,9 @@ def load(folder: Path, model: str) -> str:
     found = stored.get("model") if isinstance(stored, dict) else None
     if not isinstance(found, dict) or found.get("type") != model:
         raise ValueError(f"{path} is not a tokenizer file of the model {model}")
-    return path.read_text(encoding="utf-8")
+    state = path.read_text(encoding="utf-8")
+    try:
+        Tokenizer.from_str(state)
+    except Exception as error:  # the package raises nothing more special
+        raise ValueError(f"{path} is not a tokenizer file of the model {model}: {error}") from None
+    return state

@@ -1,5 +1,7 @@
 """Evidence of TFDS data sets, small ones prepared here."""
 
+import json
+import shutil
 import sys
 
 import numpy as np
@@ -144,3 +146,70 @@ def test_slices_of_parquet_are_refused(tfds_dir):
     """TFDS would give the whole split."""
     options = dict(name="glued", text="sentence", data_dir=tfds_dir, train="train[:50%]")
     assert "reads none of a set in parquet" in error_of(lambda: build("tfds", **options).load(0))
+
+
+OWN = "tensorflow_datasets.core.features."
+TEXT = {"pythonClassName": OWN + "text_feature.Text", "text": {"shape": {}, "dtype": "string", "encoding": "none"}}
+
+
+def nested(inner):
+    """A feature two levels down, as protobuf writes it."""
+    row = {"pythonClassName": OWN + "features_dict.FeaturesDict", "featuresDict": {"features": {"inner": inner}}}
+    return {"pythonClassName": OWN + "sequence_feature.Sequence", "sequence": {"feature": row, "length": "-1"}}
+
+
+HOSTILE = {
+    "deep": nested({"pythonClassName": "hostile_payload.Feature", "jsonFeature": {"json": "{}"}}),
+    "snake": nested({"python_class_name": "hostile_payload.Feature", "json_feature": {"json": "{}"}}),
+    "text": nested(
+        {
+            "pythonClassName": OWN + "sequence_feature.Sequence",
+            "jsonFeature": {"json": '{"feature": {"type": "hostile_payload.Feature", "content": {}}, "length": 1}'},
+        }
+    ),
+    "legacy": {"type": "hostile_payload.Feature", "content": {}},
+    "script": {"pythonClassName": "tensorflow_datasets.scripts.cli.main.Feature", "jsonFeature": {"json": "{}"}},
+}
+
+
+@pytest.mark.parametrize("kind", HOSTILE)
+def test_a_set_runs_no_code_of_its_own(tfds_dir, tmp_path, monkeypatch, kind):
+    """TFDS imports the class that a feature names; the module lies where Python would find it."""
+    copy = shutil.copytree(tfds_dir / "poured", tmp_path / "poured")
+    write(tmp_path / "hostile_payload.py", f"open({str(tmp_path / 'executed')!r}, 'w')")
+    monkeypatch.syspath_prepend(tmp_path)
+    (path,) = copy.glob("*/features.json")
+    stored = json.loads(path.read_text())
+    if kind == "legacy":
+        stored = {"type": OWN + "features_dict.FeaturesDict", "content": {"sentence": HOSTILE[kind]}}
+    else:
+        stored["featuresDict"]["features"]["other"] = HOSTILE[kind]
+    write(path, json.dumps(stored))
+    message = error_of(lambda: build("tfds", name="poured", text="sentence", data_dir=tmp_path).load(0))
+    assert "not TFDS's own" in message
+    assert not (tmp_path / "executed").exists()
+    assert "hostile_payload" not in sys.modules
+    assert "tensorflow_datasets.scripts.cli.main" not in sys.modules
+
+
+def test_what_dataset_info_names_is_not_imported(tfds_dir, tmp_path, monkeypatch):
+    copy = shutil.copytree(tfds_dir / "poured", tmp_path / "poured")
+    write(tmp_path / "hostile_payload.py", f"open({str(tmp_path / 'executed')!r}, 'w')")
+    monkeypatch.syspath_prepend(tmp_path)
+    (path,) = copy.glob("*/dataset_info.json")
+    write(path, json.dumps({**json.loads(path.read_text()), "moduleName": "hostile_payload"}))
+    build("tfds", name="poured", text="sentence", data_dir=tmp_path).load(0)
+    assert not (tmp_path / "executed").exists()
+
+
+@pytest.mark.parametrize("content", ["[" * 100_000, "{", "\ud800"])
+def test_features_that_are_no_json(tfds_dir, tmp_path, content):
+    copy = shutil.copytree(tfds_dir / "poured", tmp_path / "poured")
+    (path,) = copy.glob("*/features.json")
+    path.write_bytes(content.encode("utf-8", "surrogatepass"))
+    assert "is not JSON" in error_of(lambda: build("tfds", name="poured", text="sentence", data_dir=tmp_path).load(0))
+
+
+@pytest.mark.parametrize("name", ["huggingface:x", "kaggle:x", "x/data_dir=/tmp", "../x", "x/y/z=1"])
+def test_names_that_would_run_other_code(tmp_path, name):
+    assert "without a namespace" in error_of(lambda: build("tfds", name=name, data_dir=tmp_path).load(0))

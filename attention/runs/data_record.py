@@ -1,0 +1,70 @@
+"""What a run keeps of its data."""
+
+import itertools
+import re
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from attention import specs
+
+
+class DataRecord(NamedTuple):
+    """What ``data.json`` keeps of the data: enough to load it again and to notice that it has changed.
+
+    Attributes:
+      source: the resolved spec.
+      hashes: content hash per split.
+      classes: names in the order of the labels.
+      vocab_size: of the tokenizer.
+      baselines: accuracy, 0 to 1, of trivial rules.
+      bucket_lengths: the padded lengths of the training plan. Evaluation uses them too, so that its programs, and with
+        them the last bits of its numbers, are training's own.
+    """
+
+    source: str
+    hashes: dict[str, str]
+    classes: tuple[str, ...]
+    vocab_size: int
+    baselines: dict[str, float]
+    bucket_lengths: tuple[int, ...]
+
+
+def _all(kind: type | tuple[type, ...]) -> Callable[[Any], bool]:
+    return lambda value: all(isinstance(item, kind) for item in (value.values() if isinstance(value, dict) else value))
+
+
+def _rising(value: Any) -> bool:
+    whole = bool(value) and _all(int)(value)
+    return whole and value[0] > 0 and all(one < other for one, other in itertools.pairwise(value))
+
+
+# The type of each field of ``data.json``, and what else is true of it.
+_FIELDS: dict[str, tuple[type, Callable[[Any], bool]]] = {
+    "source": (str, bool),
+    "hashes": (dict, _all(str)),
+    "classes": (list, _all(str)),
+    "vocab_size": (int, lambda value: value > 0),
+    "baselines": (dict, _all((int, float))),
+    "bucket_lengths": (list, _rising),
+}
+
+
+def checked(stored: dict[str, Any], path: Path) -> DataRecord:
+    """The record that a file holds. Raises ValueError where it is not what training writes."""
+    if set(stored) != set(DataRecord._fields):
+        raise ValueError(f"{path} wants the fields {', '.join(DataRecord._fields)}, got {sorted(stored)}")
+    for name, (kind, fits) in _FIELDS.items():
+        if not (isinstance(stored[name], kind) and fits(stored[name])):
+            raise ValueError(f"{path}: {name} is not what training writes, got {str(stored[name])[:100]!r}")
+    tuples = {name: tuple(stored[name]) for name in ("classes", "bucket_lengths")}
+    return DataRecord(**{**stored, **tuples})
+
+
+def places(spec: specs.Spec) -> Iterator[str]:
+    """The paths and addresses among the options of a spec."""
+    for value in (*(value for _, value in spec.options), *spec.terms):
+        if isinstance(value, specs.Spec):
+            yield from places(value)
+        elif isinstance(value, str) and re.search(r"[/\\~$]", value):
+            yield value
