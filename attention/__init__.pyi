@@ -189,8 +189,8 @@ from attention.training.loop import train as train
 from attention.data.contracts import Source as _Source
 from attention.data.contracts import Tokenizer as _Tokenizer
 from attention.decoders._decoder import Decoder as _Decoder
+from attention.encoders._modules import Encoder as _Encoder
 from attention.kernels import Kernel as _Kernel
-from attention.modules import Encoder as _Encoder
 from attention.optimizers._optimizer import Optimizer as _Optimizer
 from attention.records import Gate as _Gate
 from attention.tasks import Task as _Task

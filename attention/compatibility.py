@@ -110,7 +110,7 @@ def check_encoder(encoder: Any, parts: Parts, given: dict[str, str], defaults: d
     """Refuses parts that an encoder would ignore.
 
     Args:
-      encoder: the Flax module, of which the fact ``uses`` is read (``attention/modules.py``).
+      encoder: the Flax module, of which the fact ``uses`` is read (``attention/encoders/_modules.py``).
       parts: the records.
       given: the canonical spec of each kind, and of "mixer" and "encoder".
       defaults: the canonical default of each kind.

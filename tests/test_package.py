@@ -70,7 +70,6 @@ def test_imports_run_downwards(path):
         ["kernels"],
         ["attend"],
         ["mixers"],
-        ["modules"],
         ["encoders"],
         ["decoders"],
         ["models"],
@@ -87,7 +86,7 @@ def test_imports_run_downwards(path):
     for node in ast.walk(tree):
         if isinstance(node, ast.ImportFrom):
             found |= {f"{node.module}.{alias.name}" for alias in node.names} if node.module == "attention" else {node.module}
-    flax = ("modules", "encoders", "decoders", "models", "optimizers", "tasks", "runs", "training", "evaluation", "lab")
+    flax = ("encoders", "decoders", "models", "optimizers", "tasks", "runs", "training", "evaluation", "lab")
     if here not in flax:
         assert not any(name.split(".")[0] in ("flax", "optax", "ml_collections") for name in found)
     if here == "__init__":

@@ -29,10 +29,10 @@ def skeletons(kind: str, name: str) -> dict[str, str]:
     known = specs.names(kind)
     if name in known:
         raise ValueError(f"the {kind} {name!r} is there already: {_path(kind, name)}")
-    if not re.fullmatch(r"[a-z][a-z0-9]*(_[a-z0-9]+)*", name) or keyword.iskeyword(name):
-        raise ValueError(
-            f"a name is lower case with underscores, such as {known[0]!r}, and no word of Python's own; got {name!r}"
-        )
+    if not re.fullmatch(r"[a-z][a-z0-9]*(_[a-z0-9]+)*", name):
+        raise ValueError(f"a name is lower case with underscores, such as {known[0]!r}; got {name!r}")
+    if keyword.iskeyword(name):
+        raise ValueError(f"{name!r} is a word of Python's own, and no module can be called that")
     if not (SKELETONS / f"{kind}.txt").exists():
         there = ", ".join(sorted(path.stem for path in SKELETONS.iterdir()))
         raise ValueError(f"there is no skeleton of a {kind}: begin with a copy of {_path(kind, known[0])}; skeletons: {there}")

@@ -23,8 +23,8 @@ from flax import linen as nn
 
 from attention.attend import parts_of, run
 from attention.decoders._decoder import Decoder, Source, cross_parts
+from attention.encoders._modules import dropped, layer_params, split
 from attention.encoders._recurrent import bias_of, check_options, orthogonal
-from attention.modules import dropped, layer_params, split
 from attention.records import Call, Context, Dims
 from attention.recurrent import CELLS, CellName
 

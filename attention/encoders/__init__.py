@@ -1,1 +1,1 @@
-"""How embeddings become states, as Flax modules: one file per encoder, each an ``Encoder`` (``attention/modules.py``)."""
+"""How embeddings become states, as Flax modules: one file per encoder, each an ``Encoder`` (``_modules.py``)."""

@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
-from attention.modules import Encoder, dropped, embedded, split
+from attention.encoders._modules import Encoder, dropped, embedded, split
 from attention.records import Call, Context, Dims, Params
 from attention.recurrent import CELLS, CellName, recur
 

@@ -22,7 +22,7 @@ import jax
 from flax import linen as nn
 
 from attention.attend import reads
-from attention.modules import Encoder, dropped, layer_params, placed, prefixed, shared_params, split
+from attention.encoders._modules import Encoder, dropped, layer_params, placed, prefixed, shared_params, split
 from attention.records import Call, Context, Dims
 
 __all__: list[str] = []

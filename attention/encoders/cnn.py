@@ -21,7 +21,7 @@ import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
-from attention.modules import Encoder, dropped, embedded
+from attention.encoders._modules import Encoder, dropped, embedded
 from attention.records import Call, Context, Dims
 
 __all__: list[str] = []

@@ -17,7 +17,7 @@ from typing import ClassVar
 import jax
 from flax import linen as nn
 
-from attention.modules import Encoder, dropped, embedded
+from attention.encoders._modules import Encoder, dropped, embedded
 from attention.records import Call, Context, Dims
 
 __all__: list[str] = []

@@ -26,8 +26,8 @@ import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
+from attention.encoders._modules import Encoder, dropped, embedded, split
 from attention.encoders._recurrent import Bidirectional, check_options, half
-from attention.modules import Encoder, dropped, embedded, split
 from attention.records import Call, Context, Dims
 
 __all__: list[str] = []

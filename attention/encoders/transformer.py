@@ -29,7 +29,17 @@ from flax import linen as nn
 
 from attention.attend import reads
 from attention.dropout import dropout
-from attention.modules import Encoder, dropped, layer_params, placed, preceded, prefixed, shared_params, split, with_registers
+from attention.encoders._modules import (
+    Encoder,
+    dropped,
+    layer_params,
+    placed,
+    preceded,
+    prefixed,
+    shared_params,
+    split,
+    with_registers,
+)
 from attention.records import Call, Context, Dims, Gate, Mixer, Params
 
 __all__: list[str] = []

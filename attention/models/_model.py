@@ -10,8 +10,8 @@ from flax import linen as nn
 
 from attention import compatibility, specs
 from attention.attend import parts_of
+from attention.encoders._modules import Recorder, preceded
 from attention.kernels import Ask, chosen
-from attention.modules import Recorder, preceded
 from attention.records import Call, Context, Dims, Mixer, Parts
 
 DTYPES = {"float32": jnp.float32, "bfloat16": jnp.bfloat16}

@@ -7,8 +7,8 @@ import jax.numpy as jnp
 from flax import linen as nn
 
 from attention import compatibility, specs
+from attention.encoders._modules import dropped, preceded, split
 from attention.models._model import DEFAULTS, Embedding, Model, assembled, check_length, check_numbers, context_of
-from attention.modules import dropped, preceded, split
 from attention.records import Dims, Gate, Parts, Pooling
 
 
@@ -16,7 +16,7 @@ class TextClassifier(Model):
     """Tokens to logits. Make one with ``classifier``, which checks that the parts go together.
 
     Attributes:
-      encoder: an ``attention.modules.Encoder``.
+      encoder: an ``attention.encoders._modules.Encoder``.
       parts: encoding, score, normalizer and mask.
       pooling: how states become one vector.
       dims: the sizes.

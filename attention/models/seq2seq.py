@@ -9,8 +9,8 @@ from flax import linen as nn
 
 from attention import compatibility, decoding, specs
 from attention.decoders._decoder import Decoder, Source
+from attention.encoders._modules import Recorder, prefixed, split
 from attention.models._model import DEFAULTS, Embedding, Model, assembled, check_length, check_numbers, context_of
-from attention.modules import Recorder, prefixed, split
 from attention.records import Call, Context, Dims, Parts
 
 
@@ -20,7 +20,7 @@ class Seq2Seq(Model):
     Source and target share one vocabulary and its embeddings; its last id ends a target, and 0 stands before its first token.
 
     Attributes:
-      encoder: an ``attention.modules.Encoder``.
+      encoder: an ``attention.encoders._modules.Encoder``.
       decoder: an ``attention.decoders._decoder.Decoder``.
       parts: encoding, score, normalizer and mask of the encoder; the decoder's mask is causal in addition.
       dims: the sizes.

@@ -63,6 +63,7 @@ def test_what_is_left_to_do_is_marked(kind):
         (["encoding", "rope"], "error: the encoding 'rope' is there already: attention/encodings/rope.py"),
         (["source", "listops"], "error: the source 'listops' is there already: attention/data/sources/listops.py"),
         (["mask", "A-b"], "error: a name is lower case with underscores, such as 'bigbird'; got 'A-b'"),
+        (["mask", "lambda"], "error: 'lambda' is a word of Python's own, and no module can be called that"),
     ],
 )
 def test_what_cannot_be_is_refused_in_one_line(arguments, message, capsys):

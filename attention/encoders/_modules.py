@@ -1,7 +1,7 @@
 """What Flax modules share: parameters of the parts, embeddings, tokens before a text, keys, dropout, names in records."""
 
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar
 
 import jax
@@ -27,7 +27,7 @@ def layer_params(
     module: nn.Module,
     parts: Parts,
     dims: Dims,
-    shared: dict[str, Params],
+    shared: Mapping[str, Params],
     *,
     kinds: Sequence[str] = KINDS,
     prefix: str = "",
