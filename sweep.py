@@ -6,6 +6,7 @@ python sweep.py --config=... --config.seeds=0,1,2,3,4                  more seed
 python sweep.py --config=... --config.training.steps=500               another base config, another sweep
 python sweep.py --config=... --export=shell                            a command for each cohort, for a scheduler
 python sweep.py --compare runs/A runs/B                                two finished runs, seed by seed
+python sweep.py --report=runs/S --baseline=rope --metric=nll           another question to what is trained
 """
 
 import sys
@@ -27,6 +28,12 @@ def define_flags() -> flags.FlagValues:
     flags.DEFINE_enum("export", None, ["shell"], "Print a command for each cohort; train nothing.", flag_values=values)
     flags.DEFINE_string("only", None, "Train this cohort alone, as --export names it.", flag_values=values)
     flags.DEFINE_boolean("retry_failed", False, "Try again what is recorded as failed.", flag_values=values)
+    flags.DEFINE_boolean(
+        "retrain_changed", False, "Train again what was trained with other files of the package.", flag_values=values
+    )
+    flags.DEFINE_string("report", None, "Write the report of a sweep's directory anew; train nothing.", flag_values=values)
+    flags.DEFINE_string("baseline", None, "Of --report: the variant to compare the others with.", flag_values=values)
+    flags.DEFINE_string("metric", None, "Of --report: what to compare them by.", flag_values=values)
     flags.DEFINE_list("compare", None, "Compare two runs: --compare RUN_A RUN_B.", flag_values=values)
     return values
 
@@ -41,11 +48,20 @@ def main(argv: list[str]) -> None:
 
         print(compare_runs.compare(values.compare))
         return
+    if values.report is not None:
+        from attention.lab import report
+
+        print(report.write(Path(values.report), baseline=values.baseline, metric=values.metric))
+        return
+    if values.baseline is not None or values.metric is not None:
+        raise ValueError(
+            "--baseline and --metric go with --report=DIR; of a sweep they are --config.sweep.baseline and .metric"
+        )
     from attention.lab import command
 
     arguments = [argument for argument in argv[1:] if argument.lstrip("-").startswith(("config", "noconfig"))]
     command_line.enable_compilation_cache()
-    options = {"only": values.only, "retry_failed": values.retry_failed}
+    options = {name: getattr(values, name) for name in ("only", "retry_failed", "retrain_changed")}
     code = command.sweep(given, arguments, workdir=values.workdir, dry_run=values.dry_run, export=values.export, **options)
     if code:
         raise SystemExit(code)

@@ -5,6 +5,7 @@ python train.py --config=configs/smoke.py                 another config
 python train.py --config.model.encoding=rope              another encoding
 python train.py --config.seeds=0,1,2                      three members in one program
 python train.py --config=... --init_from=runs/NAME        from the weights of a finished run
+python train.py --workdir=runs/NAME                       what the config.json in that folder says
 python train.py --list=encoding                           what there is
 python train.py --describe                                what would be trained, and what it costs
 """
@@ -33,8 +34,8 @@ def define_flags() -> flags.FlagValues:
 def main(argv: list[str]) -> None:
     """Parses the flags and trains."""
     argv = ["--list=all" if argument.lstrip("-") == "list" else argument for argument in argv]
-    given = command_line.parse_config(argv, default=DEFAULT)
     values = define_flags()
+    given = command_line.parse_config(argv, default=command_line.config_beside(argv) or DEFAULT)
     command_line.parse_flags(given.argv, values, usage=__doc__ or "")
     if values.list is not None:
         from attention.training import describe
@@ -60,7 +61,8 @@ def main(argv: list[str]) -> None:
 
     process.keep_freed_memory()
     name = directory.default_name(given.name, configs.to_dict(config))
-    result = loop.train(config, values.workdir or Path("runs") / name, profile=values.profile)
+    workdir = values.workdir or Path("runs") / name
+    result = loop.train(config, workdir, profile=values.profile, config_file=given.text)
     if result["summary"] is None:
         raise SystemExit("error: every member stopped before its first validation")
     if any(member["failed"] for member in result["members"]):

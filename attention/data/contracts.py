@@ -32,6 +32,7 @@ class Corpus(NamedTuple):
       notes: lines for the user, for example that validation was carved off train.
       resolved: the source's spec with every path absolute, so that it means the same from another folder.
       trained_length: the greatest length of train, in symbols with blanks between them; None where there is no ``LENGTHS``.
+      files: what was read and others may change; none for what is generated, or was checked against a hash of its own.
     """
 
     splits: dict[str, Split]
@@ -40,6 +41,7 @@ class Corpus(NamedTuple):
     notes: tuple[str, ...]
     resolved: str
     trained_length: int | None = None
+    files: tuple[Path, ...] = ()
 
 
 class Source(NamedTuple):
@@ -131,6 +133,7 @@ class Dataset(NamedTuple):
       texts: the texts of each split.
       targets: the texts to be written of each split that has them.
       trained_length: as in ``Corpus``.
+      files: as in ``Corpus``.
     """
 
     splits: dict[str, Encoded]
@@ -146,3 +149,4 @@ class Dataset(NamedTuple):
     texts: dict[str, Sequence[str]]
     targets: dict[str, Sequence[str]]
     trained_length: int | None
+    files: tuple[Path, ...]

@@ -98,6 +98,7 @@ def load(
         texts={name: split.texts for name, split in corpus.splits.items()},
         targets={name: split.targets for name, split in corpus.splits.items() if split.targets is not None},
         trained_length=corpus.trained_length,
+        files=corpus.files,
     )
 
 

@@ -1,11 +1,13 @@
 """The rows of ``results.parquet``, from the run directories of a sweep."""
 
 import json
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from attention import specs
+from attention.files import differences, json_hash
 from attention.lab.plan import BEYOND, Plan, Point
 from attention.lab.results import SCHEMA, Results
 from attention.lab.store import Points, test_scores
@@ -18,13 +20,10 @@ def collect(plan: Plan, points: Points, chosen: dict[str, dict[str, float]], com
     flops = {built.variant.name: built.flops for built in plan.built}
     draws = [] if plan.sweep.search is None else plan.sweep.search.draws()
     rows = [
-        _row(points, trial, flops[trial.variant.name], draws[number % len(draws)], plan.sweep.metric)
-        for number, trial in enumerate(plan.trials())
+        _row(points, trial, flops[trial.variant.name], draws[number % len(draws)]) for number, trial in enumerate(plan.trials())
     ]
     final = plan.points(chosen)
-    rows += [
-        _row(points, point, flops[point.variant.name], chosen.get(point.variant.name, {}), plan.sweep.metric) for point in final
-    ]
+    rows += [_row(points, point, flops[point.variant.name], chosen.get(point.variant.name, {})) for point in final]
     task = plan.sweep.task
     beyond = [BEYOND] if any(row["by_length"] is not None for row in rows) else []
     depth = {len(built.variant.names) for built in plan.built}
@@ -43,11 +42,27 @@ def collect(plan: Plan, points: Points, chosen: dict[str, dict[str, float]], com
             "search": None if plan.sweep.search is None else plan.sweep.search._asdict(),
             "dropped": [list(each) for each in plan.dropped],
             "command": command,
+            "other_sources": _other_sources(points, [*plan.trials(), *final]),
         },
     )
 
 
-def _row(points: Points, point: Point, flops: float, drawn: dict[str, float], metric: str) -> dict[str, Any]:
+def _other_sources(points: Points, wanted: Sequence[Point]) -> list[dict[str, Any]]:
+    """Groups of members that were not trained by the files of the package that most were: who, and which files differ."""
+    groups: dict[str, list[Point]] = {}
+    for point in wanted:
+        if points.run(point).finished:
+            groups.setdefault(json_hash(points.run(point).read_sources()), []).append(point)
+    ordered = sorted(groups.values(), key=len, reverse=True)
+    usual = points.run(ordered[0][0]).read_sources() if ordered else {}
+    found = []
+    for group in ordered[1:]:
+        files = [name for name, _, _ in differences(usual, points.run(group[0]).read_sources())]
+        found.append({"members": [f"{point.variant.name}, seed {point.config.seeds[0]}" for point in group], "files": files})
+    return found
+
+
+def _row(points: Points, point: Point, flops: float, drawn: dict[str, float]) -> dict[str, Any]:
     run = points.run(point)
     row: dict[str, Any] = dict.fromkeys(SCHEMA.names)
     row |= {
@@ -65,18 +80,17 @@ def _row(points: Points, point: Point, flops: float, drawn: dict[str, float], me
     failure = points.failure(point)
     if not run.finished:
         return row if failure is None else {**row, "status": "failed", "reason": failure}
-    return {**row, "run": str(run.path.relative_to(points.path)), **_finished(run, point, metric)}
+    return {**row, "run": str(run.path.relative_to(points.path)), **_finished(run, point)}
 
 
-def _finished(run: RunDirectory, point: Point, metric: str) -> dict[str, Any]:
+def _finished(run: RunDirectory, point: Point) -> dict[str, Any]:
     result, environment, lines = run.read_result(), run.read_environment(), run.read_metrics().lines
     member, data = result["members"][0], run.read_data()
     failed = member["failed"] or member["validation"] is None
     predictions = run.read_predictions()
     right = None if predictions is None or member["test"] is None else predictions.get("correct", [None])[0]
     updates = max(member["updates"], 1)
-    known = member["validation"] is None or metric in member["validation"]
-    validated = metric if known else specs.build("task", result["task"]).metrics[0].name
+    validated = [each.name for each in specs.build("task", result["task"]).metrics]
     curve = lambda split, name: [
         {"step": line["step"], "value": line[name][0]} for line in lines if line["split"] == split and line[name][0] is not None
     ]
@@ -93,7 +107,7 @@ def _finished(run: RunDirectory, point: Point, metric: str) -> dict[str, Any]:
         "kernel": result["kernel"],
         "baselines": result["baselines"],
         "losses": curve("train", "loss"),
-        "validations": curve("validation", validated),
+        "validations": {name: curve("validation", name) for name in validated},
         "by_length": None if result["by_length"] is None else json.dumps(result["by_length"]),
         "correct": None if right is None else np.packbits(right).tobytes(),
         "test_count": None if right is None else len(right),

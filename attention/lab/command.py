@@ -4,6 +4,7 @@ import shlex
 from collections.abc import Sequence
 from pathlib import Path
 
+from attention.files import write_atomic
 from attention.lab import dry_run as outline
 from attention.lab import execute, plan, report, results
 from attention.lab.collect import collect
@@ -21,6 +22,7 @@ def sweep(
     export: str | None,
     only: str | None,
     retry_failed: bool,
+    retrain_changed: bool,
 ) -> int:
     """Runs a sweep, or the part of it that the flags ask for.
 
@@ -32,12 +34,13 @@ def sweep(
       export: "shell" to print commands and stop.
       only: the cohort to train alone.
       retry_failed: whether failed points are tried again.
+      retrain_changed: whether points that were trained with other files of the package are trained again.
 
     Returns:
       The exit code.
     """
     asked = plan.read(given.fields.to_dict(), given.name)
-    path = Path(workdir or Path("runs") / default_name(given.name, asked.identity()))
+    path = Path(workdir or Path("runs") / default_name(given.name, asked.words()))
     planned = plan.plan(asked)
     if export is not None:
         print(outline.export(planned, str(path), arguments))
@@ -48,6 +51,10 @@ def sweep(
         return 0
     process.keep_freed_memory()
     with execute.opened(path, planned, shared=only is not None) as points:
+        if not points.config_file.exists():
+            write_atomic(points.config_file, given.text.encode())
+        if retrain_changed:
+            print(execute.set_changed_aside(planned, points), flush=True)
         print(outline.outline(planned, points), flush=True)
         print(f"into {path}", flush=True)
         execute.run(planned, points, retry_failed=retry_failed, only=only)

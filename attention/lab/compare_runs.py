@@ -11,9 +11,11 @@ from attention import specs
 from attention.files import differences
 from attention.lab import comparisons
 from attention.lab.report.numbers import NONE, Metric
+from attention.messages import listed
 from attention.runs.directory import RunDirectory
 from attention.text_table import table
 from attention.training import config as configs
+from attention.training import identities
 
 
 def compare(runs: Sequence[str]) -> str:
@@ -32,7 +34,7 @@ def compare(runs: Sequence[str]) -> str:
         raise ValueError(f"--compare takes two runs, --compare runs/A runs/B; got {len(list(filter(None, runs)))}")
     a, b = (RunDirectory(run) for run in runs)
     results = [_result(run) for run in (a, b)]
-    lines = [f"A: {a.path}", f"B: {b.path}", *_differing(a, b)]
+    lines = [f"A: {a.path}", f"B: {b.path}", *_differing(a, b), *_other_content(a, b), *_other_sources(a, b)]
     if results[0]["task"] != results[1]["task"]:
         raise ValueError(
             f"only runs of one task can be compared; {a.path} is {results[0]['task']}, {b.path} {results[1]['task']}"
@@ -59,6 +61,31 @@ def _differing(a: RunDirectory, b: RunDirectory) -> list[str]:
     fields = [configs.to_dict(configs.from_dict(run.read_config())) for run in (a, b)]
     different = differences(*fields)
     return [f"{name}: {was} in A, {given} in B" for name, was, given in different if not name.startswith("seeds")]
+
+
+def _other_content(a: RunDirectory, b: RunDirectory) -> list[str]:
+    """A line for each split, and for the start, that is not of one content in both, whatever it is called."""
+    one, other = (identities.recorded(run).content for run in (a, b))
+    names = [f"the {name} split" for name in (*one.splits, *other.splits) if one.splits.get(name) != other.splits.get(name)]
+    if one.start != other.start:
+        names.append("what training starts from")
+    return [f"{name} has another content in A than in B" for name in dict.fromkeys(names)]
+
+
+def _other_sources(a: RunDirectory, b: RunDirectory) -> list[str]:
+    """A line where the two were not trained by the same files of the package, in the same environment."""
+    lines, sources = [], [run.read_sources() for run in (a, b)]
+    files = [name for name, _, _ in differences(*sources)]
+    if not all(sources):
+        lines.append("by what files of the package they were trained is not known of both")
+    elif files:
+        lines.append(f"trained by other files of the package: {listed(files, 5)}")
+    environments = [run.read_environment() for run in (a, b)]
+    for name in ("jax", "jaxlib", "device", "cores"):
+        was, given = (each.get(name) for each in environments)
+        if was != given:
+            lines.append(f"{name}: {was} in A, {given} in B")
+    return lines
 
 
 def _by_seed(results: Sequence[dict[str, Any]], split: str) -> list[str]:

@@ -21,12 +21,15 @@ from typing import Any
 
 import jax
 
-from attention.files import TryAgainError, differences, passing, plain, read_json, write_json
+from attention.files import TryAgainError, passing
+from attention.lab import sweep_record
 from attention.lab.board import Board, CohortProgress, title
 from attention.lab.plan import BEYOND, Plan, Point
 from attention.lab.report.numbers import Metric
 from attention.lab.store import Points, cohort_name, test_scores
-from attention.runs.directory import FORMAT, InUseError, OldRunError
+from attention.runs import json_files
+from attention.runs.directory import InUseError, OldRunError
+from attention.runs.identity import ChangedError
 from attention.training import config as configs
 from attention.training import loop
 from attention.training.command_line import AGAIN, FAILED
@@ -61,16 +64,7 @@ def opened(workdir: str | os.PathLike[str], plan: Plan, *, shared: bool = False)
             fcntl.flock(lock, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
         except BlockingIOError:
             raise InUseError(f"{path} is in use by another process; wait for it or give another --workdir") from None
-        identity = plain(plan.sweep.identity())
-        record = path / "sweep.json"
-        if record.exists():
-            stored = {name: value for name, value in read_json(record).items() if name != "format"}
-            different = differences(stored, identity)
-            if different:
-                listed = "; ".join(f"{name} is {was} there, {given} given" for name, was, given in different)
-                raise ValueError(f"{path} holds another sweep: {listed}; give another --workdir")
-        else:
-            write_json(record, {"format": FORMAT, **identity})
+        sweep_record.enter(path, plan)
         yield Points(path)
 
 
@@ -142,6 +136,18 @@ def _stage(plan: Plan, points: Points, wanted: Sequence[Point], *, retry_failed:
         _work_off(plan, points, deque(enumerate(cohorts, 1)), board)
         board.show_standing()
     points.clear(wanted)
+
+
+def set_changed_aside(plan: Plan, points: Points) -> str:
+    """Puts away the points that were trained with other files of the package, and says how many there were."""
+    trials = points.with_other_sources(plan.trials())
+    for point in trials:
+        points.put_away(point)
+    final = points.with_other_sources(plan.points(choices(plan, points)))
+    for point in final:
+        points.put_away(point)
+    count = len(trials) + len(final)
+    return f"{count} trained with other files of the package are trained again; what they were is in {points.path / 'replaced'}"
 
 
 def outcome(plan: Plan, points: Points, only: str | None = None) -> int:
@@ -217,9 +223,15 @@ def _train(
     try:
         if reason is None:
             config = configs.cohort([point.config for point in cohort])
-            loop.train(config, run.path, test=cohort[0].phase == "final", progress=progress)
+            final = cohort[0].phase == "final"
+            loop.train(config, run.path, test=final, progress=progress, expected=cohort[0].content)
             points.take_apart(cohort)
-    except (SystemExit, InUseError, OldRunError):  # asked to stop, with a checkpoint written; or not ours to train
+    except (
+        SystemExit,
+        InUseError,
+        OldRunError,
+        ChangedError,
+    ):  # asked to stop, with a checkpoint written; or not to be trained
         tries.end()
         raise
     except OSError as error:
@@ -275,11 +287,11 @@ class _Tries:
         """Counts one more try. Returns why another is useless, or None."""
         self._path.parent.mkdir(parents=True, exist_ok=True)
         reached = max((entry.name for entry in self._cohort.glob("checkpoints/step-*")), default="")
-        before = read_json(self._path) if self._path.exists() else {"count": 0, "reached": reached}
+        before = json_files.read(self._path) if self._path.exists() else {"count": 0, "reached": reached}
         count = before["count"] + 1 if before["reached"] == reached else 1
         if count > _TRIES:
             return f"out of memory, probably: the process died {_TRIES} times while training this"
-        write_json(self._path, {"format": FORMAT, "count": count, "reached": reached})
+        json_files.write(self._path, {"count": count, "reached": reached})
         return None
 
     def end(self) -> None:

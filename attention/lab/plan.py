@@ -1,8 +1,9 @@
 """What a sweep would train: its variants checked, its points with their keys, and the cohorts that share a program.
 
 A **variant** is a change to the base config (``axes.Variant``). A **point** is one member: a variant, a seed, and where the
-sweep searches hyperparameters, a draw of them. It is known by the hash of its config, so that a sweep that is given more
-seeds or variants finds again what it has done. A **cohort** is the points that one compiled program trains together.
+sweep searches hyperparameters, a draw of them. It is known by the hash of its config and of the content of its data and
+of what it starts from, so that a sweep that is given more seeds or variants finds again what it has done. A **cohort** is
+the points that one compiled program trains together.
 """
 
 import dataclasses
@@ -18,9 +19,10 @@ from attention.data import contracts
 from attention.files import json_hash
 from attention.lab.grid import Axis, Variant
 from attention.lab.search import Search
+from attention.runs.identity import Content, Identity
 from attention.specs import nearest
 from attention.training import config as configs
-from attention.training import recipe
+from attention.training import finetune, identities, recipe
 from attention.training.config import Config
 from attention.training.describe import abstract_members, flops_per_example
 
@@ -98,9 +100,16 @@ class Sweep:
         return better(self.task, self.metric)
 
     def identity(self) -> dict[str, Any]:
-        """What stays the same when a sweep is given more seeds or variants; a directory belongs to one identity."""
+        """What stays the same when a sweep is given more seeds or variants, or asked another question.
+
+        A directory belongs to one identity, and to the data that its record names.
+        """
         search = None if self.search is None else self.search._asdict()
-        return {"base": self.base, "baseline": self.baseline, "metric": self.metric, "search": search}
+        return {"base": configs.content(configs.from_dict(self.base)), "search": search}
+
+    def words(self) -> dict[str, Any]:
+        """What the name of its directory is made of."""
+        return {"base": self.base, "search": self.identity()["search"]}
 
 
 class Point(NamedTuple):
@@ -110,16 +119,23 @@ class Point(NamedTuple):
       variant: the change it belongs to.
       config: its own, with one seed.
       phase: "final", or "search" for a trial.
+      content: of its data and its start.
     """
 
     variant: Variant
     config: Config
     phase: Phase
+    content: Content
 
     @property
     def key(self) -> str:
-        """Its name among all points: the hash of its config, of a trial with a mark."""
-        return json_hash({"phase": self.phase, "config": configs.to_dict(self.config)})
+        """Its name among all points: the hash of its identity, of a trial with a mark."""
+        return key(self.config, self.phase, self.content)
+
+
+def key(config: Config, phase: Phase, content: Content) -> str:
+    """The name of the point of a config with one seed."""
+    return json_hash({"phase": phase, **Identity(configs.content(config), content).plain()})
 
 
 class Built(NamedTuple):
@@ -132,10 +148,12 @@ class Built(NamedTuple):
       flops: floating-point operations per example of training, at the longest padded length.
       steps: updates.
       padded: tokens of an update, padding included, over those at the longest length.
+      content: of its data and its start.
     """
 
     variant: Variant
     config: Config
+    content: Content
     parameters: int
     flops: float
     steps: int
@@ -163,7 +181,7 @@ class Plan(NamedTuple):
                 continue
             values = (chosen or {}).get(built.variant.name, {})
             whole = with_training(built.config, values)
-            found += [Point(built.variant, one, "final") for one in configs.members(whole)]
+            found += [Point(built.variant, one, "final", built.content) for one in configs.members(whole)]
         return found
 
     def trials(self) -> list[Point]:
@@ -175,7 +193,8 @@ class Plan(NamedTuple):
         for built in self.built:
             cohort = dataclasses.replace(built.config.cohort, halvings=search.halvings)
             single = dataclasses.replace(built.config, seeds=(search.seed,), cohort=cohort)
-            found += [Point(built.variant, with_training(single, drawn), "search") for drawn in search.draws()]
+            drawn = [with_training(single, values) for values in search.draws()]
+            found += [Point(built.variant, one, "search", built.content) for one in drawn]
         return found
 
     def cohorts(self, points: Sequence[Point]) -> list[list[Point]]:
@@ -281,6 +300,7 @@ def plan(sweep: Sweep) -> Plan:
     """
     built, dropped, seen = [], [], {}
     load = functools.lru_cache(None)(_load)
+    starts: dict[tuple[str, ...], str | None] = {}
     for variant in sweep.variants:
         config = configs.from_dict({**_changed(sweep.base, variant.fields), "seeds": sweep.seeds})
         if config in seen:
@@ -297,7 +317,11 @@ def plan(sweep: Sweep) -> Plan:
                 f"config.sweep.metric={BEYOND} needs test texts longer than those of training; {data.source} has none"
             )
         try:
-            built.append(_built(variant, recipe.experiment(config, data=data)))
+            begun = config.training.init_from, config.model.vectors, config.data.tokenizer
+            if begun not in starts:
+                starts[begun] = identities.start_hash(config, finetune.read(config))
+            content = Content(data.hashes, data.classes, starts[begun])
+            built.append(_built(variant, recipe.experiment(config, data=data), content))
         except ValueError as error:
             dropped.append((variant.name, str(error)))
     named = [name for name, _ in dropped]
@@ -307,8 +331,21 @@ def plan(sweep: Sweep) -> Plan:
         what = f"{len(dropped)} of {len(sweep.variants)} variants cannot be built"
         raise ValueError(f"{what}: {reasons}{hint if sweep.baseline not in named else '; the baseline is among them'}")
     made = Plan(sweep, tuple(built), tuple(dropped))
+    _check_alike(made)
     _check_search(made)
     return made
+
+
+def _check_alike(plan: Plan) -> None:
+    """Raises ValueError for variants that differ in what their files are called, and in nothing else."""
+    seen: dict[str, str] = {}
+    for built in plan.built:
+        found = key(configs.members(built.config)[0], "final", built.content)
+        if found in seen:
+            raise ValueError(
+                f"duplicate points: {seen[found]!r} and {built.variant.name!r} are one config with data of one content"
+            )
+        seen[found] = built.variant.name
 
 
 def _check_search(plan: Plan) -> None:
@@ -345,9 +382,9 @@ def _load(section: configs.DataConfig, task: str) -> contracts.Dataset:
     return recipe.load_data(Config(task=task, data=section))
 
 
-def _built(variant: Variant, experiment: recipe.Experiment) -> Built:
+def _built(variant: Variant, experiment: recipe.Experiment, content: Content) -> Built:
     first = experiment._replace(config=configs.members(experiment.config)[0])
     members = abstract_members(first)
     parameters = sum(leaf.size for leaf in jax.tree.leaves(members.params))
     padded = float(experiment.plan.shapes(0).mean()) / experiment.plan.bucket_lengths[-1]
-    return Built(variant, experiment.config, parameters, flops_per_example(first, members), experiment.steps, padded)
+    return Built(variant, experiment.config, content, parameters, flops_per_example(first, members), experiment.steps, padded)

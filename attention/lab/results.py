@@ -2,7 +2,7 @@
 
 Columns whose names start with ``measured_`` hold times and memory of the machine; all others are the same however often the
 sweep was cut off. The schema's metadata, under ``sweep``, says which variant is the baseline, which metric decides, and
-which way is better.
+which way is better; ``--report`` asks the same rows another question.
 """
 
 import json
@@ -13,7 +13,10 @@ import numpy as np
 import pyarrow as pa
 from pyarrow import parquet
 
+from attention import specs
 from attention.files import write_atomic
+from attention.messages import listed, quoted
+from attention.specs import nearest
 
 _CURVE = pa.list_(pa.struct([("step", pa.int32()), ("value", pa.float64())]))
 _SCORES = pa.map_(pa.string(), pa.float64())
@@ -41,7 +44,7 @@ SCHEMA = pa.schema(
         ("kernel", pa.string()),
         ("baselines", _SCORES),  # of trivial rules
         ("losses", _CURVE),  # of training
-        ("validations", _CURVE),  # of the metric that decides, or of the task's first where validation has it not
+        ("validations", pa.map_(pa.string(), _CURVE)),  # by metric
         ("by_length", pa.string()),  # JSON, as result.json has it
         ("correct", pa.binary()),  # of each example of test, a bit
         ("test_count", pa.int32()),
@@ -83,15 +86,43 @@ def read(path: Path) -> Results:
     """What ``write`` wrote. Raises ValueError where there is no such file or it holds something else."""
     if not path.is_file():
         raise ValueError(f"{path} does not exist; sweep.py writes it")
-    table = parquet.read_table(path)
-    metadata = table.schema.metadata or {}
-    if b"sweep" not in metadata or table.schema.names != SCHEMA.names:
-        raise ValueError(f"{path} holds no results of a sweep of this version")
+    try:
+        table = parquet.read_table(path)
+        sweep = json.loads((table.schema.metadata or {})[b"sweep"])
+    except (pa.ArrowException, OSError, KeyError, ValueError) as error:
+        raise ValueError(f"{path} holds no results of a sweep, or is damaged ({str(error).splitlines()[0][:100]})") from None
+    maps = [name for name in table.schema.names if pa.types.is_map(table.schema.field(name).type)]
     rows = table.to_pylist()
     for row in rows:
-        for name in ("validation", "test", "baselines"):
-            row[name] = None if row[name] is None else dict(row[name])
-    return Results(rows, json.loads(metadata[b"sweep"]))
+        row |= {name: dict(row[name]) for name in maps if row[name] is not None}
+        row |= {name: None for name in SCHEMA.names if name not in row}  # of an older version
+        if isinstance(row["validations"], list):
+            row["validations"] = {sweep["metric"]: row["validations"]}
+    return Results(rows, sweep)
+
+
+def asked(results: Results, baseline: str | None, metric: str | None) -> Results:
+    """The results with another question: which variant the others are compared with, and by what.
+
+    Raises:
+      ValueError: for a variant or a metric that they have not.
+    """
+    sweep = results.sweep
+    for what, given, known in (("baseline", baseline, sweep["variants"]), ("metric", metric, sweep["metrics"])):
+        if given is not None and given not in known:
+            raise ValueError(f"--{what} wants one of {listed(known)}, got {quoted(given)}{nearest(given, known)}")
+    if metric is not None:
+        metrics = specs.build("task", json.loads(results.rows[0]["config"])["task"]).metrics
+        higher = next((each.higher_is_better for each in metrics if each.name == metric), True)
+        sweep = {**sweep, "metric": metric, "higher_is_better": higher}
+    return results._replace(sweep=sweep if baseline is None else {**sweep, "baseline": baseline})
+
+
+def validations(row: dict[str, Any], metric: str) -> tuple[str, list[dict[str, Any]]]:
+    """The validations of a row by a metric, or by the first there is where validation has not that one, and which it is."""
+    found = row["validations"] or {}
+    name = metric if metric in found else next(iter(found), metric)
+    return name, found.get(name) or []
 
 
 def score(row: dict[str, Any], metric: str) -> float | None:

@@ -2,9 +2,11 @@
 
 ::
 
-  runs/<sweep>/sweep.json        what the sweep is: a directory belongs to one
+  runs/<sweep>/sweep.json        what the sweep is, and of which data: a directory belongs to one
+               config_file.txt   the file that asked for it, to be read by people
                cohorts/<hash>/   the run of a cohort under way, which checkpoints as any run does
                aside/<name>.0/   a cohort too large for the memory, until its members are finished otherwise
+               replaced/<name>.0/   a member that was trained again with other files of the package
                points/<name>/    a finished member as a run of its own, which eval.py reads
                failures/<key>.json   why a point could not be trained
                logs/<hash>.txt   what a cohort printed
@@ -24,13 +26,16 @@ from pathlib import Path
 from typing import Any
 
 from attention import specs
-from attention.files import TEMPORARY, json_hash, read_json, sync_folder, write_json
-from attention.lab.plan import BEYOND, Point
-from attention.runs import checkpoints
-from attention.runs.directory import FORMAT, RunDirectory
-from attention.training import by_length
+from attention.files import TEMPORARY, json_hash, sync_folder
+from attention.lab.plan import BEYOND, Phase, Point, key
+from attention.runs import checkpoints, environment, json_files
+from attention.runs.directory import RunDirectory
+from attention.runs.identity import Identity
+from attention.training import by_length, identities
 from attention.training import config as configs
 from attention.training.result import summary
+
+_PHASES: tuple[Phase, ...] = ("final", "search")
 
 
 class Points:
@@ -38,6 +43,7 @@ class Points:
 
     def __init__(self, workdir: str | os.PathLike[str]):
         self.path = Path(workdir)
+        self.config_file = self.path / "config_file.txt"
 
     def run(self, point: Point) -> RunDirectory:
         """Where a point lies, or would: its folder may have been made under another name of its variant."""
@@ -47,7 +53,7 @@ class Points:
     def failure(self, point: Point) -> str | None:
         """Why a point could not be trained; None where that is not known."""
         path = self._failure(point)
-        return read_json(path)["reason"] if path.exists() else None
+        return json_files.read(path)["reason"] if path.exists() else None
 
     def fail(self, points: Sequence[Point], reason: str) -> None:
         """Records that points could not be trained."""
@@ -55,7 +61,7 @@ class Points:
             path = self._failure(point)
             path.parent.mkdir(parents=True, exist_ok=True)
             failed = {"variant": point.variant.name, "seed": point.config.seeds[0], "reason": reason}
-            write_json(path, {"format": FORMAT, **failed})
+            json_files.write(path, failed)
 
     def forget_failures(self, points: Sequence[Point]) -> None:
         """Drops what is recorded of points that are to be tried again."""
@@ -78,6 +84,16 @@ class Points:
         """The cohorts that were cut off, in training or while they were taken apart, all of whose members are ``points``."""
         return [cohort for _, cohort in self._cohorts("cohorts", points)]
 
+    def with_other_sources(self, points: Sequence[Point]) -> list[Point]:
+        """Those finished that were trained with other files of the package than there are now."""
+        now = environment.sources()
+        finished = [point for point in points if self.run(point).finished]
+        return [point for point in finished if self.run(point).read_sources() != now]
+
+    def put_away(self, point: Point) -> None:
+        """Puts a point into ``replaced``, so that it is trained again."""
+        self._put_away(self.run(point).path, "replaced")
+
     def set_aside(self, points: Sequence[Point]) -> None:
         """Puts away a cohort that cannot be gone on with; ``clear`` drops it once its members are finished."""
         self._put_away(self.cohort(points).path)
@@ -88,10 +104,10 @@ class Points:
             if all(self.run(point).finished for point in cohort):
                 shutil.rmtree(path)
 
-    def _put_away(self, path: Path) -> None:
+    def _put_away(self, path: Path, where: str = "aside") -> None:
         if not path.exists():
             return
-        folder = self.path / "aside"
+        folder = self.path / where
         folder.mkdir(exist_ok=True)
         names = (f"{path.name}.{number}" for number in itertools.count())
         os.rename(path, next(folder / name for name in names if not (folder / name).exists()))
@@ -101,12 +117,15 @@ class Points:
         known = {point.key: point for point in points}
         found = []
         for path in sorted((self.path / folder).glob("*/config.json")):
+            run = RunDirectory(path.parent)
+            if not run.data.exists():  # cut off before it began: what is trained under its name begins it anew
+                continue
             try:
-                settings = configs.from_dict(RunDirectory(path.parent).read_config())
+                settings, content = configs.from_dict(run.read_config()), identities.recorded(run).content
             except ValueError:  # of another version, or damaged
                 continue
-            for phase in ("final", "search"):
-                keys = [json_hash({"phase": phase, "config": configs.to_dict(one)}) for one in configs.members(settings)]
+            for phase in _PHASES:
+                keys = [key(one, phase, content) for one in configs.members(settings)]
                 if known.keys() >= set(keys):
                     found.append((path.parent, [known[key] for key in keys]))
         return found
@@ -116,6 +135,7 @@ class Points:
         cohort = self.cohort(points)
         best = checkpoints.read_named(cohort.checkpoints, checkpoints.BEST)
         result, lines = cohort.read_result(), cohort.read_metrics().lines
+        stamps = (cohort.read_identity() or (None, {}))[1]
         for number, point in enumerate(points):
             target = self.run(point).path
             if RunDirectory(target).finished:
@@ -125,8 +145,9 @@ class Points:
                 shutil.rmtree(run.path)
             run.path.mkdir(parents=True)
             run.write_config(configs.to_dict(point.config))
-            shutil.copyfile(cohort.environment, run.environment)
-            shutil.copyfile(cohort.data, run.data)
+            run.write_identity(Identity(configs.content(point.config), point.content), stamps)
+            for file in (cohort.environment, cohort.sources, cohort.data):
+                shutil.copyfile(file, run.path / file.name)
             shutil.copytree(cohort.tokenizer, run.tokenizer)
             if best is not None and result["members"][number]["best_step"] is not None:
                 step = result["members"][number]["best_step"]

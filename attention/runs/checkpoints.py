@@ -31,12 +31,16 @@ ARRAYS, MANIFEST = "arrays.npz", "manifest.json"
 
 
 class Restored(NamedTuple):
-    """A checkpoint as read: leaves are NumPy arrays; ``skipped`` names each damaged newer one with the reason."""
+    """A checkpoint as read: leaves are NumPy arrays; ``skipped`` names each damaged newer one with the reason.
+
+    ``sha256`` is that of the file of the arrays.
+    """
 
     step: int
     tree: Any
     meta: dict[str, Any]
     skipped: tuple[str, ...]
+    sha256: str
 
 
 class _Damaged(Exception):
@@ -218,7 +222,7 @@ def _first_unharmed(found: list[tuple[int, int, Path]], like: Any) -> Restored |
             skipped.append(f"{path}: {reason}")
             continue
         tree = _nested(path, arrays) if like is None else _assemble(path, arrays, like)
-        return Restored(content["step"], tree, content["meta"], tuple(skipped))
+        return Restored(content["step"], tree, content["meta"], tuple(skipped), content["sha256"])
     if skipped:
         raise ValueError(f"every checkpoint is damaged: {'; '.join(skipped)}")
     return None

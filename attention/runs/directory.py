@@ -2,8 +2,11 @@
 
 ::
 
-  runs/<name>/config.json       what was asked for; a run is its config, and another config is another run
+  runs/<name>/config.json       what was asked for
+              config_file.txt   the file that asked for it, to be read by people
+              identity.json     what the run is: its config without paths, and hashes of what the paths led to
               environment.json  versions, device, cores, git commit
+              sources.json      hash of each file of the package
               data.json         resolved source, content hash per split, classes, baselines
               tokenizer/        the tokenizer as trained
               checkpoints/      step-*: the last ones; best-*: the best weights of each member
@@ -12,15 +15,17 @@
               by_length.png     accuracy by length, where the source has texts for it
               result.json       written last: a run that has it is finished
 
-JSON files are written aside, fsynced and renamed, and say their ``format``. Numbers that are not finite become null, which is
-what JSON has. Runs of format 1, whose files do not say it, are evaluated; one that is not finished cannot be gone on with.
+JSON files are written aside, fsynced and renamed, and hold their ``format`` and their own hash; ``data.json`` and
+``result.json`` hold those of the other files that evaluation and reports read. Numbers that are not finite become null, which
+is what JSON has. Runs of format 1, whose files do not say it, are evaluated; one that is not finished cannot be gone on with.
 """
 
 import fcntl
+import hashlib
 import io
 import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import IO, Any, Literal, NamedTuple
 
@@ -35,14 +40,12 @@ from attention.files import (
     parse_json,
     plain,
     read_arrays,
-    read_json,
     write_atomic,
-    write_json,
 )
-from attention.runs import data_record, environment
+from attention.runs import data_record, environment, identity, json_files
 from attention.runs.data_record import DataRecord
+from attention.runs.identity import Identity
 
-FORMAT = 2
 LAST_OF_FORMAT_1 = "56dc08c"  # the last commit that trains such runs
 _LOCK = ".lock"
 Status = Literal["new", "unfinished", "finished"]
@@ -69,6 +72,9 @@ class RunDirectory:
     def __init__(self, path: str | os.PathLike[str]):
         self.path = Path(path)
         self.config = self.path / "config.json"
+        self.config_file = self.path / "config_file.txt"
+        self.identity = self.path / "identity.json"
+        self.sources = self.path / "sources.json"
         self.environment = self.path / "environment.json"
         self.data = self.path / "data.json"
         self.tokenizer = self.path / "tokenizer"
@@ -103,36 +109,71 @@ class RunDirectory:
             raise ValueError(f"no run at {self.path}: there is no such folder{_neighbours(self.path)}")
         if not self.config.exists():
             raise ValueError(f"no run at {self.path}: the folder has no {self.config.name}")
-        config = _read(self.config)
-        return config if format_of(read_json(self.config)) == FORMAT else _from_format_1(config)
+        config = json_files.read(self.config)
+        return config if json_files.format_of(self.config) > 1 else _from_format_1(config)
 
     def write_config(self, config: Mapping[str, Any]) -> None:
         """Writes ``config.json``."""
-        _write(self.config, config)
+        json_files.write(self.config, config)
+
+    def write_identity(self, found: Identity, stamps: Mapping[str, Sequence[int]]) -> None:
+        """Writes ``identity.json``, with ``identity.stamps`` of the files that were read for it."""
+        json_files.write(self.identity, {**found.plain(), "files": stamps})
+
+    def read_identity(self) -> tuple[Identity, dict[str, list[int]]] | None:
+        """What ``write_identity`` wrote; None for a run that has it not, or not yet."""
+        if not self.identity.exists():
+            return None
+        stored = json_files.read(self.identity)
+        try:
+            return identity.of_json(stored), dict(stored["files"])
+        except (KeyError, TypeError) as error:
+            raise ValueError(f"{self.identity} is not what training writes ({error!r})") from None
 
     def write_data(self, record: DataRecord) -> None:
-        """Writes ``data.json``."""
-        _write(self.data, record._asdict())
+        """Writes ``data.json``, with the hashes of the files of the tokenizer."""
+        files = {path.name: _hash(path) for path in sorted(self.tokenizer.iterdir())} if self.tokenizer.is_dir() else {}
+        json_files.write(self.data, {**record._asdict(), "tokenizer": files})
 
     def read_data(self) -> DataRecord:
-        """Reads ``data.json``. Raises ValueError where it is missing or not what ``write_data`` writes."""
-        return data_record.checked(_read(self.data), self.data)
+        """Reads ``data.json``. Raises ValueError where it or the tokenizer is missing or not what training wrote."""
+        stored = json_files.read(self.data)
+        for name, wanted in stored.pop("tokenizer", {}).items():
+            _verify(self.tokenizer / name, wanted)
+        return data_record.checked(stored, self.data)
 
     def read_environment(self) -> dict[str, Any]:
         """What ``environment.json`` says."""
-        return _read(self.environment)
+        return json_files.read(self.environment)
+
+    def write_environment(self) -> None:
+        """Writes ``environment.json`` and ``sources.json``."""
+        json_files.write(self.sources, environment.sources())
+        json_files.write(self.environment, environment.environment())
+
+    def read_sources(self) -> dict[str, str]:
+        """Hashes of the files of the package; none where an older version trained."""
+        return json_files.read(self.sources) if self.sources.exists() else {}
 
     def record_kernel(self, kernel: str) -> None:
         """Adds the kernel that the model runs to ``environment.json``."""
-        _write(self.environment, {**self.read_environment(), "kernel": kernel})
+        json_files.write(self.environment, {**self.read_environment(), "kernel": kernel})
 
     def write_result(self, result: Mapping[str, Any]) -> None:
-        """Writes ``result.json``, with which a run is finished."""
-        _write(self.result, result)
+        """Writes ``result.json``, with which a run is finished, and in it the hashes of what else is read of a finished run."""
+        files = {path.name: _hash(path) for path in (self.metrics, self.predictions) if path.exists()}
+        json_files.write(self.result, {**result, "files": files})
 
     def read_result(self) -> dict[str, Any]:
-        """What ``result.json`` says. Raises ValueError where it is missing or not JSON."""
-        return _read(self.result)
+        """What ``write_result`` was given. Raises ValueError where the file is missing or not what was written."""
+        return {name: value for name, value in json_files.read(self.result).items() if name != "files"}
+
+    def _verified(self, path: Path) -> Path:
+        """A file of the run. Raises ValueError where ``result.json`` has another hash of it."""
+        files = json_files.read(self.result).get("files", {}) if self.finished else {}
+        if path.name in files:
+            _verify(path, files[path.name])
+        return path
 
     def write_predictions(self, members: Sequence[Mapping[str, np.ndarray]]) -> None:
         """Writes ``predictions.npz``: arrays ``[M n]`` by name, from ``[n]`` of each member."""
@@ -147,7 +188,7 @@ class RunDirectory:
         Raises:
           ValueError: where the file is damaged.
         """
-        if not self.predictions.exists():
+        if not self._verified(self.predictions).exists():
             return None
         try:
             with open(self.predictions, "rb") as file:
@@ -188,7 +229,7 @@ class RunDirectory:
         Raises:
           ValueError: where another line is not JSON.
         """
-        raw = self.metrics.read_bytes().split(b"\n") if self.metrics.exists() else [b""]
+        raw = self.metrics.read_bytes().split(b"\n") if self._verified(self.metrics).exists() else [b""]
         cut = raw.pop()  # empty where the last line ends as it should
         lines = []
         for number, line in enumerate(raw, 1):
@@ -200,23 +241,17 @@ class RunDirectory:
         return Metrics(lines, name if cut else None)
 
 
-def format_of(stored: Mapping[str, Any]) -> int:
-    """The format of a JSON file; those of format 1 do not say it."""
-    return stored.get("format", 1)
+def _hash(path: Path) -> str:
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _read(path: Path) -> dict[str, Any]:
-    """A JSON file of a run, without its format. Raises ValueError for one that is missing, none, or of a later format."""
-    stored = read_json(path)
-    if not isinstance(stored, dict):
-        raise ValueError(f"{path} holds no fields, got {stored!r}")
-    if format_of(stored) > FORMAT:
-        raise ValueError(f"{path} has format {format_of(stored)}; this version reads formats up to {FORMAT}")
-    return {name: value for name, value in stored.items() if name != "format"}
-
-
-def _write(path: Path, value: Mapping[str, Any]) -> None:
-    write_json(path, {"format": FORMAT, **value})
+def _verify(path: Path, wanted: str) -> None:
+    """Raises ValueError for a file that is not there or has another hash."""
+    if not path.is_file():
+        raise ValueError(f"{path} is missing")
+    if _hash(path) != wanted:
+        raise ValueError(f"{path} is damaged: it does not have the hash it was written with")
 
 
 class Opened(NamedTuple):
@@ -225,12 +260,14 @@ class Opened(NamedTuple):
     Attributes:
       run: the paths.
       status: "new" (just made), "unfinished" (resume it) or "finished" (``result.json`` is there).
+      moved: by field, the paths of the config that are not those it was begun with, as "FIELD is OLD there, NEW given".
       notes: lines for the user: what of the environment has changed since the run began.
       lock: the open lock file.
     """
 
     run: RunDirectory
     status: Status
+    moved: dict[str, str]
     notes: tuple[str, ...]
     lock: IO[str]
 
@@ -241,12 +278,14 @@ class Opened(NamedTuple):
         self.lock.close()
 
 
-def open_run(workdir: str | os.PathLike[str], config: dict[str, Any]) -> Opened:
+def open_run(workdir: str | os.PathLike[str], config: dict[str, Any], *, paths: Collection[str] = ()) -> Opened:
     """Makes a run directory or finds it again, and locks it for this process.
 
     Args:
       workdir: the folder; made where missing, with its parents.
       config: what JSON can hold; the run is new where the folder is empty.
+      paths: fields of it, as ``data.source``, that say where something lies: they may differ, and the caller compares what lies
+        there.
 
     Returns:
       The run and whether it is new, unfinished or finished.
@@ -258,43 +297,55 @@ def open_run(workdir: str | os.PathLike[str], config: dict[str, Any]) -> Opened:
     run = RunDirectory(workdir)
     lock = _lock(run)
     try:
-        return Opened(run, *_enter(run, plain(config)), lock)
+        return Opened(run, *_enter(run, plain(config), paths), lock)
     except BaseException:
         lock.close()
         raise
 
 
-def _enter(run: RunDirectory, config: dict[str, Any]) -> tuple[Literal["new", "unfinished", "finished"], tuple[str, ...]]:
-    now = environment.environment()
+def _enter(run: RunDirectory, config: dict[str, Any], paths: Collection[str]) -> tuple[Status, dict[str, str], tuple[str, ...]]:
     for leftover in run.path.glob(f"{TEMPORARY}*"):  # of a process that was killed while it wrote: the lock is ours
         leftover.unlink()
     if not run.config.exists():
-        # A process killed before its config was written leaves a lock and temporary files, which make no run.
+        # A process killed before its config was written leaves a lock, temporary files and records, which make no run.
+        first = {run.environment.name, run.sources.name, run.config_file.name}
         others = sorted(p.name for p in run.path.iterdir() if not p.name.startswith((_LOCK, TEMPORARY)))
-        if set(others) - {run.environment.name}:
+        if set(others) - first:
             raise ValueError(
                 f"workdir {run.path} is not empty and holds no run (it has {others[0]!r}, no config.json); "
                 "give a new or empty folder"
             )
-        _write(run.environment, now)
+        run.write_environment()
         run.write_config(config)
-        return "new", ()
-    stored = run.read_config()
-    differing = differences(stored, config)
-    if differing:
+        return "new", {}, ()
+    different, moved = identity.differing(run.read_config(), config, paths)
+    if different:
         raise ValueError(
             f"workdir {run.path} holds a run of another config; give another --workdir, or the same config. "
-            f"Differing: {'; '.join(f'{name} is {was} there, {given} given' for name, was, given in differing)}"
+            f"Differing: {'; '.join(different.values())}"
         )
-    if not run.finished and format_of(read_json(run.config)) != FORMAT:
+    if not run.finished and json_files.format_of(run.config) == 1:
         raise OldRunError(
             f"workdir {run.path} holds an unfinished run of format 1, which this version cannot go on with; "
             f"commit {LAST_OF_FORMAT_1} can finish it, or give another --workdir"
         )
-    began = run.read_environment()
-    changed = differences({name: began[name] for name in now if name in began}, now)
-    notes = tuple(f"{name} was {was} when the run began, is {given} now" for name, was, given in changed)
-    return ("finished" if run.finished else "unfinished"), notes
+    if not run.environment.exists():  # a folder that someone gave a config.json
+        run.write_environment()
+    return ("finished" if run.finished else "unfinished"), moved, _since(run)
+
+
+def _since(run: RunDirectory) -> tuple[str, ...]:
+    """Lines on what of the environment is not as it was when the run began."""
+    began, now = run.read_environment(), environment.environment()
+    known = [name for name in now if name in began and name != "sources"]
+    changed = differences(*({name: each[name] for name in known} for each in (began, now)))
+    notes = [f"{name} was {was} when the run began, is {given} now" for name, was, given in changed]
+    before = run.read_sources()
+    files = [name for name, _, _ in differences(before, environment.sources())] if before else []
+    if files:
+        several = f" and {len(files) - 3} more" if len(files) > 3 else ""
+        notes.append(f"files of the package are not those the run began with: {', '.join(files[:3])}{several}")
+    return tuple(notes)
 
 
 def _from_format_1(config: Any) -> Any:

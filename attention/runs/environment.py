@@ -1,5 +1,7 @@
 """What a number may depend on beside config and data: versions, machine, sources."""
 
+import functools
+import hashlib
 import os
 import platform
 import subprocess
@@ -9,9 +11,18 @@ from typing import Any
 
 import jax
 
+from attention.files import json_hash
+
+_DISTRIBUTION = "attention-lab"
+_PACKAGE = Path(__file__).parent.parent
+
 
 def environment() -> dict[str, Any]:
-    """What a number may depend on beside the config: versions, device, cores, kernel of the system, git commit."""
+    """What a number may depend on beside the config: versions, device, cores, kernel of the system, and the sources.
+
+    ``sources`` is a hash over those of ``sources()``; ``git_dirty`` says whether files differ from the commit or are in none,
+    of which ``git_untracked`` lists those of Python.
+    """
     device = jax.devices()[0]
     packages = ("jax", "jaxlib", "flax", "optax", "numpy")
     return {
@@ -22,12 +33,30 @@ def environment() -> dict[str, Any]:
         "cores": len(os.sched_getaffinity(0)),
         "platform": device.platform,
         "system": platform.platform(),
+        "version": _version(),
+        "sources": json_hash(sources()),
         **_git(),
     }
 
 
+@functools.cache
+def sources() -> dict[str, str]:
+    """The sha256 of each file of the package, by its path in it."""
+    files = sorted(path for path in _PACKAGE.rglob("*.py") if path.is_file())
+    return {path.relative_to(_PACKAGE).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
+
+
+def _version() -> str | None:
+    """The version of the installed distribution; None for a source tree that is not installed."""
+    try:
+        return metadata.version(_DISTRIBUTION)
+    except metadata.PackageNotFoundError:
+        return None
+
+
+@functools.cache
 def _git() -> dict[str, Any]:
-    """Commit of this source tree and whether tracked files differ from it; None where it is not tracked by git."""
+    """The commit of this source tree and what is not in it; None where the tree is not tracked by git."""
     here = Path(__file__)
 
     def ask(*arguments: str) -> str | None:
@@ -38,5 +67,8 @@ def _git() -> dict[str, Any]:
         return done.stdout.strip() if done.returncode == 0 else None
 
     if not ask("ls-files", "--error-unmatch", here.name):  # installed into a folder of some other repository
-        return {"git_commit": None, "git_dirty": None}
-    return {"git_commit": ask("rev-parse", "HEAD"), "git_dirty": bool(ask("status", "--porcelain", "-uno"))}
+        return {"git_commit": None, "git_dirty": None, "git_untracked": None}
+    untracked = ask("ls-files", "--others", "--exclude-standard", "--full-name", ":/*.py")
+    names = [] if not untracked else untracked.splitlines()
+    dirty = bool(ask("status", "--porcelain", "-uno")) or bool(names)
+    return {"git_commit": ask("rev-parse", "HEAD"), "git_dirty": dirty, "git_untracked": names}

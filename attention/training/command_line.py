@@ -21,6 +21,7 @@ from ml_collections import config_dict
 
 from attention.files import TryAgainError, passing
 from attention.messages import one_line
+from attention.runs.directory import RunDirectory
 from attention.specs import nearest
 
 # Set to see the traceback of an error that is otherwise one line; for those who write a variant.
@@ -92,11 +93,12 @@ def parse_flags(argv: list[str], values: flags.FlagValues, *, usage: str) -> Non
 
 
 class Config(NamedTuple):
-    """A config as given: its fields with the overrides applied, the name of its file, and the arguments left over."""
+    """A config as given: its fields with the overrides applied, its file's name and text, and the arguments left over."""
 
     fields: config_dict.ConfigDict
     name: str
     argv: list[str]
+    text: str
 
 
 def parse_config(argv: list[str], *, default: str | os.PathLike[str]) -> Config:
@@ -128,12 +130,27 @@ def parse_config(argv: list[str], *, default: str | os.PathLike[str]) -> Config:
     fields = load_config(path)
     for field, text in overrides:
         _override(fields, field, text)
-    return Config(fields, Path(path).stem, rest)
+    return Config(fields, Path(path).stem, rest, Path(path).read_text(encoding="utf-8"))
+
+
+def config_beside(argv: list[str]) -> Path | None:
+    """The ``config.json`` in the folder of ``--workdir``, where there is one."""
+    values = flags.FlagValues()
+    flags.DEFINE_string("workdir", None, "", flag_values=values)
+    values(argv, known_only=True)
+    found = Path(values.workdir or "") / "config.json"
+    return found if values.workdir and found.is_file() else None
 
 
 def load_config(path: str | os.PathLike[str]) -> config_dict.ConfigDict:
-    """What ``get_config()`` of a file returns. Raises ValueError where there is no such file or it is no config."""
+    """What ``get_config()`` of a file returns, or what the ``config.json`` of a run says.
+
+    Raises:
+      ValueError: where there is no such file or it is no config.
+    """
     file = Path(path)
+    if file.name == "config.json" and file.is_file():
+        return config_dict.ConfigDict(RunDirectory(file.parent).read_config())
     if not file.is_file():
         beside = sorted(str(found) for found in file.parent.glob("*.py")) if file.parent.is_dir() else []
         listed = f"; beside it: {', '.join(beside)}" if beside else ""

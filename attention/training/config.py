@@ -26,15 +26,19 @@ def _field(
     within: str = "",
     choices: tuple[str, ...] = (),
     kind: str = "",
+    path: bool = False,
 ) -> Any:
-    """A field with its meaning, its range (``"[0, 1)"``), its choices, or the kind of variant whose spec it holds."""
-    facts = {"meaning": meaning, "within": within, "choices": choices, "kind": kind, "per_member": False}
+    """A field with its meaning, its range (``"[0, 1)"``), its choices, or the kind of variant whose spec it holds.
+
+    ``path`` marks one that says where something lies: a run is what lies there, and not where.
+    """
+    facts = {"meaning": meaning, "within": within, "choices": choices, "kind": kind, "path": path, "per_member": False}
     return dataclasses.field(default=default, metadata=facts)
 
 
 def _per_member(default: float, meaning: str, within: str) -> Any:
     """A field that may differ between members: a number, or a tuple with one for each seed."""
-    facts = {"meaning": meaning, "within": within, "choices": (), "kind": "", "per_member": True}
+    facts = {"meaning": meaning, "within": within, "choices": (), "kind": "", "path": False, "per_member": True}
     return dataclasses.field(default=default, metadata=facts)
 
 
@@ -42,7 +46,7 @@ def _per_member(default: float, meaning: str, within: str) -> Any:
 class DataConfig:
     """Where the text comes from and how it is cut into batches."""
 
-    source: str = _field("listops", "spec of the data set", kind="source")
+    source: str = _field("listops", "spec of the data set", kind="source", path=True)
     tokenizer: str = _field(
         "words(pattern='whitespace')", "spec of the tokenizer, trained on the training split", kind="tokenizer"
     )
@@ -69,7 +73,7 @@ class ModelConfig:
     dim: int = _field(64, "width of the model", within="[1, 2**20]")
     kernel: str = _field("auto", "spec of how attention is computed", kind="kernel")
     compute_dtype: str = _field("float32", "dtype of the matrix products", choices=("float32", "bfloat16"))
-    vectors: str = _field("", "text file of pretrained word vectors; empty for none")
+    vectors: str = _field("", "text file of pretrained word vectors; empty for none", path=True)
     embedding_init: float = _field(1.0, "standard deviation of the embeddings at the start", within="(0, inf)")
     frozen_embeddings: bool = _field(False, "whether token embeddings stay as they are initialised")
     head_gate: str = _field("none", "gate on the pooled vector before the linear layer", kind="gate")
@@ -101,7 +105,7 @@ class TrainingConfig:
     log_every: int = _field(50, "updates between lines of metrics", within="[1, inf)")
     checkpoint_every: int = _field(0, "updates between checkpoints; 0 for with each validation", within="[0, inf)")
     checkpoint_seconds: float = _field(60.0, "seconds after which one more is due; 0 for off", within="[0, inf)")
-    init_from: str = _field("", "finished run whose tokenizer and best weights are the start; empty for none")
+    init_from: str = _field("", "finished run whose tokenizer and best weights are the start; empty for none", path=True)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -129,6 +133,14 @@ class Config:
 PER_MEMBER = tuple(field.name for field in dataclasses.fields(TrainingConfig) if field.metadata["per_member"])
 # Those of them that are a feature of the program: 0 leaves it out.
 FEATURES = ("clip_norm", "ema_decay", "dropout", "word_dropout")
+_SECTIONS = {"data": DataConfig, "model": ModelConfig, "training": TrainingConfig, "cohort": CohortConfig}
+# The fields that say where something lies.
+PATHS = tuple(
+    f"{section}.{field.name}"
+    for section, made in _SECTIONS.items()
+    for field in dataclasses.fields(made)
+    if field.metadata["path"]
+)
 
 
 def from_dict(values: Mapping[str, Any]) -> Config:
@@ -148,16 +160,10 @@ def from_dict(values: Mapping[str, Any]) -> Config:
       ValueError: for an unknown field, a value of the wrong type or out of range, an unknown variant or option, or
         fields that exclude each other.
     """
-    sections = {
-        "data": DataConfig,
-        "model": ModelConfig,
-        "training": TrainingConfig,
-        "cohort": CohortConfig,
-    }
-    _known(values, ("task", *sections, "seeds"), "config")
+    _known(values, ("task", *_SECTIONS, "seeds"), "config")
     field = Config.__dataclass_fields__["task"]
     task = _checked(field, str, values.get("task", field.default), "config.task")
-    made = {name: _section(section, values.get(name, {}), f"config.{name}") for name, section in sections.items()}
+    made = {name: _section(section, values.get(name, {}), f"config.{name}") for name, section in _SECTIONS.items()}
     config = Config(task=task, **made, seeds=_seeds(values.get("seeds", (0,))))
     _check_task(config)
     _check_training(config.training)
@@ -172,6 +178,15 @@ def from_dict(values: Mapping[str, Any]) -> Config:
 def to_dict(config: Config) -> dict[str, Any]:
     """The config as nested plain values, for ``config.json``; ``from_dict`` takes it back."""
     return dataclasses.asdict(config)
+
+
+def content(config: Config) -> dict[str, Any]:
+    """The fields of a config, without those of ``PATHS``."""
+    fields = to_dict(config)
+    for path in PATHS:
+        section, _, name = path.partition(".")
+        del fields[section][name]
+    return fields
 
 
 def reading(data: DataConfig) -> dict[str, Any]:

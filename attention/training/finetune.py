@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
+from attention.files import json_hash
 from attention.runs import checkpoints
 from attention.runs.directory import RunDirectory
 from attention.training import config as configs
@@ -13,12 +14,13 @@ from attention.training.config import Config
 
 
 class Origin(NamedTuple):
-    """A finished run to start from: its directory, seeds and classes, and the best weights ``[M ...]``."""
+    """A finished run to start from: its directory, seeds and classes, the best weights ``[M ...]``, and a hash of them."""
 
     run: RunDirectory
     seeds: tuple[int, ...]
     classes: tuple[str, ...]
     weights: dict[str, Any]
+    hash: str
 
 
 def read(config: Config) -> Origin | None:
@@ -42,7 +44,9 @@ def read(config: Config) -> Origin | None:
         raise ValueError(
             f"config.training.init_from={path} has the tokenizer {given}; config.data.tokenizer={wanted} wants to be the same"
         )
-    return Origin(run, settings.seeds, run.read_data().classes, found.tree)
+    classes = run.read_data().classes
+    start = json_hash({"weights": found.sha256, "seeds": settings.seeds, "classes": classes})
+    return Origin(run, settings.seeds, classes, found.tree, start)
 
 
 def start(origin: Origin | None, config: Config, model: Any, classes: tuple[str, ...]) -> tuple[Any, list[str]]:

@@ -11,15 +11,15 @@ import jax.numpy as jnp
 import numpy as np
 
 from attention.data.batches import Batches
-from attention.data.dataset import verify_hashes
-from attention.files import json_hash
-from attention.runs.directory import open_run
-from attention.training import bookkeeping, by_length, finetune, recipe, result, validation
+from attention.files import json_hash, write_atomic
+from attention.runs.directory import Opened, open_run
+from attention.runs.identity import Content, Identity, check_content
+from attention.training import bookkeeping, by_length, finetune, identities, recipe, result, validation
 from attention.training.bookkeeping import Course, Setting
 from attention.training.cohort.members import resolve_axis, take_sums
 from attention.training.cohort.predict import of_members, predict
 from attention.training.cohort.update import Update
-from attention.training.config import Config, member_values, to_dict
+from attention.training.config import PATHS, Config, member_values, to_dict
 from attention.training.process import Clock, Trace, signals
 from attention.training.progress import Progress
 
@@ -31,15 +31,19 @@ def train(
     profile: bool = False,
     test: bool = True,
     progress: Callable[[int, int], Progress] = Progress,
+    config_file: str | None = None,
+    expected: Content | None = None,
 ) -> dict[str, Any]:
     """Trains a cohort, or goes on with a run that was cut off, and writes ``result.json``.
 
     Args:
       config: what to train.
-      workdir: the run directory; made where missing. A finished run of this config is left as it is.
+      workdir: the run directory; made where missing. A finished run of this config and these data is left as it is.
       profile: whether to write a trace of a few updates into the run directory.
       test: whether to score the test split at the end; False where a choice is still to be made, on validation.
       progress: shows how it goes, made of the number of updates and of those done before.
+      config_file: the text of the file that asked for it, of which the run keeps a copy.
+      expected: the data and the start that it was planned with, if it was.
 
     Returns:
       The result, as ``result.json`` holds it.
@@ -51,33 +55,38 @@ def train(
     with contextlib.ExitStack() as stack:
         # ---- run directory: one that exists answers at once, a new one is made once all input has been checked
         folder = Path(workdir)
-        opened = stack.enter_context(open_run(folder, to_dict(config))) if _holds_run(folder) else None
+        fields = to_dict(config)
+        opened = stack.enter_context(open_run(folder, fields, paths=PATHS)) if _holds_run(folder) else None
         if opened is not None and opened.status == "finished":
-            print(f"{folder} is finished; its result:")
-            finished = opened.run.read_result()
-            print(result.table(finished))
-            return finished
+            return _answer(opened, config)
 
         # ---- data, model, program
-        origin = finetune.read(config)
         known = opened.run if opened is not None and opened.run.data.exists() else None
+        going_on = opened is not None and known is not None and identities.has_weights(opened)
+        origin = None if going_on else finetune.read(config)
         source = known or (origin and origin.run)
         experiment = recipe.experiment(config, tokenizer=source and source.tokenizer)
-        if known is not None:
-            verify_hashes(experiment.data.hashes, known.read_data().hashes)
+        begun_with = identities.recorded(known).content.start if going_on and known else identities.start_hash(config, origin)
+        if opened is not None and known is not None:
+            identities.check(opened, config, experiment.data, begun_with)
+        found = identities.of(config, experiment.data, begun_with)
+        if expected is not None:
+            check_content(found.content, expected, "what was planned has changed")
         recipe.report_data(experiment.data, experiment.plan)
         start, notes = finetune.start(origin, config, experiment.model, experiment.data.classes)
-        vectors = recipe.vectors(config, experiment.data)
+        vectors = None if going_on else recipe.vectors(config, experiment.data)
         if vectors is not None:
             vectors = np.asarray(experiment.model.embedding_table(jnp.asarray(vectors[0]))), vectors[1]
 
         # ---- state
-        opened = opened or stack.enter_context(open_run(folder, to_dict(config)))
-        for note in (*opened.notes, *notes):
+        opened = opened or stack.enter_context(open_run(folder, fields, paths=PATHS))
+        for note in (*_moved(opened), *opened.notes, *notes):
             print(f"note: {note}")
+        if config_file is not None and not opened.run.config_file.exists():
+            write_atomic(opened.run.config_file, config_file.encode())
         axis = resolve_axis(config.cohort.axis)
         setting = Setting(experiment, opened.run, Update(experiment.program, axis), axis)
-        _write_data(setting)
+        _write_data(setting, found)
         course = bookkeeping.start(setting, start, vectors)
 
         # ---- training, with validations and checkpoints
@@ -94,14 +103,34 @@ def _holds_run(folder: Path) -> bool:
     return (folder / "config.json").exists()
 
 
-def _write_data(setting: Setting) -> None:
-    """The tokenizer and the kernel, and last ``data.json``, which says that they are whole."""
-    run, data = setting.run, setting.experiment.data
+def _answer(opened: Opened, config: Config) -> dict[str, Any]:
+    """The result of a finished run, once it is known that its data are what they were."""
+    same, notes = identities.still_there(opened)
+    if not same:
+        identities.check_finished(opened, config)
+    for note in (*_moved(opened), *notes):
+        print(f"note: {note}")
+    print(f"{opened.run.path} is finished; its result:")
+    finished = opened.run.read_result()
+    print(result.table(finished))
+    return finished
+
+
+def _moved(opened: Opened) -> list[str]:
+    return [f"{text}; what lies there is the same" for text in opened.moved.values()]
+
+
+def _write_data(setting: Setting, found: Identity) -> None:
+    """The tokenizer, the kernel and what the run is, and last ``data.json``, which says that they are whole."""
+    run, experiment = setting.run, setting.experiment
+    data = experiment.data
     if run.data.exists():
         return
     run.tokenizer.mkdir(exist_ok=True)
     data.tokenizer.save(data.tokenizer_state, run.tokenizer)
     run.record_kernel(_kernel(setting))
+    run.write_config(to_dict(experiment.config))  # a run that was cut off before may have had other paths
+    run.write_identity(found, identities.stamps(experiment.config, experiment.data))
     run.write_data(setting.record)
 
 

@@ -16,7 +16,7 @@ import eval as entry
 from attention import files, metrics
 from attention.data import contracts
 from attention.evaluation import trained as evaluate
-from attention.runs import directory
+from attention.runs import directory, json_files
 from attention.tasks import Examples, Facts, classification
 from attention.training import command_line, config, loop
 
@@ -285,9 +285,9 @@ def damage_best(path):
 
 
 def widen(path):
-    stored = files.read_json(path / "config.json")
+    stored = json_files.read(path / "config.json")
     stored["model"]["dim"] = 16
-    files.write_json(path / "config.json", stored)
+    json_files.write(path / "config.json", stored)
 
 
 @pytest.mark.parametrize(

@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from attention.files import read_json, write_json
+from attention.files import read_json
 from attention.lab import compare_runs, comparisons
+from attention.runs import json_files
 from attention.runs.directory import RunDirectory
 from attention.training import config as configs
 from attention.training import loop
@@ -70,8 +71,8 @@ def test_one_seed_gets_no_verdict(runs, tmp_path):
         (tmp_path / name).mkdir()
         for file in ("config.json", "data.json"):
             (tmp_path / name / file).write_text((runs / name / file).read_text())
-        result = read_json(runs / name / "result.json")
-        write_json(tmp_path / name / "result.json", {**result, "members": [result["members"][place]]})
+        result = json_files.read(runs / name / "result.json")
+        json_files.write(tmp_path / name / "result.json", {**result, "members": [result["members"][place]]})
     text = compare_runs.compare([str(tmp_path / "a"), str(tmp_path / "b")])
     assert rows(text)["accuracy"][-2:] == ["one", "seed"]
     assert "the difference may be due to chance" in text
@@ -94,7 +95,7 @@ def test_what_cannot_be_compared_is_named(runs, tmp_path):
     for file in ("result.json", "data.json"):
         text = (runs / "a" / file).read_text()
         (tmp_path / "begun" / file).write_text(text)
-    record = read_json(tmp_path / "begun" / "data.json")
-    write_json(tmp_path / "begun" / "data.json", {**record, "hashes": {**record["hashes"], "test": "0" * 64}})
+    record = json_files.read(tmp_path / "begun" / "data.json")
+    json_files.write(tmp_path / "begun" / "data.json", {**record, "hashes": {**record["hashes"], "test": "0" * 64}})
     with pytest.raises(ValueError, match="were scored on different examples of test"):
         compare_runs.compare([str(runs / "a"), str(tmp_path / "begun")])

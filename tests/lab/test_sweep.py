@@ -20,6 +20,7 @@ from attention.evaluation import trained as evaluate
 from attention.lab import dry_run, execute, results, store
 from attention.lab import grid as axes
 from attention.runs import directory as runs
+from attention.runs import json_files
 from attention.training import bookkeeping, loop
 from attention.training import config as configs
 from tests.support import sweeps, toy
@@ -103,8 +104,8 @@ def test_a_point_is_a_run_that_evaluates_to_its_row(done):
         assert row["updates"] == 12
         assert row["examples"] == 96
         assert row["reason"] is None
-        assert [point["step"] for point in row["validations"]] == [4, 8, 12]
-        assert max(point["value"] for point in row["validations"]) == row["validation"]["accuracy"]
+        assert [point["step"] for point in row["validations"]["accuracy"]] == [4, 8, 12]
+        assert max(point["value"] for point in row["validations"]["accuracy"]) == row["validation"]["accuracy"]
     fast, slow = (next(row for row in rows if row["variant"] == f"mean, {name}") for name in ("fast", "slow"))
     assert fast["losses"] != slow["losses"]
 
@@ -180,7 +181,7 @@ def test_a_point_that_fails_is_recorded_and_the_others_go_on(grid, monkeypatch, 
     assert [row["status"] for row in rows] == ["finished"] * 4 + ["failed"] * 4
     assert {row["reason"] for row in rows[4:]} == {"RuntimeError: no such thing as a maximum"}
     written = [json.loads(path.read_text()) for path in (tmp_path / "sweep" / "failures").iterdir()]
-    assert {(one["format"], one["variant"]) for one in written} == {(runs.FORMAT, row["variant"]) for row in rows[4:]}
+    assert {(one["format"], one["variant"]) for one in written} == {(json_files.FORMAT, row["variant"]) for row in rows[4:]}
     broken.clear()
     assert [row["status"] for row in sweeps.run(grid, tmp_path / "sweep")] == ["finished"] * 4 + ["failed"] * 4
     assert [row["status"] for row in sweeps.run(grid, tmp_path / "sweep", retry_failed=True)] == ["finished"] * 8
@@ -204,7 +205,7 @@ def test_a_full_disk_stops_with_one_line_and_keeps_what_is_finished(grid, done, 
             raise OSError(errno.ENOSPC, "No space left on device")
         write(path, value)
 
-    monkeypatch.setattr(runs, "write_json", full)
+    monkeypatch.setattr(json_files, "write_json", full)
     with pytest.raises(ValueError, match="the disk is full; make room and run the same command again"):
         sweeps.run(grid, tmp_path / "sweep")
     monkeypatch.undo()
@@ -282,7 +283,7 @@ def test_processes_that_die_in_a_cohort_again_and_again_split_it(grid, tmp_path)
         for _ in range(3):
             assert execute._Tries(points.cohort(first).path).begin() is None
         (tries,) = (points.path / "cohorts").glob("*.tries.json")
-        assert files.read_json(tries)["format"] == runs.FORMAT
+        assert files.read_json(tries)["format"] == json_files.FORMAT
         reason = execute._Tries(points.cohort(first).path).begin()
         assert reason is not None
         assert "died 3 times" in reason
@@ -311,8 +312,7 @@ def test_a_cohort_of_an_older_version_is_left_as_it_is(grid, tmp_path):
         config = configs.to_dict(configs.cohort([point.config for point in first]))
         with runs.open_run(begun.path, config):
             pass
-        stored = files.read_json(begun.config)
-        del stored["format"]
+        stored = json_files.read(begun.config)
         begun.config.write_text(json.dumps(stored))
         with pytest.raises(ValueError, match=r"an unfinished run of format 1.*commit 56dc08c can finish it"):
             execute.run(made, points)
@@ -331,7 +331,7 @@ def test_a_search_trains_the_best_draw_and_looks_at_no_test(source, tmp_path):
     for variant in ("mean", "max"):
         mine = [row for row in trials if row["variant"] == variant]
         assert sorted(row["updates"] for row in mine) == [4, 4, 8, 16]  # half stop at 4, half of the rest at 8
-        early = [next(p["value"] for p in row["validations"] if p["step"] == 4) for row in mine]
+        early = [next(p["value"] for p in row["validations"]["accuracy"] if p["step"] == 4) for row in mine]
         stopped = [value for row, value in zip(mine, early) if row["updates"] == 4]
         assert max(stopped) <= min(value for row, value in zip(mine, early) if row["updates"] > 4)
         assert {"in the worse half after update 4", "in the worse half after update 8"} == {

@@ -1,7 +1,6 @@
 """A run directory from somebody else: sizes that it only claims, JSON without end, links, and numbers that no run has."""
 
 import io
-import json
 import os
 import shutil
 import zipfile
@@ -9,7 +8,8 @@ import zipfile
 import numpy as np
 import pytest
 
-from attention import evaluation, files
+from attention import evaluation
+from attention.runs import json_files
 from attention.runs.directory import DataRecord, RunDirectory
 from attention.training import config, loop
 
@@ -61,6 +61,7 @@ def test_deep_json_is_one_error(tmp_path, text):
         path.write_text(text)
         with pytest.raises(ValueError, match=r"is not JSON \(nested"):
             read()
+    run.result.unlink()
     run.metrics.write_text(text + "\n")
     with pytest.raises(ValueError, match="line 1, is not JSON"):
         run.read_metrics()
@@ -87,7 +88,7 @@ def test_fields_of_the_data_record_are_what_training_writes(tmp_path, damage):
     run = RunDirectory(tmp_path)
     run.write_data(RECORD)
     assert run.read_data() == RECORD
-    files.write_json(run.data, {**files.read_json(run.data), **damage})
+    json_files.write(run.data, {**json_files.read(run.data), **damage})
     with pytest.raises(ValueError, match=f"data.json: {next(iter(damage))} is not what training writes"):
         run.read_data()
 
@@ -123,9 +124,9 @@ def whole(tmp_path_factory):
 )
 def test_numbers_that_no_run_has(whole, tmp_path, file, section, field, value, message):
     copy = shutil.copytree(whole, tmp_path / "run")
-    stored = json.loads((copy / f"{file}.json").read_text())
+    stored = json_files.read(copy / f"{file}.json")
     (stored if section is None else stored[section])[field] = value
-    (copy / f"{file}.json").write_text(json.dumps(stored))
+    json_files.write(copy / f"{file}.json", stored)
     with pytest.raises(ValueError, match=message) as error:
         evaluation.load(str(copy))
     assert "\n" not in str(error.value)

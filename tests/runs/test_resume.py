@@ -39,7 +39,7 @@ sys.exit(command_line.run_main(main))
 def outcome(where):
     """All that a run leaves behind, without what the clock says."""
     lines = [{k: v for k, v in line.items() if k not in CLOCK} for line in directory.RunDirectory(where).read_metrics().lines]
-    result = json.loads((where / "result.json").read_text())
+    result = directory.RunDirectory(where).read_result()
     result = {name: value for name, value in result.items() if name not in MEASURED}
     weights = [np.asarray(leaf) for leaf in jax.tree.leaves(trained.load(str(where)).params)]
     (last,) = sorted((where / "checkpoints").glob("step-*"))[-1:]

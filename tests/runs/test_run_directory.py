@@ -33,11 +33,11 @@ def test_life_of_a_run(tmp_path):
 def test_environment_is_recorded_and_its_changes_are_said(tmp_path):
     with open_run(tmp_path, CONFIG) as opened:
         run = opened.run
-    environment = json.loads(run.environment.read_text())
+    environment = run.read_environment()
     assert {"python", "jax", "jaxlib", "flax", "optax", "numpy", "device", "device_count", "cores"} <= set(environment)
     assert {"platform", "system", "git_commit", "git_dirty"} <= set(environment)
     run.record_kernel("dense")
-    assert json.loads(run.environment.read_text()) == {**environment, "kernel": "dense"}
+    assert run.read_environment() == {**environment, "kernel": "dense"}
     files.write_json(run.environment, {**environment, "jax": "0.1"})
     with open_run(tmp_path, CONFIG) as opened:
         (note,) = opened.notes

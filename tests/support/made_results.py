@@ -95,7 +95,7 @@ def _row(random, names, place, seed, luck, task, metric, *, search=None, trial=N
         "kernel": "dense",
         "baselines": {"majority": 0.2},
         "losses": curve(losses),
-        "validations": curve(validations),
+        "validations": {metric: curve(validations)},
         "by_length": json.dumps(_lengths(random, place)) if by_length else None,
         "correct": np.packbits(correct).tobytes(),
         "test_count": TESTED,

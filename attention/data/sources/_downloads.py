@@ -76,7 +76,9 @@ def source(
             notes = _differences(recipe, splits)
         else:
             splits, notes = _prepare(recipe, mirror or recipe.server, prepared), ()
-        return _splits.corpus(splits, recipe.classes, seed=seed, validation_share=validation_share, notes=notes, resolved=spec)
+        shared = {"seed": seed, "validation_share": validation_share, "notes": notes, "resolved": spec}
+        corpus = _splits.corpus(splits, recipe.classes, **shared)
+        return corpus if folder is None else corpus._replace(files=tuple(sorted(folder.glob("*.t*"))))
 
     return Source(load)
 

@@ -62,7 +62,7 @@ def build(
             corpus = make()
         except ValueError as error:
             raise ValueError(f"{paths['train']}: {error}") from None
-        return corpus._replace(notes=(*odd, *corpus.notes))
+        return corpus._replace(notes=(*odd, *corpus.notes), files=tuple(paths.values()))
 
     return Source(load)
 

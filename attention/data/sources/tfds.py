@@ -54,17 +54,18 @@ def build(
 
     def load(seed: int) -> Corpus:
         try:
-            splits, classes = _load(name, wanted, text, label, _splits.data_folder(folder))
+            splits, classes, read = _load(name, wanted, text, label, _splits.data_folder(folder))
         except ValueError as error:
             raise ValueError(f"{name}: {str(error).splitlines()[0]}") from None
-        return _splits.corpus(splits, classes, seed=seed, validation_share=validation_share, resolved=spec)
+        corpus = _splits.corpus(splits, classes, seed=seed, validation_share=validation_share, resolved=spec)
+        return corpus._replace(files=tuple(path for path in sorted(read.iterdir()) if path.is_file()))
 
     return Source(load)
 
 
 def _load(
     name: str, wanted: dict[str, str | None], text: str, label: str, data_dir: Path
-) -> tuple[dict[str, Split], tuple[str, ...]]:
+) -> tuple[dict[str, Split], tuple[str, ...], Path]:
     from attention.data.sources import _tfds_cache
 
     with _tfds_cache.quiet():
@@ -79,7 +80,7 @@ def _load(
             if plain not in there:
                 raise ValueError(f"there is no split {plain!r}{nearest(plain, there)}; splits: {', '.join(there)}")
             columns[split] = _tfds_cache.read_columns(builder, chosen, text, label)
-    return _classified(columns, _class_label(builder, label))
+    return *_classified(columns, _class_label(builder, label)), Path(builder.data_dir)
 
 
 def _prepared(name: str, data_dir: Path) -> Any:

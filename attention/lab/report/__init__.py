@@ -6,23 +6,25 @@ from attention.files import write_atomic
 from attention.lab import analysis, results
 
 
-def write(workdir: Path) -> str:
+def write(workdir: Path, *, baseline: str | None = None, metric: str | None = None) -> str:
     """Writes ``report.html``, ``report.md``, ``table.tex`` and ``figures/`` beside ``results.parquet``.
 
     The same rows and versions give the same bytes. Figures of an earlier report that this one does not have are removed.
 
     Args:
       workdir: of the sweep.
+      baseline: the variant to compare the others with, where it is not the sweep's own.
+      metric: what to compare them by, where it is not the sweep's own.
 
     Returns:
       What is printed: the verdicts, the power of the comparison, warnings, and where the report is.
 
     Raises:
-      ValueError: where there are no results, or those of another version.
+      ValueError: where there are no results, or not of this variant or metric.
     """
     from attention.lab.report import contents, markdown_latex, page, save_figures, tables
 
-    found = results.read(workdir / "results.parquet")
+    found = results.asked(results.read(workdir / "results.parquet"), baseline, metric)
     standings, ledger, grid = analysis.standings(found), analysis.ledger(found), analysis.grid(found)
     drawn = save_figures.draw(workdir, found, standings, ledger, grid)
     verdicts = tables.verdict_table(found, standings)

@@ -154,9 +154,10 @@ def _reproduce(workdir: Path, results: Results) -> list[Part]:
 def _variant(workdir: Path, name: str, rows: Sequence[Row], metric: Metric) -> Variant:
     members = []
     for row in rows:
-        commands = [sentences.train_command(json.loads(row["config"]))]
+        commands = []
         if row["status"] == "finished" and row["run"]:
-            commands.insert(0, sentences.evaluate_command(str(workdir / row["run"])))
+            run = str(workdir / row["run"])
+            commands = [sentences.evaluate_command(run), sentences.again_command(run, str(workdir / "again" / Path(run).name))]
         members.append(Member(row["seed"], sentences.outcome(row, metric), commands))
     fields = _json(json.loads(rows[0]["fields"]))
     return Variant(name, fields, members, _json(json.loads(rows[0]["config"]), indent=1))

@@ -18,7 +18,7 @@ from attention.lab.analysis import Cost, Grid, Standing
 from attention.lab.report import plot_style
 from attention.lab.report.numbers import MINUS, SIGNS, Metric, wrapped
 from attention.lab.report.plot_style import COLOURS, GROUND, INK, MARKERS, WIDTH
-from attention.lab.results import Results
+from attention.lab.results import Results, validations
 
 Curves = Mapping[str, Sequence[tuple[Sequence[float], Sequence[float]]]]  # by variant, x and y of each member
 
@@ -69,13 +69,16 @@ def _interval(axes: Any, place: int, one: Standing, base: Standing, factor: floa
 
 def curves(results: Results, column: str) -> Figure | None:
     """The members' ``losses`` or ``validations`` against updates."""
-    factor = Metric.of(results.sweep).factor if column == "validations" else 1.0
+    validated = next((validations(row, results.sweep["metric"])[0] for row in results.rows if row["validations"]), None)
+    metric = Metric.of(results.sweep, validated)
+    factor = metric.factor if column == "validations" else 1.0
+    line_of = lambda row: row["losses"] if column == "losses" else validations(row, metric.name)[1]
     series = {}
     for name in results.sweep["variants"]:
-        lines = [row[column] for row in analysis.rows(results, name) if row[column]]
+        lines = [line for row in analysis.rows(results, name) if (line := line_of(row))]
         points = [[(point["step"], point["value"]) for point in line if _finite(point["value"])] for line in lines]
         series[name] = [([x for x, _ in line], [factor * y for _, y in line]) for line in points if line]
-    title = "training loss" if column == "losses" else f"validation {Metric.of(results.sweep).title}"
+    title = "training loss" if column == "losses" else f"validation {metric.title}"
     figure, axes = _panels(results, series, marked=column == "validations")
     for one in axes:
         plot_style.thousands(one.xaxis)

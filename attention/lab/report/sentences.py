@@ -3,26 +3,25 @@
 import json
 import shlex
 from collections.abc import Sequence
-from typing import Any
 
 from attention.lab import analysis, paired_tests
 from attention.lab.analysis import Grid, Outlook, Row, Standing
 from attention.lab.report import numbers, tables
 from attention.lab.report.numbers import Metric
 from attention.lab.results import Results
-from attention.training import config as configs
+from attention.messages import listed
 
 SHARED_ERRORS = (
     "Models with different errors may gain from ensembling. The first row is for reference: the errors that two seeds of the"
     " baseline itself share."
 )
 NO_FAILURES = "Every variant could be built, and every member has a score."
-WHOLE = "The whole sweep, with the code at the commit above:"
+WHOLE = "The whole sweep, with the code at the commit above; config_file.txt holds the text of its config file:"
 REPRODUCE = (
     "Data, seeds and config determine the numbers. The same versions on the same CPU with the same number of cores reproduce"
-    " them bit for bit; elsewhere they differ by rounding, which training amplifies. Below are, for each member, the command"
-    " that scores its saved weights (if it finished) and the command that trains it from scratch. The figures are in {folder}"
-    " as SVG and PNG, the rows in results.parquet; report.html, report.md and table.tex are made from these rows alone."
+    " them bit for bit; elsewhere they differ by rounding, which training amplifies. Below are, for each member that finished,"
+    " the command that scores its saved weights and the one that trains it again from its config.json. The figures are in"
+    " {folder} as SVG and PNG, the rows in results.parquet, from which alone report.html, report.md and table.tex are made."
 )
 
 
@@ -115,6 +114,7 @@ def warnings(results: Results, found: Sequence[Standing]) -> list[str]:
         )
     if any(json.loads(row["environment"]).get("git_dirty") for row in results.rows if row["environment"]):
         said.append("The code had uncommitted changes, which the commit below does not contain.")
+    said += [_by_other_sources(**group) for group in results.sweep.get("other_sources", [])]
     if len(analysis.tested_on(results)) > 1:
         said.append("The members were not all tested on the same data, so their differences are partly those of the data.")
     if "validation" in tables.splits(results):
@@ -123,6 +123,12 @@ def warnings(results: Results, found: Sequence[Standing]) -> list[str]:
     if shown:
         said.append(f"Accuracy of trivial rules on test, %: {', '.join(shown)}.{_below(results, found)}")
     return said
+
+
+def _by_other_sources(members: Sequence[str], files: Sequence[str]) -> str:
+    which = f"{listed(members, 4)} {'was' if len(members) == 1 else 'were'}"
+    of = f" ({listed(files, 4)})" if files else ""
+    return f"{which} trained with other files of the package than the others{of}; --retrain_changed trains such members again."
 
 
 def _below(results: Results, found: Sequence[Standing]) -> str:
@@ -234,20 +240,7 @@ def evaluate_command(run: str) -> str:
     return shlex.join(["python", "eval.py", f"--workdir={run}"])
 
 
-def train_command(config: dict[str, Any]) -> str:
-    """The command that trains a member: it sets every field that differs from ``configs/base.py``, which has the defaults."""
-    plain = json.loads(json.dumps(configs.to_dict(configs.Config())))
-    words = ["python", "train.py", "--config=configs/base.py"]
-    for section, value in config.items():
-        if isinstance(value, dict):
-            changed = {name: one for name, one in value.items() if one != plain[section][name]}
-            words += [f"--config.{section}.{name}={_flag(one)}" for name, one in changed.items()]
-        elif value != plain[section] or section == "seeds":
-            words.append(f"--config.{section}={_flag(value)}")
-    return shlex.join(words)
-
-
-def _flag(value: Any) -> str:
-    if isinstance(value, list):
-        return ",".join(map(str, value))
-    return str(value).lower() if isinstance(value, bool) else str(value)
+def again_command(run: str, folder: str) -> str:
+    """The command that trains the config of a run again, in another folder."""
+    config, place = shlex.quote(f"{run}/config.json"), shlex.quote(folder)
+    return f"mkdir -p {place} && cp {config} {place} && python train.py {shlex.quote(f'--workdir={folder}')}"

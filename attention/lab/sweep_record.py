@@ -1,0 +1,56 @@
+"""``sweep.json``: to which sweep a directory belongs, and of which data."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from attention.files import differences, plain
+from attention.lab.plan import Plan
+from attention.runs import json_files
+from attention.runs.directory import OldRunError
+
+
+def enter(path: Path, plan: Plan) -> None:
+    """Checks that a directory belongs to a plan, or makes it so.
+
+    Raises:
+      ValueError: where it belongs to another sweep, or where data have changed since it was begun, saying what differs.
+    """
+    record, data = path / "sweep.json", _data(plan)
+    identity = plain(plan.sweep.identity())
+    if not record.exists():
+        json_files.write(record, {**identity, "data": data})
+        return
+    stored = json_files.read(record)
+    if "data" not in stored:
+        raise OldRunError(
+            f"{path} holds a sweep of an older version, which knew its members by other names; give another --workdir, or "
+            f"--report={path} for its results"
+        )
+    different = differences({name: stored[name] for name in identity}, identity)
+    if different:
+        listed = "; ".join(f"{name} is {was} there, {given} given" for name, was, given in different)
+        raise ValueError(f"{path} holds another sweep: {listed}; give another --workdir")
+    _check(path, stored["data"], data)
+    if not data.items() <= stored["data"].items():
+        json_files.write(record, {**stored, "data": {**stored["data"], **data}})
+
+
+def _data(plan: Plan) -> dict[str, dict[str, str]]:
+    """The hash of each split, by what the variants of a plan call their data."""
+    sections = ((built.config.data, built.content.splits) for built in plan.built)
+    return {f"{section.source}, seed {section.seed}": dict(splits) for section, splits in sections}
+
+
+def _check(path: Path, stored: Mapping[str, Mapping[str, str]], given: Mapping[str, Mapping[str, Any]]) -> None:
+    for name, splits in given.items():
+        for split in sorted({*splits, *stored.get(name, splits)}):
+            if stored.get(name, splits).get(split) != splits.get(split):
+                raise ValueError(
+                    f"{path} holds a sweep of other data: the {split} split of {name} is not what it was; put back what was "
+                    "there, or give another --workdir"
+                )
+    if not any(splits in stored.values() for splits in given.values()):
+        raise ValueError(
+            f"{path} holds a sweep of other data: {'; '.join(stored)} there, {'; '.join(given)} given; give another --workdir"
+        )

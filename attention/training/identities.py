@@ -1,0 +1,106 @@
+"""Whether what a config names is what a run on the disk was made of."""
+
+import hashlib
+from collections.abc import Collection
+from pathlib import Path
+
+from attention.data import contracts
+from attention.runs import checkpoints, identity
+from attention.runs.directory import Opened, RunDirectory
+from attention.runs.identity import Content, Identity
+from attention.training import config as configs
+from attention.training import finetune, recipe
+from attention.training.config import Config
+
+_START = ("model.vectors", "training.init_from")
+
+
+def of(config: Config, data: contracts.Dataset, start: str | None) -> Identity:
+    """What a config is with these data, and weights of this hash to start from."""
+    return Identity(configs.content(config), Content(data.hashes, data.classes, start))
+
+
+def start_hash(config: Config, origin: finetune.Origin | None) -> str | None:
+    """The hash of what training starts from: the weights of a run, or the file of vectors; None for its seed alone."""
+    if origin is not None:
+        return origin.hash
+    if not config.model.vectors:
+        return None
+    try:
+        with open(config.model.vectors, "rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise ValueError(f"config.model.vectors: {config.model.vectors} cannot be read ({error.strerror})") from None
+
+
+def recorded(run: RunDirectory) -> Identity:
+    """What a run is. An older one that does not say it is its config and the data it recorded."""
+    found = run.read_identity()
+    if found is not None:
+        return found[0]
+    record = run.read_data()
+    settings = configs.from_dict(run.read_config())
+    return Identity(configs.content(settings), Content(record.hashes, record.classes, None))
+
+
+def has_weights(opened: Opened) -> bool:
+    """Whether a run goes on from a checkpoint, so that what it once started from is not needed."""
+    return not any(name in opened.moved for name in _START) and any(opened.run.checkpoints.glob("step-*"))
+
+
+def still_there(opened: Opened) -> tuple[bool, list[str]]:
+    """Whether a finished run may be answered with without reading its data, and notes for the user."""
+    found = opened.run.read_identity()
+    if opened.moved:
+        return False, []
+    if found is None:
+        return True, ["the run is of an older version: whether its data are as they were has not been looked at"]
+    changed, gone = identity.changed(found[1])
+    return not changed, [f"{path} is not there any more: whether it is as it was cannot be told" for path in gone]
+
+
+def check_finished(opened: Opened, config: Config) -> None:
+    """Compares what a finished run was made of with what its config names now, and remembers where that lies.
+
+    Raises:
+      ValueError: where it is something else.
+    """
+    data = recipe.load_data(config, opened.run.tokenizer)
+    here = [name for name in _START if Path(_value(config, name) or ".").exists()]
+    start = recorded(opened.run).content.start
+    if start is not None and here:
+        start = start_hash(config, finetune.read(config))
+    check(opened, config, data, start)
+
+
+def check(opened: Opened, config: Config, data: contracts.Dataset, start: str | None) -> None:
+    """Compares what a run was made of with data and the hash of a start, and remembers where they lie.
+
+    Raises:
+      ValueError: where it is something else, naming it and the run.
+    """
+    run, found = opened.run, of(config, data, start)
+    content = recorded(run).content
+    if not run.identity.exists():
+        content = content._replace(start=start)
+    try:
+        identity.check_content(found.content, content, f"workdir {run.path} holds a run of other data")
+    except identity.ChangedError as error:
+        raise identity.ChangedError(f"{error}; put back what was there, or give another --workdir") from None
+    run.write_identity(found, stamps(config, data))
+    if opened.moved:
+        run.write_config(configs.to_dict(config))
+        run.write_data(run.read_data()._replace(source=data.source))
+
+
+def stamps(config: Config, data: contracts.Dataset) -> dict[str, list[int]]:
+    """``identity.stamps`` of all files that decide what is trained."""
+    origin = RunDirectory(config.training.init_from).checkpoints if config.training.init_from else None
+    weights: Collection[Path] = () if origin is None else sorted(origin.glob(f"{checkpoints.BEST}-*/{checkpoints.MANIFEST}"))
+    vectors = [Path(config.model.vectors)] if config.model.vectors else []
+    return identity.stamps([path.absolute() for path in (*data.files, *weights, *vectors)])
+
+
+def _value(config: Config, field: str) -> str:
+    section, _, name = field.partition(".")
+    return getattr(getattr(config, section), name)

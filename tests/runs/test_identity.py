@@ -1,0 +1,226 @@
+"""A run is what it was made of: other content is refused whatever it is called, the same is known again wherever it lies."""
+
+import json
+import os
+import shutil
+import signal
+
+import pytest
+
+import train as entry
+from attention.evaluation import trained
+from attention.runs import environment, json_files
+from attention.runs.directory import RunDirectory
+from attention.training import command_line, config, loop, recipe
+from tests.support import toy
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path, monkeypatch):
+    monkeypatch.setenv("ATTENTION_CACHE_DIR", str(tmp_path / "cache"))
+
+
+def settings(source, **training):
+    return config.from_dict(toy.fields(source, **training))
+
+
+def cut_off(wanted, workdir, monkeypatch):
+    """A run that was interrupted after its first checkpoint."""
+    append, raised = RunDirectory.append_metrics, []
+
+    def interrupt(run, line):
+        append(run, line)
+        if line["split"] == "validation" and not raised:
+            raised.append(True)
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(RunDirectory, "append_metrics", interrupt)
+        with pytest.raises(SystemExit):
+            loop.train(wanted, workdir)
+
+
+def swap_labels(path):
+    path.write_text(path.read_text().replace("\tcity", "\tother").replace("\tfruit", "\tcity").replace("\tother", "\tfruit"))
+
+
+def test_a_finished_run_is_not_that_of_data_that_have_changed(tmp_path, capsys):
+    source = toy.write_data(tmp_path)
+    wanted, train = settings(source), tmp_path / "train.tsv"
+    result = loop.train(wanted, tmp_path / "run")
+    before = train.read_text()
+    swap_labels(train)
+    with pytest.raises(
+        ValueError, match=r"run holds a run of other data: the train split is not the one recorded.*another --workdir"
+    ):
+        loop.train(wanted, tmp_path / "run")
+    train.write_text(before)  # another time of change, the same content
+    assert loop.train(wanted, tmp_path / "run") == result
+    assert "is finished; its result:" in capsys.readouterr().out
+
+
+def test_a_finished_run_answers_without_reading_its_data(tmp_path, monkeypatch, capsys):
+    wanted = settings(toy.write_data(tmp_path))
+    result = loop.train(wanted, tmp_path / "run")
+
+    def fail(*_, **__):
+        raise AssertionError("the data were read")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(recipe, "load_data", fail)
+        assert loop.train(wanted, tmp_path / "run") == result
+    (tmp_path / "test.tsv").unlink()
+    capsys.readouterr()
+    assert loop.train(wanted, tmp_path / "run") == result
+    assert f"{tmp_path}/test.tsv is not there any more: whether it is as it was cannot be told" in capsys.readouterr().out
+
+
+def test_what_moved_is_known_by_its_content(tmp_path, monkeypatch, capsys):
+    (tmp_path / "old").mkdir()
+    wanted = settings(toy.write_data(tmp_path / "old"))
+    unbroken = loop.train(wanted, tmp_path / "unbroken")
+    cut_off(wanted, tmp_path / "run", monkeypatch)
+    os.rename(tmp_path / "old", tmp_path / "new")
+    moved = settings(spec(tmp_path / "new"))
+    result = loop.train(moved, tmp_path / "run")
+    said = capsys.readouterr().out
+    assert "data.source is" in said
+    assert "what lies there is the same" in said
+    assert "going on after update 4 of 12" in said
+    assert result["members"] == unbroken["members"]
+    # From now on it is found where it lies, by evaluation and by whoever asks again.
+    assert (
+        trained.load(str(tmp_path / "run")).evaluate("test").members[0]["accuracy"] == result["members"][0]["test"]["accuracy"]
+    )
+    assert loop.train(moved, tmp_path / "unbroken")["members"] == unbroken["members"]
+    # What moved and changed is something else.
+    os.rename(tmp_path / "new", tmp_path / "third")
+    swap_labels(tmp_path / "third" / "validation.tsv")
+    with pytest.raises(ValueError, match="the validation split is not the one recorded"):
+        loop.train(settings(spec(tmp_path / "third")), tmp_path / "run")
+
+
+def spec(folder):
+    """The source of the toy data in a folder."""
+    paths = (f"{name}='{folder / name}.tsv'" for name in ("train", "validation", "test"))
+    return f"files({', '.join(paths)})"
+
+
+def test_renamed_classes_are_other_data(tmp_path):
+    wanted = settings(toy.write_data(tmp_path))
+    loop.train(wanted, tmp_path / "run")
+    for name in ("train", "validation", "test"):
+        path = tmp_path / f"{name}.tsv"
+        path.write_text(path.read_text().replace("\tcity", "\tcivic"))  # of the same place among the sorted ones
+    with pytest.raises(ValueError, match=r"the names of the classes are not those recorded \('city' there, 'civic' now\)"):
+        loop.train(wanted, tmp_path / "run")
+
+
+def test_a_fine_tune_that_was_cut_off_needs_what_it_came_from_no_more(tmp_path, monkeypatch):
+    source = toy.write_data(tmp_path)
+    loop.train(settings(source), tmp_path / "origin")
+    shutil.copytree(tmp_path / "origin", tmp_path / "kept")
+    wanted = settings(source, init_from=str(tmp_path / "origin"), learning_rate=0.01)
+    unbroken = loop.train(wanted, tmp_path / "unbroken")
+    cut_off(wanted, tmp_path / "run", monkeypatch)
+    shutil.rmtree(tmp_path / "origin")
+    assert loop.train(wanted, tmp_path / "run")["members"] == unbroken["members"]
+    # Another path to the same weights is the same run; other weights are not.
+    moved = settings(source, init_from=str(tmp_path / "kept"), learning_rate=0.01)
+    assert loop.train(moved, tmp_path / "unbroken")["members"] == unbroken["members"]
+    loop.train(settings(source, steps=16), tmp_path / "other")
+    others = settings(source, init_from=str(tmp_path / "other"), learning_rate=0.01)
+    with pytest.raises(ValueError, match="the weights it starts from are not those recorded"):
+        loop.train(others, tmp_path / "run")
+
+
+def test_a_cut_off_run_with_vectors_needs_the_file_no_more(tmp_path, monkeypatch):
+    source, path = toy.write_data(tmp_path), tmp_path / "vectors.txt"
+    path.write_text("".join(f"{word} {' '.join(str(0.1 * k) for k in range(8))}\n" for word in ("the", "oslo", "fig")))
+    fields = toy.fields(source)
+    fields["model"]["vectors"] = str(path)
+    wanted = config.from_dict(fields)
+    unbroken = loop.train(wanted, tmp_path / "unbroken")
+    cut_off(wanted, tmp_path / "run", monkeypatch)
+    path.unlink()
+    assert loop.train(wanted, tmp_path / "run")["members"] == unbroken["members"]
+
+
+# What evaluation and reports read
+
+
+@pytest.mark.parametrize("name", ["config.json", "data.json", "identity.json", "environment.json", "result.json"])
+def test_a_flipped_digit_of_a_record_is_noticed(tmp_path, name):
+    loop.train(settings(toy.write_data(tmp_path)), tmp_path / "run")
+    path = tmp_path / "run" / name
+    text = path.read_text()
+    place = next(i for i, sign in enumerate(text) if sign.isdigit() and i > 20)
+    path.write_text(f"{text[:place]}{(int(text[place]) + 1) % 10}{text[place + 1 :]}")
+    with pytest.raises(ValueError, match=rf"{name} is damaged or was edited"):
+        json_files.read(path)
+
+
+@pytest.mark.parametrize(
+    ("name", "read"),
+    [
+        ("metrics.jsonl", lambda run: run.read_metrics()),
+        ("predictions.npz", lambda run: run.read_predictions()),
+        ("tokenizer/vocabulary.json", lambda run: run.read_data()),
+    ],
+)
+def test_a_flipped_bit_of_another_file_is_noticed(tmp_path, name, read):
+    loop.train(settings(toy.write_data(tmp_path)), tmp_path / "run")
+    run, path = RunDirectory(tmp_path / "run"), tmp_path / "run" / name
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+    with pytest.raises(ValueError, match=rf"{path.name} is damaged: it does not have the hash it was written with"):
+        read(run)
+    path.unlink()
+    with pytest.raises(ValueError, match=f"{path.name} is missing"):
+        read(run)
+
+
+def test_sources_and_the_config_file_are_kept(tmp_path, capsys):
+    wanted = settings(toy.write_data(tmp_path))
+    loop.train(wanted, tmp_path / "run", config_file="def get_config(): ...\n")
+    run = RunDirectory(tmp_path / "run")
+    assert run.config_file.read_text() == "def get_config(): ...\n"
+    assert run.read_sources() == environment.sources()
+    assert len(run.read_sources()["training/loop.py"]) == 64
+    json_files.write(run.sources, {**run.read_sources(), "training/loop.py": "0" * 64})
+    capsys.readouterr()
+    run.result.unlink()
+    loop.train(wanted, tmp_path / "run")
+    assert "note: files of the package are not those the run began with: training/loop.py" in capsys.readouterr().out
+
+
+# train.py --workdir=DIR
+
+
+def call(*arguments):
+    return command_line.run_main(entry.main, ["train.py", *arguments])
+
+
+def test_a_folder_with_a_config_is_trained_as_it_says(tmp_path, capsys):
+    wanted = settings(toy.write_data(tmp_path))
+    result = loop.train(wanted, tmp_path / "run")
+    (tmp_path / "again").mkdir()
+    shutil.copyfile(tmp_path / "run" / "config.json", tmp_path / "again" / "config.json")
+    assert call(f"--workdir={tmp_path}/again") == 0
+    assert RunDirectory(tmp_path / "again").read_result()["members"] == result["members"]
+    capsys.readouterr()
+    assert call("--workdir", str(tmp_path / "again")) == 0
+    assert "is finished; its result:" in capsys.readouterr().out
+    assert call(f"--workdir={tmp_path}/again", "--config.model.dim=16") == 2
+    assert "model.dim is 8 there, 16 given" in capsys.readouterr().err
+
+
+def test_a_config_edited_by_hand_is_named(tmp_path, capsys):
+    loop.train(settings(toy.write_data(tmp_path)), tmp_path / "run")
+    path = tmp_path / "run" / "config.json"
+    stored = json.loads(path.read_text())
+    stored["training"]["steps"] = 13
+    path.write_text(json.dumps(stored))
+    assert call(f"--workdir={tmp_path}/run") == 2
+    assert "config.json is damaged or was edited" in capsys.readouterr().err
