@@ -56,11 +56,11 @@ def main(argv: list[str]) -> None:
 
         print(describe.describe(config))
         return
-    from attention.runs import directory
+    from attention.runs import opening
     from attention.training import loop, process
 
     process.keep_freed_memory()
-    name = directory.default_name(given.name, configs.to_dict(config))
+    name = opening.default_name(given.name, configs.to_dict(config))
     workdir = values.workdir or Path("runs") / name
     result = loop.train(config, workdir, profile=values.profile, config_file=given.text)
     if result["summary"] is None:

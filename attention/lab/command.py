@@ -9,7 +9,7 @@ from attention.lab import dry_run as outline
 from attention.lab import execute, plan, report, results
 from attention.lab.collect import collect
 from attention.lab.store import Points
-from attention.runs.directory import default_name
+from attention.runs.opening import default_name
 from attention.training import command_line, process
 
 

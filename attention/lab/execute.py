@@ -28,8 +28,8 @@ from attention.lab.plan import BEYOND, Plan, Point
 from attention.lab.report.numbers import Metric
 from attention.lab.store import Points, cohort_name, test_scores
 from attention.runs import json_files
-from attention.runs.directory import InUseError, OldRunError
 from attention.runs.identity import ChangedError
+from attention.runs.opening import InUseError, OldRunError
 from attention.training import config as configs
 from attention.training import loop
 from attention.training.command_line import AGAIN, FAILED

@@ -7,7 +7,7 @@ from typing import Any
 from attention.files import differences, plain
 from attention.lab.plan import Plan
 from attention.runs import json_files
-from attention.runs.directory import OldRunError
+from attention.runs.opening import OldRunError
 
 
 def enter(path: Path, plan: Plan) -> None:

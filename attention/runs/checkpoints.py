@@ -7,7 +7,7 @@ file is noticed. Dtypes that NumPy does not know (bfloat16) are stored as unsign
 
 A folder appears by one rename of a finished, fsynced temporary folder beside it, and disappears by one rename back into
 such a name. A kill at any instant therefore leaves the checkpoint before it in place, and at most a few folders named
-``.tmp-*``, which the next save clears. One process at a time may save into a folder (see ``directory.open_run``).
+``.tmp-*``, which the next save clears. One process at a time may save into a folder (see ``opening.open_run``).
 """
 
 import hashlib

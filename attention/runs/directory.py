@@ -20,23 +20,18 @@ JSON files are written aside, fsynced and renamed, and hold their ``format`` and
 is what JSON has. Runs of format 1, whose files do not say it, are evaluated; one that is not finished cannot be gone on with.
 """
 
-import fcntl
 import hashlib
 import io
 import json
 import os
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import IO, Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from attention import specs
 from attention.files import (
-    TEMPORARY,
-    TryAgainError,
-    differences,
-    json_hash,
     parse_json,
     plain,
     read_arrays,
@@ -45,18 +40,6 @@ from attention.files import (
 from attention.runs import data_record, environment, identity, json_files
 from attention.runs.data_record import DataRecord
 from attention.runs.identity import Identity
-
-LAST_OF_FORMAT_1 = "56dc08c"  # the last commit that trains such runs
-_LOCK = ".lock"
-Status = Literal["new", "unfinished", "finished"]
-
-
-class InUseError(TryAgainError):
-    """A run directory that another process writes."""
-
-
-class OldRunError(ValueError):
-    """A run that an older version began, and that this one cannot go on with."""
 
 
 class Metrics(NamedTuple):
@@ -254,100 +237,6 @@ def _verify(path: Path, wanted: str) -> None:
         raise ValueError(f"{path} is damaged: it does not have the hash it was written with")
 
 
-class Opened(NamedTuple):
-    """A run that this process, and no other, may write; it is let go when ``with`` ends or the process does.
-
-    Attributes:
-      run: the paths.
-      status: "new" (just made), "unfinished" (resume it) or "finished" (``result.json`` is there).
-      moved: by field, the paths of the config that are not those it was begun with, as "FIELD is OLD there, NEW given".
-      notes: lines for the user: what of the environment has changed since the run began.
-      lock: the open lock file.
-    """
-
-    run: RunDirectory
-    status: Status
-    moved: dict[str, str]
-    notes: tuple[str, ...]
-    lock: IO[str]
-
-    def __enter__(self) -> "Opened":
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.lock.close()
-
-
-def open_run(workdir: str | os.PathLike[str], config: dict[str, Any], *, paths: Collection[str] = ()) -> Opened:
-    """Makes a run directory or finds it again, and locks it for this process.
-
-    Args:
-      workdir: the folder; made where missing, with its parents.
-      config: what JSON can hold; the run is new where the folder is empty.
-      paths: fields of it, as ``data.source``, that say where something lies: they may differ, and the caller compares what lies
-        there.
-
-    Returns:
-      The run and whether it is new, unfinished or finished.
-
-    Raises:
-      ValueError: where the folder cannot be written, is in use by another process, has files but is no run, or holds a
-        run of another config, listing each differing field with both values.
-    """
-    run = RunDirectory(workdir)
-    lock = _lock(run)
-    try:
-        return Opened(run, *_enter(run, plain(config), paths), lock)
-    except BaseException:
-        lock.close()
-        raise
-
-
-def _enter(run: RunDirectory, config: dict[str, Any], paths: Collection[str]) -> tuple[Status, dict[str, str], tuple[str, ...]]:
-    for leftover in run.path.glob(f"{TEMPORARY}*"):  # of a process that was killed while it wrote: the lock is ours
-        leftover.unlink()
-    if not run.config.exists():
-        # A process killed before its config was written leaves a lock, temporary files and records, which make no run.
-        first = {run.environment.name, run.sources.name, run.config_file.name}
-        others = sorted(p.name for p in run.path.iterdir() if not p.name.startswith((_LOCK, TEMPORARY)))
-        if set(others) - first:
-            raise ValueError(
-                f"workdir {run.path} is not empty and holds no run (it has {others[0]!r}, no config.json); "
-                "give a new or empty folder"
-            )
-        run.write_environment()
-        run.write_config(config)
-        return "new", {}, ()
-    different, moved = identity.differing(run.read_config(), config, paths)
-    if different:
-        raise ValueError(
-            f"workdir {run.path} holds a run of another config; give another --workdir, or the same config. "
-            f"Differing: {'; '.join(different.values())}"
-        )
-    if not run.finished and json_files.format_of(run.config) == 1:
-        raise OldRunError(
-            f"workdir {run.path} holds an unfinished run of format 1, which this version cannot go on with; "
-            f"commit {LAST_OF_FORMAT_1} can finish it, or give another --workdir"
-        )
-    if not run.environment.exists():  # a folder that someone gave a config.json
-        run.write_environment()
-    return ("finished" if run.finished else "unfinished"), moved, _since(run)
-
-
-def _since(run: RunDirectory) -> tuple[str, ...]:
-    """Lines on what of the environment is not as it was when the run began."""
-    began, now = run.read_environment(), environment.environment()
-    known = [name for name in now if name in began and name != "sources"]
-    changed = differences(*({name: each[name] for name in known} for each in (began, now)))
-    notes = [f"{name} was {was} when the run began, is {given} now" for name, was, given in changed]
-    before = run.read_sources()
-    files = [name for name, _, _ in differences(before, environment.sources())] if before else []
-    if files:
-        several = f" and {len(files) - 3} more" if len(files) > 3 else ""
-        notes.append(f"files of the package are not those the run began with: {', '.join(files[:3])}{several}")
-    return tuple(notes)
-
-
 def _from_format_1(config: Any) -> Any:
     """A config with ``gate_bias``, an option of the encoder, where it is now: in the spec of the gate."""
     if isinstance(config, dict):
@@ -365,31 +254,6 @@ def _gates(spec: Any) -> Any:
     if bias is not None and "gate" in options:
         options["gate"] = specs.Spec(options["gate"], (("bias", bias),))
     return specs.Spec(spec.name, tuple(options.items()), tuple(map(_gates, spec.terms)))
-
-
-def _lock(run: RunDirectory) -> IO[str]:
-    if run.path.exists() and not run.path.is_dir():
-        raise ValueError(f"workdir {run.path} is a file, not a folder")
-    try:
-        run.path.mkdir(parents=True, exist_ok=True)
-        lock = open(run.path / _LOCK, "w", encoding="utf-8")  # noqa: SIM115 (held as long as the run)
-    except OSError as error:
-        raise ValueError(f"workdir {run.path} cannot be written ({error.strerror})") from None
-    try:
-        # The kernel lets go of it when the process ends, however it ends.
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        lock.close()
-        raise InUseError(f"workdir {run.path} is in use by another process; wait for it or give another") from None
-    except OSError as error:
-        lock.close()
-        raise ValueError(f"workdir {run.path} cannot be locked ({error.strerror})") from None
-    return lock
-
-
-def default_name(config_name: str, config: dict[str, Any]) -> str:
-    """``<config>-<hash8>``: two settings never share a folder."""
-    return f"{config_name}-{json_hash(config)[:8]}"
 
 
 def _neighbours(path: Path) -> str:

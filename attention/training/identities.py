@@ -6,8 +6,9 @@ from pathlib import Path
 
 from attention.data import contracts
 from attention.runs import checkpoints, identity
-from attention.runs.directory import Opened, RunDirectory
+from attention.runs.directory import RunDirectory
 from attention.runs.identity import Content, Identity
+from attention.runs.opening import Opened
 from attention.training import config as configs
 from attention.training import finetune, recipe
 from attention.training.config import Config

@@ -12,8 +12,8 @@ import numpy as np
 
 from attention.data.batches import Batches
 from attention.files import json_hash, write_atomic
-from attention.runs.directory import Opened, open_run
 from attention.runs.identity import Content, Identity, check_content
+from attention.runs.opening import Opened, open_run
 from attention.training import bookkeeping, by_length, finetune, identities, recipe, result, validation
 from attention.training.bookkeeping import Course, Setting
 from attention.training.cohort.members import resolve_axis, take_sums

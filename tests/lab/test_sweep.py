@@ -20,7 +20,7 @@ from attention.evaluation import trained as evaluate
 from attention.lab import dry_run, execute, results, store
 from attention.lab import grid as axes
 from attention.runs import directory as runs
-from attention.runs import json_files
+from attention.runs import json_files, opening
 from attention.training import bookkeeping, loop
 from attention.training import config as configs
 from tests.support import sweeps, toy
@@ -298,7 +298,7 @@ def test_a_cohort_that_another_process_trains_is_left_to_it(grid, tmp_path):
     with execute.opened(tmp_path / "sweep", made, shared=True) as points:
         (first, *_) = made.cohorts(made.points())
         config = configs.to_dict(configs.cohort([point.config for point in first]))
-        with runs.open_run(points.cohort(first).path, config), pytest.raises(ValueError, match="in use by another process"):
+        with opening.open_run(points.cohort(first).path, config), pytest.raises(ValueError, match="in use by another process"):
             execute.run(made, points)
         assert points.cohort(first).config.exists()
         assert all(points.failure(point) is None for point in made.points())
@@ -310,7 +310,7 @@ def test_a_cohort_of_an_older_version_is_left_as_it_is(grid, tmp_path):
         (first, *_) = made.cohorts(made.points())
         begun = points.cohort(first)
         config = configs.to_dict(configs.cohort([point.config for point in first]))
-        with runs.open_run(begun.path, config):
+        with opening.open_run(begun.path, config):
             pass
         stored = json_files.read(begun.config)
         begun.config.write_text(json.dumps(stored))

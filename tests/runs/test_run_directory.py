@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from attention import files
-from attention.runs import directory as runs
-from attention.runs.directory import DataRecord, RunDirectory, open_run
+from attention.runs.directory import DataRecord, RunDirectory
+from attention.runs.opening import default_name, open_run
 
 CONFIG = {"data": {"source": "listops", "max_length": 64}, "training": {"learning_rate": 1e-3}, "seeds": (0, 1)}
 OTHER = {"data": {"source": "trec6", "max_length": 64}, "training": {"learning_rate": 0.1, "steps": 3}, "seeds": (0, 1)}
@@ -86,7 +86,7 @@ def test_a_folder_that_cannot_be_written(tmp_path):
 
 HOLDER = """
 import sys, time
-from attention.runs.directory import open_run
+from attention.runs.opening import open_run
 opened = open_run(sys.argv[1], {"a": 1})
 print("held", flush=True)
 time.sleep(600)
@@ -116,7 +116,7 @@ def test_hash_and_name():
     assert files.json_hash(CONFIG) != files.json_hash(OTHER)
     # sha256 of the bytes {"a":1}, by sha256sum
     assert files.json_hash({"a": 1}) == "015abd7f5cc57a2dd94b7590f04ad8084273905ee33ec5cebeae62276a97f862"
-    assert runs.default_name("listops", {"a": 1}) == "listops-015abd7f"
+    assert default_name("listops", {"a": 1}) == "listops-015abd7f"
 
 
 def test_json_is_strict_and_whole(tmp_path, monkeypatch):
