@@ -117,7 +117,7 @@ def test_report_asks_another_question_and_trains_nothing(source, tmp_path, capsy
     assert call(f"--report={folder}", "--baseline=max", "--metric=nll") == 0
     text = (folder / "report.md").read_text()
     assert "minus the baseline “max”" in text
-    assert "test nll" in text
+    assert "by nll on test" in text
     capsys.readouterr()
     for flags, message in (
         (["--baseline=maxx"], "--baseline wants one of mean, max, sum, got 'maxx' (nearest: 'max')"),
@@ -157,7 +157,7 @@ def test_members_with_other_sources_are_named_and_trained_again(source, tmp_path
     assert "mean, seed 0 was trained with other files of the package than the others (poolings/mean.py)" in said.replace(
         "\\", ""
     )
-    other = RunDirectory(folder / rows[1]["run"])
+    other = RunDirectory(folder / rows[2]["run"])
     assert "trained by other files of the package: poolings/mean.py" in compare_runs.compare([str(run.path), str(other.path)])
     made = sweeps.planned(given)
     with execute.opened(folder, made) as points:
