@@ -6,6 +6,7 @@ Padding leaves the state as it is, so a recurrence over a text does not know whe
 starts at the last valid token.
 """
 
+import math
 from collections.abc import Callable, Sequence
 from typing import Any, Literal, NamedTuple
 
@@ -156,10 +157,11 @@ def recur(
         columns = kernel.shape[-1], recurrent.shape[-1], bias.shape[-1]
         if columns != (cell.gates * U,) * 3:
             raise ValueError(f"{name} of {U} units wants {cell.gates * U} columns in kernel, recurrent and bias, got {columns}")
-    flat = lambda array: jnp.broadcast_to(array, (*batch, T)).reshape(-1, T)
+    B = math.prod(batch)
+    flat = lambda array: jnp.broadcast_to(array, (*batch, T)).reshape(B, T)
     valid = flat(jnp.ones(T, jnp.bool_) if where is None else where)
     # What stands at padding, NaN included, must not reach a gradient.
-    x = jnp.where(valid[..., None], x.reshape(-1, T, D), 0).swapaxes(0, 1)
+    x = jnp.where(valid[..., None], x.reshape(B, T, D), 0).swapaxes(0, 1)
     wide = jnp.promote_types(x.dtype, jnp.float32)
     kept = [valid[:, ::-1] if back else valid for back in reverse]
     begins: list[Any] = [None] * len(weights)
@@ -167,7 +169,7 @@ def recur(
         numbers = flat(segments)
         begins = [_begins(numbers[:, ::-1] if back else numbers, keep).T for back, keep in zip(reverse, kept)]
     matrices = [recurrent.astype(x.dtype) for _, recurrent, _ in weights]
-    zero = (jnp.zeros((len(valid), U), wide),) * cell.carries
+    zero = (jnp.zeros((B, U), wide),) * cell.carries
 
     def project(block: Any) -> Any:
         texts, *rest = block
@@ -221,4 +223,4 @@ def _blocks(step: Callable[[Any, Any], Any], project: Callable[[Any], Any], star
 
     start = varying(start, given)
     outputs = jax.lax.scan(some_or_none, start, blocks)[1]
-    return jax.tree.map(lambda leaf: leaf.reshape(-1, *leaf.shape[2:])[:length], outputs)
+    return jax.tree.map(lambda leaf: leaf.reshape(count * BLOCK, *leaf.shape[2:])[:length], outputs)

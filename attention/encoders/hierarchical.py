@@ -20,6 +20,7 @@ Source: Yang et al. 2016 (HAN, NAACL, N16-1174).
 """
 
 import dataclasses
+import math
 from typing import ClassVar
 
 import jax
@@ -87,16 +88,17 @@ def attended(
       and weights over the words ``[*B T]``, float32 at least, of sum 1 in each sentence.
     """
     *batch, T, E = words.shape
-    rows = jnp.arange(scores.size // T)[:, None] * (T + 1)  # one more slot per text, for what is in no sentence
+    texts = math.prod(batch)
+    rows = jnp.arange(texts)[:, None] * (T + 1)  # one more slot per text, for what is in no sentence
     counts = valid & (numbers >= 0) & (numbers < T)
-    slots = (rows + jnp.where(counts, numbers, T).reshape(-1, T)).reshape(-1)
-    total = (T + 1) * len(rows)
+    slots = (rows + jnp.where(counts, numbers, T).reshape(texts, T)).ravel()
+    total = (T + 1) * texts
     wide = jnp.promote_types(words.dtype, jnp.float32)
-    scores = scores.astype(wide).reshape(-1)
+    scores = scores.astype(wide).ravel()
     top = jax.ops.segment_max(jax.lax.stop_gradient(scores), slots, total)
-    shares = jnp.where(counts.reshape(-1), jnp.exp(scores - top[slots]), 0.0)
+    shares = jnp.where(counts.ravel(), jnp.exp(scores - top[slots]), 0.0)
     sums = jax.ops.segment_sum(shares, slots, total)
-    weighed = jax.ops.segment_sum(shares[:, None] * words.reshape(-1, E).astype(wide), slots, total)
+    weighed = jax.ops.segment_sum(shares[:, None] * words.reshape(texts * T, E).astype(wide), slots, total)
     safe = jnp.where(sums == 0, 1.0, sums)
     sentences = (weighed / safe[:, None]).reshape(*batch, T + 1, E)[..., :T, :]
     there = (sums > 0).reshape(*batch, T + 1)[..., :T]

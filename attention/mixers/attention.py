@@ -113,7 +113,7 @@ def build(
         return params
 
     def cut(x: jax.Array) -> jax.Array:
-        return x.reshape(*x.shape[:-1], heads, -1)
+        return x.reshape(*x.shape[:-1], heads, x.shape[-1] // heads)
 
     def remember(params: Params, x: jax.Array) -> tuple[jax.Array, jax.Array]:
         """Keys and values. Where the score reads no keys there is no projection, and zeros of their shape stand for them."""
