@@ -15,6 +15,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
 from attention.carries import varying
+from attention.placement import placed
 
 CellName = Literal["lstm", "gru"]
 BLOCK = 8  # steps that are projected at once, and between questions whether any text of the batch goes on
@@ -169,7 +170,7 @@ def recur(
         numbers = flat(segments)
         begins = [_begins(numbers[:, ::-1] if back else numbers, keep).T for back, keep in zip(reverse, kept)]
     matrices = [recurrent.astype(x.dtype) for _, recurrent, _ in weights]
-    zero = (jnp.zeros((B, U), wide),) * cell.carries
+    zero = (placed(jnp.zeros((B, U), wide), valid, 1),) * cell.carries
 
     def project(block: Any) -> Any:
         texts, *rest = block
@@ -214,7 +215,9 @@ def _blocks(step: Callable[[Any, Any], Any], project: Callable[[Any], Any], star
         return jax.lax.scan(step, states, project(block))
 
     def left_out(states: Any, block: Any) -> Any:
-        return states, tuple(varying(jnp.zeros((BLOCK, *state[0].shape), state[0].dtype), state) for state in states)
+        rows = jnp.zeros((BLOCK, 1, 1))
+        zeros = (rows.astype(state[0].dtype) + jnp.zeros_like(state[0]) for state in states)
+        return states, tuple(varying(each, state) for each, state in zip(zeros, states))
 
     @jax.checkpoint
     def some_or_none(states: Any, block: Any) -> Any:

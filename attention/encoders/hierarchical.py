@@ -29,6 +29,7 @@ from flax import linen as nn
 
 from attention.encoders._modules import Encoder, dropped, embedded, split
 from attention.encoders._recurrent import Bidirectional, check_options, half
+from attention.placement import check_not_explicit
 from attention.records import Call, Context, Dims
 
 __all__: list[str] = []
@@ -53,6 +54,7 @@ class Hierarchical(Encoder):
         """Embeddings ``[B T D]`` to states of sentences ``[B T 2U]``, and which of them there are."""
         if call.q_segments is None:
             raise ValueError("encoder=hierarchical reads sentences; give segments, or config.data.segments=sentences or lines")
+        check_not_explicit("encoder=hierarchical", x)
         batch, length, hidden = x.shape[:-2], x.shape[-2], half(self.hidden, dims.model_dim)
         valid = jnp.broadcast_to(True if call.q_valid is None else call.q_valid, (*batch, length))
         numbers = jnp.broadcast_to(call.q_segments, valid.shape)

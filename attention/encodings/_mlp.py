@@ -5,6 +5,7 @@ from collections.abc import Callable
 import jax
 import jax.numpy as jnp
 
+from attention.placement import placed
 from attention.records import Params
 
 
@@ -24,7 +25,7 @@ def init_mlp(rng: jax.Array, inputs: int, width: int, outputs: int) -> Params:
 def mixed(maps: jax.Array, weights: jax.Array) -> jax.Array:
     """Maps ``[*B N t s]`` mixed by ``weights [N A]``: ``[*B A t s]``, one product of matrices per example, nothing moved."""
     *lead, N, t, s = maps.shape
-    across = jnp.broadcast_to(weights.T, (*lead, *weights.T.shape))
+    across = placed(jnp.broadcast_to(weights.T, (*lead, *weights.T.shape)), maps, len(lead))
     return jnp.matmul(across, maps.reshape(*lead, N, t * s)).reshape(*lead, weights.shape[-1], t, s)
 
 

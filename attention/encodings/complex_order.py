@@ -22,6 +22,7 @@ import numpy as np
 from jaxtyping import Array, Float, Num
 
 from attention.encodings._learned_angles import learned_angles
+from attention.placement import taken
 from attention.positions import q_positions
 from attention.records import Encoding
 
@@ -67,6 +68,6 @@ def build(base: float = 10000.0) -> Encoding:
         return {"frequencies": jnp.tile(jnp.asarray(start, jnp.float32), (dims.vocab_size, 1))}
 
     def embed(params, x, tokens, call):
-        return complex_order(x, q_positions(call, x.shape[-2]), params["frequencies"][tokens])
+        return complex_order(x, q_positions(call, x.shape[-2]), taken(params["frequencies"], tokens))
 
     return Encoding(shared=shared, embed=embed)

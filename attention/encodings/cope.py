@@ -26,6 +26,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
+from attention.placement import sharding_like
 from attention.precision import widen
 from attention.records import Encoding, EncodingClaims
 
@@ -89,7 +90,8 @@ def interpolated(logits: Float[Array, "*B T P"], positions: Float[Array, "*B T S
     steps = jnp.diff(logits, axis=-1, append=logits[..., -1:])
     pairs = jnp.stack([logits, steps], axis=-1).reshape(rows * P, 2)
     index = P * jnp.arange(rows)[:, None] + below.astype(jnp.int32).reshape(rows, S)
-    found = pairs.at[index.ravel()].get(mode="promise_in_bounds").reshape(*positions.shape, 2)
+    index = index.ravel()
+    found = pairs.at[index].get(mode="promise_in_bounds", out_sharding=sharding_like(index, 1, 2)).reshape(*positions.shape, 2)
     return found[..., 0] + (p - below) * found[..., 1]
 
 
