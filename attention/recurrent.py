@@ -16,6 +16,7 @@ from jaxtyping import Array, Bool, Float, Int
 
 from attention.carries import varying
 from attention.placement import placed
+from attention.precision import check_floating
 
 CellName = Literal["lstm", "gru"]
 BLOCK = 8  # steps that are projected at once, and between questions whether any text of the batch goes on
@@ -153,6 +154,7 @@ def recur(
     Raises:
       ValueError: where the weights do not go together.
     """
+    check_floating(x)
     cell, (*batch, T, D), U = CELLS[name], x.shape, weights[0][1].shape[0]
     for kernel, recurrent, bias in weights:
         columns = kernel.shape[-1], recurrent.shape[-1], bias.shape[-1]

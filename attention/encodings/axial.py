@@ -24,8 +24,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
 from attention.encodings._embeddings import put
-from attention.placement import taken
-from attention.positions import inside, table_positions
+from attention.positions import inside, table_positions, taken
 from attention.records import Encoding
 
 __all__ = ["axial_positions"]

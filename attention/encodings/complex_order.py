@@ -22,8 +22,8 @@ import numpy as np
 from jaxtyping import Array, Float, Num
 
 from attention.encodings._learned_angles import learned_angles
-from attention.placement import taken
-from attention.positions import q_positions
+from attention.positions import q_positions, taken
+from attention.precision import check_floating
 from attention.records import Encoding
 
 __all__ = ["complex_order"]
@@ -50,6 +50,7 @@ def complex_order(
     imaginary parts summed, as there in the classifier without layers; its other models keep both parts through their layers.
     """
     angle = learned_angles(positions[..., None], frequencies)
+    check_floating(x)
     return x * (jnp.cos(angle) + jnp.sin(angle)).astype(x.dtype)
 
 

@@ -26,7 +26,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
-from attention.placement import sharding_like
+from attention.positions import sharding_like
 from attention.precision import widen
 from attention.records import Encoding, EncodingClaims
 

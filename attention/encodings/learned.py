@@ -19,8 +19,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
-from attention.placement import taken
-from attention.positions import inside, table_positions
+from attention.positions import inside, table_positions, taken
 from attention.records import Encoding
 
 __all__ = ["look_up_positions"]

@@ -28,6 +28,7 @@ from jaxtyping import Array, Float
 
 from attention.mixers import _memory, _talking
 from attention.mixers._heads import attended, check_heads, init_heads, merge, project
+from attention.precision import check_floating
 from attention.records import Call, Context, Dims, Mixer, Params
 
 __all__ = ["output_gate"]
@@ -55,6 +56,7 @@ def output_gate(
 
     Source: Qiu et al. 2025 (arXiv 2505.06708), the gate after the sum of values; Bondarenko et al. 2023 (arXiv 2306.12929).
     """
+    check_floating(output, x)
     return output * jax.nn.sigmoid(jnp.einsum("...td,dng->...tng", x, kernel.astype(x.dtype))).astype(output.dtype)
 
 

@@ -13,7 +13,7 @@ from attention import compatibility, specs
 from attention.attend import parts_of
 from attention.encoders._modules import Recorder, preceded
 from attention.kernels import Ask, chosen
-from attention.placement import taken
+from attention.positions import taken
 from attention.records import Call, Context, Dims, Mixer, Parts
 
 DTYPES = {"float32": jnp.float32, "bfloat16": jnp.bfloat16}
