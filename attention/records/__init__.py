@@ -11,7 +11,7 @@ Claims are what only documentation and tests read.
 A record that ``build`` made knows its ``spec``, by which it is pickled.
 """
 
-from attention.records.call import Call, Dims, Params, by_spec, merged
+from attention.records.call import Call, Dims, Params, merged
 from attention.records.layers import Context, Gate, Mixer, Pooled, Pooling
 from attention.records.parts import (
     Encoding,
@@ -44,7 +44,6 @@ __all__ = [
     "Reads",
     "Score",
     "Streaming",
-    "by_spec",
     "merged",
     "most",
 ]

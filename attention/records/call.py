@@ -2,13 +2,10 @@
 
 import dataclasses
 import functools
-import pickle
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import jax
-
-from attention import specs
 
 Params = Any
 
@@ -96,10 +93,3 @@ def merged(shared: Params, own: Params) -> Params:
             raise ValueError(f"the parameter {name!r} is shared by the layers and owned by one, too")
         both[name] = merged(both[name], leaf) if name in both else leaf
     return both
-
-
-def by_spec(record: Any) -> tuple[Any, tuple[str, str]]:
-    """How ``pickle`` keeps a record: as its spec. Raises PicklingError for one that ``build`` did not make."""
-    if not record.spec or specs.build(record.kind, record.spec) is not record:
-        raise pickle.PicklingError(f"the {record.kind} is pickled as its spec, and this one was changed or made by hand")
-    return specs.build, (record.kind, record.spec)

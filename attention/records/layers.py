@@ -5,8 +5,9 @@ from typing import Any, Literal, NamedTuple
 
 import jax
 
-from attention.records.call import Call, Dims, Params, by_spec
+from attention.records.call import Call, Dims, Params
 from attention.records.parts import Parts
+from attention.specs import by_spec
 
 
 class Context(NamedTuple):

@@ -6,7 +6,8 @@ from typing import Any, Literal, NamedTuple
 import jax
 import numpy as np
 
-from attention.records.call import Call, Dims, Params, by_spec
+from attention.records.call import Call, Dims, Params
+from attention.specs import by_spec
 
 Reads = Literal["block", "rows", "all"]
 
