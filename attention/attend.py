@@ -95,7 +95,8 @@ def attend(
     given = {kind: record.spec or "..." for kind, record in parts._asdict().items()}
     call = call or Call()
     arguments.check_acts(parts, given)
-    arguments.check_arrays(query, key, value, where, bias, call)
+    arguments.check_arrays(query, key, value, where, bias)
+    arguments.check_call(call, query, key, x)
     T, S = query.shape[-3], key.shape[-3]
     arguments.check_positions(parts, call, T, S, given)
     if dropout is not None and call.rng is None:
