@@ -7,8 +7,6 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from attention.specs import by_spec
-
 PADDING, UNKNOWN = 0, 1  # token ids that mean the same in every tokenizer
 LENGTHS = "lengths"  # the split whose texts go on in length where those of training end; it is never truncated
 
@@ -76,12 +74,8 @@ class Tokenizer(NamedTuple):
     save: Callable[[Any, Path], None]
     load: Callable[[Path], Any]
     vocabulary: Callable[[Any], Sequence[str]]
-    spec: str = ""
 
     kind = "tokenizer"
-
-    def __reduce__(self) -> Any:
-        return by_spec(self)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
