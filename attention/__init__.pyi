@@ -192,7 +192,7 @@ from attention.decoders._decoder import Decoder as _Decoder
 from attention.encoders._modules import Encoder as _Encoder
 from attention.kernels import Kernel as _Kernel
 from attention.optimizers._optimizer import Optimizer as _Optimizer
-from attention.records import Gate as _Gate
+from attention.records.layers import Gate as _Gate
 from attention.tasks import Task as _Task
 from attention.specs import Spec as _Spec
 

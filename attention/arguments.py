@@ -12,18 +12,22 @@ from attention.records import Call, Dims, Params, Parts
 from attention.specs import nearest
 
 KINDS = ("encoding", "score", "normalizer")
+_TYPES = {
+    "positions": "whole numbers, or floating point ones",
+    "valid": "booleans (False = padding): give valid != 0",
+    "segments": "whole numbers",
+}
 
 
-def check_arrays(query: jax.Array, key: jax.Array, value: jax.Array, where: Any, bias: Any, call: Call) -> None:
+def check_arrays(query: jax.Array, key: jax.Array, value: jax.Array, where: Any, bias: Any) -> None:
     """Refuses arrays of a wrong type, or whose shapes do not fit. Raises ValueError."""
     check_switches()
     for name, array in {"query": query, "key": key, "value": value, "bias": bias}.items():
         if array is not None and not jnp.issubdtype(array.dtype, jnp.floating):
             hint = "; a mask goes to where=" if name == "bias" and array.dtype == jnp.bool_ else ""
             raise ValueError(f"{name} wants floating point numbers, got {array.dtype}{hint}")
-    for name, array in {"where": where, "call.q_valid": call.q_valid, "call.k_valid": call.k_valid}.items():
-        if array is not None and array.dtype != jnp.bool_:
-            raise ValueError(f"{name} must be boolean (True = may attend), got {array.dtype}: give mask != 0")
+    if where is not None and where.dtype != jnp.bool_:
+        raise ValueError(f"where must be boolean (True = may attend), got {where.dtype}: give mask != 0")
     if key.shape[:-1] != value.shape[:-1]:
         raise ValueError(f"key and value want one shape but for their channels, got {key.shape} and {value.shape}")
     if query.ndim < 3 or query.shape[:-3] != key.shape[:-3] or query.shape[-1] != key.shape[-1]:
@@ -37,6 +41,26 @@ def check_arrays(query: jax.Array, key: jax.Array, value: jax.Array, where: Any,
             array.ndim == len(scores) and all(size in (1, full) for size, full in zip(array.shape, scores))
         ):
             raise ValueError(f"{name} of shape {array.shape} does not broadcast to scores [*B N T S] of shape {scores}")
+
+
+def check_call(call: Call, query: jax.Array, key: jax.Array, x: jax.Array | None) -> None:
+    """Refuses what a call says of tokens in a wrong type, or of others than there are. Raises ValueError."""
+    sides = {"q": query.shape[:-2], "k": key.shape[:-2]}
+    for name, kind in (("positions", jnp.number), ("valid", jnp.bool_), ("segments", jnp.integer)):
+        for side, tokens in sides.items():
+            array = getattr(call, f"{side}_{name}")
+            if array is None or isinstance(array, tuple):  # as encodings leave positions
+                continue
+            if not jnp.issubdtype(array.dtype, kind) or jnp.issubdtype(array.dtype, jnp.complexfloating):
+                raise ValueError(f"call.{side}_{name} wants {_TYPES[name]}, got {array.dtype}")
+            lead = array.shape[:-1]
+            fits = array.shape[-1:] == tokens[-1:] and array.ndim <= len(tokens)
+            if not fits or any(size not in (1, full) for size, full in zip(lead[::-1], tokens[-2::-1])):
+                raise ValueError(f"call.{side}_{name} of shape {array.shape} is not of the tokens {tokens}")
+    if call.heads is None and call.num_heads is not None:
+        raise ValueError("call.num_heads is read where call.heads says which of them these are, and that is None")
+    if x is not None and x.shape[:-1] != query.shape[:-2]:
+        raise ValueError(f"x [*B T D] of shape {x.shape} is not of the tokens {query.shape[:-2]}")
 
 
 def check_switches() -> None:
@@ -61,8 +85,12 @@ def check_acts(parts: Parts, given: Mapping[str, str]) -> None:
 
 
 def check_positions(parts: Parts, call: Call, T: int, S: int, given: Mapping[str, str]) -> None:
-    """Refuses other queries than keys without positions, where a part reads them. Raises ValueError."""
-    if T == S or not (call.q_positions is None or call.k_positions is None):
+    """Refuses positions of one side alone, and of neither for other queries than keys, where a part reads them.
+
+    Raises ValueError.
+    """
+    missing = [call.q_positions is None, call.k_positions is None]
+    if not any(missing) or (T == S and all(missing)):
         return
     for kind in compatibility.positional(parts):
         raise ValueError(

@@ -95,7 +95,8 @@ def attend(
     given = {kind: record.spec or "..." for kind, record in parts._asdict().items()}
     call = call or Call()
     arguments.check_acts(parts, given)
-    arguments.check_arrays(query, key, value, where, bias, call)
+    arguments.check_arrays(query, key, value, where, bias)
+    arguments.check_call(call, query, key, x)
     T, S = query.shape[-3], key.shape[-3]
     arguments.check_positions(parts, call, T, S, given)
     if dropout is not None and call.rng is None:
@@ -162,7 +163,7 @@ def run(
     output, found = runs.run(problem._replace(query=query, key=key))
     if parts.normalizer.finish is not None:
         output = parts.normalizer.finish(of["normalizer"], output, x, call)
-    return output.reshape(*batch, T, N, -1), found if weights else None
+    return _one_after_another(output, maps), found if weights else None
 
 
 def positioned(encoding: Encoding, params: Params, call: Call, q_tokens: tuple[int, ...], k_tokens: tuple[int, ...]) -> Call:
@@ -215,9 +216,15 @@ def _nothing(parts: Parts, query: jax.Array, key: jax.Array, value: jax.Array, w
     return jnp.zeros((*batch, T, N, value.shape[-1]), value.dtype), found
 
 
+def _one_after_another(output: jax.Array, maps: int) -> jax.Array:
+    """The output ``[*B T N E]`` of ``[*B T N/maps maps·E]``, what ``_side_by_side`` does undone."""
+    *rest, heads, width = output.shape
+    return output.reshape(*rest, heads, maps, width // maps).reshape(*rest, heads * maps, width // maps)
+
+
 def _side_by_side(value: jax.Array, maps: int) -> jax.Array:
-    """The values ``[*B S K/maps maps·H]`` of heads with several score maps each."""
+    """The values ``[*B S K/maps maps·H]`` of heads with several score maps each, in steps that keep how axes are split."""
     *rest, K, H = value.shape
     if K % maps:
         raise ValueError(f"a normalizer with {maps} score maps per head wants a multiple of {maps} key heads, got {K}")
-    return value.reshape(*rest, K // maps, maps * H)
+    return value.reshape(*rest, K // maps, maps, H).reshape(*rest, K // maps, maps * H)

@@ -21,7 +21,7 @@ def _tangent(shape, primals, tangents):
     (x,), (tangent,) = primals, tangents
     tangent = tangent.reshape((1,) * (len(shape) - tangent.ndim) + tangent.shape)
     for axis, count in enumerate(shape[:-2]):
-        if tangent.shape[axis] != count:
+        if isinstance(count, int) and count > 1 and tangent.shape[axis] != count:  # jax.export may leave sizes open
             tangent = _copies(tangent, count, axis)
     return spread(x, shape), jnp.broadcast_to(tangent, shape)
 

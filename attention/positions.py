@@ -1,7 +1,7 @@
 """The positions of a call, and what is indexed by them: which ones a table has, and what happens past its end.
 
 A position past the end of a table is an error where positions are concrete; under a trace they have no values yet, and what is
-read there becomes NaN (``inside``).
+read there becomes NaN (``inside``). What is read stands where its indices do, under explicit sharding too (``taken``).
 """
 
 from typing import Any
@@ -9,6 +9,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 from jax.core import Tracer
+from jax.sharding import AxisType, NamedSharding, PartitionSpec
 
 from attention.records import Call
 
@@ -110,3 +111,16 @@ def places(owner: str, limit: int, positions: jax.Array | None, counts: jax.Arra
 def rows(table: jax.Array, places: jax.Array | None, length: int) -> jax.Array:
     """Entries of a table ``[L ...]``: its first ``[S ...]``, or those at the places ``[*#B S ...]``, NaN past its end."""
     return table[:length] if places is None else jnp.take(table, places, axis=0, mode="fill", fill_value=jnp.nan)
+
+
+def taken(table: jax.Array, index: jax.Array) -> jax.Array:
+    """``table[index]``, split over a mesh as the index is."""
+    return table.at[index].get(out_sharding=sharding_like(index, index.ndim, index.ndim + table.ndim - 1))
+
+
+def sharding_like(x: jax.Array, axes: int, ndim: int) -> NamedSharding | None:
+    """That of ``ndim`` axes of which the first ``axes`` are split as those of ``x``; None where sharding is not explicit."""
+    given = jax.typeof(x).sharding
+    if AxisType.Explicit not in given.mesh.axis_types:
+        return None
+    return NamedSharding(given.mesh, PartitionSpec(*given.spec[:axes], *[None] * (ndim - axes)))

@@ -6,6 +6,7 @@ Padding leaves the state as it is, so a recurrence over a text does not know whe
 starts at the last valid token.
 """
 
+import math
 from collections.abc import Callable, Sequence
 from typing import Any, Literal, NamedTuple
 
@@ -14,6 +15,8 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
 from attention.carries import varying
+from attention.placement import placed
+from attention.precision import check_floating
 
 CellName = Literal["lstm", "gru"]
 BLOCK = 8  # steps that are projected at once, and between questions whether any text of the batch goes on
@@ -151,15 +154,17 @@ def recur(
     Raises:
       ValueError: where the weights do not go together.
     """
+    check_floating(x)
     cell, (*batch, T, D), U = CELLS[name], x.shape, weights[0][1].shape[0]
     for kernel, recurrent, bias in weights:
         columns = kernel.shape[-1], recurrent.shape[-1], bias.shape[-1]
         if columns != (cell.gates * U,) * 3:
             raise ValueError(f"{name} of {U} units wants {cell.gates * U} columns in kernel, recurrent and bias, got {columns}")
-    flat = lambda array: jnp.broadcast_to(array, (*batch, T)).reshape(-1, T)
+    B = math.prod(batch)
+    flat = lambda array: jnp.broadcast_to(array, (*batch, T)).reshape(B, T)
     valid = flat(jnp.ones(T, jnp.bool_) if where is None else where)
     # What stands at padding, NaN included, must not reach a gradient.
-    x = jnp.where(valid[..., None], x.reshape(-1, T, D), 0).swapaxes(0, 1)
+    x = jnp.where(valid[..., None], x.reshape(B, T, D), 0).swapaxes(0, 1)
     wide = jnp.promote_types(x.dtype, jnp.float32)
     kept = [valid[:, ::-1] if back else valid for back in reverse]
     begins: list[Any] = [None] * len(weights)
@@ -167,7 +172,7 @@ def recur(
         numbers = flat(segments)
         begins = [_begins(numbers[:, ::-1] if back else numbers, keep).T for back, keep in zip(reverse, kept)]
     matrices = [recurrent.astype(x.dtype) for _, recurrent, _ in weights]
-    zero = (jnp.zeros((len(valid), U), wide),) * cell.carries
+    zero = (placed(jnp.zeros((B, U), wide), valid, 1),) * cell.carries
 
     def project(block: Any) -> Any:
         texts, *rest = block
@@ -212,7 +217,9 @@ def _blocks(step: Callable[[Any, Any], Any], project: Callable[[Any], Any], star
         return jax.lax.scan(step, states, project(block))
 
     def left_out(states: Any, block: Any) -> Any:
-        return states, tuple(varying(jnp.zeros((BLOCK, *state[0].shape), state[0].dtype), state) for state in states)
+        rows = jnp.zeros((BLOCK, 1, 1))
+        zeros = (rows.astype(state[0].dtype) + jnp.zeros_like(state[0]) for state in states)
+        return states, tuple(varying(each, state) for each, state in zip(zeros, states))
 
     @jax.checkpoint
     def some_or_none(states: Any, block: Any) -> Any:
@@ -221,4 +228,4 @@ def _blocks(step: Callable[[Any, Any], Any], project: Callable[[Any], Any], star
 
     start = varying(start, given)
     outputs = jax.lax.scan(some_or_none, start, blocks)[1]
-    return jax.tree.map(lambda leaf: leaf.reshape(-1, *leaf.shape[2:])[:length], outputs)
+    return jax.tree.map(lambda leaf: leaf.reshape(count * BLOCK, *leaf.shape[2:])[:length], outputs)

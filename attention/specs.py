@@ -11,6 +11,7 @@ import difflib
 import functools
 import importlib
 import inspect
+import pickle
 import pkgutil
 import re
 import sys
@@ -251,6 +252,13 @@ def build(kind: str, spec: str | Spec) -> Any:
             return record
         _BUILT[kind, canonical] = record._replace(spec=canonical)
     return _BUILT[kind, canonical]
+
+
+def by_spec(record: Any) -> tuple[Any, tuple[str, str]]:
+    """How ``pickle`` keeps a record: as its spec. Raises PicklingError for one that ``build`` did not make."""
+    if not record.spec or build(record.kind, record.spec) is not record:
+        raise pickle.PicklingError(f"the {record.kind} is pickled as its spec, and this one was changed or made by hand")
+    return build, (record.kind, record.spec)
 
 
 _BUILT: dict[tuple[str, str], Any] = {}  # records that know their spec: equal specs are one object

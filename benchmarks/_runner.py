@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 import jax
 
 from attention.files import write_json
-from attention.runs.directory import environment
+from attention.runs.environment import environment
 from attention.training.process import keep_freed_memory
 
 

@@ -48,9 +48,30 @@ def test_masks_are_boolean():
     mask = jnp.ones((1, 1, 3, 3))
     _refused("where must be boolean .*, got float32: give mask != 0", where=mask)
     _refused("bias wants floating point numbers, got bool; a mask goes to where=", bias=mask != 0)
-    _refused(r"call\.k_valid must be boolean .*, got int32: give mask != 0", call=Call(k_valid=jnp.ones((1, 3), jnp.int32)))
+    _refused(r"call\.k_valid wants booleans .*: give valid != 0, got int32", call=Call(k_valid=jnp.ones((1, 3), jnp.int32)))
     with pytest.raises(ValueError, match=r"where must be a boolean array .*: give mask != 0"):
         unchecked(attention.softmax)(mask, mask)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"call": Call(jnp.arange(1), jnp.arange(1))}, r"call\.q_positions of shape \(1,\) is not of the tokens \(1, 3\)"),
+        ({"call": Call(k_valid=jnp.ones((2, 3), bool))}, r"call\.k_valid of shape \(2, 3\) is not of the tokens \(1, 3\)"),
+        ({"call": Call(jnp.ones(3, jnp.complex64), jnp.ones(3))}, r"call\.q_positions wants whole numbers, .*, got complex64"),
+        ({"call": Call(jnp.ones(3, bool), jnp.ones(3, bool))}, r"call\.q_positions wants whole numbers, .*, got bool"),
+        ({"call": Call(q_segments=jnp.ones(3), k_segments=jnp.ones(3))}, r"call\.q_segments wants whole numbers, got float32"),
+        ({"call": Call(num_heads=8)}, r"call\.num_heads is read where call\.heads says which"),
+        ({"x": jnp.ones((1, 1, 8))}, r"x \[\*B T D\] of shape \(1, 1, 8\) is not of the tokens \(1, 3\)"),
+        (
+            {"call": Call(jnp.arange(3) + 7), "encoding": "rope"},
+            "encoding=rope reads positions, and where 3 queries stand among 3",
+        ),
+        ({"kernel": "chunked", "return_weights": True}, "kernel=chunked: it never holds all weights"),
+    ],
+)
+def test_what_would_be_spread_guessed_or_ignored(options, message):
+    _refused(message, **options)
 
 
 @pytest.mark.parametrize("T", [1, 5])

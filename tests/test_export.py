@@ -8,6 +8,7 @@ import pytest
 from jaxtyping import config
 
 import attention
+from tests.support import sharded
 from tests.support.helpers import jit, normal
 
 
@@ -45,3 +46,30 @@ def test_open_sizes(options, shape):
         arrays = [normal(seed, B, T, 4, 8) for seed in range(3)]
         for found, wanted in zip(program.call(*arrays), jit(run)(*arrays)):
             np.testing.assert_allclose(found, wanted, atol=2e-5)
+
+
+@pytest.mark.parametrize(("kind", "name"), sharded.ALL, ids=lambda each: each)
+def test_open_batch(kind, name):
+    """Every part traces with its gradients for any number of examples."""
+    apply, own, arrays = sharded.case(kind, name)
+    B = jax.export.symbolic_shape("b")
+    given = [jax.ShapeDtypeStruct((*B, *array.shape[1:]), array.dtype) for array in arrays]
+    floats = tuple(i for i, array in enumerate(arrays, 1) if array.dtype == jnp.float32)
+    loss = lambda *given: jnp.sum(apply(*given) ** 2)
+    output = jax.eval_shape(lambda *given: (apply(*given), jax.grad(loss, (0, *floats))(*given)), own, *given)[0]
+    assert output.shape[:1] == B
+
+
+@pytest.mark.parametrize(
+    ("kind", "name"), [("encoding", "dape"), ("encoding", "fire"), ("encoding", "t5"), ("encoder", "bilstm")]
+)
+def test_open_batch_exported(kind, name):
+    """One program for every number of examples: the numbers of those compiled for each."""
+    apply, own, arrays = sharded.case(kind, name)
+    B = jax.export.symbolic_shape("b")
+    program = jax.export.export(jit(apply))(
+        own, *(jax.ShapeDtypeStruct((*B, *array.shape[1:]), array.dtype) for array in arrays)
+    )
+    for size in (1, 4):
+        few = [array[:size] for array in arrays]
+        np.testing.assert_allclose(program.call(own, *few), jit(apply)(own, *few), atol=2e-5)

@@ -61,7 +61,7 @@ def test_imports_run_downwards(path):
     order = [
         ["messages"],
         ["records", "specs", "files", "text_table", "metrics"],
-        ["carries", "heads", "positions", "precision"],
+        ["carries", "heads", "placement", "positions", "precision"],
         ["decoding", "dropout", "gates", "recurrent", "broadcast"],
         ["encodings", "normalizers", "scores", "masks", "compatibility"],
         ["arguments", "poolings"],

@@ -10,33 +10,21 @@ from jax.sharding import AxisType
 from jax.sharding import PartitionSpec as P
 
 import attention
-from attention.attend import parts_of, run
 from attention.records import Call
-from tests.support.helpers import DIMS, init, normal
-from tests.support.rows import rows
+from tests.support import sharded
+from tests.support.helpers import init, normal
 
-KINDS = [(kind, name) for kind in ("encoding", "score", "normalizer") for name in rows(kind)]
 T = 6
 
 
-@pytest.mark.parametrize(("kind", "name"), KINDS, ids=lambda each: each)
+@pytest.mark.parametrize(("kind", "name"), sharded.ALL, ids=lambda each: each)
 def test_examples(kind, name):
     """Forward and backward trace: what loops carry varies as what they read."""
-    row = rows(kind)[name]
-    record = attention.build(kind, row.evidence.cases[0].spec if kind != "encoding" else row.spec)
-    causal = getattr(record, "needs_causal", False) or getattr(row.evidence, "mask", "full") == "causal"
-    parts = parts_of(**{kind: record, "mask": "causal" if causal else "full"})
-    own = init(record) if record.init is not None or getattr(record, "shared", None) is not None else {}
+    apply, own, arrays = sharded.case(kind, name)
     mesh = jax.make_mesh((1,), ("data",), axis_types=(AxisType.Auto,))
-
-    def loss(query, key, x, valid, own):
-        call = Call(q_valid=valid, k_valid=valid, max_length=48, rng=jax.random.key(0), train=True)
-        return jnp.sum(run(parts, query, key, key, params={kind: own}, x=x, call=call, kernel="dense")[0], keepdims=True)
-
-    split = jax.shard_map(loss, mesh=mesh, in_specs=(*[P("data")] * 4, P()), out_specs=P("data"))
-    query, key, x = normal(0, 2, T, 4, 8), normal(1, 2, T, 2, 8), normal(2, 2, T, DIMS.model_dim)
-    given = query, key, x, jnp.ones((2, T), bool), own
-    jax.eval_shape(jax.grad(lambda *arrays: jnp.sum(split(*arrays)), (0, 1, 2, 4)), *given)
+    split = jax.shard_map(apply, mesh=mesh, in_specs=(P(), *[P("data")] * len(arrays)), out_specs=P("data"))
+    floats = tuple(i for i, array in enumerate(arrays, 1) if array.dtype == jnp.float32)
+    jax.eval_shape(jax.grad(lambda *given: jnp.sum(split(*given) ** 2), (0, *floats)), own, *arrays)
 
 
 @pytest.mark.parametrize("encoding", ["alibi", "alibi(form=split_heads)", "alibi(form=asymmetric)", "sandwich", "alibi + rope"])

@@ -20,6 +20,7 @@ Source: Yang et al. 2016 (HAN, NAACL, N16-1174).
 """
 
 import dataclasses
+import math
 from typing import ClassVar
 
 import jax
@@ -28,6 +29,7 @@ from flax import linen as nn
 
 from attention.encoders._modules import Encoder, dropped, embedded, split
 from attention.encoders._recurrent import Bidirectional, check_options, half
+from attention.placement import check_not_explicit
 from attention.records import Call, Context, Dims
 
 __all__: list[str] = []
@@ -52,6 +54,7 @@ class Hierarchical(Encoder):
         """Embeddings ``[B T D]`` to states of sentences ``[B T 2U]``, and which of them there are."""
         if call.q_segments is None:
             raise ValueError("encoder=hierarchical reads sentences; give segments, or config.data.segments=sentences or lines")
+        check_not_explicit("encoder=hierarchical", x)
         batch, length, hidden = x.shape[:-2], x.shape[-2], half(self.hidden, dims.model_dim)
         valid = jnp.broadcast_to(True if call.q_valid is None else call.q_valid, (*batch, length))
         numbers = jnp.broadcast_to(call.q_segments, valid.shape)
@@ -87,16 +90,17 @@ def attended(
       and weights over the words ``[*B T]``, float32 at least, of sum 1 in each sentence.
     """
     *batch, T, E = words.shape
-    rows = jnp.arange(scores.size // T)[:, None] * (T + 1)  # one more slot per text, for what is in no sentence
+    texts = math.prod(batch)
+    rows = jnp.arange(texts)[:, None] * (T + 1)  # one more slot per text, for what is in no sentence
     counts = valid & (numbers >= 0) & (numbers < T)
-    slots = (rows + jnp.where(counts, numbers, T).reshape(-1, T)).reshape(-1)
-    total = (T + 1) * len(rows)
+    slots = (rows + jnp.where(counts, numbers, T).reshape(texts, T)).ravel()
+    total = (T + 1) * texts
     wide = jnp.promote_types(words.dtype, jnp.float32)
-    scores = scores.astype(wide).reshape(-1)
+    scores = scores.astype(wide).ravel()
     top = jax.ops.segment_max(jax.lax.stop_gradient(scores), slots, total)
-    shares = jnp.where(counts.reshape(-1), jnp.exp(scores - top[slots]), 0.0)
+    shares = jnp.where(counts.ravel(), jnp.exp(scores - top[slots]), 0.0)
     sums = jax.ops.segment_sum(shares, slots, total)
-    weighed = jax.ops.segment_sum(shares[:, None] * words.reshape(-1, E).astype(wide), slots, total)
+    weighed = jax.ops.segment_sum(shares[:, None] * words.reshape(texts * T, E).astype(wide), slots, total)
     safe = jnp.where(sums == 0, 1.0, sums)
     sentences = (weighed / safe[:, None]).reshape(*batch, T + 1, E)[..., :T, :]
     there = (sums > 0).reshape(*batch, T + 1)[..., :T]

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import jax
 import jax.numpy as jnp
 
-from attention.encodings._rows import by_rows
+from attention.encodings._rows import by_rows, row_size
 from attention.positions import k_positions, q_positions
 from attention.records import Call
 
@@ -30,7 +30,7 @@ def by_distance(call: Call, bias: Callable[[jax.Array], jax.Array], width: int =
         first = call.q_positions[..., 0] - call.k_positions[..., 0]
         return along_diagonals(jnp.moveaxis(bias(first[..., None] + jnp.arange(1 - S, T)), -1, -2), T, S)
     distance = -relative(call, T, S)
-    return by_rows(lambda d: jnp.moveaxis(bias(d), -1, -3), distance, width=width * distance.size // T)
+    return by_rows(lambda d: jnp.moveaxis(bias(d), -1, -3), distance, width=width * row_size(distance))
 
 
 def along_diagonals(values: jax.Array, T: int, S: int) -> jax.Array:

@@ -5,6 +5,7 @@ from collections.abc import Callable
 import jax
 import jax.numpy as jnp
 
+from attention.placement import placed
 from attention.records import Params
 
 
@@ -24,8 +25,8 @@ def init_mlp(rng: jax.Array, inputs: int, width: int, outputs: int) -> Params:
 def mixed(maps: jax.Array, weights: jax.Array) -> jax.Array:
     """Maps ``[*B N t s]`` mixed by ``weights [N A]``: ``[*B A t s]``, one product of matrices per example, nothing moved."""
     *lead, N, t, s = maps.shape
-    across = jnp.broadcast_to(weights.T, (*lead, *weights.T.shape))
-    return jnp.matmul(across, maps.reshape(*lead, N, t * s)).reshape(*lead, -1, t, s)
+    across = placed(jnp.broadcast_to(weights.T, (*lead, *weights.T.shape)), maps, len(lead))
+    return jnp.matmul(across, maps.reshape(*lead, N, t * s)).reshape(*lead, weights.shape[-1], t, s)
 
 
 def apply_mlp(params: Params, x: jax.Array, activation: Callable[[jax.Array], jax.Array]) -> jax.Array:

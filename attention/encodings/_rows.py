@@ -1,5 +1,6 @@
 """Functions of all pairs of a query and a key that hold more numbers for a pair than its scores: some rows at a time."""
 
+import math
 from collections.abc import Callable
 
 import jax
@@ -7,6 +8,11 @@ import jax.numpy as jnp
 
 # Numbers held at once: 1 MiB of float32, which a core's cache holds. With 2^22 training takes 1.14 to 1.19 times as long.
 ELEMENTS = 2**18
+
+
+def row_size(x: jax.Array) -> int:
+    """Numbers of a row of ``[... T A]``, as far as the sizes are known: ``jax.export`` may leave some open."""
+    return math.prod(size for size in (*x.shape[:-2], x.shape[-1]) if isinstance(size, int))
 
 
 def by_rows(function: Callable[..., jax.Array], *arrays: jax.Array, width: int) -> jax.Array:
@@ -18,7 +24,7 @@ def by_rows(function: Callable[..., jax.Array], *arrays: jax.Array, width: int) 
       width: numbers that ``function`` holds for a row.
     """
     T = arrays[0].shape[-2]
-    count = -(-T // max(1, ELEMENTS // max(width, 1)))
+    count = -(-T // max(1, ELEMENTS // max(width, 1))) if isinstance(T, int) else 1
     if count <= 1:
         return function(*arrays)
     rows = -(-T // count)

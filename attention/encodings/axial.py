@@ -24,7 +24,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
 from attention.encodings._embeddings import put
-from attention.positions import inside, table_positions
+from attention.positions import inside, table_positions, taken
 from attention.records import Encoding
 
 __all__ = ["axial_positions"]
@@ -58,7 +58,7 @@ def axial_positions(
     width = columns.shape[0]
     known = inside("the table", width * rows.shape[0], positions)
     positions = jnp.where(known, positions, 0)
-    first, second = columns[positions % width], rows[positions // width]
+    first, second = taken(columns, positions % width), taken(rows, positions // width)
     code = first + second if form == "sum" else jnp.concatenate([first, second], axis=-1)
     return jnp.where(known[..., None], code, jnp.nan)
 

@@ -22,7 +22,8 @@ import numpy as np
 from jaxtyping import Array, Float, Num
 
 from attention.encodings._learned_angles import learned_angles
-from attention.positions import q_positions
+from attention.positions import q_positions, taken
+from attention.precision import check_floating
 from attention.records import Encoding
 
 __all__ = ["complex_order"]
@@ -49,6 +50,7 @@ def complex_order(
     imaginary parts summed, as there in the classifier without layers; its other models keep both parts through their layers.
     """
     angle = learned_angles(positions[..., None], frequencies)
+    check_floating(x)
     return x * (jnp.cos(angle) + jnp.sin(angle)).astype(x.dtype)
 
 
@@ -67,6 +69,6 @@ def build(base: float = 10000.0) -> Encoding:
         return {"frequencies": jnp.tile(jnp.asarray(start, jnp.float32), (dims.vocab_size, 1))}
 
     def embed(params, x, tokens, call):
-        return complex_order(x, q_positions(call, x.shape[-2]), params["frequencies"][tokens])
+        return complex_order(x, q_positions(call, x.shape[-2]), taken(params["frequencies"], tokens))
 
     return Encoding(shared=shared, embed=embed)

@@ -19,12 +19,14 @@ Source: Golovneva et al. 2024 (arXiv 2405.18719), section 4.
 Family: Compared with the content
 """
 
+import math
 from typing import Literal
 
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
+from attention.positions import sharding_like
 from attention.precision import widen
 from attention.records import Encoding, EncodingClaims
 
@@ -56,11 +58,12 @@ def cope_positions(gates: Float[Array, "*B T S"], counted: Bool[Array, "*#B #T #
 def _sums_to_the_end(x: jax.Array, size: int = 64) -> jax.Array:
     """``Σ_{k>=j} x_k``: blocks times a triangle of ones, plus what comes after them. Twice as fast on a CPU as ``cumsum``."""
     *lead, S = x.shape
-    blocks = jnp.pad(x, [(0, 0)] * len(lead) + [(0, -S % size)]).reshape(*lead, -1, size)
+    count = -(-S // size)
+    blocks = jnp.pad(x, [(0, 0)] * len(lead) + [(0, count * size - S)]).reshape(*lead, count, size)
     within = jnp.matmul(blocks, jnp.tri(size, dtype=x.dtype), precision="highest")
     total = within[..., :1]
     after = jax.lax.cumsum(total, axis=len(lead), reverse=True) - total
-    return (within + after).reshape(*lead, -1)[..., :S]
+    return (within + after).reshape(*lead, count * size)[..., :S]
 
 
 def interpolated(logits: Float[Array, "*B T P"], positions: Float[Array, "*B T S"]) -> Float[Array, "*B T S"]:
@@ -79,15 +82,16 @@ def interpolated(logits: Float[Array, "*B T P"], positions: Float[Array, "*B T S
 
     Source: Golovneva et al. 2024 (arXiv 2405.18719), eq. 5.
     """
-    P, S = logits.shape[-1], positions.shape[-1]
+    *lead, P = logits.shape
+    rows, S = math.prod(lead), positions.shape[-1]
     p = jnp.minimum(positions, P - 1)
     below = jax.lax.stop_gradient(jnp.floor(p))
     # A logit and the step to the next one are read together: in one gather, whose gradient is one scatter.
     steps = jnp.diff(logits, axis=-1, append=logits[..., -1:])
-    pairs = jnp.stack([logits, steps], axis=-1).reshape(-1, 2)
-    first = P * jnp.arange(pairs.shape[0] // P)[:, None]
-    index = first + below.astype(jnp.int32).reshape(-1, S)
-    found = pairs.at[index.ravel()].get(mode="promise_in_bounds").reshape(*positions.shape, 2)
+    pairs = jnp.stack([logits, steps], axis=-1).reshape(rows * P, 2)
+    index = P * jnp.arange(rows)[:, None] + below.astype(jnp.int32).reshape(rows, S)
+    index = index.ravel()
+    found = pairs.at[index].get(mode="promise_in_bounds", out_sharding=sharding_like(index, 1, 2)).reshape(*positions.shape, 2)
     return found[..., 0] + (p - below) * found[..., 1]
 
 

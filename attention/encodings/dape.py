@@ -22,7 +22,7 @@ from jaxtyping import Array, Float
 
 from attention.broadcast import spread
 from attention.encodings._mlp import init_mlp, mixed
-from attention.encodings._rows import by_rows
+from attention.encodings._rows import by_rows, row_size
 from attention.encodings._wrapper import wrap
 from attention.heads import all_heads
 from attention.records import Encoding
@@ -97,8 +97,7 @@ def build(inner: Encoding | str = "kerple", width: int = 32) -> Encoding:
         found = outer.bias(params, q_features, k_features, rest, call)
         assert found is not None
         found = jnp.broadcast_to(found, (*found.shape[:-2], *scores.shape[-2:]))
-        pairs = scores.size // (N * scores.shape[-2])
-        return by_rows(lambda s, b: dape_scores(s, b, *weights), scores, found, width=(width + 2 * N) * pairs)
+        return by_rows(lambda s, b: dape_scores(s, b, *weights), scores, found, width=(width + 2 * N) * row_size(scores) // N)
 
     hooks = {"shared": shared if outer.shared is not None else None, "init": init, "bias": None, "modify": modify}
     return outer._replace(**hooks)

@@ -22,7 +22,7 @@ from jaxtyping import Array, Float, Num
 
 from attention.encodings._distances import relative
 from attention.encodings._mlp import init_mlp, mixed
-from attention.encodings._rows import by_rows
+from attention.encodings._rows import by_rows, row_size
 from attention.positions import k_positions
 from attention.records import Encoding, EncodingClaims
 
@@ -80,7 +80,7 @@ def build(
         if not bidirectional:
             return (), (), None
         valid = True if call.k_valid is None else call.k_valid
-        return (), (), jnp.max(jnp.where(valid, k_positions(call, key.shape[-3]), 0), axis=-1, keepdims=True)
+        return (), (), jnp.max(jnp.where(valid, k_positions(call, key.shape[-3]), 0), axis=-1, keepdims=True, initial=0)
 
     def bias(params, q_features, k_features, last, call):
         i, distance = call.q_positions, -relative(call, call.q_positions.shape[-1], call.k_positions.shape[-1])
@@ -97,7 +97,7 @@ def build(
             return mixed(hidden, network["out"]["kernel"]) + per_row(network["out"]["bias"])
 
         distance = jnp.broadcast_to(distance, (*length.shape, distance.shape[-1]))
-        return by_rows(rows, distance, length[..., None], width=width * distance.size // i.shape[-1])
+        return by_rows(rows, distance, length[..., None], width=width * row_size(distance))
 
     return Encoding(
         shared=init if shared else None,

@@ -19,7 +19,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
-from attention.positions import inside, table_positions
+from attention.positions import inside, table_positions, taken
 from attention.records import Encoding
 
 __all__ = ["look_up_positions"]
@@ -45,7 +45,7 @@ def look_up_positions(table: Float[Array, "L D"], positions: Int[Array, "*B T"])
     Source: Gehring et al. 2017 (arXiv 1705.03122), Devlin et al. 2018 (arXiv 1810.04805).
     """
     known = inside("the table", table.shape[0], positions)
-    return jnp.where(known[..., None], table[jnp.where(known, positions, 0)], jnp.nan)
+    return jnp.where(known[..., None], taken(table, jnp.where(known, positions, 0)), jnp.nan)
 
 
 def build(max_length: int | None = None) -> Encoding:

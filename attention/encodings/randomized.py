@@ -21,6 +21,7 @@ from jaxtyping import Array, Int
 
 from attention.carries import varying
 from attention.encodings._wrapper import draws_from, sequence_of, wrap
+from attention.placement import check_not_explicit
 from attention.records import Call, Encoding, EncodingClaims
 
 __all__ = ["randomized_positions"]
@@ -99,6 +100,7 @@ def build(inner: Encoding | str = "rope", max_position: int = 2048) -> Encoding:
 
     def positions(call: Call) -> Call:
         q_positions, k_positions, valid = sequence_of(call, "randomized")
+        check_not_explicit("randomized", valid)
         *batch, T = valid.shape
 
         def draw(rng, valid, *sides):

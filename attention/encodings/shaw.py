@@ -21,7 +21,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Int
 
-from attention.encodings._rows import by_rows
+from attention.encodings._rows import by_rows, row_size
 from attention.positions import check_whole
 from attention.precision import widen
 from attention.records import Encoding
@@ -76,7 +76,7 @@ def build(max_distance: int = 16, values: bool = True) -> Encoding:
         """The product of ``x [... N T A]`` with the rows of the tables of all pairs, ``[*#B T S R]``."""
         i, j = call.q_positions[..., :, None], call.k_positions[..., None, :]
         product = lambda x, i: jnp.einsum(equation, x, jax.nn.one_hot(clipped_distance(j - i, max_distance), rows))
-        return by_rows(product, x, i, width=rows * j.size)
+        return by_rows(product, x, i, width=rows * row_size(j))
 
     def bias(params, q_features, k_features, rest, call):
         return with_one_hot("...ntr,...tsr->...nts", jnp.swapaxes(q_features, -3, -2), call)

@@ -112,7 +112,8 @@ def _middle(*sides: tuple[jax.Array, jax.Array | None]) -> jax.Array:
 
 def _ends(positions: jax.Array, valid: Any) -> tuple[jax.Array, jax.Array]:
     info = (jnp.iinfo if jnp.issubdtype(positions.dtype, jnp.integer) else jnp.finfo)(positions.dtype)
-    return jnp.min(jnp.where(valid, positions, info.max), axis=-1), jnp.max(jnp.where(valid, positions, info.min), axis=-1)
+    first = jnp.min(jnp.where(valid, positions, info.max), axis=-1, initial=info.max)
+    return first, jnp.max(jnp.where(valid, positions, info.min), axis=-1, initial=info.min)
 
 
 def _padding_at(origin: jax.Array, positions: jax.Array, valid: jax.Array | None) -> jax.Array:

@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from attention.precision import check_floating
 from attention.records import Gate
 
 __all__ = ["input_gate"]
@@ -28,6 +29,7 @@ def input_gate(x: Float[Array, "*B D"], kernel: Float[Array, "D D"], bias: Float
 
     Source: Srivastava et al. 2015 (highway networks, arXiv 1505.00387), the transform gate on the identity.
     """
+    check_floating(x)
     return x * jax.nn.sigmoid(jnp.einsum("...d,de->...e", x, kernel.astype(x.dtype)) + bias.astype(x.dtype))
 
 

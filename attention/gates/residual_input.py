@@ -4,6 +4,7 @@ from jaxtyping import Array, Float
 
 from attention.gates.input import build as build_input
 from attention.gates.input import input_gate
+from attention.precision import check_floating
 from attention.records import Gate
 
 __all__ = ["residual_input_gate"]
@@ -26,6 +27,7 @@ def residual_input_gate(x: Float[Array, "*B D"], kernel: Float[Array, "D D"], bi
 
     Source: residual attention, Wang et al. 2017 (arXiv 1704.06904), eq. 3, with one linear layer for the mask branch.
     """
+    check_floating(x)
     return x + input_gate(x, kernel, bias)
 
 

@@ -14,7 +14,8 @@ import jax.numpy as jnp
 from attention import specs
 from attention.broadcast import spread
 from attention.dropout import dropout
-from attention.records import Call, Params, Parts, Reads, by_spec, most
+from attention.records import Call, Params, Parts, Reads, most
+from attention.specs import by_spec
 
 
 class Problem(NamedTuple):

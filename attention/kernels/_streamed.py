@@ -13,19 +13,18 @@ def attend_streamed(problem: Problem, size: int) -> jax.Array:
     Sums carry a shift, the largest exponent so far, by which older ones shrink as it grows. The last block ends with the last
     key; the keys it shares with the one before are masked.
     """
-    *batch, t, N, _ = problem.query.shape
-    S, streaming = problem.key.shape[-3], problem.parts.normalizer.streaming
+    lead, S, streaming = problem.query.ndim - 3, problem.key.shape[-3], problem.parts.normalizer.streaming
     assert streaming is not None
     params, count = problem.params["normalizer"], row_counts(problem)
-    row = lambda x: jnp.broadcast_to(jnp.asarray(x, jnp.float32), (*batch, N, t, 1))
     heads_last = lambda x: jnp.swapaxes(x, -3, -2)  # [*B N t 1] to [*B t N 1]
+    zeros = heads_last(jnp.zeros_like(problem.query[..., :1], jnp.float32))
 
     @jax.checkpoint
     def add(carry, index):
         output, denominator, shift = carry
         begin = index * size
         start = jnp.minimum(begin, S - size)
-        here = keys_from(problem, len(batch), S, start, size)
+        here = keys_from(problem, lead, S, start, size)
         scores, mask = block_scores(here)
         fresh = start + jnp.arange(size) >= begin
         mask = jnp.broadcast_to(fresh, (1,) * (scores.ndim - 1) + (size,)) if mask is None else mask & fresh
@@ -37,8 +36,8 @@ def attend_streamed(problem: Problem, size: int) -> jax.Array:
         return (output, denominator * old + part * new, top), None
 
     start = (
-        jnp.zeros(problem.query.shape[:-1] + problem.value.shape[-1:], jnp.float32),
-        *map(row, streaming.start(params, problem.call)),
+        heads_last(zeros) + jnp.zeros(problem.value.shape[-1]),
+        *(zeros + jnp.asarray(each, jnp.float32) for each in streaming.start(params, problem.call)),
     )
     read = problem._replace(parts=None, plan=None)
     (output, denominator, _), _ = jax.lax.scan(add, varying(start, read), jnp.arange(-(-S // size)))

@@ -51,16 +51,16 @@ def _prefix_sums(q_features: jax.Array, k_features: jax.Array, value: jax.Array)
     size = min(CHUNK, T)
     chunks = [_chunks(x, size) for x in (q_features, k_features, value)]
     lower = jnp.tril(jnp.ones((size, size), bool))
+    outer = lambda k, v: jnp.einsum("...snm,...snh->...nmh", k, v)
 
     @jax.checkpoint
     def add(state, chunk):
         q, k, v = chunk
         products = jnp.where(lower, jnp.einsum("...tnm,...snm->...nts", q, k), 0.0)
         output = jnp.einsum("...nts,...snh->...tnh", products, v) + jnp.einsum("...tnm,...nmh->...tnh", q, state)
-        return state + jnp.einsum("...snm,...snh->...nmh", k, v), output
+        return state + outer(k, v), output
 
-    *batch, _, N, M = k_features.shape
-    start = jnp.zeros((*batch, N, M, value.shape[-1]), value.dtype)
+    start = jnp.zeros_like(outer(*(chunk[0] for chunk in chunks[1:])))
     _, outputs = jax.lax.scan(add, varying(start, chunks), chunks)
     joined = jnp.moveaxis(outputs, 0, -4)
     return joined.reshape(*joined.shape[:-4], -1, *joined.shape[-2:])[..., :T, :, :]

@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 
 from attention.attend import completed
+from attention.placement import placed
 from attention.records import Call, Context, Dims, Mask, Params, Parts
 
 
@@ -38,7 +39,7 @@ def with_memory(
     count, S = len(memory["key"]), key.shape[-3]
     batch = key.shape[:-3]
     key, value = (
-        jnp.concatenate([jnp.broadcast_to(own.astype(x.dtype), (*batch, *own.shape)), x], axis=-3)
+        jnp.concatenate([placed(jnp.broadcast_to(own.astype(x.dtype), (*batch, *own.shape)), x, len(batch)), x], axis=-3)
         for own, x in ((memory["key"], key), (memory["value"], value))
     )
     encoding_call = context.encoding_call or call

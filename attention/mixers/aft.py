@@ -119,7 +119,7 @@ def _gated_means(
 
 def _exponentials(x: jax.Array, where: jax.Array, axis: int) -> jax.Array:
     """``e^(x - max x)`` along an axis, zeros where it does not count."""
-    top = jax.lax.stop_gradient(jnp.max(jnp.where(where, x, -jnp.inf), axis=axis, keepdims=True))
+    top = jax.lax.stop_gradient(jnp.max(jnp.where(where, x, -jnp.inf), axis=axis, keepdims=True, initial=-jnp.inf))
     top = jnp.where(top == -jnp.inf, 0.0, top)
     return jnp.where(where, jnp.exp(jnp.where(where, x - top, 0.0)), 0.0)
 

@@ -28,6 +28,7 @@ from jaxtyping import Array, Float
 
 from attention.mixers import _memory, _talking
 from attention.mixers._heads import attended, check_heads, init_heads, merge, project
+from attention.precision import check_floating
 from attention.records import Call, Context, Dims, Mixer, Params
 
 __all__ = ["output_gate"]
@@ -55,6 +56,7 @@ def output_gate(
 
     Source: Qiu et al. 2025 (arXiv 2505.06708), the gate after the sum of values; Bondarenko et al. 2023 (arXiv 2306.12929).
     """
+    check_floating(output, x)
     return output * jax.nn.sigmoid(jnp.einsum("...td,dng->...tng", x, kernel.astype(x.dtype))).astype(output.dtype)
 
 
@@ -113,7 +115,7 @@ def build(
         return params
 
     def cut(x: jax.Array) -> jax.Array:
-        return x.reshape(*x.shape[:-1], heads, -1)
+        return x.reshape(*x.shape[:-1], heads, x.shape[-1] // heads)
 
     def remember(params: Params, x: jax.Array) -> tuple[jax.Array, jax.Array]:
         """Keys and values. Where the score reads no keys there is no projection, and zeros of their shape stand for them."""

@@ -22,6 +22,7 @@ from jaxtyping import Array, Bool, Float
 from attention.mixers._heads import attended, check_heads, self_only
 from attention.normalizers.pointwise import build as build_pointwise
 from attention.normalizers.pointwise import pointwise
+from attention.precision import check_floating
 from attention.records import Mixer, Params
 from attention.scores.dot import build as build_dot
 
@@ -50,6 +51,7 @@ def gated_attention_unit(
     Source: Hua et al. 2022 (arXiv 2202.10447), section 3.1 and its appendix A. n counts the valid tokens; public code divides
     by the padded length.
     """
+    check_floating(x)
     u, query, key, value = _project(params, x)
     scores = jnp.einsum("...tnh,...snh->...nts", query, key, preferred_element_type=jnp.float32)
     open_keys = None if where is None else where[..., None, None, :]

@@ -24,7 +24,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from attention.mixers._heads import attended, check_heads, merge
-from attention.precision import widen
+from attention.precision import check_floating, widen
 from attention.records import Dims, Mixer, Params, Parts
 
 __all__ = ["latent_heads"]
@@ -52,6 +52,7 @@ def latent_heads(
 
     Source: DeepSeek-AI 2024 (arXiv 2405.04434), eq. 9-19; the norms of the latent vectors are those of their code.
     """
+    check_floating(x, source)
     own = {name: leaf.astype(x.dtype) for name, leaf in params.items()}
     if "q_latent" in params:
         x = _rms(x @ own["q_latent"], own["q_latent_scale"])

@@ -25,6 +25,7 @@ from attention.attend import parts_of, run
 from attention.mixers._heads import check_heads, init_heads, merge, triple, without_padding
 from attention.normalizers.softmax import softmax
 from attention.positions import check_length, places, rows, table_length
+from attention.precision import check_floating
 from attention.records import Call, Mixer
 
 __all__ = ["linformer_attention", "linformer_project"]
@@ -87,6 +88,7 @@ def linformer_attention(
 
     Source: Wang et al. 2020 (arXiv 2006.04768), eq. 7.
     """
+    check_floating(query, key, value)
     keys, values = linformer_project(key, k_table, where), linformer_project(value, v_table, where)
     scores = jnp.einsum("...tnh,...rnh->...ntr", query, keys, preferred_element_type=jnp.float32)
     weights = softmax(scores / math.sqrt(query.shape[-1]))

@@ -23,7 +23,7 @@ from jaxtyping import Array, Bool, Float
 
 from attention.mixers._heads import check_heads, init_heads, merge, project, self_only, without_padding
 from attention.normalizers.softmax import softmax
-from attention.precision import widen
+from attention.precision import check_floating, widen
 from attention.records import Mixer
 
 __all__ = ["iterated_inverse", "landmark_means", "nystrom_attention"]
@@ -80,6 +80,7 @@ def landmark_means(
     """
     if landmarks < 1:
         raise ValueError(f"landmarks must be >= 1, got {landmarks}")
+    check_floating(x)
     where = jnp.ones(x.shape[-3], bool) if where is None else where
     count = jnp.sum(where, axis=-1, keepdims=True)
     of = (jnp.cumsum(where, axis=-1) - 1) * jnp.minimum(count, landmarks) // jnp.maximum(count, 1)

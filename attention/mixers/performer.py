@@ -131,7 +131,8 @@ def performer_attention(
     query, key, values = map(widen, (query, key, value))
     shift = 0.0
     if not causal:
-        top = jnp.max(without_padding(_along(key, omega), where, -jnp.inf), axis=(-3, -1), keepdims=True)
+        along = without_padding(_along(key, omega), where, -jnp.inf)
+        top = jnp.max(along, axis=(-3, -1), keepdims=True, initial=-jnp.inf)
         shift = jax.lax.stop_gradient(jnp.where(top == -jnp.inf, 0.0, top))
     q = performer_features(query, omega, epsilon=epsilon)
     k = without_padding(performer_features(without_padding(key, where), omega, shift=shift, epsilon=epsilon), where)

@@ -7,11 +7,13 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 from flax import linen as nn
+from jax.core import Tracer
 
 from attention import compatibility, specs
 from attention.attend import parts_of
 from attention.encoders._modules import Recorder, preceded
 from attention.kernels import Ask, chosen
+from attention.positions import taken
 from attention.records import Call, Context, Dims, Mixer, Parts
 
 DTYPES = {"float32": jnp.float32, "bfloat16": jnp.bfloat16}
@@ -116,11 +118,25 @@ class Embedding(nn.Module):
 
     @nn.compact
     def __call__(self, tokens: jax.Array) -> jax.Array:
-        """int32 ``[*B T]`` to ``[*B T D]``."""
+        """int32 ``[*B T]``, ids in [0, V), to ``[*B T D]``.
+
+        Ids outside are refused where they are concrete. Under jit they have no values yet: those of V and more read the last
+        embedding there, and -1, -2, ... count from the end, as in all of JAX. Raises ValueError.
+        """
         V, D = self.dims.vocab_size or 0, self.dims.model_dim
+        check_tokens(tokens, V)
         table = self.param("table", nn.initializers.normal(self.std / math.sqrt(D)), (V, D))
         table = jax.lax.stop_gradient(table) if self.frozen else table
-        return (table[tokens] * math.sqrt(D)).astype(DTYPES[self.compute_dtype])
+        return (taken(table, tokens) * math.sqrt(D)).astype(DTYPES[self.compute_dtype])
+
+
+def check_tokens(tokens: jax.Array, vocab_size: int) -> None:
+    """Raises ValueError for ids that are no whole numbers, or, where they are concrete, not in the vocabulary."""
+    if not jnp.issubdtype(tokens.dtype, jnp.integer):
+        raise ValueError(f"tokens want whole numbers, the ids of a tokenizer, got {tokens.dtype}")
+    outside = (tokens < 0) | (tokens >= vocab_size)
+    if not isinstance(outside, Tracer) and outside.any():
+        raise ValueError(f"tokens want ids in [0, {vocab_size}), got {jnp.asarray(tokens)[outside].ravel()[0]}")
 
 
 def _limits(encoder: Any, parts: Parts, dims: Dims) -> dict[str, int]:

@@ -59,7 +59,8 @@ class TextClassifier(Model):
         """Classifies token ids.
 
         Args:
-          tokens: int32 ``[B T]``.
+          tokens: int32 ``[B T]``, ids in [0, V); others are refused, but under jit, where ids of V and more read the last
+            embedding, and -1, -2, ... count from the end.
           valid: bool ``[B T]``, False at padding, which changes nothing.
           positions: int32 ``[B T]``; None for 0, 1, ... from the first token (or the extra tokens of the pooling) on.
           segments: int32 ``[B T]``, the segment of each token, for masks and encoders that read it; None for one segment.

@@ -70,7 +70,7 @@ class Seq2Seq(Model):
         """What the model says of each token of a target, given those before it (teacher forcing).
 
         Args:
-          tokens: int32 ``[B S]``, the source.
+          tokens: int32 ``[B S]``, the source; ids as of ``TextClassifier``.
           valid: bool ``[B S]``, False at padding, which changes nothing.
           targets: int32 ``[B U]``, each ended by ``end``, 0 after it.
           positions: int32 ``[B S]``; None for 0, 1, ...

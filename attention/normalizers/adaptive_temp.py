@@ -13,6 +13,7 @@ Source: Veličković et al. 2024 (arXiv 2410.01104).
 Family: Softmax and its scale
 """
 
+import functools
 from typing import Literal
 
 import jax
@@ -57,7 +58,8 @@ def adaptive_temp(scores: Float[Array, "*A"], where: Bool[Array, "..."] | None =
     wide = open_scores(scores, where)
     plain = softmax(wide, where, axis=axis)
     entropy = -jnp.sum(jax.scipy.special.xlogy(plain, jnp.where(plain > 0, plain, 1.0)), axis=axis, keepdims=True)
-    beta = jnp.where(entropy > 0.5, jnp.maximum(jnp.polyval(jnp.asarray(POLYNOMIAL, wide.dtype), entropy), 1.0), 1.0)
+    fitted = functools.reduce(lambda y, factor: y * entropy + factor, POLYNOMIAL, jnp.zeros_like(entropy))
+    beta = jnp.where(entropy > 0.5, jnp.maximum(fitted, 1.0), 1.0)
     return softmax(wide * beta, where, axis=axis).astype(scores.dtype)
 
 

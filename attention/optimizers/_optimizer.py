@@ -16,6 +16,8 @@ import jax
 import jax.numpy as jnp
 import optax
 
+from attention.specs import by_spec
+
 
 class Optimizer(NamedTuple):
     """An optimizer.
@@ -32,6 +34,9 @@ class Optimizer(NamedTuple):
     spec: str = ""
 
     kind = "optimizer"
+
+    def __reduce__(self) -> Any:
+        return by_spec(self)
 
 
 def decoupled(direction: optax.GradientTransformation) -> Optimizer:

@@ -41,8 +41,13 @@ def number(where: jax.Array, dtype: Any) -> jax.Array:
     return jnp.maximum(jnp.sum(where, axis=-1, keepdims=True, dtype=dtype), 1.0)
 
 
-def state_at(x: jax.Array, index: jax.Array, where: jax.Array) -> jax.Array:
-    """The states ``[*B D]`` at one position of each sequence ``[*B]``; zeros where no position counts."""
+def end_of(x: jax.Array, where: jax.Array, *, last: bool) -> jax.Array:
+    """The states ``[*B D]`` at the first or the last position that counts; zeros where none does."""
+    *batch, T, D = x.shape
+    if T == 0:
+        return jnp.zeros((*batch, D), x.dtype)
+    where = jnp.broadcast_to(where, (*batch, T))
+    index = T - 1 - jnp.argmax(where[..., ::-1], axis=-1) if last else jnp.argmax(where, axis=-1)
     return unless_empty(jnp.take_along_axis(x, index[..., None, None], axis=-2)[..., 0, :], where)
 
 

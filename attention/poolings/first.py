@@ -10,10 +10,9 @@ Source: Devlin et al. 2018 (arXiv 1810.04805).
 Family: Means, maxima and single states
 """
 
-import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
-from attention.poolings._valid import mask_of, state_at, valid
+from attention.poolings._valid import end_of, mask_of, valid
 from attention.records import Pooled, Pooling
 
 __all__ = ["first_pool"]
@@ -35,8 +34,7 @@ def first_pool(x: Float[Array, "*B T D"], where: Bool[Array, "*#B T"] | None = N
 
     Source: Devlin et al. 2018 (arXiv 1810.04805), section 3, of a text whose tokens begin with [CLS].
     """
-    where = jnp.broadcast_to(mask_of(x, where), x.shape[:-1])
-    return state_at(x, jnp.argmax(where, axis=-1), where)
+    return end_of(x, mask_of(x, where), last=False)
 
 
 def build() -> Pooling:

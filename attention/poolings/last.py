@@ -9,10 +9,9 @@ Source: Radford et al. 2018 (GPT).
 Family: Means, maxima and single states
 """
 
-import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
-from attention.poolings._valid import mask_of, state_at, valid
+from attention.poolings._valid import end_of, mask_of, valid
 from attention.records import Pooled, Pooling
 
 __all__ = ["last_pool"]
@@ -34,8 +33,7 @@ def last_pool(x: Float[Array, "*B T D"], where: Bool[Array, "*#B T"] | None = No
 
     Source: Radford et al. 2018 (GPT), section 3.2.
     """
-    where = jnp.broadcast_to(mask_of(x, where), x.shape[:-1])
-    return state_at(x, x.shape[-2] - 1 - jnp.argmax(where[..., ::-1], axis=-1), where)
+    return end_of(x, mask_of(x, where), last=True)
 
 
 def build() -> Pooling:

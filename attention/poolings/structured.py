@@ -59,7 +59,8 @@ def structured_pool(
     hidden = jnp.tanh(jnp.einsum("...td,da->...ta", states, kernel))
     weights = normalize(jnp.einsum("...ta,ar->...rt", hidden, rows), where[..., None, :])
     pooled = jnp.einsum("...rt,...td->...rd", weights, states)
-    return pooled.reshape(*pooled.shape[:-2], -1).astype(x.dtype), weights
+    *batch, R, D = pooled.shape
+    return pooled.reshape(*batch, R * D).astype(x.dtype), weights
 
 
 def structured_penalty(weights: Float[Array, "*B R T"]) -> Float[Array, "*B"]:

@@ -13,12 +13,11 @@ def sum_of_tanh(query: jax.Array, key: jax.Array, vector: jax.Array) -> jax.Arra
     """
     wide = jnp.promote_types(query.dtype, jnp.float32)
 
-    def add_unit(total, unit):
-        q, k, v = unit  # [*B T N], [*B S N], [N]
+    def term(q, k, v):  # [*B T N], [*B S N], [N]
         q, k = jnp.swapaxes(q, -1, -2)[..., :, None], jnp.swapaxes(k, -1, -2)[..., None, :]
-        return total + v[:, None, None] * jnp.tanh(q + k), None
+        return v[:, None, None] * jnp.tanh(q + k)
 
     units = tuple(jnp.moveaxis(x.astype(wide), -1, 0) for x in (query, key, vector))
-    *batch, T, N, _ = query.shape
-    start = jnp.zeros((*batch, N, T, key.shape[-3]), wide)
-    return jax.lax.scan(jax.checkpoint(add_unit), varying(start, units), units)[0]
+    start = jnp.zeros_like(term(*(unit[0] for unit in units)))
+    add = jax.checkpoint(lambda total, unit: (total + term(*unit), None))
+    return jax.lax.scan(add, varying(start, units), units)[0]

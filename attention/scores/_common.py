@@ -3,6 +3,7 @@
 import jax
 import jax.numpy as jnp
 
+from attention.precision import check_floating
 from attention.records import Dims
 
 # Xavier, for matrices [N in out] of every head.
@@ -32,6 +33,7 @@ def check_hidden(hidden: int | None) -> None:
 
 def times(x: jax.Array, kernel: jax.Array) -> jax.Array:
     """``[*B T N H]`` times a matrix per head ``[N H A]``, in the type of ``x``."""
+    check_floating(x)
     return jnp.einsum("...tnh,nha->...tna", x, kernel.astype(x.dtype))
 
 

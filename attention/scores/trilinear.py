@@ -12,6 +12,7 @@ Family: Small networks
 
 from jaxtyping import Array, Float
 
+from attention.precision import check_floating
 from attention.records import Score
 from attention.scores._common import dot_with, xavier_vector
 from attention.scores.dot import dot_scores
@@ -38,6 +39,7 @@ def trilinear_scores(
 
     Source: Seo et al. 2016 (BiDAF, arXiv 1611.01603), eq. 1.
     """
+    check_floating(query, key)
     H = query.shape[-1]
     of_query, of_key = dot_with(query, weight[:, :H]), dot_with(key, weight[:, H : 2 * H])
     of_both = dot_scores(query * weight[:, 2 * H :].astype(query.dtype), key)

@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from attention.data.contracts import Dataset, Encoded, Tokenizer
+from attention.specs import by_spec
 
 Batch = Mapping[str, Any]
 Outputs = Mapping[str, np.ndarray]
@@ -124,6 +125,9 @@ class Task(NamedTuple):
     spec: str = ""
 
     kind = "task"
+
+    def __reduce__(self) -> Any:
+        return by_spec(self)
 
     def quality(self, scores: Mapping[str, float]) -> tuple[float, ...]:
         """What validations compare by, the greater the better; a number that is not finite is the worst."""

@@ -165,7 +165,7 @@ def test_chunked_is_dense(case, small_blocks):
         run = functools.partial(layer(case.spec, "full", case.chunked), kernel=kernel)
         loss = lambda own, x: jnp.sum(jnp.where(valid[..., None], run(own, x, valid), 0) ** 2)  # noqa: B023
         found[kernel] = jit(jax.value_and_grad(loss, (0, 1)))(own, x)
-    assert_close(found["chunked"], found["dense"], 3e-5)
+    assert_close(found["chunked"], found["dense"], 1e-4)  # of gradients of 1e3, one of which, of the bias of keys, is 0
     assert small_blocks
 
 

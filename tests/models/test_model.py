@@ -234,3 +234,17 @@ def test_embeddings_at_the_start():
     np.testing.assert_allclose(
         model.apply({"params": params}, tokens, tokens >= 0, capture=True)[1]["embeddings"][0], vectors, atol=1e-6
     )
+
+
+def test_ids_outside_the_vocabulary():
+    """Refused where they are known; under jit the numbers that the docstring promises."""
+    model, params, forward = made()
+    run = lambda tokens: model.apply({"params": params}, tokens, tokens == tokens)
+    for wrong in (V, -1):
+        with pytest.raises(ValueError, match=rf"tokens want ids in \[0, {V}\), got {wrong}\b"):
+            run(jnp.array([[1, wrong]]))
+    with pytest.raises(ValueError, match="tokens want whole numbers, the ids of a tokenizer, got float32"):
+        run(jnp.ones((1, 2)))
+    of = lambda last: forward(params, jnp.array([[1, last]]), jnp.ones((1, 2), bool))[0]
+    for outside in (V, V + 7, -1):
+        np.testing.assert_array_equal(of(outside), of(V - 1))

@@ -304,7 +304,14 @@ def test_vectors_of_words(tmp_path, capsys):
         lines.append(f"the {rng.choice(kind)} {tail}\t{len(lines) % 2}")
     (tmp_path / "train.tsv").write_text("\n".join(lines) + "\n")
     out = tmp_path / "vectors.txt"
-    vectors.main([f"--source=files(train='{tmp_path}/train.tsv')", f"--out={out}", "--dim=4", "--words=50"])
+    vectors.main(
+        [
+            f"--source=files(train='{tmp_path}/train.tsv', validation='{tmp_path}/train.tsv')",
+            f"--out={out}",
+            "--dim=4",
+            "--words=50",
+        ]
+    )
     assert "wrote 13 vectors of 4" in capsys.readouterr().out
     words = ["", "", *animals, *things]
     matrix, found = attention.data.vectors.load_vectors(out, words)
