@@ -13,7 +13,7 @@ from pathlib import Path
 
 from absl import flags
 
-from attention.training import command_line
+from attention.training import backend, command_line
 
 DEFAULT = Path(__file__).parent / "configs" / "sweeps" / "smoke.py"
 
@@ -44,7 +44,7 @@ def main(argv: list[str]) -> None:
     from attention.lab import command
 
     arguments = [argument for argument in argv[1:] if argument.lstrip("-").startswith(("config", "noconfig"))]
-    command_line.enable_compilation_cache()
+    backend.prepare()
     options = {"only": values.only, "retry_failed": values.retry_failed}
     code = command.sweep(given, arguments, workdir=values.workdir, dry_run=values.dry_run, export=values.export, **options)
     if code:

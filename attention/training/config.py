@@ -87,7 +87,9 @@ class TrainingConfig:
     accumulation: int = _field(1, "parts a batch is computed in, to save memory; divides batch_size", within="[1, inf)")
     optimizer: str = _field("adamw", "spec of how gradients become steps: sgd(momentum=0.9)", kind="optimizer")
     learning_rate: float | tuple[float, ...] = _per_member(1e-3, "peak learning rate", "(0, inf)")
-    warmup: int = _field(100, "updates over which the learning rate rises from 0", within="[0, inf)")
+    warmup: int = _field(
+        100, "updates over which the learning rate rises from 0; of a run of no more than these, a tenth", within="[0, inf)"
+    )
     schedule: str = _field("cosine", "learning rate after warmup", choices=("constant", "cosine", "linear"))
     weight_decay: float | tuple[float, ...] = _per_member(0.01, "decoupled, of the matrices only", "[0, inf)")
     clip_norm: float | tuple[float, ...] = _per_member(1.0, "largest global norm of a gradient; 0 for off", "[0, inf)")
@@ -354,6 +356,3 @@ def _check_training(training: TrainingConfig) -> None:
     if training.batch_size % training.accumulation:
         have = f"batch_size={training.batch_size} and accumulation={training.accumulation}"
         raise ValueError(f"{where}.accumulation wants a divisor of batch_size, got {have}")
-    if training.steps and training.warmup >= training.steps:
-        have = f"warmup={training.warmup} and steps={training.steps}"
-        raise ValueError(f"{where}.warmup wants fewer updates than steps, got {have}")

@@ -208,8 +208,8 @@ def test_exit_codes(capsys, monkeypatch):
 
 CACHED = """
 import jax
-from attention.training import command_line
-command_line.enable_compilation_cache()
+from attention.training import backend
+backend.prepare()
 print(jax.config.jax_compilation_cache_dir)
 jax.jit(lambda x: x * 3 + 1)(2.0).block_until_ready()
 """
