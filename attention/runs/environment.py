@@ -19,11 +19,16 @@ def environment() -> dict[str, Any]:
         **{name: metadata.version(name) for name in packages},
         "device": device.device_kind,
         "device_count": jax.device_count(),
-        "cores": len(os.sched_getaffinity(0)),
+        "cores": cores(),
         "platform": device.platform,
         "system": platform.platform(),
         **_git(),
     }
+
+
+def cores() -> int:
+    """The cores that this process may use; where the system does not say which these are, as macOS, all there are."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _git() -> dict[str, Any]:

@@ -49,7 +49,7 @@ def _check_platform() -> None:
     try:
         jax.devices()
     except (RuntimeError, AssertionError):
-        asked = jax.config.jax_platforms
+        asked = os.environ.get("JAX_PLATFORMS", "")
         jax.config.update("jax_platforms", "")
         there = ", ".join(sorted({"cpu", *(device.platform for device in jax.devices())}))
         raise ValueError(

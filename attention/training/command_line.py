@@ -199,8 +199,8 @@ def load_config(path: str | os.PathLike[str]) -> config_dict.ConfigDict:
     spec = importlib.util.spec_from_file_location(f"config_{file.stem}", file)
     if spec is None or spec.loader is None:
         raise ValueError(f"config file {file} is no Python file; want NAME.py with a function get_config()")
-    module = importlib.util.module_from_spec(spec)
-    _in_file(file, lambda: spec.loader.exec_module(module))
+    module, loader = importlib.util.module_from_spec(spec), spec.loader
+    _in_file(file, lambda: loader.exec_module(module))
     make = getattr(module, "get_config", None)
     if not callable(make):
         raise ValueError(f"config file {file} has no function get_config()")
@@ -247,7 +247,7 @@ def _override(config: config_dict.ConfigDict, field: str, text: str | None) -> N
     if isinstance(current, config_dict.ConfigDict):
         inside = [each for each in known if each.startswith(f"{field}.")]
         raise ValueError(f"config field {field!r} is a section; its fields: {listed(inside)}")
-    kind = section.get_type(name)
+    kind = section.get_ref(name).get_type() if current is _MISSING else section.get_type(name)
     if text is None and kind is bool:
         text = "true"
     if text is None:

@@ -54,4 +54,7 @@ def test_switches_under_which_nothing_trains(switch):
 
 
 def test_other_switches_are_taken():
-    assert prepared(JAX_DEBUG_NANS="1", JAX_NUMPY_RANK_PROMOTION="warn", JAX_DEFAULT_PRNG_IMPL="threefry2x32")[:2] == (0, "ready")
+    assert prepared(JAX_DEBUG_NANS="1", JAX_NUMPY_RANK_PROMOTION="warn", JAX_DEFAULT_PRNG_IMPL="threefry2x32")[:2] == (
+        0,
+        "ready",
+    )
