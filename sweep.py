@@ -33,7 +33,7 @@ def define_flags() -> flags.FlagValues:
 
 def main(argv: list[str]) -> None:
     """Parses the flags and runs the sweep."""
-    given = command_line.parse_config(_joined(argv), default=DEFAULT)
+    given = command_line.parse_config(joined(argv), default=DEFAULT)
     values = define_flags()
     command_line.parse_flags(given.argv, values, usage=__doc__ or "")
     if values.compare is not None:
@@ -51,7 +51,7 @@ def main(argv: list[str]) -> None:
         raise SystemExit(code)
 
 
-def _joined(argv: list[str]) -> list[str]:
+def joined(argv: list[str]) -> list[str]:
     """``--compare A B`` as ``--compare=A,B``."""
     for place, argument in enumerate(argv):
         if argument.lstrip("-") == "compare":

@@ -32,7 +32,7 @@ def define_flags() -> flags.FlagValues:
 
 def main(argv: list[str]) -> None:
     """Parses the flags and trains."""
-    given = command_line.parse_config(_listing(argv), default=DEFAULT)
+    given = command_line.parse_config(listing(argv), default=DEFAULT)
     values = define_flags()
     command_line.parse_flags(given.argv, values, usage=__doc__ or "")
     if values.list is not None:
@@ -66,7 +66,7 @@ def main(argv: list[str]) -> None:
         raise SystemExit(command_line.FAILED)
 
 
-def _listing(argv: list[str]) -> list[str]:
+def listing(argv: list[str]) -> list[str]:
     """``--list KIND`` as ``--list=KIND``, and ``--list`` alone as ``--list=all``."""
     for place, argument in enumerate(argv):
         if argument.lstrip("-") == "list" and argument.startswith("-"):

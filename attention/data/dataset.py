@@ -192,7 +192,7 @@ class _Policy(NamedTuple):
         for name, choices in (("truncate", Truncate), ("segments", Segments), ("positions", Positions)):
             value, known = getattr(self, name), get_args(choices)
             if value not in known:
-                raise ValueError(f"unknown {name} {value!r}{specs.nearest(value, known)}; known: {', '.join(known)}")
+                raise ValueError(f"unknown {name} {quoted(value)}{specs.nearest(value, known)}; known: {', '.join(known)}")
         if self.positions == "segment" and self.segments == "none":
             raise ValueError("positions='segment' wants texts cut into segments: segments='sentences' or 'lines', got 'none'")
 

@@ -1,5 +1,6 @@
 """What ``eval.py`` prints and writes of a run, whatever its task."""
 
+import math
 import re
 import sys
 from collections.abc import Mapping, Sequence
@@ -9,6 +10,7 @@ from typing import Any
 from attention.data import dataset, tables
 from attention.evaluation.trained import Evaluation, Trained, load
 from attention.files import write_atomic
+from attention.messages import shown
 from attention.tasks import Examples, Metric
 from attention.text_table import table
 from attention.training import by_length
@@ -56,7 +58,7 @@ def report(
         (examples, told), name = trained.read_file(file), str(file)
         notes += told
     else:
-        name, loaded = split or "test", trained.load_data(data)
+        name, loaded = "test" if split is None else split, trained.load_data(data)
         examples = trained.examples(name, loaded)
         lengths = trained.accuracy_by_length(loaded) if data is None and name == "test" else None
     answers = f"{trained.task.answers}s"
@@ -91,12 +93,12 @@ def _checked(split: str | None, data: str | None, texts: Sequence[str], beam: in
             raise ValueError(f"--text number {position + 1} is empty")
     if beam < 1:
         raise ValueError(f"--beam wants a number of 1 or more, got {beam}")
-    if not length_penalty >= 0:
+    if not 0 <= length_penalty < math.inf:
         raise ValueError(f"--length_penalty wants a number of 0 or more, got {length_penalty}")
     if data is None or not re.search(r"\.(tsv|csv|jsonl)(\.gz)?$", data, re.IGNORECASE):
         return None
     if split is not None:
-        raise ValueError(f"--split={split} names a split of a source; {data} is one file")
+        raise ValueError(f"--split={shown(split)} names a split of a source; {shown(data)} is one file")
     return Path(data)
 
 
@@ -106,9 +108,9 @@ def _writable(out: str | None) -> Path | None:
         return None
     path = Path(out)
     if not path.parent.is_dir():
-        raise ValueError(f"--out={out}: there is no folder {path.parent}")
+        raise ValueError(f"--out={shown(out)}: there is no folder {shown(path.parent)}")
     if not out or path.is_dir():
-        raise ValueError(f"--out={out} wants the name of a file, as in predictions.tsv")
+        raise ValueError(f"--out={shown(out)} wants the name of a file, as in predictions.tsv")
     tables.kind(path)
     return path
 

@@ -11,6 +11,8 @@ _REFUSED = {
     "jax_enable_x64": ((True,), "parameters and optimizer state are float32"),
     "jax_disable_jit": ((True,), "an update is compiled before it runs; ATTENTION_TRACEBACK=1 shows where an error arises"),
     "jax_no_tracing": ((True,), "an update is traced and compiled before it runs"),
+    "jax_no_execution": ((True,), "an update is executed"),
+    "jax_debug_key_reuse": ((True,), "the members of a cohort are evaluated with one key"),
     "jax_numpy_dtype_promotion": (("strict",), "masks are multiplied with numbers; 'standard' works"),
     "jax_numpy_rank_promotion": (("raise",), "masks and biases are spread over axes that they lack; 'warn' works"),
     "jax_default_prng_impl": (("rbg", "unsafe_rbg"), "the numbers of a seed are those of threefry2x32"),

@@ -139,8 +139,11 @@ def parse_flags(argv: list[str], values: flags.FlagValues, *, usage: str) -> Non
         raise ValueError(f"unknown flag --{shown(name)}{nearest(name, known)}; flags: {names}") from None
     except flags.Error as error:
         raise ValueError(str(error)) from None
+    except RecursionError:  # of absl, which looks for the nearest flag letter by letter
+        longest = max(asked, key=lambda argument: len(argument.partition("=")[0]))
+        raise ValueError(f"unknown flag --{shown(longest)}") from None
     if stray:
-        raise ValueError(f"stray argument {stray[0]!r}: arguments are flags, --NAME=VALUE")
+        raise ValueError(f"stray argument {quoted(stray[0])}: arguments are flags, --NAME=VALUE")
 
 
 class Config(NamedTuple):

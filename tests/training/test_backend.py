@@ -39,6 +39,8 @@ def test_a_platform_that_is_not_there(platform):
         "JAX_ENABLE_X64=1",
         "JAX_DISABLE_JIT=1",
         "JAX_NO_TRACING=1",
+        "JAX_NO_EXECUTION=1",
+        "JAX_DEBUG_KEY_REUSE=1",
         "JAX_NUMPY_DTYPE_PROMOTION=strict",
         "JAX_NUMPY_RANK_PROMOTION=raise",
         "JAX_DEFAULT_PRNG_IMPL=rbg",
