@@ -15,7 +15,7 @@ from attention.data.contracts import LENGTHS, UNKNOWN, Corpus, Dataset, Encoded,
 from attention.data.repeats import seen_before
 from attention.data.segments import Positions, Segments, cut, numbered, renumbered, restarted
 from attention.files import cache_folder
-from attention.messages import quoted
+from attention.messages import quoted, shown
 
 MUCH_UNKNOWN = 0.1  # share of the tokens from which on it is said
 Truncate = Literal["head", "tail", "middle"]
@@ -174,7 +174,8 @@ def verify_hashes(found: Mapping[str, str], recorded: Mapping[str, str]) -> None
     for name, wanted in recorded.items():
         given = found.get(name, "no such split")
         if given != wanted:
-            raise ValueError(f"the {name} split is not the one recorded: recorded hash {wanted}, found {given}")
+            what = f"recorded hash {shown(wanted)[:16]}, found {given[:16]}"
+            raise ValueError(f"the {shown(name)} split is not the one recorded: {what}")
 
 
 class _Policy(NamedTuple):

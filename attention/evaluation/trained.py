@@ -96,7 +96,7 @@ class Trained(NamedTuple):
         Raises:
           ValueError: for no texts, an empty one, or a member that is not there.
         """
-        if isinstance(texts, str) or not len(texts):
+        if isinstance(texts, (str, bytes)) or not hasattr(texts, "__len__") or not len(texts):
             raise ValueError(f"predict wants a list of one or more texts, got {quoted(texts)}")
         return self.task.read(self.outputs(self.encode(texts), member), self.facts)
 
@@ -126,7 +126,8 @@ class Trained(NamedTuple):
             try:
                 dataset.verify_hashes(loaded.hashes, self.data.hashes)
             except ValueError as error:
-                raise ValueError(f"{self.data.source} has changed since {self.run.path} was trained: {error}") from None
+                what = f"{shown(self.data.source)} has changed since {shown(self.run.path)} was trained"
+                raise ValueError(f"{what}: {error}; --data= scores other data") from None
         return loaded
 
     def accuracy_by_length(self, loaded: contracts.Dataset) -> dict[str, Any] | None:

@@ -266,7 +266,10 @@ def open_run(workdir: str | os.PathLike[str], config: dict[str, Any]) -> Opened:
 
 def _enter(run: RunDirectory, config: dict[str, Any]) -> tuple[Literal["new", "unfinished", "finished"], tuple[str, ...]]:
     now = environment.environment()
-    for leftover in run.path.glob(f"{TEMPORARY}*"):  # of a process that was killed while it wrote: the lock is ours
+    for leftover in (
+        *run.path.glob(f"{TEMPORARY}*"),
+        *run.tokenizer.glob(f"{TEMPORARY}*"),
+    ):  # of a process that was killed while it wrote: the lock is ours
         leftover.unlink()
     if not run.config.exists():
         # A process killed before its config was written leaves a lock and temporary files, which make no run.

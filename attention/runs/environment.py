@@ -37,7 +37,8 @@ def _git() -> dict[str, Any]:
 
     def ask(*arguments: str) -> str | None:
         try:
-            done = subprocess.run(["git", "-C", here.parent, *arguments], capture_output=True, text=True, timeout=10)
+            command = ["git", "--no-optional-locks", "-C", here.parent, *arguments]  # a kill leaves no lock behind
+            done = subprocess.run(command, capture_output=True, text=True, timeout=10)
         except (OSError, subprocess.TimeoutExpired):
             return None
         return done.stdout.strip() if done.returncode == 0 else None

@@ -14,8 +14,8 @@ from typing import Any
 import jax
 
 LESS_MEMORY = (
-    "what takes less: --config.training.accumulation=4 (a divisor of batch_size), a smaller config.training.batch_size or"
-    " config.data.max_length, fewer seeds at once"
+    "what takes less: --config.training.accumulation=4 (a divisor of batch_size), a smaller batch_size, max_length or"
+    " model, fewer seeds at once"
 )
 PROFILED = (3, 8)  # updates of this process that --profile records: the first ones compile
 

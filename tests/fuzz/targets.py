@@ -23,7 +23,7 @@ from tests.fuzz.mutations import mutated_bytes, mutated_digit, mutated_json, mut
 from tests.support import toy
 
 ROOT = Path(__file__).parent.parent.parent
-UNCOVERED = ("tokenizer",)  # files of a run that no hash covers
+UNHASHED = ("config.json", "data.json", "tokenizer")  # parts of a run that no hash covers: other scores are not noticed
 
 
 def runs(folder: Path) -> Target:
@@ -35,8 +35,7 @@ def runs(folder: Path) -> Target:
         loop.train(settings, whole)
         shutil.copytree(whole, here)
         wanted = _scores(report.report(str(here)))
-    every = sorted(path.relative_to(whole) for path in whole.rglob("*") if path.is_file() and path.stat().st_size)
-    files = [path for path in every if path.parts[0] not in UNCOVERED]
+    files = sorted(path.relative_to(whole) for path in whole.rglob("*") if path.is_file() and path.stat().st_size)
 
     def target(rng: np.random.Generator) -> Case:
         name = files[rng.integers(len(files))]
@@ -52,7 +51,8 @@ def runs(folder: Path) -> Target:
             end, text = refused(lambda: report.report(str(here)))
         finally:
             path.write_bytes(data)
-        if text is not None and _scores(text) != wanted:
+        covered = path.relative_to(here).parts[0] not in UNHASHED
+        if text is not None and covered and _scores(text) != wanted:
             raise Found(f"other scores: {_scores(text)[:300]}")
         return end
 
