@@ -27,8 +27,8 @@ _UNPACKED, _SPARE = 200, 2**26
 
 
 # Errors of the system that pass: a full disk, a limit on files, a file server that does not answer, too many open files.
-_PASSING_NAMES = "NOSPC DQUOT FBIG IO STALE AGAIN INTR BUSY TIMEDOUT NOLCK MFILE NFILE NOMEM".split()
-_PASSING = {getattr(errno, f"E{name}", None) for name in _PASSING_NAMES}  # not every system has all
+_PASSING_NAMES = ("NOSPC", "DQUOT", "FBIG", "IO", "STALE", "AGAIN", "INTR", "BUSY", "TIMEDOUT", "NOLCK", "MFILE", "NFILE")
+_PASSING = {getattr(errno, f"E{name}", None) for name in (*_PASSING_NAMES, "NOMEM")}  # not every system has all
 
 
 class TryAgainError(ValueError):

@@ -32,7 +32,7 @@ def test_what_killed_processes_left_is_removed(tmp_path):
     for leftover in (old, new, other):
         leftover.write_bytes(b"half")
     for leftover in (old, other):
-        os.utime(leftover, (time.time() - 7200,) * 2)
+        os.utime(leftover, (time.time() - 7200, time.time() - 7200))
     files.write_atomic(path, b"whole")
     assert {each.name for each in tmp_path.iterdir()} == {path.name, new.name, other.name}
 

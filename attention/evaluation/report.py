@@ -10,7 +10,7 @@ from typing import Any
 from attention.data import dataset, tables
 from attention.evaluation.trained import Evaluation, Trained, load
 from attention.files import write_atomic
-from attention.messages import shown
+from attention.messages import plain, shown
 from attention.tasks import Examples, Metric
 from attention.text_table import table
 from attention.training import by_length
@@ -49,13 +49,14 @@ def report(
     trained = load(workdir)
     outside = trained.run.outside(*([trained.data.source] if data is None and not texts else []))
     if outside:
-        print(f"reading from outside {workdir}: {', '.join(outside)}", file=sys.stderr, flush=True)
+        places = ", ".join(map(shown, outside))
+        print(f"reading from outside {shown(workdir)}: {places}", file=sys.stderr, flush=True)
     search, lengths = _search(trained, {"beam": beam, "length_penalty": length_penalty}), None
     notes = [*trained.notes]
     if texts:
         examples, name = trained.encode(texts), ""
     elif file is not None:
-        (examples, told), name = trained.read_file(file), str(file)
+        (examples, told), name = trained.read_file(file), shown(file)
         notes += told
     else:
         name, loaded = "test" if split is None else split, trained.load_data(data)
@@ -80,7 +81,7 @@ def report(
         sections.append(trained.task.told(predictions, texts) if texts else f"{name} has no {answers}: no scores")
     if target is not None:
         write_atomic(target, tables.content(target, _columns(trained, predictions, examples)))
-        sections.append(f"{len(examples.texts)} predictions written to {target}")
+        sections.append(f"{len(examples.texts)} predictions written to {shown(target)}")
     return "\n\n".join(sections)
 
 
@@ -140,7 +141,7 @@ def _headline(trained: Trained) -> str:
     members, classes = len(trained.settings.seeds), trained.data.classes
     which = f"{members} members" if members > 1 else "1 member"
     what = f"{trained.settings.task} of {len(classes)} classes" if classes else trained.settings.task
-    return f"{trained.run.path}: {which}, {what}, data {trained.data.source}"
+    return f"{shown(trained.run.path)}: {which}, {what}, data {plain(trained.data.source)}"
 
 
 def _evaluation(trained: Trained, evaluation: Evaluation, baselines: Mapping[str, float]) -> list[str]:

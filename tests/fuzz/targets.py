@@ -51,6 +51,8 @@ def runs(folder: Path) -> Target:
             end, text = refused(lambda: report.report(str(here)))
         finally:
             path.write_bytes(data)
+        if text is not None and not text.replace("\n", "").isprintable():
+            raise Found(f"signs that a terminal obeys: {text[:300]!r}")
         covered = path.relative_to(here).parts[0] not in UNHASHED
         if text is not None and covered and _scores(text) != wanted:
             raise Found(f"other scores: {_scores(text)[:300]}")
