@@ -11,7 +11,6 @@ import sys
 
 from absl import flags
 
-from attention.evaluation import report
 from attention.training import command_line
 
 
@@ -36,7 +35,10 @@ def main(argv: list[str]) -> None:
     command_line.parse_flags(argv, values, usage=__doc__ or "")
     if not values.workdir:
         raise ValueError("--workdir is missing: --workdir=runs/NAME")
-    command_line.enable_compilation_cache()
+    from attention.evaluation import report
+    from attention.training import backend
+
+    backend.prepare()
     search = {"beam": values.beam, "length_penalty": values.length_penalty}
     asked = {"split": values.split, "data": values.data, "texts": values.text}
     print(report.report(values.workdir, **asked, out=values.out, **search))

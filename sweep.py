@@ -14,7 +14,7 @@ from pathlib import Path
 
 from absl import flags
 
-from attention.training import command_line
+from attention.training import backend, command_line
 
 DEFAULT = Path(__file__).parent / "configs" / "sweeps" / "smoke.py"
 
@@ -40,7 +40,7 @@ def define_flags() -> flags.FlagValues:
 
 def main(argv: list[str]) -> None:
     """Parses the flags and runs the sweep."""
-    given = command_line.parse_config(_joined(argv), default=DEFAULT)
+    given = command_line.parse_config(joined(argv), default=DEFAULT)
     values = define_flags()
     command_line.parse_flags(given.argv, values, usage=__doc__ or "")
     if values.compare is not None:
@@ -60,14 +60,14 @@ def main(argv: list[str]) -> None:
     from attention.lab import command
 
     arguments = [argument for argument in argv[1:] if argument.lstrip("-").startswith(("config", "noconfig"))]
-    command_line.enable_compilation_cache()
+    backend.prepare()
     options = {name: getattr(values, name) for name in ("only", "retry_failed", "retrain_changed")}
     code = command.sweep(given, arguments, workdir=values.workdir, dry_run=values.dry_run, export=values.export, **options)
     if code:
         raise SystemExit(code)
 
 
-def _joined(argv: list[str]) -> list[str]:
+def joined(argv: list[str]) -> list[str]:
     """``--compare A B`` as ``--compare=A,B``."""
     for place, argument in enumerate(argv):
         if argument.lstrip("-") == "compare":

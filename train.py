@@ -15,7 +15,7 @@ from pathlib import Path
 
 from absl import flags
 
-from attention.training import command_line
+from attention.training import backend, command_line
 
 DEFAULT = Path(__file__).parent / "configs" / "listops.py"
 
@@ -33,7 +33,7 @@ def define_flags() -> flags.FlagValues:
 
 def main(argv: list[str]) -> None:
     """Parses the flags and trains."""
-    argv = ["--list=all" if argument.lstrip("-") == "list" else argument for argument in argv]
+    argv = listing(argv)
     values = define_flags()
     given = command_line.parse_config(argv, default=command_line.config_beside(argv) or DEFAULT)
     command_line.parse_flags(given.argv, values, usage=__doc__ or "")
@@ -50,7 +50,7 @@ def main(argv: list[str]) -> None:
     if values.init_from is not None:
         fields.setdefault("training", {})["init_from"] = values.init_from
     config = configs.from_dict(fields)
-    command_line.enable_compilation_cache()
+    backend.prepare()
     if values.describe:
         from attention.training import describe
 
@@ -67,6 +67,15 @@ def main(argv: list[str]) -> None:
         raise SystemExit("error: every member stopped before its first validation")
     if any(member["failed"] for member in result["members"]):
         raise SystemExit(command_line.FAILED)
+
+
+def listing(argv: list[str]) -> list[str]:
+    """``--list KIND`` as ``--list=KIND``, and ``--list`` alone as ``--list=all``."""
+    for place, argument in enumerate(argv):
+        if argument.lstrip("-") == "list" and argument.startswith("-"):
+            kinds = [kind for kind in argv[place + 1 : place + 2] if not kind.startswith("-")]
+            return [*argv[:place], f"--list={''.join(kinds) or 'all'}", *argv[place + 1 + len(kinds) :]]
+    return argv
 
 
 if __name__ == "__main__":

@@ -1,11 +1,14 @@
 """Files that are whole or absent: written aside, flushed, renamed; JSON as a run keeps it; hashes of content."""
 
+import contextlib
 import errno
+import glob
 import hashlib
 import json
 import math
 import os
 import threading
+import time
 import tokenize
 import zipfile
 import zlib
@@ -17,14 +20,15 @@ import jax
 import numpy as np
 
 TEMPORARY = ".tmp-"  # begins the name of what is not whole yet
+_ABANDONED = 3600.0  # seconds after which what is not whole will never be: a file is written at once
 _DEPTH = 64  # of nested JSON
 # What a packed file may unpack to: so many times its size, or as many bytes as any machine has to spare.
 _UNPACKED, _SPARE = 200, 2**26
 
 
-# Errors of the system that pass: a full disk, a file server that does not answer, too many open files.
-_PASSING_NAMES = ("NOSPC", "DQUOT", "IO", "STALE", "AGAIN", "INTR", "BUSY", "TIMEDOUT", "NOLCK", "MFILE", "NFILE", "NOMEM")
-_PASSING = {getattr(errno, f"E{name}", None) for name in _PASSING_NAMES}  # not every system has all
+# Errors of the system that pass: a full disk, a limit on files, a file server that does not answer, too many open files.
+_PASSING_NAMES = ("NOSPC", "DQUOT", "FBIG", "IO", "STALE", "AGAIN", "INTR", "BUSY", "TIMEDOUT", "NOLCK", "MFILE", "NFILE")
+_PASSING = {getattr(errno, f"E{name}", None) for name in (*_PASSING_NAMES, "NOMEM")}  # not every system has all
 
 
 class TryAgainError(ValueError):
@@ -51,8 +55,12 @@ def cache_folder(given: str | os.PathLike[str] | None = None) -> Path:
 
 
 def write_atomic(path: Path, content: bytes) -> None:
-    """Writes a file that a kill at any instant leaves as it was or as it is to be; its folder is made where missing."""
+    """Writes a file that a kill at any instant leaves as it was or as it is to be; its folder is made where missing.
+
+    What killed processes have left of it is removed. An OSError names the file.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
+    _remove_leftovers(path)
     # A name of its own for every writer, so that two processes filling one cache do not write into each other's file.
     aside = path.with_name(f"{TEMPORARY}{path.name}.{os.getpid()}-{threading.get_ident()}")
     try:
@@ -61,17 +69,30 @@ def write_atomic(path: Path, content: bytes) -> None:
             file.flush()
             os.fsync(file.fileno())
         os.replace(aside, path)
-    except BaseException:
+    except BaseException as error:
         aside.unlink(missing_ok=True)
+        if isinstance(error, OSError):
+            error.filename, error.filename2 = str(path), None
         raise
     sync_folder(path.parent)
 
 
+def _remove_leftovers(path: Path) -> None:
+    """Removes what was written aside of a file so long ago that nobody writes it any more."""
+    for leftover in path.parent.glob(f"{TEMPORARY}{glob.escape(path.name)}.*"):
+        with contextlib.suppress(OSError):  # another process was faster
+            if time.time() - leftover.stat().st_mtime > _ABANDONED:
+                leftover.unlink()
+
+
 def sync_folder(folder: Path) -> None:
-    """Makes the names in a folder survive a loss of power."""
+    """Makes the names in a folder survive a loss of power; some file systems know no flushing of folders."""
     handle = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(handle)
+    except OSError as error:
+        if error.errno not in (errno.EINVAL, errno.ENOTSUP):
+            raise
     finally:
         os.close(handle)
 

@@ -16,7 +16,6 @@ Where the packages torch and entmax are installed, theirs run beside ours with a
 import functools
 import importlib
 import importlib.util
-import os
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
@@ -26,6 +25,7 @@ import numpy as np
 
 import attention
 from attention import specs as variants
+from attention.runs import environment
 from benchmarks import _runner
 
 HEAD_DIM = 64
@@ -216,7 +216,7 @@ def make_cases(inputs: Inputs, only: Sequence[str], backward: bool) -> list[_run
 def their_cases(ours: Sequence[_runner.Case], inputs: Inputs, backward: bool) -> list[_runner.Case]:
     """Those of ours that the entmax package has too, each with that as its peer."""
     torch, entmax = (importlib.import_module(name) for name in ("torch", "entmax"))
-    torch.set_num_threads(len(os.sched_getaffinity(0)))  # as many as XLA takes
+    torch.set_num_threads(environment.cores())  # as many as XLA takes
     scores, upstream = (torch.tensor(np.asarray(x)) for x in (inputs.scores, inputs.upstream))
 
     def run(function, options):

@@ -9,6 +9,7 @@ finished it writes ``docs/studies/length_generalisation.{md,svg}`` and its numbe
 
 import argparse
 import re
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ matplotlib.use("svg")
 from matplotlib import pyplot as plt
 
 from attention.files import read_json, write_json
-from attention.training import command_line, config, loop, process
+from attention.training import backend, command_line, config, loop, process
 from configs.studies import length_generalisation as study
 
 PAGE = Path(__file__).parents[1] / "docs" / "studies" / "length_generalisation.md"
@@ -150,7 +151,7 @@ def main(arguments: list[str] | None = None) -> None:
     tasks = options.tasks.split(",")
     if unknown := set(tasks) - set(study.TASKS):
         parser.error(f"no task {', '.join(sorted(unknown))}; tasks: {', '.join(study.TASKS)}")
-    command_line.enable_compilation_cache()
+    backend.prepare()
     process.keep_freed_memory()
     run(options.workdir, tasks)
     missing = [(task, name) for task in study.TASKS for name in study.VARIANTS if not _finished(options.workdir, task, name)]
@@ -165,4 +166,4 @@ def main(arguments: list[str] | None = None) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(command_line.run_main(lambda argv: main(argv[1:])))

@@ -9,6 +9,7 @@ off. With all runs finished it writes ``docs/tutorials.md`` and ``studies/tutori
 
 import argparse
 import re
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -20,7 +21,7 @@ from scipy.sparse import csr_array
 
 from attention import specs
 from attention.files import read_json, write_json
-from attention.training import command_line, config, loop, process
+from attention.training import backend, command_line, config, loop, process
 from studies import vectors
 from tools.markdown import table
 
@@ -214,7 +215,7 @@ def main(arguments: list[str] | None = None) -> None:
     only = {name for name in options.only.split(",") if name}
     if unknown := only - {row.config for row in ROWS}:
         parser.error(f"no config {', '.join(sorted(unknown))}; configs: {', '.join(dict.fromkeys(r.config for r in ROWS))}")
-    command_line.enable_compilation_cache()
+    backend.prepare()
     process.keep_freed_memory()
     run(options.workdir, tuple(row for row in ROWS if not only or row.config in only), options.data)
     missing = [row.name for row in ROWS if not (row.folder(options.workdir) / "result.json").exists()]
@@ -228,4 +229,4 @@ def main(arguments: list[str] | None = None) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(command_line.run_main(lambda argv: main(argv[1:])))

@@ -42,6 +42,8 @@ def lines(content: str) -> Iterator[tuple[int, str]]:
 
 def header_places(asked: Asked, header: list[str]) -> tuple[int, int | None]:
     """Where the columns of texts and labels are. Raises ValueError where one is missing or there twice."""
+    if not asked.content.strip():
+        raise ValueError(f"{shown(asked.path)}: there is nothing in it")
     for name in (asked.text, asked.label):
         if header.count(name) == 1 or (asked.optional and name == asked.label and name not in header):
             continue

@@ -15,7 +15,7 @@ from attention.data.contracts import LENGTHS, UNKNOWN, Corpus, Dataset, Encoded,
 from attention.data.repeats import seen_before
 from attention.data.segments import Positions, Segments, cut, numbered, renumbered, restarted
 from attention.files import cache_folder
-from attention.messages import quoted
+from attention.messages import quoted, shown
 
 MUCH_UNKNOWN = 0.1  # share of the tokens from which on it is said
 Truncate = Literal["head", "tail", "middle"]
@@ -175,7 +175,8 @@ def verify_hashes(found: Mapping[str, str], recorded: Mapping[str, str]) -> None
     for name, wanted in recorded.items():
         given = found.get(name, "no such split")
         if given != wanted:
-            raise ValueError(f"the {name} split is not the one recorded: recorded hash {wanted}, found {given}")
+            what = f"recorded hash {shown(wanted)[:16]}, found {given[:16]}"
+            raise ValueError(f"the {shown(name)} split is not the one recorded: {what}")
 
 
 class _Policy(NamedTuple):
@@ -193,7 +194,7 @@ class _Policy(NamedTuple):
         for name, choices in (("truncate", Truncate), ("segments", Segments), ("positions", Positions)):
             value, known = getattr(self, name), get_args(choices)
             if value not in known:
-                raise ValueError(f"unknown {name} {value!r}{specs.nearest(value, known)}; known: {', '.join(known)}")
+                raise ValueError(f"unknown {name} {quoted(value)}{specs.nearest(value, known)}; known: {', '.join(known)}")
         if self.positions == "segment" and self.segments == "none":
             raise ValueError("positions='segment' wants texts cut into segments: segments='sentences' or 'lines', got 'none'")
 

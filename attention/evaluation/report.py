@@ -1,5 +1,6 @@
 """What ``eval.py`` prints and writes of a run, whatever its task."""
 
+import math
 import re
 import sys
 from collections.abc import Mapping, Sequence
@@ -9,6 +10,7 @@ from typing import Any
 from attention.data import dataset, tables
 from attention.evaluation.trained import Evaluation, Trained, load
 from attention.files import write_atomic
+from attention.messages import plain, shown
 from attention.tasks import Examples, Metric
 from attention.text_table import table
 from attention.training import by_length
@@ -47,16 +49,17 @@ def report(
     trained = load(workdir)
     outside = trained.run.outside(*([trained.data.source] if data is None and not texts else []))
     if outside:
-        print(f"reading from outside {workdir}: {', '.join(outside)}", file=sys.stderr, flush=True)
+        places = ", ".join(map(shown, outside))
+        print(f"reading from outside {shown(workdir)}: {places}", file=sys.stderr, flush=True)
     search, lengths = _search(trained, {"beam": beam, "length_penalty": length_penalty}), None
     notes = [*trained.notes]
     if texts:
         examples, name = trained.encode(texts), ""
     elif file is not None:
-        (examples, told), name = trained.read_file(file), str(file)
+        (examples, told), name = trained.read_file(file), shown(file)
         notes += told
     else:
-        name, loaded = split or "test", trained.load_data(data)
+        name, loaded = "test" if split is None else split, trained.load_data(data)
         examples = trained.examples(name, loaded)
         lengths = trained.accuracy_by_length(loaded) if data is None and name == "test" else None
     answers = f"{trained.task.answers}s"
@@ -78,7 +81,7 @@ def report(
         sections.append(trained.task.told(predictions, texts) if texts else f"{name} has no {answers}: no scores")
     if target is not None:
         write_atomic(target, tables.content(target, _columns(trained, predictions, examples)))
-        sections.append(f"{len(examples.texts)} predictions written to {target}")
+        sections.append(f"{len(examples.texts)} predictions written to {shown(target)}")
     return "\n\n".join(sections)
 
 
@@ -91,12 +94,12 @@ def _checked(split: str | None, data: str | None, texts: Sequence[str], beam: in
             raise ValueError(f"--text number {position + 1} is empty")
     if beam < 1:
         raise ValueError(f"--beam wants a number of 1 or more, got {beam}")
-    if not length_penalty >= 0:
+    if not 0 <= length_penalty < math.inf:
         raise ValueError(f"--length_penalty wants a number of 0 or more, got {length_penalty}")
     if data is None or not re.search(r"\.(tsv|csv|jsonl)(\.gz)?$", data, re.IGNORECASE):
         return None
     if split is not None:
-        raise ValueError(f"--split={split} names a split of a source; {data} is one file")
+        raise ValueError(f"--split={shown(split)} names a split of a source; {shown(data)} is one file")
     return Path(data)
 
 
@@ -106,9 +109,9 @@ def _writable(out: str | None) -> Path | None:
         return None
     path = Path(out)
     if not path.parent.is_dir():
-        raise ValueError(f"--out={out}: there is no folder {path.parent}")
+        raise ValueError(f"--out={shown(out)}: there is no folder {shown(path.parent)}")
     if not out or path.is_dir():
-        raise ValueError(f"--out={out} wants the name of a file, as in predictions.tsv")
+        raise ValueError(f"--out={shown(out)} wants the name of a file, as in predictions.tsv")
     tables.kind(path)
     return path
 
@@ -138,7 +141,7 @@ def _headline(trained: Trained) -> str:
     members, classes = len(trained.settings.seeds), trained.data.classes
     which = f"{members} members" if members > 1 else "1 member"
     what = f"{trained.settings.task} of {len(classes)} classes" if classes else trained.settings.task
-    return f"{trained.run.path}: {which}, {what}, data {trained.data.source}"
+    return f"{shown(trained.run.path)}: {which}, {what}, data {plain(trained.data.source)}"
 
 
 def _evaluation(trained: Trained, evaluation: Evaluation, baselines: Mapping[str, float]) -> list[str]:

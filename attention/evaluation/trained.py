@@ -5,6 +5,7 @@ are the checkpoint named ``checkpoints.BEST``: its tree is the parameters as ``m
 members.
 """
 
+import contextlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -15,6 +16,7 @@ import numpy as np
 from attention import specs
 from attention.data import contracts, dataset, tables
 from attention.data.contracts import Tokenizer
+from attention.messages import quoted, shown
 from attention.metrics import summarize
 from attention.runs import checkpoints
 from attention.runs.directory import DataRecord, RunDirectory
@@ -94,8 +96,8 @@ class Trained(NamedTuple):
         Raises:
           ValueError: for no texts, an empty one, or a member that is not there.
         """
-        if isinstance(texts, str) or not len(texts):
-            raise ValueError(f"predict wants a list of one or more texts, got {texts!r}")
+        if isinstance(texts, (str, bytes)) or not hasattr(texts, "__len__") or not len(texts):
+            raise ValueError(f"predict wants a list of one or more texts, got {quoted(texts)}")
         return self.task.read(self.outputs(self.encode(texts), member), self.facts)
 
     def evaluate(self, split: str = "test", data: str | None = None) -> Evaluation:
@@ -124,7 +126,8 @@ class Trained(NamedTuple):
             try:
                 dataset.verify_hashes(loaded.hashes, self.data.hashes)
             except ValueError as error:
-                raise ValueError(f"{self.data.source} has changed since {self.run.path} was trained: {error}") from None
+                what = f"{shown(self.data.source)} has changed since {shown(self.run.path)} was trained"
+                raise ValueError(f"{what}: {error}; --data= scores other data") from None
         return loaded
 
     def accuracy_by_length(self, loaded: contracts.Dataset) -> dict[str, Any] | None:
@@ -137,8 +140,9 @@ class Trained(NamedTuple):
         loaded = data if isinstance(data, contracts.Dataset) else self.load_data(data)
         if split not in loaded.splits:
             near = specs.nearest(split, loaded.splits)
-            raise ValueError(f"{loaded.source} has no split {split!r}{near}; splits: {', '.join(loaded.splits)}")
-        encoded = self.task.adapt(loaded.splits[split], loaded.classes, self.facts)
+            raise ValueError(f"{shown(loaded.source)} has no split {quoted(split)}{near}; splits: {', '.join(loaded.splits)}")
+        with _said_of(loaded.source):
+            encoded = self.task.adapt(loaded.splits[split], loaded.classes, self.facts)
         return Examples(loaded.texts[split], encoded, loaded.targets.get(split))
 
     def encode(self, texts: Sequence[str], answers: Sequence[str] | None = None) -> Examples:
@@ -159,7 +163,8 @@ class Trained(NamedTuple):
         """The texts of a file, their answers where it has any, and notes for the user; columns are named as in training."""
         text, answer = self.columns()
         found = tables.read(path, text=text, label=answer, optional=True)
-        return self.encode(found.texts, found.labels or None), found.notes
+        with _said_of(path):
+            return self.encode(found.texts, found.labels or None), found.notes
 
     def outputs(self, examples: Examples, member: int | None = None, **search: float) -> dict[str, np.ndarray]:
         """The outputs of the task, ``[M n ...]`` for all members, or ``[1 n ...]`` for one; of a classifier, "logits".
@@ -207,7 +212,9 @@ def load(run: str | RunDirectory) -> Trained:
       ValueError: where there is no run, no checkpoint yet, or a file of it is missing or damaged.
     """
     run = run if isinstance(run, RunDirectory) else RunDirectory(run)
-    settings = config.from_dict(run.read_config())
+    stored = run.read_config()
+    with _said_of(run.config):
+        settings = config.from_dict(stored)
     if not any(run.checkpoints.glob(f"{checkpoints.BEST}-*")):
         raise ValueError(f"run {run.path} has no best checkpoint: no member has been validated yet")
     data = run.read_data()
@@ -217,12 +224,22 @@ def load(run: str | RunDirectory) -> Trained:
     task: Task = specs.build("task", settings.task)
     if not 0 <= data.vocab_size - tokenizer.size(state) <= 1:  # one more ends a target
         raise ValueError(f"{run.data} says {data.vocab_size} tokens, the tokenizer beside it has {tokenizer.size(state)}")
-    model = task.sized(recipe.checked_model(settings), data.vocab_size, len(data.classes))
+    with _said_of(run.config):
+        model = task.sized(recipe.checked_model(settings), data.vocab_size, len(data.classes))
     like = abstract_params(model, len(settings.seeds))
     restored = checkpoints.restore_named(run.checkpoints, checkpoints.BEST, like)
     assert restored is not None  # there is one: see above
     params = jax.device_put(restored.tree)
     return Trained(run, settings, data, tokenizer, state, model, params, restored.meta, restored.skipped)
+
+
+@contextlib.contextmanager
+def _said_of(place: str | Path) -> Iterator[None]:
+    """Puts the file or the source that a ValueError is about before its message."""
+    try:
+        yield
+    except ValueError as error:
+        raise ValueError(f"{shown(place)}: {error}") from None
 
 
 def _check_sizes(run: RunDirectory, settings: config.Config, data: DataRecord) -> None:

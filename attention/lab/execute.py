@@ -33,7 +33,7 @@ from attention.runs.opening import InUseError, OldRunError
 from attention.training import config as configs
 from attention.training import loop
 from attention.training.command_line import AGAIN, FAILED
-from attention.training.process import signals
+from attention.training.process import out_of_memory, signals
 
 _TRIES = 3  # of a cohort that gets no further: processes that died in it
 
@@ -247,7 +247,7 @@ def _train(
     except Exception as error:  # one point must not stop the others
         reason = f"{type(error).__name__}: {error}".splitlines()[0]
         traceback.print_exc(file=sys.stdout)
-        if _out_of_memory(error):
+        if out_of_memory(error):
             reason = f"out of memory: {reason}"
     tries.end()
     if reason is not None:
@@ -297,11 +297,6 @@ class _Tries:
     def end(self) -> None:
         """The process lives."""
         self._path.unlink(missing_ok=True)
-
-
-def _out_of_memory(error: Exception) -> bool:
-    text = str(error)
-    return isinstance(error, MemoryError) or "RESOURCE_EXHAUSTED" in text or "Out of memory" in text
 
 
 @contextlib.contextmanager

@@ -175,11 +175,25 @@ def _write(folder: Path, name: str, step: int, tree: Any, meta: dict[str, Any]) 
     folder.mkdir(parents=True, exist_ok=True)
     for leftover in folder.glob(f"{TEMPORARY}*"):
         _remove(leftover)
+    temporary, target = folder / f"{TEMPORARY}{name}", folder / name
+    try:
+        _fill(temporary, step, tree, meta)
+    except BaseException as error:  # as of a full disk, whose room is needed
+        shutil.rmtree(temporary, ignore_errors=True)
+        if isinstance(error, OSError):
+            error.filename, error.filename2 = str(target), None
+        raise
+    os.rename(temporary, target)
+    sync_folder(folder)
+    return target
+
+
+def _fill(folder: Path, step: int, tree: Any, meta: dict[str, Any]) -> None:
+    """Makes a folder with the two files of a checkpoint."""
     leaves = _named_leaves(jax.device_get(tree))
     arrays = {path: _storable(path, leaf) for path, leaf in leaves.items()}
-    temporary = folder / f"{TEMPORARY}{name}"
-    temporary.mkdir()
-    with open(temporary / ARRAYS, "w+b") as file:
+    folder.mkdir()
+    with open(folder / ARRAYS, "w+b") as file:
         with zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:
             for path, array in arrays.items():
                 with archive.open(f"{path}.npy", "w", force_zip64=True) as entry:
@@ -191,11 +205,7 @@ def _write(folder: Path, name: str, step: int, tree: Any, meta: dict[str, Any]) 
     described = [{"name": path, **dict(zip(("shape", "dtype"), _describe(leaf)))} for path, leaf in leaves.items()]
     content = {"format": FORMAT, "step": int(step), "meta": meta, "sha256": sha256, "leaves": described}
     content = json.loads(json.dumps(content))  # as it will be read: keys become strings before they are sorted
-    write_atomic(temporary / MANIFEST, json.dumps({"content": content, "sha256": _digest(content)}, indent=1).encode())
-    target = folder / name
-    os.rename(temporary, target)
-    sync_folder(folder)
-    return target
+    write_atomic(folder / MANIFEST, json.dumps({"content": content, "sha256": _digest(content)}, indent=1).encode())
 
 
 def _drop(folder: Path, paths: list[Path]) -> None:

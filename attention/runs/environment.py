@@ -30,13 +30,18 @@ def environment() -> dict[str, Any]:
         **{name: metadata.version(name) for name in packages},
         "device": device.device_kind,
         "device_count": jax.device_count(),
-        "cores": len(os.sched_getaffinity(0)),
+        "cores": cores(),
         "platform": device.platform,
         "system": platform.platform(),
         "version": _version(),
         "sources": json_hash(sources()),
         **_git(),
     }
+
+
+def cores() -> int:
+    """The cores that this process may use; where the system does not say which these are, as macOS, all there are."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 @functools.cache
@@ -61,7 +66,8 @@ def _git() -> dict[str, Any]:
 
     def ask(*arguments: str) -> str | None:
         try:
-            done = subprocess.run(["git", "-C", here.parent, *arguments], capture_output=True, text=True, timeout=10)
+            command = ["git", "--no-optional-locks", "-C", here.parent, *arguments]  # a kill leaves no lock behind
+            done = subprocess.run(command, capture_output=True, text=True, timeout=10)
         except (OSError, subprocess.TimeoutExpired):
             return None
         return done.stdout.strip() if done.returncode == 0 else None

@@ -72,7 +72,8 @@ def open_run(workdir: str | os.PathLike[str], config: dict[str, Any], *, paths: 
 
 
 def _enter(run: RunDirectory, config: dict[str, Any], paths: Collection[str]) -> tuple[Status, dict[str, str], tuple[str, ...]]:
-    for leftover in run.path.glob(f"{TEMPORARY}*"):  # of a process that was killed while it wrote: the lock is ours
+    # Of a process that was killed while it wrote: the lock is ours.
+    for leftover in (*run.path.glob(f"{TEMPORARY}*"), *run.tokenizer.glob(f"{TEMPORARY}*")):
         leftover.unlink()
     if not run.config.exists():
         # A process killed before its config was written leaves a lock, temporary files and records, which make no run.

@@ -153,7 +153,7 @@ def adapt(encoded: Encoded, classes: Sequence[str], facts: Facts) -> Encoded:
         name = classes[int(label)]
         if name not in own:
             near, known = specs.nearest(name, own), listed(own)
-            raise ValueError(f"label {quoted(name)} was not seen in training{near}; classes: {known}")
+            raise ValueError(f"label {quoted(name)} was not seen in training{near}; classes of the run: {known}")
     places = np.array([*(own.get(name, -1) for name in classes), -1], np.int32)  # -1 reads the last: no label
     return dataclasses.replace(encoded, labels=places[encoded.labels])
 

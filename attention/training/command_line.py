@@ -3,64 +3,109 @@
 An entry point is ``sys.exit(run_main(main))``, where ``main(argv)`` parses with ``parse_config`` and ``parse_flags``
 and calls one function. Configs are files whose ``get_config()`` returns a ``ConfigDict``; a field is set by
 ``--config.SECTION.FIELD=VALUE``, of the type the file gives it, a tuple as ``1,2,3``, a switch also as
-``--config.FIELD`` and ``--noconfig.FIELD``.
+``--config.FIELD`` and ``--noconfig.FIELD``. ``--config=FILE:ARGUMENT`` calls ``get_config(ARGUMENT)``, and ``--flagfile=FILE``
+stands for the arguments that a file holds, one a line.
 """
 
 import importlib.util
+import inspect
 import math
 import os
 import re
 import sys
-from collections.abc import Callable, Iterator
+import traceback
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import jax
 from absl import flags
 from ml_collections import config_dict
 
 from attention.files import TryAgainError, passing
-from attention.messages import one_line
+from attention.messages import listed, one_line, quoted, shown
 from attention.runs.directory import RunDirectory
 from attention.specs import nearest
+from attention.training import process, streams
 
 # Set to see the traceback of an error that is otherwise one line; for those who write a variant.
 TRACEBACK = "ATTENTION_TRACEBACK"
+_MISSING = object()  # in a field of config_dict.required_placeholder
 FAILED, AGAIN = 1, 75  # exit codes: finished with something failed; worth trying again
+_HELP = ("help", "h", "?", "helpshort", "helpfull", "help=1", "help=true")
+_DEBUG = f"{TRACEBACK}=1 shows tracebacks, and python -m pdb COMMAND.py ... debugs"
+_PROFILE = "train.py --profile records updates, and python -m cProfile COMMAND.py ... all of Python"
+_LOG = "what a command says goes to stdout and stderr"
+_OF_ABSL_APP = {
+    **dict.fromkeys(("pdb", "run_with_pdb", "pdb_post_mortem"), _DEBUG),
+    **dict.fromkeys(("run_with_profiling", "profile_file", "use_cprofile_for_profiling"), _PROFILE),
+    **dict.fromkeys(("verbosity", "v", "stderrthreshold", "logger_levels", "log_dir"), _LOG),
+    **dict.fromkeys(("logtostderr", "alsologtostderr", "showprefixforinfo"), _LOG),
+    "only_check_args": "train.py --describe and sweep.py --dry_run check everything and train nothing",
+}
 
 
 def run_main(main: Callable[[list[str]], Any], argv: list[str] | None = None) -> int:
     """Calls ``main(argv)``, and turns bad input into one line on stderr.
+
+    Closed streams, a pipe whose reader has gone and encodings that lack signs change what is seen and nothing else.
 
     Args:
       main: raises ValueError for bad input.
       argv: program name and arguments; ``sys.argv`` where None.
 
     Returns:
-      The exit code: 0; 2 for bad input (ValueError, flags, an OSError that names a file); 75 for what is worth trying again as
-      it is (TryAgainError, a full disk, a file server that does not answer); 130 for an interrupt.
+      The exit code: 0; 2 for bad input (ValueError, flags, an OSError that names a file) and for want of memory; 75 for what is
+      worth trying again as it is (TryAgainError, a full disk, a file server that does not answer); 130 for an interrupt.
       Whatever else is raised is a defect and goes through with its traceback, as everything does where
       ``ATTENTION_TRACEBACK`` is set.
     """
     try:
-        main([_at_home(argument) for argument in (sys.argv if argv is None else argv)])
+        with streams.lasting():
+            if importlib.util.find_spec("fcntl") is None:
+                raise ValueError("runs are locked by fcntl, which Linux and macOS have; on Windows use WSL")
+            main([_at_home(argument) for argument in _with_files(sys.argv if argv is None else argv)])
         return 0
     except KeyboardInterrupt:
         message, code = "interrupted", 130
-    except (ValueError, flags.Error) as error:
-        message, code = str(error), AGAIN if isinstance(error, TryAgainError) else 2
-        if os.environ.get(TRACEBACK):
+    except Exception as error:
+        told = _told(error)
+        if told is None or os.environ.get(TRACEBACK):
             raise
-    except BrokenPipeError:  # whoever reads, as in `train.py --list | head`, has seen enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
-    except OSError as error:
-        again = passing(error)
-        if not (error.filename or again) or os.environ.get(TRACEBACK):
-            raise
-        message, code = f"{error.filename or 'the system'}: {error.strerror}", AGAIN if again else 2
-    print(f"error: {one_line(message)}", file=sys.stderr)
+        message, code = told
+    with streams.lasting():
+        print(f"error: {one_line(message)}", file=sys.stderr)
     return code
+
+
+def _told(error: Exception) -> tuple[str, int] | None:
+    """The message and the exit code of an error that is no defect."""
+    if isinstance(error, (ValueError, flags.Error)):
+        return str(error), AGAIN if isinstance(error, TryAgainError) else 2
+    if process.out_of_memory(error):
+        return f"not enough memory; {process.LESS_MEMORY}: {error}", 2
+    if isinstance(error, OSError) and ((again := passing(error)) or error.filename):
+        return f"{error.filename or 'the system'}: {error.strerror}", AGAIN if again else 2
+    return None
+
+
+def _with_files(argv: Sequence[str], within: tuple[str, ...] = ()) -> Iterator[str]:
+    """The arguments, those of each ``--flagfile`` in its place: one a line, lines with # or // are comments."""
+    arguments = iter(argv)
+    for argument in arguments:
+        name, equals, path = argument.partition("=")
+        if name not in ("--flagfile", "-flagfile"):
+            yield argument
+            continue
+        path = os.path.expanduser(path if equals else next(arguments, ""))
+        if path in within:
+            raise ValueError(f"--flagfile={shown(path)} is read by itself, through {listed(within)}")
+        try:
+            text = Path(path).read_text(encoding="utf-8")
+        except (OSError, ValueError) as error:
+            reason = getattr(error, "strerror", None) or "it is no text in UTF-8"
+            raise ValueError(f"--flagfile={shown(path)} cannot be read: {reason}") from None
+        lines = (line.strip() for line in text.splitlines())
+        yield from _with_files([line for line in lines if line and not line.startswith(("#", "//"))], (*within, path))
 
 
 def _at_home(argument: str) -> str:
@@ -72,24 +117,34 @@ def _at_home(argument: str) -> str:
 
 
 def parse_flags(argv: list[str], values: flags.FlagValues, *, usage: str) -> None:
-    """Parses ``argv`` into ``values``; ``--help`` prints ``usage`` and the flags, and exits with 0.
+    """Parses ``argv`` into ``values``; ``--help`` prints ``usage`` and the flags, ``--helpxml`` as XML, and exits with 0.
 
     Raises:
       ValueError: for an unknown flag, an ill-typed value, or an argument that is no flag.
     """
-    if any(argument in ("--help", "-h", "-help") for argument in argv[1:]):
+    asked = [argument.lstrip("-") for argument in argv[1:] if argument.startswith("-")]
+    if any(argument in _HELP for argument in asked):
         print(f"{usage.strip()}\n{values.get_help()}")
+        raise SystemExit(0)
+    if "helpxml" in asked:
+        values.write_help_in_xml_format(sys.stdout)
         raise SystemExit(0)
     try:
         stray = values(argv)[1:]
     except flags.UnrecognizedFlagError as error:
         known = sorted(set(values) - {"flagfile", "undefok"})  # the two that absl adds itself
+        name, instead = error.flagname, _OF_ABSL_APP.get(error.flagname.split("=")[0])
+        if instead is not None:
+            raise ValueError(f"--{name} is a flag of absl.app, which these commands do without; {instead}") from None
         names = ", ".join(f"--{name}" for name in known)
-        raise ValueError(f"unknown flag --{error.flagname}{nearest(error.flagname, known)}; flags: {names}") from None
+        raise ValueError(f"unknown flag --{shown(name)}{nearest(name, known)}; flags: {names}") from None
     except flags.Error as error:
         raise ValueError(str(error)) from None
+    except RecursionError:  # of absl, which looks for the nearest flag letter by letter
+        longest = max(asked, key=lambda argument: len(argument.partition("=")[0]))
+        raise ValueError(f"unknown flag --{shown(longest)}") from None
     if stray:
-        raise ValueError(f"stray argument {stray[0]!r}: arguments are flags, --NAME=VALUE")
+        raise ValueError(f"stray argument {quoted(stray[0])}: arguments are flags, --NAME=VALUE")
 
 
 class Config(NamedTuple):
@@ -130,7 +185,10 @@ def parse_config(argv: list[str], *, default: str | os.PathLike[str]) -> Config:
     fields = load_config(path)
     for field, text in overrides:
         _override(fields, field, text)
-    return Config(fields, Path(path).stem, rest, Path(path).read_text(encoding="utf-8"))
+    if missing := [name for name, value in _fields(fields) if value is _MISSING]:
+        raise ValueError(f"config file {shown(path)} wants a value for {missing[0]!r}: --config.{missing[0]}=VALUE")
+    file = _split(path)[0]
+    return Config(fields, file.stem, rest, file.read_text(encoding="utf-8"))
 
 
 def config_beside(argv: list[str]) -> Path | None:
@@ -143,34 +201,54 @@ def config_beside(argv: list[str]) -> Path | None:
 
 
 def load_config(path: str | os.PathLike[str]) -> config_dict.ConfigDict:
-    """What ``get_config()`` of a file returns, or what the ``config.json`` of a run says.
+    """What ``get_config()`` of a file returns, or ``get_config(ARGUMENT)`` of ``FILE:ARGUMENT``, or the config of a run.
 
     Raises:
-      ValueError: where there is no such file or it is no config.
+      ValueError: where there is no such file, it is no config, or an error is raised in it, naming the line.
     """
-    file = Path(path)
+    file, arguments = _split(path)
     if file.name == "config.json" and file.is_file():
         return config_dict.ConfigDict(RunDirectory(file.parent).read_config())
     if not file.is_file():
         beside = sorted(str(found) for found in file.parent.glob("*.py")) if file.parent.is_dir() else []
-        listed = f"; beside it: {', '.join(beside)}" if beside else ""
-        raise ValueError(f"config file {file} does not exist{nearest(str(file), beside)}{listed}")
+        near = f"; beside it: {listed(beside)}" if beside else ""
+        raise ValueError(f"config file {shown(file)} does not exist{nearest(str(file), beside)}{near}")
     spec = importlib.util.spec_from_file_location(f"config_{file.stem}", file)
     if spec is None or spec.loader is None:
         raise ValueError(f"config file {file} is no Python file; want NAME.py with a function get_config()")
-    module = importlib.util.module_from_spec(spec)
-    try:
-        spec.loader.exec_module(module)
-    except SyntaxError as error:
-        raise ValueError(f"config file {error.filename}, line {error.lineno}: {error.msg}") from None
-    except ImportError as error:
-        raise ValueError(f"config file {file}: {error}") from None
-    if not callable(getattr(module, "get_config", None)):
+    module, loader = importlib.util.module_from_spec(spec), spec.loader
+    _in_file(file, lambda: loader.exec_module(module))
+    make = getattr(module, "get_config", None)
+    if not callable(make):
         raise ValueError(f"config file {file} has no function get_config()")
-    config = module.get_config()
+    try:
+        inspect.signature(make).bind(*arguments)
+    except TypeError as error:
+        form = "no argument: --config=FILE" if arguments else "an argument: --config=FILE:ARGUMENT"
+        raise ValueError(f"get_config() of config file {file} wants {form} ({error})") from None
+    config = _in_file(file, lambda: make(*arguments))
     if not isinstance(config, config_dict.ConfigDict):
         raise ValueError(f"config file {file}: get_config() wants to return a ConfigDict, got {type(config).__name__}")
     return config
+
+
+def _split(path: str | os.PathLike[str]) -> tuple[Path, tuple[str, ...]]:
+    """The file of ``FILE:ARGUMENT``, and the argument where there is one."""
+    name, colon, argument = os.fspath(path).partition(":")
+    return (Path(name), (argument,)) if colon and not Path(path).exists() else (Path(path), ())
+
+
+def _in_file(file: Path, call: Callable[[], Any]) -> Any:
+    """Calls what is written in a config file. Raises ValueError for any error there, with its line."""
+    try:
+        return call()
+    except SyntaxError as error:
+        raise ValueError(f"config file {error.filename}, line {error.lineno}: {error.msg}") from None
+    except Exception as error:
+        lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == str(file)]
+        where = f", line {lines[-1]}" if lines else ""
+        what = str(error) if isinstance(error, (ValueError, ImportError)) else f"{type(error).__name__}: {error}"
+        raise ValueError(f"config file {file}{where}: {what}") from error
 
 
 def _override(config: config_dict.ConfigDict, field: str, text: str | None) -> None:
@@ -178,13 +256,15 @@ def _override(config: config_dict.ConfigDict, field: str, text: str | None) -> N
     *sections, name = field.split(".")
     section: Any = config
     for part in sections:
-        section = section[part] if isinstance(section, config_dict.ConfigDict) and part in section else None
+        section = _value(section, part) if isinstance(section, config_dict.ConfigDict) and part in section else None
+    known = dict(_fields(config))
     if not isinstance(section, config_dict.ConfigDict) or name not in section:
-        raise ValueError(f"unknown config field {field!r}{_nearest_field(field, list(_fields(config)))}")
-    current = section[name]
+        raise ValueError(f"unknown config field {quoted(field)}{_nearest_field(field, list(known))}")
+    current = _value(section, name)
     if isinstance(current, config_dict.ConfigDict):
-        raise ValueError(f"config field {field!r} is a section; its fields: {', '.join(_fields(current, field + '.'))}")
-    kind = section.get_type(name)
+        inside = [each for each in known if each.startswith(f"{field}.")]
+        raise ValueError(f"config field {field!r} is a section; its fields: {listed(inside)}")
+    kind = section.get_ref(name).get_type() if current is _MISSING else section.get_type(name)
     if text is None and kind is bool:
         text = "true"
     if text is None:
@@ -192,7 +272,8 @@ def _override(config: config_dict.ConfigDict, field: str, text: str | None) -> N
     try:
         section[name] = _read(text, kind, current)
     except ValueError as error:
-        raise ValueError(f"config field {field!r} wants {error} (as in {current!r}), got {text!r}") from None
+        such = "" if current in (None, _MISSING) else f" (as in {quoted(current)})"
+        raise ValueError(f"config field {field!r} wants {error}{such}, got {quoted(text)}") from None
 
 
 def _read(text: str, kind: type, current: Any) -> Any:
@@ -223,32 +304,31 @@ def _read(text: str, kind: type, current: Any) -> Any:
             return kind(_read(item, of, None) for item in items if item)
         except ValueError as error:
             raise ValueError(f"values separated by commas, each {error}") from None
+    if kind is type(None):
+        raise ValueError("a type, which the file says with config_dict.placeholder(int) or another")
     raise ValueError(f"a value that a command line cannot give, {kind.__name__}")
 
 
-def _fields(config: config_dict.ConfigDict, prefix: str = "") -> Iterator[str]:
-    for name, value in config.items():
+def _value(section: config_dict.ConfigDict, name: str) -> Any:
+    """What a field holds; ``_MISSING`` where the file requires it to be given."""
+    try:
+        return section[name]
+    except config_dict.RequiredValueError:
+        return _MISSING
+
+
+def _fields(config: config_dict.ConfigDict, prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """The fields that are no sections, by dotted names, with what they hold."""
+    for name in config:
+        value = _value(config, name)
         if isinstance(value, config_dict.ConfigDict):
             yield from _fields(value, f"{prefix}{name}.")
         else:
-            yield f"{prefix}{name}"
+            yield f"{prefix}{name}", value
 
 
 def _nearest_field(field: str, fields: list[str]) -> str:
     last = field.split(".")[-1]
     same = [known for known in fields if known.split(".")[-1] == last]
     near = f" (nearest: '{same[0]}')" if same else nearest(field, fields)
-    return near or f"; fields: {', '.join(fields)}"
-
-
-def enable_compilation_cache() -> None:
-    """Keeps compiled programs, however small, between processes.
-
-    They lie in the user's cache folder (``$XDG_CACHE_HOME`` or ``~/.cache``, ``attention-lab/compilation``), because
-    who can write there can have code run here; ``JAX_COMPILATION_CACHE_DIR`` names another.
-    """
-    if not os.environ.get("JAX_COMPILATION_CACHE_DIR"):
-        base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-        jax.config.update("jax_compilation_cache_dir", str(base / "attention-lab" / "compilation"))
-    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
-    jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
+    return near or f"; fields: {listed(fields, 60)}"

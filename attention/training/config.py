@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from attention import specs
+from attention.messages import quoted, shown
 
 T = TypeVar("T")
 
@@ -91,7 +92,9 @@ class TrainingConfig:
     accumulation: int = _field(1, "parts a batch is computed in, to save memory; divides batch_size", within="[1, inf)")
     optimizer: str = _field("adamw", "spec of how gradients become steps: sgd(momentum=0.9)", kind="optimizer")
     learning_rate: float | tuple[float, ...] = _per_member(1e-3, "peak learning rate", "(0, inf)")
-    warmup: int = _field(100, "updates over which the learning rate rises from 0", within="[0, inf)")
+    warmup: int = _field(
+        100, "updates over which the learning rate rises from 0; of a run of no more than these, a tenth", within="[0, inf)"
+    )
     schedule: str = _field("cosine", "learning rate after warmup", choices=("constant", "cosine", "linear"))
     weight_decay: float | tuple[float, ...] = _per_member(0.01, "decoupled, of the matrices only", "[0, inf)")
     clip_norm: float | tuple[float, ...] = _per_member(1.0, "largest global norm of a gradient; 0 for off", "[0, inf)")
@@ -244,10 +247,10 @@ def suggest(word: str, words: Sequence[str]) -> str:
 
 def _known(values: Any, names: Sequence[str], where: str) -> None:
     if not isinstance(values, Mapping):
-        raise ValueError(f"{where} holds fields ({', '.join(names)}), got {values!r}")
+        raise ValueError(f"{where} holds fields ({', '.join(names)}), got {quoted(values)}")
     for name in values:
         if name not in names:
-            raise ValueError(f"unknown field {where}.{name}{suggest(str(name), names)}")
+            raise ValueError(f"unknown field {where}.{shown(name)}{suggest(str(name), names)}")
 
 
 def _section(section: type[T], values: Any, where: str) -> T:
@@ -271,9 +274,9 @@ def _checked(field: dataclasses.Field, hint: type, value: Any, where: str) -> An
     choices, within, kind = (field.metadata[key] for key in ("choices", "within", "kind"))
     if choices and value not in choices:
         wanted = ", ".join(choices)
-        raise ValueError(f"{where} wants one of {wanted}, got {value!r}{specs.nearest(value, choices)}")
+        raise ValueError(f"{where} wants one of {wanted}, got {quoted(value)}{specs.nearest(value, choices)}")
     if within and not _inside(value, within):
-        raise ValueError(f"{where} wants a number in {within}, got {value!r}")
+        raise ValueError(f"{where} wants a number in {within}, got {quoted(value)}")
     if kind:
         try:
             return specs.canonical(kind, value)
@@ -287,7 +290,7 @@ def _typed(hint: type, value: Any, where: str) -> Any:
         value = float(value)
     if not isinstance(value, hint) or (hint is int and isinstance(value, bool)):
         words = {int: "a whole number", float: "a number", bool: "True or False", str: "a string"}
-        raise ValueError(f"{where} wants {words[hint]}, got {value!r}")
+        raise ValueError(f"{where} wants {words[hint]}, got {quoted(value)}")
     return value
 
 
@@ -306,10 +309,10 @@ def _seeds(value: Any) -> tuple[int, ...]:
     seeds = (value,) if isinstance(value, int) else value
     whole = isinstance(seeds, (tuple, list)) and all(isinstance(s, int) and not isinstance(s, bool) for s in seeds)
     if not whole or not seeds:
-        raise ValueError(f"config.seeds wants whole numbers such as 0,1,2, got {value!r}")
+        raise ValueError(f"config.seeds wants whole numbers such as 0,1,2, got {quoted(value)}")
     for seed in seeds:
         if not 0 <= seed < 2**32:
-            raise ValueError(f"config.seeds wants numbers in [0, 2**32), got {seed}")
+            raise ValueError(f"config.seeds wants numbers in [0, 2**32), got {quoted(seed)}")
     return tuple(seeds)
 
 
@@ -324,14 +327,16 @@ def _check_members(config: Config) -> Config:
         if len(values) != count:
             raise ValueError(f"{where} wants one number, or one for each of the {count} seeds; got {len(values)}")
         if name in FEATURES and 0 in values and any(values):
-            raise ValueError(f"{where} wants numbers that are all above 0, or all 0: it is another program; got {values}")
+            raise ValueError(
+                f"{where} wants numbers that are all above 0, or all 0: it is another program; got {quoted(values)}"
+            )
         if len(set(values)) == 1:
             changed[name] = values[0]
     config = dataclasses.replace(config, training=dataclasses.replace(config.training, **changed))
     varied = [getattr(config.training, name) for name in PER_MEMBER]
     alike = list(zip(config.seeds, *(values for values in varied if isinstance(values, tuple))))
     if len(set(alike)) < count:
-        raise ValueError(f"config.seeds wants each seed once, got {config.seeds}")
+        raise ValueError(f"config.seeds wants each seed once, got {quoted(config.seeds)}")
     return config
 
 
@@ -369,6 +374,3 @@ def _check_training(training: TrainingConfig) -> None:
     if training.batch_size % training.accumulation:
         have = f"batch_size={training.batch_size} and accumulation={training.accumulation}"
         raise ValueError(f"{where}.accumulation wants a divisor of batch_size, got {have}")
-    if training.steps and training.warmup >= training.steps:
-        have = f"warmup={training.warmup} and steps={training.steps}"
-        raise ValueError(f"{where}.warmup wants fewer updates than steps, got {have}")

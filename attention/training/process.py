@@ -13,6 +13,10 @@ from typing import Any
 
 import jax
 
+LESS_MEMORY = (
+    "what takes less: --config.training.accumulation=4 (a divisor of batch_size), a smaller batch_size, max_length or"
+    " model, fewer seeds at once"
+)
 PROFILED = (3, 8)  # updates of this process that --profile records: the first ones compile
 
 
@@ -27,6 +31,11 @@ def keep_freed_memory() -> None:
     # M_ARENA_MAX: one heap, which may grow without bound; M_MMAP_MAX: no blocks outside of it; M_TRIM_THRESHOLD.
     for option, value in ((-8, 1), (-4, 0), (-1, 2**31 - 1)):
         ctypes.CDLL(None).mallopt(option, value)
+
+
+def out_of_memory(error: BaseException) -> bool:
+    """Whether an error says that memory is wanting, of this machine or of its accelerator."""
+    return isinstance(error, MemoryError) or any(sign in str(error) for sign in ("RESOURCE_EXHAUSTED", "Out of memory"))
 
 
 class Clock:

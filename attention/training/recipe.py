@@ -56,8 +56,13 @@ def experiment(config: Config, *, data: contracts.Dataset | None = None, tokeniz
     plan = batches.Plan(lengths, batch_size=training.batch_size, buckets=section.buckets, seed=section.seed)
     model = task.sized(checked, data.vocab_size, len(data.classes))
     steps = total_steps(training, plan.steps_per_epoch)
+    warmup = warmup_of(training, steps)
+    if warmup != training.warmup:
+        asked = f"config.training.warmup={training.warmup} is not less than the {steps} updates of this run"
+        data = data._replace(notes=(*data.notes, f"{asked}: the learning rate rises over {warmup} of them"))
     weights = None if task.class_weights is None else task.class_weights(training.class_weights, data)
-    return Experiment(config, task, data, plan, model, steps, program(config, model, steps=steps, class_weights=weights))
+    shape = {"steps": steps, "warmup": warmup, "class_weights": weights}
+    return Experiment(config, task, data, plan, model, steps, program(config, model, **shape))
 
 
 def checked_model(config: Config) -> Any:
@@ -95,14 +100,13 @@ def load_data(config: Config, tokenizer: Path | None = None) -> contracts.Datase
 
 
 def total_steps(training: TrainingConfig, steps_per_epoch: int) -> int:
-    """Updates of a run. Raises ValueError where the warmup leaves none to train."""
-    steps = training.steps or math.ceil(training.epochs * steps_per_epoch)
-    if training.warmup >= steps:
-        raise ValueError(
-            f"config.training.warmup wants fewer updates than there are: got {training.warmup}, "
-            f"and {training.epochs:g} epochs are {steps} updates"
-        )
-    return steps
+    """Updates of a run."""
+    return training.steps or math.ceil(training.epochs * steps_per_epoch)
+
+
+def warmup_of(training: TrainingConfig, steps: int) -> int:
+    """Updates of warmup: those asked for, and of a run that is not longer than these a tenth of it."""
+    return training.warmup if training.warmup < steps else steps // 10
 
 
 def vectors(config: Config, data: contracts.Dataset) -> tuple[np.ndarray, np.ndarray] | None:

@@ -151,7 +151,7 @@ def test_other_data_matches_classes_by_name(folder, trained, tmp_path):
         assert member["nll"] == pytest.approx(scores["nll"], rel=1e-5)
     write_tsv(tmp_path / "test.tsv", [("oslo", "town")])
     write_tsv(tmp_path / "train.tsv", [(f"oslo {n}", ["town", "fruit"][n % 2]) for n in range(40)])
-    with pytest.raises(ValueError, match="label 'town' was not seen in training; classes: city, fruit, neither"):
+    with pytest.raises(ValueError, match="label 'town' was not seen in training; classes of the run: city, fruit, neither"):
         trained.evaluate("test", spec)
 
 

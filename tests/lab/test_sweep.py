@@ -376,10 +376,10 @@ SCRIPT = """
 import json, sys
 sys.path.insert(0, {tests!r})
 from tests.support import sweeps
-from attention.training import command_line
+from attention.training import backend, command_line
 from pathlib import Path
 def main(argv):
-    command_line.enable_compilation_cache()
+    backend.prepare()
     sweeps.run(json.load(open(argv[1])), Path(argv[2]))
 sys.exit(command_line.run_main(main))
 """

@@ -1,5 +1,6 @@
 """Checkpoints: what was saved comes back bitwise, and what is damaged is named and passed over."""
 
+import errno
 import json
 import os
 import random
@@ -323,3 +324,16 @@ def test_a_kill_at_any_call_of_the_system_leaves_a_whole_checkpoint(tmp_path, ki
     assert steps == sorted(steps)  # dying later never leaves an older checkpoint
     assert steps.count(1) > 4
     assert steps.count(2) > 2
+
+
+def test_a_full_disk_leaves_nothing_and_is_named(tmp_path, monkeypatch):
+    def full(file, array, **_):
+        file.write(b"x" * 100)
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    checkpoints.save(tmp_path, 1, {"a": np.arange(3)}, {})
+    monkeypatch.setattr(np.lib.format, "write_array", full)
+    with pytest.raises(OSError, match="No space left") as error:
+        checkpoints.save(tmp_path, 2, {"a": np.arange(3)}, {})
+    assert error.value.filename == str(tmp_path / "step-00000002")
+    assert [path.name for path in tmp_path.iterdir()] == ["step-00000001"]

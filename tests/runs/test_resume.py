@@ -28,9 +28,9 @@ MEASURED = ("train_seconds", "step_seconds", "compile_seconds", "state_bytes", "
 # Trains the config of a JSON file: what train.py does after its flags.
 SCRIPT = """
 import json, sys
-from attention.training import command_line, config, loop
+from attention.training import backend, command_line, config, loop
 def main(argv):
-    command_line.enable_compilation_cache()
+    backend.prepare()
     loop.train(config.from_dict(json.load(open(argv[1]))), argv[2])
 sys.exit(command_line.run_main(main))
 """
@@ -191,7 +191,7 @@ def like(settings, folder):
     """The shapes of a checkpoint's tree."""
     record = directory.RunDirectory(folder / "unbroken").read_data()
     model = classification.sized(recipe.checked_model(settings), record.vocab_size, len(record.classes))
-    made = program.program(settings, model, steps=settings.training.steps, class_weights=None)
+    made = program.program(settings, model, steps=settings.training.steps, warmup=settings.training.warmup, class_weights=None)
     seeds = jax.numpy.asarray(settings.seeds, "uint32")
     make = lambda seeds: state.new_cohort(made, jax.numpy.int32(2), seeds, {}, None)
     return jax.eval_shape(make, seeds)

@@ -88,6 +88,6 @@ def test_labels_of_other_data_are_found_by_name():
     found = classification.adapt(dataclasses.replace(ENCODED, labels=np.array([0, -1, 1])), ("middle", "left"), facts())
     assert found.labels.tolist() == [1, -1, 0]
     with pytest.raises(
-        ValueError, match=r"label 'midle' was not seen in training \(nearest: 'middle'\); classes: left, middle"
+        ValueError, match=r"label 'midle' was not seen in training \(nearest: 'middle'\); classes of the run: left, middle"
     ):
         classification.adapt(ENCODED, ("left", "midle", "right"), facts())

@@ -208,8 +208,8 @@ def test_exit_codes(capsys, monkeypatch):
 
 CACHED = """
 import jax
-from attention.training import command_line
-command_line.enable_compilation_cache()
+from attention.training import backend
+backend.prepare()
 print(jax.config.jax_compilation_cache_dir)
 jax.jit(lambda x: x * 3 + 1)(2.0).block_until_ready()
 """
@@ -257,3 +257,94 @@ def test_messages_are_short_and_plain(capsys):
     assert len(err) < 520
     assert err.strip().isprintable()
     assert err.endswith(" end\n")
+
+
+def test_flag_files(file, tmp_path, capsys):
+    inner, outer = tmp_path / "inner.txt", tmp_path / "outer.txt"
+    inner.write_text("# a comment\n// another\n\n--config.training.steps=7\n--workdir=é\n", encoding="utf-8")
+    outer.write_text(f"--config={file}\n--flagfile={inner}\n")
+    for form in ([f"--flagfile={outer}"], ["--flagfile", str(outer)], ["--x=1", f"-flagfile={outer}"]):
+        seen = []
+        assert command_line.run_main(seen.extend, ["train.py", *form, "--last"]) == 0
+        assert seen[-4:] == [f"--config={file}", "--config.training.steps=7", "--workdir=é", "--last"]
+    inner.write_text(f"--flagfile={outer}\n")
+    (tmp_path / "bytes").write_bytes(b"\xff")
+    for path, message in (
+        (outer, "is read by itself"),
+        ("none", "No such file"),
+        (tmp_path / "bytes", "no text in UTF-8"),
+        ("", ""),
+    ):
+        assert command_line.run_main(print, ["train.py", f"--flagfile={path}"]) == 2
+        error = capsys.readouterr().err
+        assert error.startswith("error: --flagfile=")
+        assert message in error
+
+
+@pytest.mark.parametrize("flag", ["--pdb", "--only_check_args", "--verbosity=1", "-v=1", "--run_with_profiling", "--log_dir=x"])
+def test_flags_of_absl_app_are_refused_by_name(capsys, flag):
+    code, _, _, err = run(capsys, flag)
+    assert (code, err.count("\n")) == (2, 1)
+    assert f"--{flag.lstrip('-').split('=')[0]} is a flag of absl.app, which these commands do without; " in err
+
+
+@pytest.mark.parametrize("flag", ["--help", "-h", "-?", "--helpshort", "--helpfull", "--help=1", "--helpxml"])
+def test_every_form_of_help(capsys, flag):
+    with pytest.raises(SystemExit) as stop:
+        run(capsys, flag)
+    assert stop.value.code == 0
+    assert "workdir" in capsys.readouterr().out
+
+
+def test_unknown_flags_that_are_to_be_left_out(capsys):
+    assert run(capsys, "--undefok=other", "--other=1", "--count=2")[:2] == (0, {"workdir": None, "count": 2})
+
+
+FIELDS = """
+from ml_collections import config_dict
+
+def get_config(size):
+    config = config_dict.ConfigDict({"placed": config_dict.placeholder(int), "unknown": None, "names": ["a", "b"]})
+    config.needed = config_dict.required_placeholder(float)
+    config.size = int(size)
+    config.twice = config.get_ref("size") * 2
+    config.inner = config_dict.ConfigDict({"deep": config_dict.ConfigDict({"x": 1})})
+    return config
+"""
+
+
+def test_what_ml_collections_documents(tmp_path):
+    path = tmp_path / "fields.py"
+    path.write_text(FIELDS)
+    given = parse(path, f"--config={path}:8", "--config.needed=1", "--config.names=c,d", "--config.inner.deep.x=4")
+    assert given.name == "fields"
+    assert (given.fields.size, given.fields.twice, given.fields.placed) == (8, 16, None)
+    assert (given.fields.needed, given.fields.names, given.fields.inner.deep.x) == (1.0, ["c", "d"], 4)
+    given = parse(path, f"--config={path}:8", "--config.needed=1", "--config.size=3", "--config.placed=5")
+    assert (given.fields.twice, given.fields.placed) == (6, 5)
+    for arguments, message in (
+        ([f"--config={path}"], "wants an argument: --config=FILE:ARGUMENT"),
+        ([f"--config={path}:x"], "fields.py, line 7: invalid literal for int"),
+        ([f"--config={path}:8"], "wants a value for 'needed': --config.needed=VALUE"),
+        ([f"--config={path}:8", "--config.needed=x"], "'needed' wants a number, got 'x'"),
+        ([f"--config={path}:8", "--config.placed=x"], "'placed' wants a whole number, got 'x'"),
+        (
+            [f"--config={path}:8", "--config.unknown=x"],
+            "'unknown' wants a type, which the file says with config_dict.placeholder",
+        ),
+        ([f"--config={path}:8", "--config.inner.deep=1"], "'inner.deep' is a section; its fields: inner.deep.x"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            parse(path, *arguments)
+
+
+def test_a_file_that_takes_no_argument(file):
+    with pytest.raises(ValueError, match=r"wants no argument: --config=FILE"):
+        parse(file, f"--config={file}:8")
+
+
+def test_an_error_in_a_config_file_names_its_line(file):
+    bad = file.parent / "bad.py"
+    bad.write_text("def get_config():\n    return {}['steps']\n")
+    with pytest.raises(ValueError, match=r"bad.py, line 2: KeyError: 'steps'"):
+        parse(file, f"--config={bad}")

@@ -133,7 +133,7 @@ def corpus(
     assert train.labels is not None
     if len(np.unique(train.labels)) < 2:
         only = classes[int(train.labels[0])]
-        raise ValueError(f"the train split has one class only, {only!r}; there is nothing to tell apart")
+        raise ValueError(f"the train split has one class only, {quoted(only)}; there is nothing to tell apart")
     ordered, carved = _with_validation(splits, train.labels, classes, seed, validation_share)
     return Corpus(ordered, classes, {"majority": majority(ordered)}, (*carved, *notes), resolved)
 

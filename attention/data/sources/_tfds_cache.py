@@ -19,6 +19,7 @@ from tensorflow_datasets.proto import tf_example_pb2
 
 from attention.data.contracts import Split
 from attention.data.sources._splits import data_folder, make_split
+from attention.messages import listed, quoted
 from attention.specs import nearest
 
 Rows = dict[str, tuple[list[str], list[int]]]
@@ -160,7 +161,7 @@ def read_columns(builder: Any, split: str, text: str, label: str) -> tuple[list[
     try:
         source = builder.as_data_source(split, deserialize_method=tfds.decode.DeserializeMethod.RAW_BYTES)
         if len(source) != builder.info.splits[split].num_examples:  # TFDS reads parquet whole, whatever the slice
-            raise ValueError(f"{split!r} is a slice, and TFDS reads none of a set in parquet; prepare it as array_record")
+            raise ValueError(f"{quoted(split)} is a slice, and TFDS reads none of a set in parquet; prepare it as array_record")
         records = source.__getitems__(range(len(source)))
     except (RuntimeError, OSError) as error:  # RuntimeError is what array_record raises
         raise _damaged(builder.data_dir, str(error)) from None
@@ -175,15 +176,15 @@ def read_columns(builder: Any, split: str, text: str, label: str) -> tuple[list[
             raise _damaged(builder.data_dir, f"{split}, record {number} is empty")
         for name in (text, label):
             if name not in features:
-                raise ValueError(f"there is no feature {name!r}{nearest(name, features)}; features: {', '.join(features)}")
+                raise ValueError(f"there is no feature {quoted(name)}{nearest(name, features)}; features: {listed(features)}")
         if len(features[text].bytes_list.value) != 1:
-            raise ValueError(f"the feature {text!r} is not one text per example")
+            raise ValueError(f"the feature {quoted(text)} is not one text per example")
         try:
             texts.append(features[text].bytes_list.value[0].decode())
         except UnicodeDecodeError:
             raise ValueError(f"example {number} of {split}: the feature {text!r} is not UTF-8 text") from None
         values = [*features[label].int64_list.value, *features[label].bytes_list.value]
         if len(values) != 1:
-            raise ValueError(f"the feature {label!r} is not one class per example")
+            raise ValueError(f"the feature {quoted(label)} is not one class per example")
         labels.append(values[0])
     return texts, labels

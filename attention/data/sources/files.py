@@ -3,6 +3,7 @@
 from attention.data import tables as _tables
 from attention.data.contracts import Corpus, Source, Split
 from attention.data.sources import _labels, _splits
+from attention.messages import quoted, shown
 
 
 def build(
@@ -41,9 +42,9 @@ def build(
     for path in paths.values():
         _tables.kind(path)
     if text == (target or label):
-        raise ValueError(f"{text!r} is the column of texts and of what is to be told of them; give two columns")
+        raise ValueError(f"{quoted(text)} is the column of texts and of what is to be told of them; give two columns")
     if target is not None and label != "label":
-        raise ValueError(f"label={label!r} and target={target!r}: texts have classes or texts to write; give one")
+        raise ValueError(f"label={quoted(label)} and target={quoted(target)}: texts have classes or texts to write; give one")
     spec = _splits.resolved("files", **paths, text=text, label=label, target=target, validation_share=validation_share)
 
     def load(seed: int) -> Corpus:
@@ -61,7 +62,7 @@ def build(
         try:
             corpus = make()
         except ValueError as error:
-            raise ValueError(f"{paths['train']}: {error}") from None
+            raise ValueError(f"{shown(paths['train'])}: {error}") from None
         return corpus._replace(notes=(*odd, *corpus.notes), files=tuple(paths.values()))
 
     return Source(load)
@@ -69,6 +70,6 @@ def build(
 
 def _labelled(table: _tables.Table, classes: tuple[str, ...]) -> Split:
     def place(number: int) -> str:
-        return f"{table.path}, line {table.lines[number]}"
+        return f"{shown(table.path)}, line {table.lines[number]}"
 
     return Split(table.texts, _splits.indices(table.labels, classes, place))

@@ -7,6 +7,7 @@ from typing import Any
 
 from attention.data.contracts import Corpus, Source, Split
 from attention.data.sources import _splits
+from attention.messages import quoted
 from attention.specs import nearest
 
 _NAME = r"[a-zA-Z]\w*(/[\w+.-]+)?(:[\d*]+\.[\d*]+\.[\d*]+)?"
@@ -78,7 +79,7 @@ def _load(
                 continue
             plain = re.split(r"[\[+]", chosen)[0]
             if plain not in there:
-                raise ValueError(f"there is no split {plain!r}{nearest(plain, there)}; splits: {', '.join(there)}")
+                raise ValueError(f"there is no split {quoted(plain)}{nearest(plain, there)}; splits: {', '.join(there)}")
             columns[split] = _tfds_cache.read_columns(builder, chosen, text, label)
     return *_classified(columns, _class_label(builder, label)), Path(builder.data_dir)
 

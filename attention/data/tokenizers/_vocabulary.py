@@ -9,15 +9,26 @@ from pathlib import Path
 
 from attention.data.contracts import PADDING, UNKNOWN
 from attention.files import parse_json, write_atomic
+from attention.messages import quoted
 
 SPECIAL = ("<padding>", "<unknown>")  # how the ids PADDING and UNKNOWN are shown
 FILE = "vocabulary.json"
 
 
+LARGEST = 2**20  # tokens; no more are ever trained, and memory for all of them is taken beforehand
+
+
 def at_least(name: str, value: int, smallest: int, why: str = "") -> None:
     """Raises ValueError where an option is below its range."""
     if value < smallest:
-        raise ValueError(f"{name} must be at least {smallest}{f' ({why})' if why else ''}, got {value}")
+        raise ValueError(f"{name} must be at least {smallest}{f' ({why})' if why else ''}, got {quoted(value)}")
+
+
+def check_size(name: str, value: int, smallest: int, why: str = "") -> None:
+    """Raises ValueError for a number of tokens that no tokenizer has."""
+    at_least(name, value, smallest, why)
+    if value > LARGEST:
+        raise ValueError(f"{name} must be at most {LARGEST}, got {quoted(value)}")
 
 
 def ranked(counts: Mapping[str, int], *, max_size: int, min_count: int = 1) -> dict[str, int]:

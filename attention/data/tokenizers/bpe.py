@@ -11,7 +11,7 @@ import tokenizers
 
 from attention.data.contracts import Tokenizer
 from attention.data.tokenizers import _subwords
-from attention.data.tokenizers._vocabulary import SPECIAL, at_least, strings
+from attention.data.tokenizers._vocabulary import SPECIAL, check_size, strings
 
 _OFFSET = len(SPECIAL)
 
@@ -23,7 +23,7 @@ def build(*, size: int = 8000, lowercase: bool = True) -> Tokenizer:
       size: ids at most, with padding and unknown; at least 258, since every byte has one.
       lowercase: whether upper and lower case are one.
     """
-    at_least("size", size, 256 + _OFFSET, "padding, unknown and 256 bytes")
+    check_size("size", size, 256 + _OFFSET, "padding, unknown and 256 bytes")
 
     def train(texts: Sequence[str]) -> str:
         tokenizer = tokenizers.Tokenizer(tokenizers.models.BPE())

@@ -12,6 +12,7 @@ import numpy as np
 from attention.data.contracts import Tokenizer
 from attention.data.tokenizers._vocabulary import SPECIAL, read_json, strings
 from attention.files import write_atomic
+from attention.messages import quoted
 
 _OFFSET = len(SPECIAL)
 _STATE = {"offset": _OFFSET}
@@ -54,5 +55,5 @@ def _save(state: dict, folder: Path) -> None:
 def _load(folder: Path) -> dict:
     stored = read_json(Path(folder) / "bytes.json")
     if stored != _STATE:
-        raise ValueError(f"{Path(folder) / 'bytes.json'}: want {_STATE}, got {stored!r}")
+        raise ValueError(f"{Path(folder) / 'bytes.json'}: want {_STATE}, got {quoted(stored)}")
     return _STATE

@@ -14,7 +14,7 @@ import tokenizers
 
 from attention.data.contracts import PADDING, UNKNOWN, Tokenizer
 from attention.data.tokenizers import _subwords
-from attention.data.tokenizers._vocabulary import SPECIAL, at_least, strings
+from attention.data.tokenizers._vocabulary import SPECIAL, check_size, strings
 
 
 def build(*, size: int = 8000, lowercase: bool = True) -> Tokenizer:
@@ -24,7 +24,7 @@ def build(*, size: int = 8000, lowercase: bool = True) -> Tokenizer:
       size: ids at most, with padding and unknown; at least 16. At most half of them are single characters.
       lowercase: whether upper and lower case are one.
     """
-    at_least("size", size, 16)
+    check_size("size", size, 16)
 
     def train(texts: Sequence[str]) -> str:
         alphabet = _alphabet(texts, lowercase, (size - len(SPECIAL)) // 2)

@@ -45,14 +45,14 @@ class Program(NamedTuple):
         return self.optimizer.make(learning_rate, weight_decay, mask)
 
 
-def program(config: Config, model: Any, *, steps: int, class_weights: tuple[float, ...] | None) -> Program:
-    """The program of a config: ``steps`` updates of ``model``."""
+def program(config: Config, model: Any, *, steps: int, warmup: int, class_weights: tuple[float, ...] | None) -> Program:
+    """The program of a config: ``steps`` updates of ``model``, the learning rate of the first ``warmup`` of them rising."""
     training = config.training
     return Program(
         task=specs.build("task", config.task),
         model=model,
         optimizer=specs.build("optimizer", training.optimizer),
-        factor=schedule(training.schedule, steps=steps, warmup=training.warmup),
+        factor=schedule(training.schedule, steps=steps, warmup=warmup),
         class_weights=class_weights,
         accumulation=training.accumulation,
         frozen_embeddings=config.model.frozen_embeddings,

@@ -111,7 +111,7 @@ BAD_FILES = [
     ("a.tsv", "text\tlable\nx\t1\n", "the column 'label' is missing (nearest: 'lable'); columns: text, lable"),
     ("a.tsv", "txt\tlabel\nx\t1\n", "the column 'text' is missing (nearest: 'txt'); columns: txt, label"),
     ("a.tsv", "text\ttext\tlabel\nx\ty\t1\n", "the column 'text' is there more than once"),
-    ("a.tsv", "", "the column 'text' is missing"),
+    ("a.tsv", "", "there is nothing in it"),
     ("a.tsv", "text\tlabel\n", "the split is empty"),
     ("a.tsv", "text\tlabel\nx\t1\n  \t2\n", "line 3: 'text' is empty"),
     ("a.tsv", "text\tlabel\nx\t1\ny\t\n", "line 3: 'label' is empty"),

@@ -1,0 +1,59 @@
+"""JAX as the commands need it: on a platform that is there, without switches that training cannot do with."""
+
+import os
+from pathlib import Path
+
+import jax
+
+# Switches of JAX under which no run trains, or under which a seed means other numbers: their values, and why.
+_GUARD = (("disallow", "disallow_explicit"), "every update takes its batch to the device")
+_REFUSED = {
+    "jax_enable_x64": ((True,), "parameters and optimizer state are float32"),
+    "jax_disable_jit": ((True,), "an update is compiled before it runs; ATTENTION_TRACEBACK=1 shows where an error arises"),
+    "jax_no_tracing": ((True,), "an update is traced and compiled before it runs"),
+    "jax_no_execution": ((True,), "an update is executed"),
+    "jax_debug_key_reuse": ((True,), "the members of a cohort are evaluated with one key"),
+    "jax_numpy_dtype_promotion": (("strict",), "masks are multiplied with numbers; 'standard' works"),
+    "jax_numpy_rank_promotion": (("raise",), "masks and biases are spread over axes that they lack; 'warn' works"),
+    "jax_default_prng_impl": (("rbg", "unsafe_rbg"), "the numbers of a seed are those of threefry2x32"),
+    "jax_threefry_partitionable": ((False,), "the numbers of a seed are those of the partitionable form"),
+    **dict.fromkeys(("jax_transfer_guard", "jax_transfer_guard_host_to_device", "jax_transfer_guard_device_to_host"), _GUARD),
+}
+
+
+def prepare() -> None:
+    """Checks JAX's platform and switches, and keeps compiled programs, however small, between processes.
+
+    They lie in the user's cache folder (``$XDG_CACHE_HOME`` or ``~/.cache``, ``attention-lab/compilation``), because
+    who can write there can have code run here; ``JAX_COMPILATION_CACHE_DIR`` names another.
+
+    Raises:
+      ValueError: for a platform that is not there, naming those that are, and for a switch under which nothing trains.
+    """
+    _check_switches()
+    _check_platform()
+    if not os.environ.get("JAX_COMPILATION_CACHE_DIR"):
+        base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+        jax.config.update("jax_compilation_cache_dir", str(base / "attention-lab" / "compilation"))
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
+    jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
+
+
+def _check_switches() -> None:
+    """Raises ValueError for a switch that is refused, with the reason."""
+    for name, (values, reason) in _REFUSED.items():
+        if (value := getattr(jax.config, name)) in values:
+            raise ValueError(f"{name.upper()}={os.environ.get(name.upper(), value)} is not for these commands: {reason}")
+
+
+def _check_platform() -> None:
+    """Asks for the devices. Raises ValueError where JAX has none of the platform that it was told to take."""
+    try:
+        jax.devices()
+    except (RuntimeError, AssertionError):
+        asked = os.environ.get("JAX_PLATFORMS", "")
+        jax.config.update("jax_platforms", "")
+        there = ", ".join(sorted({"cpu", *(device.platform for device in jax.devices())}))
+        raise ValueError(
+            f"JAX_PLATFORMS={asked}: this machine, or this installation of JAX, has no such platform; there are: {there}"
+        ) from None

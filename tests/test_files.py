@@ -1,0 +1,45 @@
+"""Files that are whole or absent, and nothing beside them that stays."""
+
+import errno
+import os
+import time
+
+import pytest
+
+from attention import files
+
+
+def test_what_cannot_be_written_leaves_nothing_and_is_named(tmp_path, monkeypatch):
+    path = tmp_path / "o.tsv"
+    files.write_atomic(path, b"before")
+
+    def full(handle):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(OSError, match="No space left") as error:
+        files.write_atomic(path, b"after")
+    assert error.value.filename == str(path)
+    assert files.passing(error.value)
+    assert [each.name for each in tmp_path.iterdir()] == ["o.tsv"]
+    assert path.read_bytes() == b"before"
+
+
+def test_what_killed_processes_left_is_removed(tmp_path):
+    path, old, new, other = (
+        tmp_path / name for name in ("o[1].tsv", ".tmp-o[1].tsv.1-2", ".tmp-o[1].tsv.3-4", ".tmp-p.tsv.5-6")
+    )
+    for leftover in (old, new, other):
+        leftover.write_bytes(b"half")
+    for leftover in (old, other):
+        os.utime(leftover, (time.time() - 7200, time.time() - 7200))
+    files.write_atomic(path, b"whole")
+    assert {each.name for each in tmp_path.iterdir()} == {path.name, new.name, other.name}
+
+
+def test_folders_that_cannot_be_flushed_are_written_all_the_same(tmp_path, monkeypatch):
+    def refuse(handle):
+        raise OSError(errno.EINVAL, "Invalid argument")
+
+    monkeypatch.setattr(os, "fsync", refuse)
+    files.sync_folder(tmp_path)

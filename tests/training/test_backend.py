@@ -1,0 +1,62 @@
+"""A platform that is not there and switches under which nothing trains are one line, before anything is made."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent.parent
+READY = """
+import sys
+from attention.training import backend, command_line
+def main(argv):
+    backend.prepare()
+    print("ready")
+sys.exit(command_line.run_main(main))
+"""
+
+
+def prepared(**environment):
+    done = subprocess.run(
+        [sys.executable, "-c", READY], capture_output=True, text=True, cwd=ROOT, env={**os.environ, **environment}
+    )
+    return done.returncode, done.stdout.strip(), done.stderr
+
+
+@pytest.mark.parametrize("platform", ["cuda", "rocm", "no_such_thing", "no_such_thing,cpu"])
+def test_a_platform_that_is_not_there(platform):
+    code, out, error = prepared(JAX_PLATFORMS=platform)
+    assert (code, out, error.count("\n")) == (2, "", 1)
+    assert error.startswith(f"error: JAX_PLATFORMS={platform}: this machine, or this installation of JAX, has no such platform")
+    assert "there are: cpu" in error
+
+
+@pytest.mark.parametrize(
+    "switch",
+    [
+        "JAX_ENABLE_X64=1",
+        "JAX_DISABLE_JIT=1",
+        "JAX_NO_TRACING=1",
+        "JAX_NO_EXECUTION=1",
+        "JAX_DEBUG_KEY_REUSE=1",
+        "JAX_NUMPY_DTYPE_PROMOTION=strict",
+        "JAX_NUMPY_RANK_PROMOTION=raise",
+        "JAX_DEFAULT_PRNG_IMPL=rbg",
+        "JAX_THREEFRY_PARTITIONABLE=0",
+        "JAX_TRANSFER_GUARD=disallow",
+    ],
+)
+def test_switches_under_which_nothing_trains(switch):
+    name, _, value = switch.partition("=")
+    code, out, error = prepared(**{name: value})
+    assert (code, out, error.count("\n")) == (2, "", 1)
+    assert error.startswith(f"error: {switch} is not for these commands: ")
+
+
+def test_other_switches_are_taken():
+    assert prepared(JAX_DEBUG_NANS="1", JAX_NUMPY_RANK_PROMOTION="warn", JAX_DEFAULT_PRNG_IMPL="threefry2x32")[:2] == (
+        0,
+        "ready",
+    )
