@@ -8,6 +8,7 @@ import numpy as np
 
 from attention.data import tables
 from attention.data.contracts import Corpus, Source, Split
+from attention.data.rules import MAJORITY
 from attention.data.sources import _archives, _splits
 from attention.specs import nearest
 
@@ -78,7 +79,7 @@ def source(
             splits, notes = _prepare(recipe, mirror or recipe.server, prepared), ()
         return _splits.corpus(splits, recipe.classes, seed=seed, validation_share=validation_share, notes=notes, resolved=spec)
 
-    return Source(load)
+    return Source(load, (MAJORITY,))
 
 
 def clean(text: str) -> str:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from attention.data.contracts import Corpus, Source, Split
+from attention.data.rules import MAJORITY
 from attention.data.sources import _splits
 from attention.specs import nearest
 
@@ -59,7 +60,7 @@ def build(
             raise ValueError(f"{name}: {str(error).splitlines()[0]}") from None
         return _splits.corpus(splits, classes, seed=seed, validation_share=validation_share, resolved=spec)
 
-    return Source(load)
+    return Source(load, (MAJORITY,))
 
 
 def _load(
