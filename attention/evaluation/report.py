@@ -52,7 +52,7 @@ def report(
     lengths = learned = facts = None
     notes = [*trained.notes]
     if texts:
-        examples, name = trained.encode(texts), "the texts given"
+        examples, name = trained.encode(texts), "--text"
     elif file is not None:
         (examples, told), name = trained.read_file(file), str(file)
         notes += told

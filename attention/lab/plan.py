@@ -132,6 +132,8 @@ class Built(NamedTuple):
       flops: floating-point operations per example of training, at the longest padded length.
       steps: updates.
       padded: tokens of an update, padding included, over those at the longest length.
+      split: that its members are scored on.
+      notes: on its data.
     """
 
     variant: Variant
@@ -140,6 +142,8 @@ class Built(NamedTuple):
     flops: float
     steps: int
     padded: float
+    split: str
+    notes: tuple[str, ...]
 
 
 class Plan(NamedTuple):
@@ -350,4 +354,6 @@ def _built(variant: Variant, experiment: recipe.Experiment) -> Built:
     members = abstract_members(first)
     parameters = sum(leaf.size for leaf in jax.tree.leaves(members.params))
     padded = float(experiment.plan.shapes(0).mean()) / experiment.plan.bucket_lengths[-1]
-    return Built(variant, experiment.config, parameters, flops_per_example(first, members), experiment.steps, padded)
+    data, flops = experiment.data, flops_per_example(first, members)
+    said = recipe.scored_split(data, experiment.task), recipe.notes(data)
+    return Built(variant, experiment.config, parameters, flops, experiment.steps, padded, *said)

@@ -33,6 +33,9 @@ SCHEMA = pa.schema(
         ("split", pa.string()),  # of the scores that variants are compared by
         ("validation", _SCORES),  # by metric, of the best weights
         ("test", _SCORES),
+        ("clean", _SCORES),  # on the texts of test that are neither in train nor in validation; null where all are
+        ("clean_count", pa.int32()),  # of these; null where none is elsewhere
+        ("clean_of", pa.int32()),  # texts of test, where some are elsewhere
         ("best_step", pa.int32()),
         ("updates", pa.int32()),
         ("examples", pa.int64()),  # seen in training
@@ -46,16 +49,24 @@ SCHEMA = pa.schema(
         ("correct", pa.binary()),  # of each example of test, a bit
         ("test_count", pa.int32()),
         ("test_hash", pa.string()),  # of its content
+        ("split_hash", pa.string()),  # of the content of the split of the scores
         ("device", pa.string()),
         ("environment", pa.string()),  # JSON
         ("cohort_members", pa.int32()),  # that shared the program
         ("measured_seconds", pa.float64()),  # of training, this member's share
         ("measured_update_seconds", pa.float64()),  # of one update of one member, without compiling
+        ("measured_process_seconds", pa.float64()),  # of the processors, in one update of one member; null where not known
+        ("measured_load", pa.float64()),  # threads that wanted to run on the machine while it trained, on average
+        ("measured_cores", pa.int32()),  # of the machine
         ("measured_compile_seconds", pa.float64()),  # this member's share
         ("measured_state_bytes", pa.int64()),  # weights, optimizer and batch: this member's share
         ("measured_work_bytes", pa.int64()),  # while an update computes
     ]
 )
+
+
+# Columns that results of before did not have.
+_ADDED = {"clean", "clean_count", "clean_of", "split_hash", "measured_process_seconds", "measured_load", "measured_cores"}
 
 
 class Results(NamedTuple):
@@ -64,7 +75,8 @@ class Results(NamedTuple):
     Attributes:
       rows: as dicts by column.
       sweep: "name", "baseline", "metric", "metrics", "shares", "variants",
-        "higher_is_better", "axes" (how many), "seeds", "search" (or None), "dropped" (pairs of name and reason), "command".
+        "higher_is_better", "axes" (how many), "seeds", "search" (or None), "dropped" (pairs of name and reason), "command",
+        "split" (that variants are compared on), "notes" (on the data: pairs of one and the variants that it is about).
     """
 
     rows: list[dict[str, Any]]
@@ -85,13 +97,13 @@ def read(path: Path) -> Results:
         raise ValueError(f"{path} does not exist; sweep.py writes it")
     table = parquet.read_table(path)
     metadata = table.schema.metadata or {}
-    if b"sweep" not in metadata or table.schema.names != SCHEMA.names:
+    if b"sweep" not in metadata or set(SCHEMA.names) - _ADDED - set(table.schema.names):
         raise ValueError(f"{path} holds no results of a sweep of this version")
-    rows = table.to_pylist()
+    rows = [dict.fromkeys(SCHEMA.names) | row for row in table.to_pylist()]
     for row in rows:
-        for name in ("validation", "test", "baselines"):
+        for name in ("validation", "test", "clean", "baselines"):
             row[name] = None if row[name] is None else dict(row[name])
-    return Results(rows, json.loads(metadata[b"sweep"]))
+    return Results(rows, {"split": "test", "notes": [], **json.loads(metadata[b"sweep"])})
 
 
 def score(row: dict[str, Any], metric: str) -> float | None:

@@ -75,7 +75,7 @@ def test_one_seed_gets_no_verdict(runs, tmp_path):
     text = compare_runs.compare([str(tmp_path / "a"), str(tmp_path / "b")])
     assert rows(text)["accuracy"][-2:] == ["one", "seed"]
     assert "the difference may be due to chance" in text
-    assert "predictions by example are not stored" in text
+    assert f"predictions are not compared by example: {tmp_path / 'a'} has not stored them; {tmp_path / 'b'} has not" in text
 
 
 def test_what_cannot_be_compared_is_named(runs, tmp_path):
