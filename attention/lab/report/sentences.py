@@ -142,7 +142,7 @@ def _of_data(results: Results) -> list[str]:
         metric = Metric.of(results.sweep)
         scores = "; ".join(f"{_named([name])} {metric.value(mean)}" for name, mean in means.items() if mean is not None)
         what = f"{of - count} of {of} texts of test are also in train or validation"
-        said.append(f"{what}. {metric.title} on the other {count}: {scores}." if scores else f"{what}.")
+        said.append(f"{what}. On the other {count}, {metric.title}: {scores}." if scores else f"{what}.")
     return said
 
 
