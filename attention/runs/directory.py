@@ -4,7 +4,7 @@
 
   runs/<name>/config.json       what was asked for; a run is its config, and another config is another run
               environment.json  versions, device, cores, git commit
-              data.json         resolved source, content hash per split, classes, baselines
+              data.json         resolved source, classes, and of each split a hash, statistics and baselines
               tokenizer/        the tokenizer as trained
               checkpoints/      step-*: the last ones; best-*: the best weights of each member
               metrics.jsonl     one JSON object per line, of training or of a validation

@@ -59,7 +59,7 @@ def table(result: Mapping[str, Any]) -> str:
             rows.append([head, "", "", *cells, ""])
     lines = [text_table(rows, left=0), *_said_of_splits(result)]
     lines += [f"baseline {name}: {100 * value:.2f}" for name, value in result["baselines"].items()]
-    lines.append(_cost(result))
+    lines += _cost(result)
     if result["by_length"] is not None:
         lines += ["", by_length.table(result["by_length"])]
     return "\n".join(lines)
@@ -76,16 +76,16 @@ def _said_of_splits(result: Mapping[str, Any]) -> list[str]:
     return [f"{why}: test is null, and the summary is of validation."]
 
 
-def _cost(result: Mapping[str, Any]) -> str:
-    """Parameters and times; of a busy machine those of the processors, without a speed."""
+def _cost(result: Mapping[str, Any]) -> list[str]:
+    """Parameters and times; of a busy machine without a speed, and with the time of the processors."""
     where = f"on {result['device']} ({result['kernel']})"
     parts = f"{result['parameters']:,} parameters, trained in {duration(result['train_seconds'])}"
     reason = machine.busy_in(result)
     if reason is None:
-        return f"{parts} at {result['examples_per_second']:.0f} examples/s {where}"
+        return [f"{parts} at {result['examples_per_second']:.0f} examples/s {where}"]
     processor = result["process_seconds"]
-    own = "" if processor is None else f"; its updates took {duration(processor)} of processor time"
-    return f"{parts} {where}; the machine was busy ({reason}), so that this is not its cost{own}"
+    own = "" if processor is None else f"; the updates took {duration(processor)} of processor time"
+    return [f"{parts} {where}", f"the machine was busy ({reason}), so that this is not what it costs{own}"]
 
 
 def _score(scores: Mapping[str, float] | None, metric: Metric) -> str:
