@@ -14,7 +14,7 @@ from attention.data.contracts import Tokenizer
 from attention.files import read_sealed, write_sealed
 
 # Part of every key: raise it whenever a tokenizer or `dataset.py` gives other arrays for the same options.
-_VERSION = 2
+_VERSION = 3
 
 
 def digest(*parts: object) -> str:

@@ -1,7 +1,7 @@
 """What data are: where texts come from, how they become token ids, and what is handed to training and evaluation."""
 
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -28,7 +28,6 @@ class Corpus(NamedTuple):
     Attributes:
       splits: "train", "validation" and, where there are such, "test" and ``LENGTHS``.
       classes: the class names, in the order of the labels; none where there are targets.
-      baselines: accuracy, 0 to 1, of trivial rules on the test split (on validation where there is no labelled test).
       notes: lines for the user, for example that validation was carved off train.
       resolved: the source's spec with every path absolute, so that it means the same from another folder.
       trained_length: the greatest length of train, in symbols with blanks between them; None where there is no ``LENGTHS``.
@@ -37,11 +36,23 @@ class Corpus(NamedTuple):
 
     splits: dict[str, Split]
     classes: tuple[str, ...]
-    baselines: dict[str, float]
     notes: tuple[str, ...]
     resolved: str
     trained_length: int | None = None
     files: tuple[Path, ...] = ()
+
+
+class Rule(NamedTuple):
+    """A trivial rule, which a model has to beat. What it learns of train answers the texts of any split or file.
+
+    Hooks:
+      fit(train) -> what it learns: a class for each of some words, which JSON can hold.
+      answer(learned, texts) -> for each text the index of its class, -1 for none; or the text to be written.
+    """
+
+    name: str
+    fit: Callable[[Split], dict[str, int]]
+    answer: Callable[[Mapping[str, int], Sequence[str]], Sequence[Any]]
 
 
 class Source(NamedTuple):
@@ -49,9 +60,13 @@ class Source(NamedTuple):
 
     Hooks:
       load(seed) -> Corpus; ``seed`` (``config.data.seed``) decides what is generated or carved off.
+
+    Attributes:
+      rules: what a model of these texts has to beat.
     """
 
     load: Callable[[int], Corpus]
+    rules: tuple[Rule, ...] = ()
 
     kind = "source"
 
@@ -91,6 +106,7 @@ class Encoded:
       segments: int32 ``[total]``, the segment of each token, counted from 0 in each example; None where texts are not cut.
       positions: int32 ``[total]``, the position of each token, where it is not its index in the example.
       targets: the ids of the texts to write, each with the id that ends it; None where classes are to be told.
+      truncated: bool ``[n]``, whether a text had more tokens; None where none was cut.
     """
 
     flat: np.ndarray
@@ -99,6 +115,7 @@ class Encoded:
     segments: np.ndarray | None = None
     positions: np.ndarray | None = None
     targets: "Encoded | None" = None
+    truncated: np.ndarray | None = None
 
     def __len__(self) -> int:
         return len(self.offsets) - 1
@@ -113,6 +130,20 @@ class Encoded:
         """Tokens of each example or of its target, whichever has more, int64 ``[n]``: what it is padded by."""
         return self.lengths if self.targets is None else np.maximum(self.lengths, self.targets.lengths)
 
+    def only(self, chosen: np.ndarray) -> "Encoded":
+        """The examples that ``chosen``, bool ``[n]``, marks."""
+        tokens = np.repeat(chosen, self.lengths)
+        taken = lambda array, kept: None if array is None else array[kept]
+        return Encoded(
+            self.flat[tokens],
+            np.concatenate([[0], np.cumsum(self.lengths[chosen])]),
+            self.labels[chosen],
+            taken(self.segments, tokens),
+            taken(self.positions, tokens),
+            None if self.targets is None else self.targets.only(chosen),
+            taken(self.truncated, chosen),
+        )
+
 
 class Dataset(NamedTuple):
     """Everything training and evaluation need of the data.
@@ -123,13 +154,15 @@ class Dataset(NamedTuple):
       tokenizer_state: what it learned.
       vocab_size: number of ids; where there are targets, with the last, which ends them.
       classes: class names, in the order of the labels.
-      baselines: accuracy, 0 to 1, of trivial rules.
-      notes: lines for the user.
+      rules: what each trivial rule has learned of train, by its name.
+      baselines: accuracy, 0 to 1, of each rule on each split of which it is known what is right.
+      notes: lines for the user; ``remarks.notes`` has those on the statistics.
       hashes: content hash of each split, over texts and labels.
       source: the source's spec with absolute paths.
       statistics: for each split ``examples``, ``mean_length``, ``max_length`` (after truncation), ``unknown_rate``
         (among the tokens kept), ``truncated_share`` (of the examples) and, beside train, ``seen_in_train`` (a count of
         texts); for test also ``seen_in_train_or_validation``, which a carve-off from train leaves as it was.
+      seen: for each split but train bool ``[n]``, whether a text is also in train, or, of test, in validation.
       texts: the texts of each split.
       targets: the texts to be written of each split that has them.
       trained_length: as in ``Corpus``.
@@ -141,11 +174,13 @@ class Dataset(NamedTuple):
     tokenizer_state: Any
     vocab_size: int
     classes: tuple[str, ...]
-    baselines: dict[str, float]
+    rules: dict[str, dict[str, int]]
+    baselines: dict[str, dict[str, float]]
     notes: tuple[str, ...]
     hashes: dict[str, str]
     source: str
     statistics: dict[str, dict[str, float | int]]
+    seen: dict[str, np.ndarray]
     texts: dict[str, Sequence[str]]
     targets: dict[str, Sequence[str]]
     trained_length: int | None

@@ -10,14 +10,14 @@ from typing import Any, Literal, NamedTuple, get_args
 import numpy as np
 
 from attention import specs
+from attention.data import remarks, rules
 from attention.data._token_cache import TokenCache, digest, pack, unpack
-from attention.data.contracts import LENGTHS, UNKNOWN, Corpus, Dataset, Encoded, Split, Tokenizer
+from attention.data.contracts import LENGTHS, Corpus, Dataset, Encoded, Source, Split, Tokenizer
 from attention.data.repeats import seen_before
 from attention.data.segments import Positions, Segments, cut, numbered, renumbered, restarted
 from attention.files import cache_folder
 from attention.messages import quoted, shown
 
-MUCH_UNKNOWN = 0.1  # share of the tokens from which on it is said
 Truncate = Literal["head", "tail", "middle"]
 
 
@@ -57,7 +57,8 @@ def load(
     policy = _Policy(max_length, truncate, segments, positions)
     policy.check()
     record: Tokenizer = specs.build("tokenizer", tokenizer)
-    corpus: Corpus = specs.build("source", source).load(seed)
+    origin: Source = specs.build("source", source)
+    corpus = origin.load(seed)
     _check_splits(corpus)
     spec = specs.canonical("tokenizer", tokenizer)
     hashes = {name: content_hash(split) for name, split in corpus.splits.items()}
@@ -68,33 +69,39 @@ def load(
         tokenizer_state = _trained(record, spec, [*train.texts, *(train.targets or ())], hashes["train"], cache)
     state_hash = digest(pack(record, tokenizer_state))
     splits: dict[str, Encoded] = {}
-    statistics: dict[str, dict[str, float | int]] = {}
+    statistics: dict[str, remarks.Facts] = {}
+    seen: dict[str, np.ndarray] = {}
     for name, split in corpus.splits.items():
         key = digest(name, hashes, spec, state_hash, max_length, truncate, segments)
-        arrays = cache.arrays(key, 4)
+        arrays = cache.arrays(key, 5)
         if arrays is None:
             here = policy._replace(max_length=sys.maxsize) if name == LENGTHS else policy
             arrays = _encode_split(record, tokenizer_state, corpus, name, here)
             cache.write_arrays(key, arrays)
-        flat, numbers, offsets, counts = arrays
-        splits[name] = _encoded(flat, numbers, offsets, _labels(split), policy)
+        *tokens, elsewhere = arrays
+        splits[name] = _encoded(tokens, _labels(split), policy)
         if split.targets is not None:
             what = f"{corpus.resolved}: {name} target"
             splits[name] = encode_targets(
                 splits[name], record, tokenizer_state, split.targets, max_length=max_length, what=what
             )
-        statistics[name] = _statistics(splits[name], name, *map(int, counts))
+        statistics[name] = remarks.statistics(splits[name], elsewhere, name=name)
+        if name != "train":
+            seen[name] = elsewhere > 0
+    learned = rules.fitted(origin.rules, corpus.splits["train"])
     return Dataset(
         splits=splits,
         tokenizer=record,
         tokenizer_state=tokenizer_state,
         vocab_size=record.size(tokenizer_state) + (corpus.splits["train"].targets is not None),
         classes=corpus.classes,
-        baselines=corpus.baselines,
+        rules=learned,
+        baselines={name: rules.accuracies(origin.rules, learned, split) for name, split in corpus.splits.items()},
         notes=tuple(notes),
         hashes=hashes,
         source=corpus.resolved,
         statistics=statistics,
+        seen=seen,
         texts={name: split.texts for name, split in corpus.splits.items()},
         targets={name: split.targets for name, split in corpus.splits.items() if split.targets is not None},
         trained_length=corpus.trained_length,
@@ -131,22 +138,8 @@ def encode_texts(
     """
     policy = _Policy(max_length, truncate, segments, positions)
     policy.check()
-    flat, numbers, offsets, _ = _joined(_encode_all(tokenizer, state, texts, segments, "text"), policy)
-    return _encoded(flat, numbers, offsets, np.full(len(texts), -1, np.int32), policy)
-
-
-def unknown_notes(encoded: Encoded) -> list[str]:
-    """Lines for the user where much of the texts is unknown to the tokenizer."""
-    unknown, notes = encoded.flat == UNKNOWN, []
-    whole = int(np.logical_and.reduceat(unknown, encoded.offsets[:-1]).sum())
-    if whole:
-        notes.append(f"{whole} of {len(encoded)} texts hold nothing but unknown tokens: what is said of them is a guess")
-    if unknown.mean() > MUCH_UNKNOWN:
-        notes.append(
-            f"{100 * unknown.mean():.0f} % of the tokens do not occur in training: other texts than those, or a tokenizer that"
-            " is not for their language (--config.data.tokenizer=bytes or bpe knows every text)"
-        )
-    return notes
+    tokens = _joined(_encode_all(tokenizer, state, texts, segments, "text"), policy)
+    return _encoded(tokens, np.full(len(texts), -1, np.int32), policy)
 
 
 def content_hash(split: Split) -> str:
@@ -242,19 +235,21 @@ def _truncated(ids: np.ndarray, policy: _Policy) -> np.ndarray:
     return np.concatenate([ids[: most - last], ids[len(ids) - last :]])
 
 
-def _joined(encoded: list[tuple[np.ndarray, np.ndarray]], policy: _Policy) -> tuple[np.ndarray, np.ndarray, np.ndarray, int]:
-    """Ids and segments end to end, the offsets, and how many texts are truncated."""
+def _joined(encoded: list[tuple[np.ndarray, np.ndarray]], policy: _Policy) -> tuple[np.ndarray, ...]:
+    """Ids and segments end to end, the offsets, and which texts are truncated."""
     kept = [_truncated(ids, policy).astype(np.int32) for ids, _ in encoded]
     offsets = np.concatenate([[0], np.cumsum([len(ids) for ids in kept])]).astype(np.int64)
     segments = np.concatenate([renumbered(_truncated(numbers, policy)) for _, numbers in encoded])
-    return np.concatenate(kept), segments, offsets, sum(len(ids) > policy.max_length for ids, _ in encoded)
+    return np.concatenate(kept), segments, offsets, np.array([len(ids) > policy.max_length for ids, _ in encoded], bool)
 
 
-def _encoded(flat: np.ndarray, segments: np.ndarray, offsets: np.ndarray, labels: np.ndarray, policy: _Policy) -> Encoded:
+def _encoded(tokens: Sequence[np.ndarray], labels: np.ndarray, policy: _Policy) -> Encoded:
+    """The examples of what ``_joined`` makes."""
+    flat, segments, offsets, truncated = tokens
     if policy.segments == "none":
-        return Encoded(flat, offsets, labels)
+        return Encoded(flat, offsets, labels, truncated=truncated)
     positions = restarted(segments, offsets) if policy.positions == "segment" else None
-    return Encoded(flat, offsets, labels, segments, positions)
+    return Encoded(flat, offsets, labels, segments, positions, truncated=truncated)
 
 
 def encode_targets(
@@ -277,38 +272,21 @@ def encode_targets(
 
 
 def _encode_split(record: Tokenizer, state: Any, corpus: Corpus, name: str, policy: _Policy) -> tuple[np.ndarray, ...]:
-    """Ids and segments end to end, the offsets, and three counts: truncated, seen in train, seen in train or validation."""
+    """What ``_joined`` makes of a split, and where else each of its texts is, as ``remarks.statistics`` has it."""
     texts = corpus.splits[name].texts
     encoded = _encode_all(record, state, texts, policy.segments, f"{corpus.resolved}: {name} row")
-    *arrays, truncated = _joined(encoded, policy)
-    in_train = seen_before(texts, corpus.splits["train"].texts) if name != "train" else np.zeros(0, bool)
-    in_either = in_train
+    elsewhere = np.zeros(len(texts), np.int8)
+    if name != "train":
+        elsewhere += remarks.IN_TRAIN * seen_before(texts, corpus.splits["train"].texts)
     if name == "test" and "validation" in corpus.splits:
-        in_either = in_train | seen_before(texts, corpus.splits["validation"].texts)
-    counts = np.array([truncated, in_train.sum(), in_either.sum()], np.int64)
-    return (*arrays, counts)
+        elsewhere += remarks.IN_VALIDATION * seen_before(texts, corpus.splits["validation"].texts)
+    return (*_joined(encoded, policy), elsewhere)
 
 
 def _labels(split: Split) -> np.ndarray:
     if split.labels is None:
         return np.full(len(split.texts), -1, np.int32)
     return np.asarray(split.labels).astype(np.int32)
-
-
-def _statistics(encoded: Encoded, name: str, truncated: int, in_train: int, in_either: int) -> dict[str, float | int]:
-    lengths = encoded.lengths
-    measured = {
-        "examples": len(encoded),
-        "mean_length": float(lengths.mean()),
-        "max_length": int(lengths.max()),
-        "unknown_rate": float((encoded.flat == UNKNOWN).mean()),
-        "truncated_share": truncated / len(encoded),
-    }
-    if name != "train":
-        measured["seen_in_train"] = in_train
-    if name == "test":
-        measured["seen_in_train_or_validation"] = in_either
-    return measured
 
 
 def _trained(record: Tokenizer, spec: str, texts: Sequence[str], train_hash: str, cache: TokenCache) -> Any:

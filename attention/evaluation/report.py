@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from attention.data import dataset, tables
-from attention.evaluation.trained import Evaluation, Trained, load
+from attention.data import remarks, tables
+from attention.evaluation.trained import Clean, Evaluation, Trained, load
 from attention.files import write_atomic
 from attention.messages import plain, shown
 from attention.tasks import Examples, Metric
@@ -51,10 +51,11 @@ def report(
     if outside:
         places = ", ".join(map(shown, outside))
         print(f"reading from outside {shown(workdir)}: {places}", file=sys.stderr, flush=True)
-    search, lengths = _search(trained, {"beam": beam, "length_penalty": length_penalty}), None
+    search = _search(trained, {"beam": beam, "length_penalty": length_penalty})
+    lengths = learned = facts = None
     notes = [*trained.notes]
     if texts:
-        examples, name = trained.encode(texts), ""
+        examples, name = trained.encode(texts), "--text"
     elif file is not None:
         (examples, told), name = trained.read_file(file), shown(file)
         notes += told
@@ -62,16 +63,17 @@ def report(
         name, loaded = "test" if split is None else split, trained.load_data(data)
         examples = trained.examples(name, loaded)
         lengths = trained.accuracy_by_length(loaded) if data is None and name == "test" else None
+        notes += [] if data is None else loaded.notes
+        learned, facts = (loaded.rules, loaded.statistics[name]) if data is None else (None, None)
     answers = f"{trained.task.answers}s"
-    notes += dataset.unknown_notes(examples.encoded)
+    notes += remarks.notes({name: facts or remarks.statistics(examples.encoded)})
     if target is not None:
         tables.content(target, {trained.columns()[0]: examples.texts})  # before the work: what the format cannot hold
     sections = [*(f"note: {note}" for note in notes), _headline(trained)]
     if trained.task.answered(examples.encoded):
         evaluation = trained.score(examples, name, **search)
         predictions = evaluation.predictions
-        baselines = trained.data.baselines if data is None and name == trained.scored_split else {}
-        sections += _evaluation(trained, evaluation, baselines)
+        sections += _evaluation(trained, evaluation, trained.baselines(examples, learned))
         if evaluation.by_length:
             sections.append(by_length.table(lengths or {"ranges": evaluation.by_length}))
     elif not (texts or target):
@@ -146,19 +148,29 @@ def _headline(trained: Trained) -> str:
 
 def _evaluation(trained: Trained, evaluation: Evaluation, baselines: Mapping[str, float]) -> list[str]:
     """The scores of each member and over the members with the baselines, and what the task says beside them."""
-    metrics = trained.task.metrics
-    rows = [["", *(metric.name for metric in metrics)]]
-    for member in evaluation.members:
-        rows.append([f"seed {member['seed']}", *(_number(metric, member[metric.name]) for metric in metrics)])
-    lines = [f"{evaluation.split}, {len(evaluation.examples.texts)} examples"]
-    if len(evaluation.members) > 1:
-        rows.append(["mean", *(_interval(metric, evaluation.summary[metric.name]) for metric in metrics)])
-    lines.append(table(rows))
+    lines = [f"{evaluation.split}, {len(evaluation.examples.texts)} examples", _scores(trained, evaluation)]
     if len(evaluation.members) > 1:
         lines.append("mean ± half width of its 95 % Student-t interval")
     lines += [f"baseline {name}: {100 * value:.2f} %" for name, value in baselines.items()]
+    if evaluation.clean is not None:
+        where = "in train or validation" if evaluation.split == "test" else "in train"
+        lines += [
+            f"without the texts that are also {where}, {evaluation.clean.examples} examples",
+            _scores(trained, evaluation.clean),
+        ]
     details = trained.task.details(evaluation.outputs, evaluation.examples, trained.facts)
     return ["\n".join(lines), *details]
+
+
+def _scores(trained: Trained, scored: Evaluation | Clean) -> str:
+    """A row of scores for each member, and one of their means."""
+    metrics = trained.task.metrics
+    rows = [["", *(metric.name for metric in metrics)]]
+    for member in scored.members:
+        rows.append([f"seed {member['seed']}", *(_number(metric, member[metric.name]) for metric in metrics)])
+    if len(scored.members) > 1:
+        rows.append(["mean", *(_interval(metric, scored.summary[metric.name]) for metric in metrics)])
+    return table(rows)
 
 
 def _number(metric: Metric, value: float) -> str:

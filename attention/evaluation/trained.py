@@ -6,7 +6,7 @@ members.
 """
 
 import contextlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -14,7 +14,7 @@ import jax
 import numpy as np
 
 from attention import specs
-from attention.data import contracts, dataset, tables
+from attention.data import contracts, dataset, rules, tables
 from attention.data.contracts import Tokenizer
 from attention.messages import quoted, shown
 from attention.metrics import summarize
@@ -24,8 +24,18 @@ from attention.tasks import Examples, Facts, Task
 from attention.training import by_length, config, recipe
 from attention.training.cohort.members import abstract_params
 from attention.training.cohort.predict import of_members, predict
+from attention.training.result import clean_scores
+from attention.training.result import summary as summarized
 
 _LARGEST = 10**8  # whole number in a spec of a run: examples of a source, width of a layer
+
+
+class Clean(NamedTuple):
+    """The scores on those examples whose texts were in no split that was trained or chosen on: ``examples`` of them."""
+
+    examples: int
+    members: list[dict[str, Any]]
+    summary: dict[str, dict[str, float | None]]
 
 
 class Evaluation(NamedTuple):
@@ -39,6 +49,7 @@ class Evaluation(NamedTuple):
       predictions: what the run says of every example, as ``Trained.predict`` returns it.
       outputs: the arrays behind it, ``[M n ...]``.
       examples: the examples.
+      clean: the scores on those that are not ``Examples.seen``; None where all or none are, or that is not known.
     """
 
     split: str
@@ -48,6 +59,7 @@ class Evaluation(NamedTuple):
     predictions: Any
     outputs: dict[str, np.ndarray]
     examples: Examples
+    clean: Clean | None
 
 
 class Trained(NamedTuple):
@@ -73,11 +85,6 @@ class Trained(NamedTuple):
         """What its task needs to know of it."""
         sizes = self.data.vocab_size, self.settings.data.max_length
         return Facts(self.data.classes, self.settings.seeds, self.tokenizer, self.tokenizer_state, *sizes)
-
-    @property
-    def scored_split(self) -> str:
-        """The split that the recorded baselines were measured on."""
-        return self.run.read_result()["summary_split"] if self.run.finished else "test"
 
     def predict(self, texts: Sequence[str], member: int | None = None) -> Any:
         """What the run says of texts: of a classifier the classes and their probabilities.
@@ -143,7 +150,24 @@ class Trained(NamedTuple):
             raise ValueError(f"{shown(loaded.source)} has no split {quoted(split)}{near}; splits: {', '.join(loaded.splits)}")
         with _said_of(loaded.source):
             encoded = self.task.adapt(loaded.splits[split], loaded.classes, self.facts)
-        return Examples(loaded.texts[split], encoded, loaded.targets.get(split))
+        trained_on = all(loaded.hashes.get(name) == self.data.hashes.get(name) for name in ("train", "validation"))
+        seen = loaded.seen.get(split) if trained_on else None
+        return Examples(loaded.texts[split], encoded, loaded.targets.get(split), seen)
+
+    def baselines(self, examples: Examples, learned: Mapping[str, Mapping[str, int]] | None = None) -> dict[str, float]:
+        """The accuracy of each trivial rule, 0 to 1, on the very examples.
+
+        Args:
+          examples: whatever is evaluated.
+          learned: what the rules have learned of the run's train; by default what the run recorded, which those of before
+            rules were recorded did not.
+        """
+        try:
+            known = specs.build("source", self.data.source).rules
+        except ValueError:  # of a source that this version has not, or not so
+            return {}
+        split = contracts.Split(examples.texts, examples.encoded.labels, examples.targets)
+        return rules.accuracies(known, self.data.rules if learned is None else learned, split)
 
     def encode(self, texts: Sequence[str], answers: Sequence[str] | None = None) -> Examples:
         """Texts, and what is right of them where it is known: names of classes, or texts to be written."""
@@ -196,7 +220,18 @@ class Trained(NamedTuple):
             predictions=self.task.read(outputs, self.facts),
             outputs=outputs,
             examples=examples,
+            clean=self._clean(examples, members),
         )
+
+    def _clean(self, examples: Examples, members: Sequence[Mapping[str, np.ndarray]]) -> Clean | None:
+        if examples.seen is None:
+            return None
+        scores = [clean_scores(self.task, member, examples.encoded, examples.seen) for member in members]
+        summary = summarized(scores, self.task)
+        if summary is None:
+            return None
+        own = [{"seed": seed, **score} for seed, score in zip(self.settings.seeds, scores) if score is not None]
+        return Clean(int((~examples.seen).sum()), own, summary)
 
 
 def load(run: str | RunDirectory) -> Trained:

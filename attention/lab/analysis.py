@@ -1,4 +1,4 @@
-"""What the rows of a sweep say: which variants differ from the baseline, with what certainty, and what each costs.
+"""What the rows of a sweep say: which variants differ from the baseline and with what certainty.
 
 Pure functions of ``Results``, so that a report is recomputed from ``results.parquet`` alone. A member that failed, that is
 not there, or whose score is no finite number, is None: its pair is left out and counted.
@@ -8,7 +8,7 @@ import json
 import math
 from collections.abc import Iterable, Sequence
 from itertools import combinations
-from statistics import fmean, median, stdev
+from statistics import fmean, stdev
 from typing import Any, NamedTuple
 
 from attention.lab import paired_tests
@@ -69,23 +69,6 @@ class Agreement(NamedTuple):
     share: float | None
     expected: float | None  # share, for independent runs
     consistency: float | None
-
-
-class Cost(NamedTuple):
-    """What a variant costs; medians and sums are over its finished members, None without any."""
-
-    name: str
-    parameters: int | None
-    flops: float | None  # per example of training
-    kernel: str
-    update_seconds: float | None  # median
-    member_seconds: float | None  # of all updates of a member, without compiling, median
-    state_bytes: float | None  # of a member, median
-    work_bytes: float | None  # of the program that it shares with its cohort, median
-    examples: int | None  # seen by all members
-    trials: int  # of the search
-    trial_updates: int  # spent in them
-    seconds: float  # of all that finished: members and trials, with compiling
 
 
 class Range(NamedTuple):
@@ -264,37 +247,6 @@ def _agreement(name: str, pairs: Iterable[tuple[Row | None, Row]]) -> Agreement:
     return Agreement(name, len(shared), *columns)
 
 
-def ledger(results: Results) -> list[Cost]:
-    """What each variant costs, in the order of the sweep."""
-    found = []
-    for name in results.sweep["variants"]:
-        trials = rows(results, name, "search")
-        done = [row for row in rows(results, name) if row["status"] == "finished"]
-        middle = lambda column, done=done: _median(row[column] for row in done)
-        whole = _median(
-            row["measured_update_seconds"] * row["updates"]
-            for row in done
-            if None not in (row["measured_update_seconds"], row["updates"])
-        )
-        found.append(
-            Cost(
-                name,
-                parameters=next((row["parameters"] for row in done), None),
-                flops=next((row["flops_per_example"] for row in rows(results, name)), None),
-                kernel=", ".join(dict.fromkeys(row["kernel"] for row in done if row["kernel"])),
-                update_seconds=middle("measured_update_seconds"),
-                member_seconds=whole,
-                state_bytes=middle("measured_state_bytes"),
-                work_bytes=middle("measured_work_bytes"),
-                examples=sum(row["examples"] or 0 for row in done) if done else None,
-                trials=len(trials),
-                trial_updates=sum(row["updates"] or 0 for row in trials),
-                seconds=sum(row["measured_seconds"] or 0.0 for row in [*done, *trials]),
-            )
-        )
-    return found
-
-
 def lengths(results: Results) -> tuple[int, dict[str, list[Range]]] | None:
     """The longest length of training, and accuracy by length of each variant that has it; None where none has."""
     trained, found = 0, {}
@@ -333,16 +285,31 @@ def failures(results: Results) -> list[Failure]:
 
 
 def tested_on(results: Results) -> list[str]:
-    """The hashes of the data that members were tested on; variants are compared on the same where there is one."""
-    known = (row["test_hash"] for row in results.rows if row["phase"] == "final" and row["status"] == "finished")
+    """The hashes of the data that members were scored on; variants are compared on the same where there is one."""
+    finished = (row for row in results.rows if row["phase"] == "final" and row["status"] == "finished")
+    known = (row["split_hash"] or row["test_hash"] for row in finished)
     return list(dict.fromkeys(each for each in known if each is not None))
+
+
+def clean(results: Results) -> tuple[int, int, dict[str, float | None]] | None:
+    """How many texts of test are neither in train nor in validation, of how many, and on these the mean of each variant.
+
+    None where these are all or none, not the same number for all members, or where the metric has no such score.
+    """
+    done = [row for row in results.rows if row["phase"] == "final" and row["status"] == "finished"]
+    counts = {(row["clean_count"], row["clean_of"]) for row in done}
+    if len(counts) != 1 or None in (found := counts.pop()):
+        return None
+    scores = {name: [row["clean"] or {} for row in rows(results, name)] for name in results.sweep["variants"]}
+    metric = results.sweep["metric"]
+    means = {name: _mean(_finite(one.get(metric)) for one in known) for name, known in scores.items()}
+    return (*found, means) if any(mean is not None for mean in means.values()) else None
+
+
+def _finite(value: float | None) -> float | None:
+    return value if value is not None and math.isfinite(value) else None
 
 
 def _mean(values: Iterable[float | None]) -> float | None:
     known = [one for one in values if one is not None]
     return fmean(known) if known else None
-
-
-def _median(values: Iterable[float | None]) -> float | None:
-    known = [one for one in values if one is not None]
-    return median(known) if known else None

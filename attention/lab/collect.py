@@ -43,6 +43,8 @@ def collect(plan: Plan, points: Points, chosen: dict[str, dict[str, float]], com
             "dropped": [list(each) for each in plan.dropped],
             "command": command,
             "other_sources": _other_sources(points, [*plan.trials(), *final]),
+            "split": " and ".join(dict.fromkeys(built.split for built in plan.built)),
+            "notes": [list(each) for each in notes(plan)],
         },
     )
 
@@ -60,6 +62,15 @@ def _other_sources(points: Points, wanted: Sequence[Point]) -> list[dict[str, An
         files = [name for name, _, _ in differences(usual, points.run(group[0]).read_sources())]
         found.append({"members": [f"{point.variant.name}, seed {point.config.seeds[0]}" for point in group], "files": files})
     return found
+
+
+def notes(plan: Plan) -> list[tuple[str, list[str]]]:
+    """The notes on a sweep's data, each once, with the names of the variants that it is about."""
+    found: dict[str, list[str]] = {}
+    for built in plan.built:
+        for note in built.notes:
+            found.setdefault(note, []).append(built.variant.name)
+    return list(found.items())
 
 
 def _row(points: Points, point: Point, flops: float, drawn: dict[str, float]) -> dict[str, Any]:
@@ -89,6 +100,7 @@ def _finished(run: RunDirectory, point: Point) -> dict[str, Any]:
     failed = member["failed"] or member["validation"] is None
     predictions = run.read_predictions()
     right = None if predictions is None or member["test"] is None else predictions.get("correct", [None])[0]
+    clean, processor = result.get("clean") or {}, result.get("process_seconds")
     updates = max(member["updates"], 1)
     validated = [each.name for each in specs.build("task", result["task"]).metrics]
     curve = lambda split, name: [
@@ -100,6 +112,9 @@ def _finished(run: RunDirectory, point: Point) -> dict[str, Any]:
         "split": result["summary_split"],
         "validation": member["validation"],
         "test": test_scores(result),
+        "clean": member.get("clean"),
+        "clean_count": clean.get("count"),
+        "clean_of": clean.get("of"),
         "best_step": member["best_step"],
         "updates": member["updates"],
         "examples": member["updates"] * point.config.training.batch_size,
@@ -112,11 +127,15 @@ def _finished(run: RunDirectory, point: Point) -> dict[str, Any]:
         "correct": None if right is None else np.packbits(right).tobytes(),
         "test_count": None if right is None else len(right),
         "test_hash": data.hashes.get("test"),
+        "split_hash": data.hashes.get(result["summary_split"]),
         "device": result["device"],
         "environment": json.dumps(environment),
         "cohort_members": result["cohort"]["members"],
         "measured_seconds": result["train_seconds"],
         "measured_update_seconds": result["step_seconds"] / updates,
+        "measured_process_seconds": None if processor is None else processor / updates,
+        "measured_load": result.get("load"),
+        "measured_cores": result.get("cores"),
         "measured_compile_seconds": result["compile_seconds"],
         "measured_state_bytes": result["state_bytes"] // result["cohort"]["members"],
         "measured_work_bytes": result["work_bytes"],

@@ -39,10 +39,15 @@ def compare(runs: Sequence[str]) -> str:
         raise ValueError(
             f"only runs of one task can be compared; {a.path} is {results[0]['task']}, {b.path} {results[1]['task']}"
         )
-    split = results[0]["summary_split"]
+    split, other = (result["summary_split"] for result in results)
+    if split != other:
+        raise ValueError(f"{a.path} was scored on {split}, {b.path} on {other}; they cannot be compared")
     hashes = [run.read_data().hashes.get(split) for run in (a, b)]
-    if split != results[1]["summary_split"] or hashes[0] != hashes[1]:
+    if hashes[0] != hashes[1]:
         raise ValueError(f"{a.path} and {b.path} were scored on different examples of {split} and cannot be compared")
+    for run, result in zip((a, b), results):
+        if all(member["failed"] or member[split] is None for member in result["members"]):
+            raise ValueError(f"no member of {run.path} has a score on {split}: all failed, and there is nothing to compare")
     lines += ["", *_by_seed(results, split)]
     lines += _by_example(a, b, results)
     return "\n".join(lines)
@@ -128,11 +133,15 @@ def _notes(found: comparisons.Comparison, metric: Metric) -> list[str]:
 
 def _by_example(a: RunDirectory, b: RunDirectory, results: Sequence[dict[str, Any]]) -> list[str]:
     said = [run.read_predictions() or {} for run in (a, b)]
-    if not all(said):
-        return ["", "predictions by example are not stored: the runs are from an older version, or have no labelled test split"]
+    lacking = [_unstored(run, result) for run, result, known in zip((a, b), results, said) if "correct" not in known]
+    if lacking:
+        return ["", f"predictions are not compared by example: {'; '.join(lacking)}"]
     heads = ("seed", "both right", "only A", "only B", "neither", "McNemar's p", "shared errors", "expected", "consistency")
     rows: list[tuple[str, ...]] = [heads]
-    places = [{member["seed"]: place for place, member in enumerate(result["members"])} for result in results]
+    places = [
+        {member["seed"]: place for place, member in enumerate(result["members"]) if member["test"] is not None}
+        for result in results
+    ]
     for seed in places[0]:
         if seed not in places[1]:
             continue
@@ -142,3 +151,10 @@ def _by_example(a: RunDirectory, b: RunDirectory, results: Sequence[dict[str, An
         counts = (test.both, test.only_a, test.only_b, test.neither)
         rows.append((str(seed), *map(str, counts), f"{test.p:.4f}", str(shared.shared), f"{shared.expected:.1f}", consistency))
     return ["", "by example of test, a pair of trained models in each row:", table(rows)]
+
+
+def _unstored(run: RunDirectory, result: dict[str, Any]) -> str:
+    """Why a run has not stored which examples of test it has right."""
+    if result["summary_split"] == "test":
+        return f"{run.path} has not stored them"
+    return f"{run.path} has no labelled test split" if result.get("tested", True) else f"{run.path} is of a search, not tested"

@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 
 from attention.lab.board import title
+from attention.lab.collect import notes
 from attention.lab.execute import choices
 from attention.lab.plan import Plan, Point
 from attention.lab.store import Points, cohort_name
@@ -38,6 +39,9 @@ def outline(plan: Plan, points: Points | None) -> str:
         lines.append(f"  {name} {built.parameters:>12,} {built.flops:>23.3g} {built.steps:>8}")
     for name, reason in plan.dropped:
         lines.append(f"left out: {name!r} cannot be built: {reason}")
+    for note, names in notes(plan):
+        about = "" if len(names) == len(plan.built) else f" of {'; '.join(names)}"
+        lines.append(f"note on the data{about}: {note}")
     rate = _seconds_per_operation()
     total = 0.0
     for what, wanted in (("search", trials), ("members", final)):

@@ -149,6 +149,8 @@ class Built(NamedTuple):
       steps: updates.
       padded: tokens of an update, padding included, over those at the longest length.
       content: of its data and its start.
+      split: that its members are scored on.
+      notes: on its data.
     """
 
     variant: Variant
@@ -158,6 +160,8 @@ class Built(NamedTuple):
     flops: float
     steps: int
     padded: float
+    split: str
+    notes: tuple[str, ...]
 
 
 class Plan(NamedTuple):
@@ -387,4 +391,6 @@ def _built(variant: Variant, experiment: recipe.Experiment, content: Content) ->
     members = abstract_members(first)
     parameters = sum(leaf.size for leaf in jax.tree.leaves(members.params))
     padded = float(experiment.plan.shapes(0).mean()) / experiment.plan.bucket_lengths[-1]
-    return Built(variant, experiment.config, content, parameters, flops_per_example(first, members), experiment.steps, padded)
+    data, flops = experiment.data, flops_per_example(first, members)
+    said = recipe.scored_split(data, experiment.task), recipe.notes(data)
+    return Built(variant, experiment.config, content, parameters, flops, experiment.steps, padded, *said)

@@ -36,6 +36,9 @@ SCHEMA = pa.schema(
         ("split", pa.string()),  # of the scores that variants are compared by
         ("validation", _SCORES),  # by metric, of the best weights
         ("test", _SCORES),
+        ("clean", _SCORES),  # on the texts of test that are neither in train nor in validation; null where all are
+        ("clean_count", pa.int32()),  # of these; null where none is elsewhere
+        ("clean_of", pa.int32()),  # texts of test, where some are elsewhere
         ("best_step", pa.int32()),
         ("updates", pa.int32()),
         ("examples", pa.int64()),  # seen in training
@@ -49,16 +52,24 @@ SCHEMA = pa.schema(
         ("correct", pa.binary()),  # of each example of test, a bit
         ("test_count", pa.int32()),
         ("test_hash", pa.string()),  # of its content
+        ("split_hash", pa.string()),  # of the content of the split of the scores
         ("device", pa.string()),
         ("environment", pa.string()),  # JSON
         ("cohort_members", pa.int32()),  # that shared the program
         ("measured_seconds", pa.float64()),  # of training, this member's share
         ("measured_update_seconds", pa.float64()),  # of one update of one member, without compiling
+        ("measured_process_seconds", pa.float64()),  # of the processors, in one update of one member; null where not known
+        ("measured_load", pa.float64()),  # threads that wanted to run on the machine while it trained, on average
+        ("measured_cores", pa.int32()),  # of the machine
         ("measured_compile_seconds", pa.float64()),  # this member's share
         ("measured_state_bytes", pa.int64()),  # weights, optimizer and batch: this member's share
         ("measured_work_bytes", pa.int64()),  # while an update computes
     ]
 )
+
+
+# Columns that results of before did not have.
+_ADDED = {"clean", "clean_count", "clean_of", "split_hash", "measured_process_seconds", "measured_load", "measured_cores"}
 
 
 class Results(NamedTuple):
@@ -67,7 +78,8 @@ class Results(NamedTuple):
     Attributes:
       rows: as dicts by column.
       sweep: "name", "baseline", "metric", "metrics", "shares", "variants",
-        "higher_is_better", "axes" (how many), "seeds", "search" (or None), "dropped" (pairs of name and reason), "command".
+        "higher_is_better", "axes" (how many), "seeds", "search" (or None), "dropped" (pairs of name and reason), "command",
+        "split" (that variants are compared on), "notes" (on the data: pairs of one and the variants that it is about).
     """
 
     rows: list[dict[str, Any]]
@@ -91,6 +103,8 @@ def read(path: Path) -> Results:
         sweep = json.loads((table.schema.metadata or {})[b"sweep"])
     except (pa.ArrowException, OSError, KeyError, ValueError) as error:
         raise ValueError(f"{path} holds no results of a sweep, or is damaged ({str(error).splitlines()[0][:100]})") from None
+    if lacking := set(SCHEMA.names) - _ADDED - set(table.schema.names):
+        raise ValueError(f"{path} holds no results of a sweep: it has no column {min(lacking)!r}")
     maps = [name for name in table.schema.names if pa.types.is_map(table.schema.field(name).type)]
     rows = table.to_pylist()
     for row in rows:
@@ -98,7 +112,7 @@ def read(path: Path) -> Results:
         row |= {name: None for name in SCHEMA.names if name not in row}  # of an older version
         if isinstance(row["validations"], list):
             row["validations"] = {sweep["metric"]: row["validations"]}
-    return Results(rows, sweep)
+    return Results(rows, {"split": "test", "notes": [], "other_sources": [], **sweep})
 
 
 def asked(results: Results, baseline: str | None, metric: str | None) -> Results:

@@ -221,15 +221,16 @@ def _own_result(result: Mapping[str, Any], number: int, point: Point) -> dict[st
             own = row["accuracy"][number]
             ranges.append({**row, "accuracy": [own], "mean": own, "std": None, "ci95": None})
         lengths = {**lengths, "ranges": ranges}
-    shares = {
-        name: result[name] / count for name in ("train_seconds", "step_seconds", "compile_seconds", "examples_per_second")
-    }
+    clean, task = result.get("clean"), specs.build("task", result["task"])
+    times = ("train_seconds", "step_seconds", "process_seconds", "compile_seconds", "examples_per_second")
+    shares = {name: result[name] / count for name in times if result.get(name) is not None}
     return {
         **result,
         **shares,
         "config_hash": json_hash(configs.to_dict(point.config)),
         "members": [member],
-        "summary": summary([member[split]], specs.build("task", result["task"])),
+        "summary": summary([member[split]], task),
+        "clean": clean and {**clean, "summary": summary([member["clean"]], task)},
         "by_length": lengths,
         "cohort": {"members": count, "member": number},
     }

@@ -17,21 +17,34 @@ class DataRecord(NamedTuple):
       hashes: content hash per split.
       classes: names in the order of the labels.
       vocab_size: of the tokenizer.
-      baselines: accuracy, 0 to 1, of trivial rules.
       bucket_lengths: the padded lengths of the training plan. Evaluation uses them too, so that its programs, and with
         them the last bits of its numbers, are training's own.
+      rules: what each trivial rule of the source has learned of train, by its name, so that it can be scored on any file.
+      splits: for each split its statistics, as ``Dataset.statistics`` has them, and under "baselines" the accuracy, 0 to 1, of
+        each rule on it.
+      notes: what was said of the data.
+
+    Of a run of before there were the last three, they are empty.
     """
 
     source: str
     hashes: dict[str, str]
     classes: tuple[str, ...]
     vocab_size: int
-    baselines: dict[str, float]
     bucket_lengths: tuple[int, ...]
+    rules: dict[str, dict[str, int]]
+    splits: dict[str, dict[str, Any]]
+    notes: tuple[str, ...]
 
 
 def _all(kind: type | tuple[type, ...]) -> Callable[[Any], bool]:
     return lambda value: all(isinstance(item, kind) for item in (value.values() if isinstance(value, dict) else value))
+
+
+def _facts(value: dict[str, Any]) -> bool:
+    baselines = value.get("baselines", {})
+    numbers = {name: fact for name, fact in value.items() if name != "baselines"}
+    return isinstance(baselines, dict) and _all((int, float))(baselines) and _all((int, float))(numbers)
 
 
 def _rising(value: Any) -> bool:
@@ -45,19 +58,25 @@ _FIELDS: dict[str, tuple[type, Callable[[Any], bool]]] = {
     "hashes": (dict, _all(str)),
     "classes": (list, _all(str)),
     "vocab_size": (int, lambda value: value > 0),
-    "baselines": (dict, _all((int, float))),
     "bucket_lengths": (list, _rising),
+    "rules": (dict, lambda value: _all(dict)(value) and all(map(_all(int), value.values()))),
+    "splits": (dict, lambda value: _all(dict)(value) and all(map(_facts, value.values()))),
+    "notes": (list, _all(str)),
 }
+# Of runs of before baselines belonged to a split: they are left out, since it is not said of which split they are.
+_FLAT = "baselines"
 
 
 def checked(stored: dict[str, Any], path: Path) -> DataRecord:
     """The record that a file holds. Raises ValueError where it is not what training writes."""
+    if _FLAT in stored:
+        stored = {name: value for name, value in stored.items() if name != _FLAT} | {"rules": {}, "splits": {}, "notes": []}
     if set(stored) != set(DataRecord._fields):
         raise ValueError(f"{path} wants the fields {', '.join(DataRecord._fields)}, got {sorted(stored)}")
     for name, (kind, fits) in _FIELDS.items():
         if not (isinstance(stored[name], kind) and fits(stored[name])):
             raise ValueError(f"{path}: {name} is not what training writes, got {str(stored[name])[:100]!r}")
-    tuples = {name: tuple(stored[name]) for name in ("classes", "bucket_lengths")}
+    tuples = {name: tuple(stored[name]) for name in ("classes", "bucket_lengths", "notes")}
     return DataRecord(**{**stored, **tuples})
 
 

@@ -7,7 +7,7 @@
               identity.json     what the run is: its config without paths, and hashes of what the paths led to
               environment.json  versions, device, cores, git commit
               sources.json      hash of each file of the package
-              data.json         resolved source, content hash per split, classes, baselines
+              data.json         resolved source, classes, and of each split a hash, statistics and baselines
               tokenizer/        the tokenizer as trained
               checkpoints/      step-*: the last ones; best-*: the best weights of each member
               metrics.jsonl     one JSON object per line, of training or of a validation

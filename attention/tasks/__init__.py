@@ -51,11 +51,15 @@ class Facts(NamedTuple):
 
 
 class Examples(NamedTuple):
-    """Texts, their tokens, and the texts to be written of them where there are such."""
+    """Texts, their tokens, the texts to be written of them where there are such, and where it is known, which were trained on.
+
+    ``seen`` is bool ``[n]``: of a split of the run's data as in ``Dataset.seen``.
+    """
 
     texts: Sequence[str]
     encoded: Encoded
     targets: Sequence[str] | None = None
+    seen: np.ndarray | None = None
 
 
 class Telemetry(NamedTuple):

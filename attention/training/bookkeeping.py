@@ -10,11 +10,12 @@ import jax.numpy as jnp
 
 from attention.runs import checkpoints
 from attention.runs.directory import DataRecord, RunDirectory
+from attention.training import machine, recipe
 from attention.training.cohort.members import Axis, Cohort, Members, new_cohort
 from attention.training.cohort.update import Update
 from attention.training.config import member_values
+from attention.training.process import Spent
 from attention.training.progress import Progress
-from attention.training.recipe import Experiment
 
 
 @dataclasses.dataclass
@@ -41,7 +42,7 @@ class Record:
 class Setting(NamedTuple):
     """What stays the same during a run: what it trains, where, and how."""
 
-    experiment: Experiment
+    experiment: recipe.Experiment
     run: RunDirectory
     update: Update
     axis: Axis
@@ -56,8 +57,9 @@ class Setting(NamedTuple):
     def record(self) -> DataRecord:
         """What ``data.json`` says."""
         data = self.experiment.data
-        facts = data.source, data.hashes, data.classes, data.vocab_size, data.baselines
-        return DataRecord(*facts, self.experiment.plan.bucket_lengths)
+        splits = {name: {**facts, "baselines": data.baselines[name]} for name, facts in data.statistics.items()}
+        facts = data.source, data.hashes, data.classes, data.vocab_size, self.experiment.plan.bucket_lengths
+        return DataRecord(*facts, data.rules, splits, recipe.notes(data))
 
 
 @dataclasses.dataclass
@@ -70,9 +72,11 @@ class Course:
     step: int = 0
     train_seconds: float = 0.0  # in updates, validations and checkpoints
     step_seconds: float = 0.0  # in updates alone
+    process_seconds: float = 0.0  # of all processors in these; NaN where a run of before did not count them
     compile_seconds: float = 0.0  # in compiling them
     examples: int = 0
     logged: tuple[float, int] = (0.0, 0)  # step_seconds and examples at the last line of metrics
+    loads: tuple[float, int] = (0.0, 0)  # of the machine at each line of metrics: their sum and number
     pending: Any = None  # of the line still to be written: step, sums on the device, step_seconds, examples
     saved_at: float = 0.0  # train_seconds at the last checkpoint
     saved_step: int | None = None
@@ -83,11 +87,22 @@ class Course:
         """Which members still train."""
         return [record.stopped is None for record in self.records]
 
-    def stepped(self, seconds: float, compiling: float) -> None:
+    def stepped(self, spent: Spent, compiling: Spent) -> None:
         """Time has gone into updates, some of it into compiling them."""
-        self.compile_seconds += compiling
-        self.step_seconds += seconds - compiling
-        self.train_seconds += seconds
+        updating = spent.less(compiling)
+        self.compile_seconds += compiling.seconds
+        self.step_seconds += updating.seconds
+        self.process_seconds += updating.processor
+        self.train_seconds += spent.seconds
+
+    @property
+    def load(self) -> float | None:
+        """Of the machine, on average; None where it is not known."""
+        total, count = self.loads
+        return total / count if count else None
+
+
+_COUNTED = ("train_seconds", "step_seconds", "compile_seconds", "examples")
 
 
 def start(setting: Setting, weights: Any, vectors: Any) -> Course:
@@ -109,8 +124,10 @@ def start(setting: Setting, weights: Any, vectors: Any) -> Course:
     # Copied: what NumPy owns must not be donated.
     members, best = jax.tree.map(lambda x: jnp.array(x, copy=True), found.tree)
     records = [Record(**record) for record in meta["records"]]
-    times: dict[str, Any] = {name: meta[name] for name in ("train_seconds", "step_seconds", "compile_seconds", "examples")}
+    times: dict[str, Any] = {name: meta[name] for name in _COUNTED}
     times |= {"logged": tuple(meta["logged"]), "saved_at": meta["train_seconds"], "saved_step": found.step}
+    processor = meta.get("process_seconds")
+    times |= {"process_seconds": math.nan if processor is None else processor, "loads": tuple(meta.get("loads", (0.0, 0)))}
     return Course(members, best, records, found.step, **times)
 
 
@@ -126,6 +143,9 @@ def write_metrics(setting: Setting, course: Course, progress: Progress) -> None:
     columns = [_means({name: column[m] for name, column in sums.items()}) for m in range(len(course.records))]
     seconds, examples = (now - before for now, before in zip(spent, course.logged))
     course.logged = (spent[0], spent[1])
+    load = machine.load_average()
+    if load is not None:
+        course.loads = (course.loads[0] + load, course.loads[1] + 1)
     rate = len(course.records) * examples / seconds if seconds > 0 else math.nan
     line = {
         "split": "train",
@@ -160,8 +180,7 @@ def save(setting: Setting, course: Course) -> None:
         checkpoints.save_named(folder, checkpoints.BEST, course.step, course.best, meta)
         course.improved = False
     course.saved_at, course.saved_step = course.train_seconds, course.step
-    names = ("train_seconds", "step_seconds", "compile_seconds", "examples", "logged")
-    meta = {name: getattr(course, name) for name in names}
+    meta = {name: getattr(course, name) for name in (*_COUNTED, "logged", "loads", "process_seconds")}
     meta["records"] = [dataclasses.asdict(record) for record in course.records]
     meta["metrics_size"] = setting.run.metrics_size()
     checkpoints.save(folder, course.step, Cohort(course.members, course.best), meta)

@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 
 from attention import specs
-from attention.data.contracts import LENGTHS, Dataset, Encoded
+from attention.data.contracts import LENGTHS, Dataset
 from attention.files import write_atomic
 from attention.metrics import summarize
 from attention.text_table import table as text_table
@@ -43,14 +43,6 @@ def edges(trained: int, longest: int) -> tuple[int, ...]:
     return tuple(sorted(within | beyond))
 
 
-def only(encoded: Encoded, chosen: np.ndarray) -> Encoded:
-    """The examples that ``chosen``, bool ``[n]``, marks."""
-    kept = np.repeat(chosen, encoded.lengths)
-    taken = lambda flat: None if flat is None else flat[kept]
-    offsets = np.concatenate([[0], np.cumsum(encoded.lengths[chosen])])
-    return Encoded(encoded.flat[kept], offsets, encoded.labels[chosen], taken(encoded.segments), taken(encoded.positions))
-
-
 def measured(
     model: Any, params: Any, data: Dataset, config: Config, bucket_lengths: Sequence[int], known: Sequence[bool]
 ) -> dict[str, Any] | None:
@@ -70,7 +62,7 @@ def measured(
     defined = encoded.lengths <= (model.longest_text or sys.maxsize)
     correct = np.zeros((len(known), len(encoded)), bool)
     if defined.any():
-        some = only(encoded, defined)
+        some = encoded.only(defined)
         members = of_members(predict(model, params, some, config, bucket_lengths))
         correct[:, defined] = [task.predictions(member, some)["correct"] for member in members]
     lengths = np.array([len(text.split()) for text in data.texts[LENGTHS]])

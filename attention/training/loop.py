@@ -14,13 +14,13 @@ from attention.data.batches import Batches
 from attention.files import json_hash, write_atomic
 from attention.runs.identity import Content, Identity, check_content
 from attention.runs.opening import Opened, open_run
-from attention.training import bookkeeping, by_length, finetune, identities, recipe, result, validation
+from attention.training import bookkeeping, by_length, finetune, identities, machine, recipe, result, validation
 from attention.training.bookkeeping import Course, Setting
 from attention.training.cohort.members import resolve_axis, take_sums
 from attention.training.cohort.predict import of_members, predict
 from attention.training.cohort.update import Update
 from attention.training.config import PATHS, Config, member_values, to_dict
-from attention.training.process import Clock, Trace, signals
+from attention.training.process import Clock, Spent, Trace, signals
 from attention.training.progress import Progress
 
 
@@ -144,7 +144,7 @@ def _train(
     setting: Setting, course: Course, caught: Sequence[int], *, profile: bool, make_progress: Callable[[int, int], Progress]
 ) -> None:
     """Updates until the last one, until every member has stopped, or until a signal is caught."""
-    experiment, update, compiled = setting.experiment, setting.update, setting.update.compile_seconds
+    experiment, update, compiled = setting.experiment, setting.update, setting.update.compiling
     count = jnp.int32(len(course.records))
     values = {name: jnp.asarray(value) for name, value in member_values(experiment.config).items()}
     batch_of = Batches(experiment.data.splits["train"], experiment.plan, experiment.config.seeds)
@@ -165,8 +165,8 @@ def _train(
                 before.block_until_ready()
             before = done
             trace.after(done)
-            course.stepped(clock.spent(), update.compile_seconds - compiled)
-            compiled = update.compile_seconds
+            course.stepped(clock.spent(), update.compiling.less(compiled))
+            compiled = update.compiling
             progress.advance(course.step)
 
             # ---- metrics: fetched once the next update is under way
@@ -180,11 +180,11 @@ def _train(
 
             # ---- validation and checkpoint
             done.block_until_ready()
-            course.stepped(clock.spent(), 0.0)
+            course.stepped(clock.spent(), Spent())
             bookkeeping.write_metrics(setting, course, progress)
             if validating:
                 validation.validate(setting, course, progress)
-            course.train_seconds += clock.spent()
+            course.train_seconds += clock.spent().seconds
             if saving:
                 bookkeeping.save(setting, course)
             clock.spent()
@@ -215,7 +215,8 @@ def _finish(setting: Setting, course: Course, *, test: bool) -> dict[str, Any]:
     """Evaluates the best weights of each member on test, and by length, and writes the result."""
     data, config, task = setting.experiment.data, setting.experiment.config, setting.experiment.task
     known = [record.best is not None for record in course.records]
-    tested, lengths = _test(setting, course, known) if test else ([None] * len(known), None)
+    nothing = [None] * len(known)
+    tested, clean, lengths = _test(setting, course, known) if test else (nothing, nothing, None)
     updates = np.asarray(course.members.step).tolist()
     members = [
         {
@@ -226,24 +227,31 @@ def _finish(setting: Setting, course: Course, *, test: bool) -> dict[str, Any]:
             "failed": record.failed,
             "validation": record.best,
             "test": scores,
+            "clean": unseen,
         }
-        for record, scores, done in zip(course.records, tested, updates)
+        for record, scores, unseen, done in zip(course.records, tested, clean, updates)
     ]
     device = jax.devices()[0]
-    split = "validation" if all(scores is None for scores in tested) else "test"
+    split = recipe.scored_split(data, task) if test else "validation"
     finished = {
         "config_hash": json_hash(to_dict(config)),
         "task": config.task,
-        "baselines": data.baselines,
+        "baselines": data.baselines[split],
+        "notes": recipe.notes(data),
         "members": members,
         "summary_split": split,
         "summary": result.summary([member[split] for member in members], task),
+        "tested": test,
+        "clean": result.clean(data, [member["clean"] for member in members], task) if split == "test" else None,
         "by_length": lengths,
         "parameters": sum(leaf.size for leaf in jax.tree.leaves(course.best)) // len(members),
         "steps": course.step,
         "train_seconds": course.train_seconds,
         "step_seconds": course.step_seconds,
+        "process_seconds": course.process_seconds if machine.own_time() else None,
         "compile_seconds": course.compile_seconds,
+        "load": course.load,
+        "cores": os.cpu_count(),
         "state_bytes": setting.update.state_bytes,
         "work_bytes": setting.update.work_bytes,
         "examples_per_second": len(members) * course.examples / max(course.step_seconds, 1e-9),
@@ -256,21 +264,24 @@ def _finish(setting: Setting, course: Course, *, test: bool) -> dict[str, Any]:
 
 def _test(
     setting: Setting, course: Course, known: Sequence[bool]
-) -> tuple[list[dict[str, float] | None], dict[str, Any] | None]:
-    """The scores of each member on test, None for one of which nothing is known, and the report by length, if any.
+) -> tuple[list[dict[str, float] | None], list[dict[str, float] | None], dict[str, Any] | None]:
+    """The scores of each member on test, and on its clean texts, None where there are none, and the report by length, if any.
 
     What each member says of each example of test is written beside them.
     """
     experiment, lengths = setting.experiment, setting.record.bucket_lengths
     data, config, task, model = experiment.data, experiment.config, experiment.task, experiment.model
-    split = data.splits.get("test")
     tested: list[dict[str, float] | None] = [None] * len(known)
-    if split is not None and task.lacks(split) is None:
+    clean = tested
+    if (name := recipe.scored_split(data, task)) == "test":
+        split = data.splits[name]
         members = of_members(predict(model, course.best, split, config, lengths))
         tested = [task.scores(member, split) if there else None for there, member in zip(known, members)]
+        unseen = lambda member: result.clean_scores(task, member, split, data.seen[name])
+        clean = [unseen(member) if there else None for there, member in zip(known, members)]
         setting.run.write_predictions([task.predictions(member, split) for member in members])
     found = by_length.measured(model, course.best, data, config, lengths, known)
     if found is not None:
         title = f"{config.data.source}, encoding {config.model.encoding}"
-        by_length.plot(found, setting.run.by_length, title=title, baselines=data.baselines)
-    return tested, found
+        by_length.plot(found, setting.run.by_length, title=title, baselines=data.baselines[name])
+    return tested, clean, found

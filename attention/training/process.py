@@ -9,7 +9,7 @@ import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 
@@ -38,17 +38,32 @@ def out_of_memory(error: BaseException) -> bool:
     return isinstance(error, MemoryError) or any(sign in str(error) for sign in ("RESOURCE_EXHAUSTED", "Out of memory"))
 
 
+class Spent(NamedTuple):
+    """Seconds of the clock, and of all processors in this process."""
+
+    seconds: float = 0.0
+    processor: float = 0.0
+
+    def less(self, other: "Spent") -> "Spent":
+        """Without some of it."""
+        return Spent(self.seconds - other.seconds, self.processor - other.processor)
+
+    def more(self, other: "Spent") -> "Spent":
+        """With some more."""
+        return Spent(self.seconds + other.seconds, self.processor + other.processor)
+
+
 class Clock:
     """A stopwatch."""
 
     def __init__(self):
-        self._before = time.monotonic()
+        self._before = Spent(time.monotonic(), time.process_time())
 
-    def spent(self) -> float:
-        """Seconds since it was last asked, or made."""
-        now = time.monotonic()
-        seconds, self._before = now - self._before, now
-        return seconds
+    def spent(self) -> Spent:
+        """The time since it was last asked, or made."""
+        now = Spent(time.monotonic(), time.process_time())
+        spent, self._before = now.less(self._before), now
+        return spent
 
 
 class Trace:

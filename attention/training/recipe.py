@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from attention import specs
-from attention.data import batches, contracts, dataset
+from attention.data import batches, contracts, dataset, remarks
 from attention.data.vectors import load_vectors
 from attention.tasks import Task
 from attention.training.cohort.program import Program, program
@@ -99,6 +99,16 @@ def load_data(config: Config, tokenizer: Path | None = None) -> contracts.Datase
     return data
 
 
+def notes(data: contracts.Dataset) -> tuple[str, ...]:
+    """All that a user should know of the data."""
+    return (*data.notes, *remarks.notes(data.statistics))
+
+
+def scored_split(data: contracts.Dataset, task: Task) -> str:
+    """The split that runs are summed up and compared by: test, or validation where no test says what is right."""
+    return "test" if "test" in data.splits and task.lacks(data.splits["test"]) is None else "validation"
+
+
 def total_steps(training: TrainingConfig, steps_per_epoch: int) -> int:
     """Updates of a run."""
     return training.steps or math.ceil(training.epochs * steps_per_epoch)
@@ -123,7 +133,7 @@ def vectors(config: Config, data: contracts.Dataset) -> tuple[np.ndarray, np.nda
 
 
 def report_data(data: contracts.Dataset, plan: batches.Plan) -> None:
-    """Prints sizes, lengths, unknown and truncated shares, padding, baselines and notes."""
+    """Prints sizes, lengths, unknown and truncated shares, padding, baselines of each split, and notes."""
     for name, facts in data.statistics.items():
         repeated = facts.get("seen_in_train_or_validation", facts.get("seen_in_train", 0))
         where = "train or validation" if name == "test" else "train"
@@ -138,7 +148,8 @@ def report_data(data: contracts.Dataset, plan: batches.Plan) -> None:
     what = f"{len(data.classes)} classes" if written is None else f"targets of {written.lengths.mean():.1f} tokens on average"
     print(f"{what}, {data.vocab_size} tokens; padded to {lengths}: ", end="")
     print(f"{100 * plan.padding_share:.1f} % padding")
-    for name, value in data.baselines.items():
-        print(f"baseline {name}: {100 * value:.2f}")
-    for note in data.notes:
+    for rule in data.rules:
+        accuracies = (f"{100 * found[rule]:.2f} on {split}" for split, found in data.baselines.items() if rule in found)
+        print(f"baseline {rule}: {', '.join(accuracies)}")
+    for note in notes(data):
         print(f"note: {note}")

@@ -3,11 +3,14 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
+
 from attention import specs
+from attention.data.contracts import Dataset, Encoded
 from attention.metrics import summarize
-from attention.tasks import Task
+from attention.tasks import Metric, Outputs, Task
 from attention.text_table import table as text_table
-from attention.training import by_length
+from attention.training import by_length, machine
 from attention.training.progress import duration
 
 
@@ -17,35 +20,79 @@ def summary(scores: Sequence[Mapping[str, float] | None], task: Task) -> dict[st
     return {name: summarize([score[name] for score in known]) for name, *_ in task.metrics} if known else None
 
 
+def clean_scores(task: Task, outputs: Outputs, encoded: Encoded, seen: np.ndarray) -> dict[str, float] | None:
+    """The scores of a member on the texts that it has not ``seen``, bool ``[n]``; None where these are all or none."""
+    if not seen.any() or seen.all():
+        return None
+    return task.scores({name: array[~seen] for name, array in outputs.items()}, encoded.only(~seen))
+
+
+def clean(data: Dataset, scores: Sequence[Mapping[str, float] | None], task: Task) -> dict[str, Any] | None:
+    """What is said of the clean texts of test, those neither in train nor in validation; None where all are.
+
+    Args:
+      data: with a test split.
+      scores: ``clean_scores`` of each member.
+      task: what was learned.
+    """
+    seen = data.seen["test"]
+    if not seen.any():
+        return None
+    return {"count": int((~seen).sum()), "of": len(seen), "summary": summary(scores, task)}
+
+
 def table(result: Mapping[str, Any]) -> str:
     """The result as lines of text: a row per member, the mean with its 95 % Student-t interval, baselines, cost, lengths."""
     split, shown = result["summary_split"], specs.build("task", result["task"]).metrics
-    first = shown[0]
-    heads = ["seed", "best step", f"validation {first.head}", *(f"{split} {metric.head}" for metric in shown), ""]
-    rows = [heads]
+    first, clean = shown[0], result.get("clean")
+    heads = ["seed", "best step", f"validation {first.head}", *(f"{split} {metric.head}" for metric in shown)]
+    rows = [[*heads, *([f"clean {first.head}"] if clean else []), ""]]
     for member in result["members"]:
-        scores = member[split]
         best = "-" if member["best_step"] is None else str(member["best_step"])
-        cells = ["-"] * len(shown) if scores is None else [_cell(metric.share, scores[metric.name]) for metric in shown]
-        validation = "-" if member["validation"] is None else _cell(first.share, member["validation"][first.name])
-        rows.append([str(member["seed"]), best, validation, *cells, member["stopped"] or ""])
-    total = result["summary"]
-    if total is not None and len(result["members"]) > 1:
-        cells = [_cell(metric.share, total[metric.name]["mean"]) for metric in shown]
-        spread = ["±" + _cell(metric.share, total[metric.name]["ci95"]) for metric in shown]
-        rows += [["mean", "", "", *cells, ""], ["95 %", "", "", *spread, ""]]
-    lines = [text_table(rows, left=0)]
-    if split != "test":
-        lines.append("There is no labelled test split: test is null, and the summary is of validation.")
+        cells = [_score(member["validation"], first), *(_score(member[split], metric) for metric in shown)]
+        cells += [_score(member["clean"], first)] if clean else []
+        rows.append([str(member["seed"]), best, *cells, member["stopped"] or ""])
+    if result["summary"] is not None and len(result["members"]) > 1:
+        pairs = [(result["summary"], metric) for metric in shown] + ([(clean["summary"], first)] if clean else [])
+        for head, field, sign in (("mean", "mean", ""), ("95 %", "ci95", "±")):
+            cells = [_cell(metric.share, None if total is None else total[metric.name][field], sign) for total, metric in pairs]
+            rows.append([head, "", "", *cells, ""])
+    lines = [text_table(rows, left=0), *_said_of_splits(result)]
     lines += [f"baseline {name}: {100 * value:.2f}" for name, value in result["baselines"].items()]
-    cost = f"{result['parameters']:,} parameters, trained in {duration(result['train_seconds'])}"
-    lines.append(f"{cost} at {result['examples_per_second']:.0f} examples/s on {result['device']} ({result['kernel']})")
+    lines += _cost(result)
     if result["by_length"] is not None:
         lines += ["", by_length.table(result["by_length"])]
     return "\n".join(lines)
 
 
-def _cell(share: bool, value: float | None) -> str:
+def _said_of_splits(result: Mapping[str, Any]) -> list[str]:
+    """What the table has scores of, where that is not all of test."""
+    clean = result.get("clean")
+    if clean:
+        return [f"clean: the {clean['count']} of {clean['of']} texts of test that are neither in train nor in validation"]
+    if result["summary_split"] == "test":
+        return []
+    why = "There is no labelled test split" if result.get("tested", True) else "Test is not looked at in a search"
+    return [f"{why}: test is null, and the summary is of validation."]
+
+
+def _cost(result: Mapping[str, Any]) -> list[str]:
+    """Parameters and times; of a busy machine without a speed, and with the time of the processors."""
+    where = f"on {result['device']} ({result['kernel']})"
+    parts = f"{result['parameters']:,} parameters, trained in {duration(result['train_seconds'])}"
+    reason = machine.busy_in(result)
+    if reason is None:
+        return [f"{parts} at {result['examples_per_second']:.0f} examples/s {where}"]
+    processor = result["process_seconds"]
+    own = "" if processor is None else f"; the updates took {duration(processor)} of processor time"
+    return [f"{parts} {where}", f"the machine was busy ({reason}), so that this is not what it costs{own}"]
+
+
+def _score(scores: Mapping[str, float] | None, metric: Metric) -> str:
+    return _cell(metric.share, None if scores is None else scores[metric.name])
+
+
+def _cell(share: bool, value: float | None, sign: str = "") -> str:
     if value is None:
         return "-"
-    return f"{100 * value:.2f}" if share else f"{value:.4f}"
+    return f"{sign}{100 * value:.2f}" if share else f"{sign}{value:.4f}"

@@ -11,9 +11,11 @@ from hypothesis import strategies as st
 
 import attention.data.dataset as dataset_module
 from attention import specs
+from attention.data import remarks
 from attention.data.contracts import Corpus, Source, Split
-from attention.data.dataset import content_hash, encode_texts, load, unknown_notes, verify_hashes
+from attention.data.dataset import content_hash, encode_texts, load, verify_hashes
 from attention.data.repeats import seen_before
+from attention.data.rules import MAJORITY
 from attention.data.vectors import load_vectors
 
 DATA = os.environ.get("ATTENTION_DATA_DIR")
@@ -28,7 +30,6 @@ def corpus():
             "test": Split(["C", "x  c", "new a"], None),
         },
         classes=("no", "yes"),
-        baselines={"majority": 0.5},
         notes=("a note",),
         resolved="toy",
     )
@@ -41,7 +42,7 @@ def toy(monkeypatch, tmp_path):
 
     def fake(kind, spec):
         if kind == "source":
-            return Source(lambda seed: run.corpus)
+            return Source(lambda seed: run.corpus, (MAJORITY,))
         record = build(kind, spec)
 
         def train(texts):
@@ -86,6 +87,7 @@ def test_load_by_hand(toy):
         "mean_length": pytest.approx(8 / 3),
         "max_length": 4,
         "unknown_rate": 0.0,
+        "unknown_texts": 0,
         "truncated_share": pytest.approx(1 / 3),
     }
     assert data.statistics["validation"] == {
@@ -93,13 +95,18 @@ def test_load_by_hand(toy):
         "mean_length": 2.0,
         "max_length": 2,
         "unknown_rate": pytest.approx(1 / 4),
+        "unknown_texts": 0,
         "truncated_share": 0.0,
         "seen_in_train": 0,
     }
     assert data.statistics["test"]["unknown_rate"] == pytest.approx(2 / 5)
     assert data.statistics["test"]["seen_in_train"] == 1  # "C"
     assert data.statistics["test"]["seen_in_train_or_validation"] == 2  # and "x  c"
-    assert (data.classes, data.baselines, data.notes, data.source) == (("no", "yes"), {"majority": 0.5}, ("a note",), "toy")
+    seen = {name: found.tolist() for name, found in data.seen.items()}
+    assert seen == {"validation": [False] * 2, "test": [True, True, False]}
+    assert (data.classes, data.notes, data.source) == (("no", "yes"), ("a note",), "toy")
+    assert data.rules == {"majority": {"": 1}}
+    assert data.baselines == {"train": {"majority": pytest.approx(2 / 3)}, "validation": {"majority": 0.5}, "test": {}}
     assert data.texts["test"] == ["C", "x  c", "new a"]
     assert data.hashes == {name: content_hash(split) for name, split in corpus().splits.items()}
 
@@ -148,13 +155,31 @@ def test_ids_outside_of_the_vocabulary_are_refused():
         encode_texts(tokenizer, {"a": 2, "b": 9}, ["a", "a b"], max_length=3, truncate="head")
 
 
-def test_texts_that_are_unknown_are_counted():
-    tokenizer = specs.build("tokenizer", "words")
-    encode = lambda *texts: encode_texts(tokenizer, {"a": 2}, texts, max_length=9, truncate="head")
-    assert unknown_notes(encode("a a a a a a a a", "a")) == []
-    whole, share = unknown_notes(encode("x", "a y", "x y"))
-    assert whole == "2 of 3 texts hold nothing but unknown tokens: what is said of them is a guess"
-    assert share.startswith("80 % of the tokens do not occur in training")
+def of_one(*texts, max_length=9):
+    """The notes on a file of these texts, for a tokenizer that knows one word."""
+    encoded = encode_texts(specs.build("tokenizer", "words"), {"a": 2}, texts, max_length=max_length, truncate="head")
+    return remarks.notes({"new.tsv": remarks.statistics(encoded)})
+
+
+def test_much_that_is_unknown_is_said_with_the_flag_that_helps():
+    assert of_one("a a a a a a a a", "a") == []
+    share, whole = of_one("x", "a y", "x y")
+    assert whole == "2 of 3 texts of new.tsv hold nothing but unknown tokens: what is said of them is a guess"
+    assert share.startswith("80 % of the tokens of new.tsv are unknown to the tokenizer")
+    assert "--config.data.tokenizer=bytes" in share
+
+
+def test_much_that_is_cut_off_is_said_with_the_flag_that_helps():
+    assert of_one("a a a", "a", "a", "a", "a", max_length=2) == []
+    (note,) = of_one("a a a", "a", "a", "a", max_length=2)
+    assert note.startswith("25 % of the texts of new.tsv are longer than config.data.max_length")
+    assert "--config.data.max_length=N" in note
+
+
+def test_splits_are_named_together(toy):
+    unknown, seen = remarks.notes(toy().statistics)[::2]
+    assert unknown.startswith("25 % of the tokens of validation, 40 % of the tokens of test are unknown")
+    assert seen == "2 of 3 texts of test are also in train or validation: a score on them is partly one of memory"
 
 
 def test_bad_input(toy):

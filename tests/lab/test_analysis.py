@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from attention.lab import analysis, results
+from attention.lab import analysis, costs, results
 from tests.support.made_results import failed, made, pending, searched
 
 EIGHT = ["none", "sinusoidal", "learned", "rope", "alibi", "t5", "kerple", "shaw"]
@@ -226,7 +226,7 @@ def test_shared_errors_need_predictions():
 def test_the_ledger_adds_up():
     found = replaced(made(["none", "rope"], seeds=3, search=searched(4)), failed, 12)
     trials, members = found.rows[7:11], [row for row in found.rows[11:] if row["status"] == "finished"]
-    _, cost = analysis.ledger(found)
+    _, cost = costs.ledger(found)
     assert (cost.trials, cost.trial_updates) == (4, sum(row["updates"] for row in trials))
     assert cost.update_seconds == np.median([row["measured_update_seconds"] for row in members])
     assert cost.member_seconds == pytest.approx(np.median([400 * row["measured_update_seconds"] for row in members]))
@@ -238,7 +238,7 @@ def test_the_ledger_adds_up():
 
 def test_the_ledger_of_what_never_ran():
     found = made(["none", "rope"], seeds=2)
-    none, rope = analysis.ledger(found._replace(rows=[pending(row) for row in found.rows[:2]]))
+    none, rope = costs.ledger(found._replace(rows=[pending(row) for row in found.rows[:2]]))
     assert (none.parameters, none.flops, none.kernel, none.examples, none.seconds) == (None, 2e6, "", None, 0.0)
     assert (rope.flops, rope.trials) == (None, 0)
 
@@ -274,5 +274,5 @@ def test_failures_say_why():
 def test_other_test_data_is_told():
     found = made(["none", "rope"], seeds=2)
     assert analysis.tested_on(found) == ["ab" * 32]
-    found.rows[3]["test_hash"] = "other"
+    found.rows[3]["split_hash"] = "other"
     assert analysis.tested_on(found) == ["ab" * 32, "other"]

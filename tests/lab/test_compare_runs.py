@@ -1,5 +1,7 @@
 """Two runs compared: by seed with the statistics of a sweep, by example with McNemar's test."""
 
+import shutil
+
 import numpy as np
 import pytest
 from scipy import stats
@@ -76,7 +78,39 @@ def test_one_seed_gets_no_verdict(runs, tmp_path):
     text = compare_runs.compare([str(tmp_path / "a"), str(tmp_path / "b")])
     assert rows(text)["accuracy"][-2:] == ["one", "seed"]
     assert "the difference may be due to chance" in text
-    assert "predictions by example are not stored" in text
+    assert f"predictions are not compared by example: {tmp_path / 'a'} has not stored them; {tmp_path / 'b'} has not" in text
+
+
+def changed(runs, where, name, *, members=None, **fields):
+    """A copy of a run whose result, and of its members, has other fields."""
+    shutil.copytree(runs / name, where / name)
+    result = read_json(where / name / "result.json")
+    changed = [{**member, **(members or {}).get(member["seed"], {})} for member in result["members"]]
+    write_json(where / name / "result.json", {**result, **fields, "members": changed})
+    return str(where / name)
+
+
+def test_a_member_that_failed_is_not_compared_by_example(runs, tmp_path):
+    a = changed(runs, tmp_path, "a", members={1: {"test": None, "failed": True}})
+    text = rows(compare_runs.compare([a, str(runs / "b")]).partition("by example")[2])
+    assert "2" in text
+    assert "1" not in text
+
+
+def test_why_there_is_nothing_to_compare_is_true(runs, tmp_path):
+    lost = {"test": None, "failed": True}
+    a = changed(runs, tmp_path, "a", members=dict.fromkeys((0, 1, 2), lost))
+    with pytest.raises(ValueError, match=f"no member of {a} has a score on test: all failed"):
+        compare_runs.compare([a, str(runs / "b")])
+    untested = [changed(runs, tmp_path / "untested", name, summary_split="validation") for name in "ab"]
+    with pytest.raises(ValueError, match=f"{untested[0]} was scored on validation, {runs / 'b'} on test"):
+        compare_runs.compare([untested[0], str(runs / "b")])
+    for run in untested:
+        RunDirectory(run).predictions.unlink()
+    assert f"by example: {untested[0]} has no labelled test split; {untested[1]} has" in compare_runs.compare(untested)
+    trials = [changed(runs, tmp_path / "trials", name, summary_split="validation", tested=False) for name in "ab"]
+    RunDirectory(trials[0]).predictions.unlink()
+    assert f"by example: {trials[0]} is of a search, not tested" in compare_runs.compare(trials)
 
 
 def test_what_cannot_be_compared_is_named(runs, tmp_path):

@@ -263,7 +263,7 @@ def test_escapes():
 def test_warnings(tmp_path):
     found = made(["none", "rope"], seeds=3)
     for row in found.rows[:3]:
-        row |= {"test": {**row["test"], "accuracy": 0.1}, "test_hash": "other"}
+        row |= {"test": {**row["test"], "accuracy": 0.1}, "split_hash": "other"}
     for row in found.rows:
         row |= {"validation": row["test"], "environment": json.dumps({"git_dirty": row["seed"] == 2})}
     results.write(tmp_path / "results.parquet", found)

@@ -108,4 +108,4 @@ def test_accuracy_beyond_training_decides_where_it_is_asked_for(config, tmp_path
         ranges = [each for each in json.loads(row["by_length"])["ranges"] if each["above"] >= 8]
         right = sum(each["count"] * each["accuracy"][0] for each in ranges)
         assert results.score(row, "accuracy_beyond_training") == pytest.approx(right / sum(each["count"] for each in ranges))
-    assert "accuracy beyond training, % on test" in capsys.readouterr().out
+    assert "accuracy beyond training, % on lengths" in capsys.readouterr().out

@@ -15,7 +15,7 @@ from attention.data.dataset import encode_texts
 from attention.data.segments import cut, renumbered, restarted
 from attention.evaluation import trained as evaluate
 from attention.models.classifier import classifier
-from attention.training import by_length, config, loop
+from attention.training import config, loop
 from tests.support import toy
 
 SENTENCES = {
@@ -100,7 +100,7 @@ def test_batches_carry_them():
     assert batch["segments"].tolist() == [[0] * 6, [0, 0, 0, 1, 0, 0], [0] * 6]
     assert batch["positions"].tolist() == [[0] * 6, [0, 1, 2, 0, 0, 0], [0] * 6]
     assert set(inputs(batch)) == {"tokens", "valid", "segments", "positions"}
-    some = by_length.only(found, np.array([False, True]))
+    some = found.only(np.array([False, True]))
     assert (some.segments.tolist(), some.positions.tolist()) == ([0], [0])
     assert set(inputs(gather(encode(["A"], segments="none"), np.array([0]), 8))) == {"tokens", "valid"}
 

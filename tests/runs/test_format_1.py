@@ -39,8 +39,10 @@ def test_evaluation_gives_the_recorded_scores(capsys):
     printed = capsys.readouterr().out
     for member in result["members"]:
         scores = member["test"]
-        (row,) = (line.split() for line in printed.splitlines() if line.startswith(f"seed {member['seed']}"))
+        row, _ = (line.split() for line in printed.splitlines() if line.startswith(f"seed {member['seed']}"))
         assert row[2:6] == [f"{100 * scores['accuracy']:.2f}", "%", f"{100 * scores['macro_f1']:.2f}", "%"]
+    assert f"baseline first_symbol: {100 * result['baselines']['first_symbol']:.2f} %" in printed
+    assert "without the texts that are also in train or validation" in printed
     assert "accuracy by length, trained up to 10; mean of 2 members" in printed
 
 

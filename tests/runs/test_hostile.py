@@ -67,7 +67,8 @@ def test_deep_json_is_one_error(tmp_path, text):
         run.read_metrics()
 
 
-RECORD = DataRecord("listops", {"train": "0"}, ("a",), 5, {"majority": 0.5}, (8, 16))
+BASELINES = {"train": {"examples": 9, "baselines": {"majority": 0.5}}}
+RECORD = DataRecord("listops", {"train": "0"}, ("a",), 5, (8, 16), {"majority": {"": 0}}, BASELINES, ("a note",))
 
 
 @pytest.mark.parametrize(
@@ -78,7 +79,13 @@ RECORD = DataRecord("listops", {"train": "0"}, ("a",), 5, {"majority": 0.5}, (8,
         {"classes": 5},
         {"vocab_size": "5"},
         {"vocab_size": 0},
-        {"baselines": {"majority": "x"}},
+        {"rules": {"majority": 0}},
+        {"rules": {"majority": {"": "x"}}},
+        {"splits": {"train": 5}},
+        {"splits": {"train": {"baselines": {"majority": "x"}}}},
+        {"splits": {"train": {"examples": "x"}}},
+        {"notes": "x"},
+        {"notes": [5]},
         {"bucket_lengths": []},
         {"bucket_lengths": [16, 8]},
         {"bucket_lengths": ["8"]},

@@ -24,7 +24,8 @@ from tests.support import toy
 ROOT = Path(__file__).parent.parent.parent
 KILLS = 10
 CLOCK = ("seconds", "examples_per_second")
-MEASURED = ("train_seconds", "step_seconds", "compile_seconds", "state_bytes", "work_bytes", "examples_per_second")
+_TIMES = ("train_seconds", "step_seconds", "process_seconds", "compile_seconds", "examples_per_second")
+MEASURED = (*_TIMES, "load", "state_bytes", "work_bytes")
 # Trains the config of a JSON file: what train.py does after its flags.
 SCRIPT = """
 import json, sys

@@ -35,6 +35,7 @@ def made(variants, *, seeds=5, baseline=None, metric=None, task="classification"
     sweep = {"name": "made", "baseline": baseline or names[0], "metric": metric, "metrics": metrics, "shares": shares}
     sweep |= {"higher_is_better": metric not in ("nll", "ece"), "variants": names, "axes": len(variants[0])}
     sweep |= {"seeds": list(range(seeds)), "search": search, "dropped": [list(each) for each in dropped]}
+    sweep |= {"split": "test", "notes": []}
     return Results(found, {**sweep, "command": "python sweep.py --config=configs/sweeps/made.py"})
 
 
@@ -47,7 +48,7 @@ def searched(trials=4, halvings=0):
 def failed(row, reason="loss or gradient not finite at update 7"):
     """The row of the same member, had it failed."""
     nothing = ("validation", "test", "best_step", "correct", "test_count", "by_length")
-    return {**row, **dict.fromkeys(nothing), "status": "failed", "reason": reason, "split": "validation"}
+    return {**row, **dict.fromkeys(nothing), "status": "failed", "reason": reason}
 
 
 def pending(row):
@@ -99,12 +100,19 @@ def _row(random, names, place, seed, luck, task, metric, *, search=None, trial=N
         "by_length": json.dumps(_lengths(random, place)) if by_length else None,
         "correct": np.packbits(correct).tobytes(),
         "test_count": TESTED,
+        "clean": None,
+        "clean_count": None,
+        "clean_of": None,
         "test_hash": "ab" * 32,
+        "split_hash": "ab" * 32,
         "device": "cpu (2 cores)",
         "environment": json.dumps(ENVIRONMENT),
         "cohort_members": 5,
         "measured_seconds": 20.0 + place + random.random(),
         "measured_update_seconds": 0.01 * (1 + 0.2 * place) + 0.001 * random.random(),
+        "measured_process_seconds": 0.018 * (1 + 0.2 * place),
+        "measured_load": 1.5,
+        "measured_cores": 2,
         "measured_compile_seconds": 2.0,
         "measured_state_bytes": 1_500_000,
         "measured_work_bytes": 30_000_000,

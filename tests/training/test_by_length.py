@@ -109,7 +109,7 @@ def test_table():
 
 def test_only_takes_the_examples_that_are_marked():
     encoded = Encoded(np.arange(6, dtype=np.int32), np.array([0, 1, 3, 6]), np.array([7, 8, 9], np.int32))
-    found = by_length.only(encoded, np.array([True, False, True]))
+    found = encoded.only(np.array([True, False, True]))
     assert (found.flat.tolist(), found.offsets.tolist(), found.labels.tolist()) == ([0, 3, 4, 5], [0, 1, 4], [7, 9])
 
 

@@ -140,7 +140,10 @@ def test_a_diverging_run_stops_and_names_the_update(source, tmp_path, capsys):
     assert re.fullmatch(r"loss or gradient not finite at update [23]", member["stopped"])
     assert member["test"] is None
     assert result["summary"] is None
-    assert "seed 0: loss or gradient not finite" in capsys.readouterr().out
+    assert result["summary_split"] == "test"
+    said = capsys.readouterr().out
+    assert "seed 0: loss or gradient not finite" in said
+    assert "no labelled test split" not in said
     assert lines(tmp_path / "run")[0]["step"] == 3
 
 

@@ -8,6 +8,7 @@ import numpy as np
 
 from attention.data import tables
 from attention.data.contracts import Corpus, Source, Split
+from attention.data.rules import MAJORITY
 from attention.data.sources import _archives, _splits
 from attention.specs import nearest
 
@@ -80,7 +81,7 @@ def source(
         corpus = _splits.corpus(splits, recipe.classes, **shared)
         return corpus if folder is None else corpus._replace(files=tuple(sorted(folder.glob("*.t*"))))
 
-    return Source(load)
+    return Source(load, (MAJORITY,))
 
 
 def clean(text: str) -> str:

@@ -7,13 +7,14 @@ from ``min_length`` to ``test_length``. Splits have streams of their own: anothe
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from attention.data.contracts import LENGTHS, Corpus, Source, Split
+from attention.data.contracts import LENGTHS, Corpus, Rule, Source
+from attention.data.rules import MAJORITY, by_word, nothing
 from attention.data.sources import _splits
 
 CHOMSKY = "https://arxiv.org/abs/2207.02098"
@@ -117,7 +118,7 @@ def source(task: Task, sizes: Sizes, data_dir: str | None) -> Source:
         )
     folder = None if data_dir is None else _splits.expand(data_dir)
     spec = _splits.resolved(task.name, **task.options, **sizes._asdict(), data_dir=folder)
-    return Source(lambda seed: _load(task, sizes, folder, seed, spec))
+    return Source(lambda seed: _load(task, sizes, folder, seed, spec), rules(task))
 
 
 def check(sizes: Sizes, shortest: int) -> None:
@@ -180,9 +181,9 @@ def texts(tokens: np.ndarray, alphabet: str) -> list[str]:
     return [" ".join(row[:end].tobytes().decode("ascii")) for row, end in zip(symbols, ends.tolist())]
 
 
-def counts(split: Split, alphabet: str) -> np.ndarray:
+def counts(texts: Sequence[str], alphabet: str) -> np.ndarray:
     """How often each symbol occurs in each text, int64 ``[n symbols]``."""
-    return np.array([[text.count(symbol) for symbol in alphabet] for text in split.texts], np.int64)
+    return np.array([[text.count(symbol) for symbol in alphabet] for text in texts], np.int64)
 
 
 def _load(task: Task, sizes: Sizes, folder: Path | None, seed: int, spec: str) -> Corpus:
@@ -215,23 +216,14 @@ def _load(task: Task, sizes: Sizes, folder: Path | None, seed: int, spec: str) -
         data_dir=folder,
     )
     corpus = _splits.corpus(splits, task.classes, seed=seed, resolved=spec)
-    return corpus._replace(
-        baselines={**corpus.baselines, **baselines(task, corpus.splits)},
-        trained_length=sizes.max_length if sizes.lengths else None,
-    )
+    return corpus._replace(trained_length=sizes.max_length if sizes.lengths else None)
 
 
-def baselines(task: Task, splits: dict[str, Split]) -> dict[str, float]:
-    """Accuracy on test of shortcuts: the first or last symbol alone, read as train reads it most often, and ``task.bag``."""
-    train, test = splits["train"], splits["test"]
-    assert train.labels is not None
-    found = {}
-    for name, place in (("first_symbol", 0), ("last_symbol", -1)):
-        table = np.zeros((len(task.alphabet), len(task.classes)), np.int64)
-        seen, asked = (np.array([task.alphabet.index(text[place]) for text in split.texts]) for split in (train, test))
-        np.add.at(table, (seen, train.labels), 1)
-        guesses = table.argmax(axis=1)[asked]
-        found[name] = float(np.mean(guesses == test.labels))
-    if task.bag is not None:
-        found["bag_of_symbols"] = float(np.mean(task.bag(counts(test, task.alphabet)) == test.labels))
-    return found
+def rules(task: Task) -> tuple[Rule, ...]:
+    """The most frequent class, the first or last symbol alone, read as train reads it most often, and ``task.bag``."""
+    known = (MAJORITY, by_word("first_symbol", lambda text: text[0]), by_word("last_symbol", lambda text: text[-1]))
+    bag = task.bag
+    if bag is None:
+        return known
+    answer = lambda learned, texts: bag(counts(texts, task.alphabet)).tolist()
+    return (*known, Rule("bag_of_symbols", nothing, answer))

@@ -1,4 +1,4 @@
-"""What the sources share: paths, the draw of a validation split, trivial baselines and the checks of a corpus."""
+"""What the sources share: paths, the draw of a validation split and the checks of a corpus."""
 
 import os
 import re
@@ -88,23 +88,6 @@ def indices(labels: Sequence[str], classes: tuple[str, ...], place: Callable[[in
     return np.array([index[name] for name in labels], np.int32)
 
 
-def scored(splits: dict[str, Split]) -> Split:
-    """The split that baselines are measured on: test, or validation where there is no labelled test."""
-    known = "test" in splits and (splits["test"].labels is not None or splits["test"].targets is not None)
-    return splits["test"] if known else splits["validation"]
-
-
-def most_frequent(train: Split) -> int:
-    """The most frequent class, the first of equals."""
-    assert train.labels is not None
-    return int(np.bincount(train.labels).argmax())
-
-
-def majority(splits: dict[str, Split]) -> float:
-    """Accuracy of always answering the most frequent class of train."""
-    return float(np.mean(scored(splits).labels == most_frequent(splits["train"])))
-
-
 def corpus(
     splits: dict[str, Split],
     classes: tuple[str, ...],
@@ -114,7 +97,7 @@ def corpus(
     notes: tuple[str, ...] = (),
     resolved: str,
 ) -> Corpus:
-    """A checked corpus: nothing empty, validation carved off train where it is missing, the majority baseline measured.
+    """A checked corpus: nothing empty, validation carved off train where it is missing.
 
     Raises:
       ValueError: where a split or a text is empty, train has fewer than two classes or no labels, or validation is
@@ -135,14 +118,13 @@ def corpus(
         only = classes[int(train.labels[0])]
         raise ValueError(f"the train split has one class only, {quoted(only)}; there is nothing to tell apart")
     ordered, carved = _with_validation(splits, train.labels, classes, seed, validation_share)
-    return Corpus(ordered, classes, {"majority": majority(ordered)}, (*carved, *notes), resolved)
+    return Corpus(ordered, classes, (*carved, *notes), resolved)
 
 
 def pairs(splits: dict[str, Split], *, seed: int, validation_share: float | None, resolved: str) -> Corpus:
     """A corpus of texts and targets, validation carved off train where it is missing and a share of it is given."""
     ordered, notes = _with_validation(splits, np.zeros(len(splits["train"].texts), np.int64), (), seed, validation_share)
-    same = np.mean([text == target for text, target in zip(scored(ordered).texts, scored(ordered).targets or ())])
-    return Corpus(ordered, (), {"the_source_itself": float(same)}, notes, resolved)
+    return Corpus(ordered, (), notes, resolved)
 
 
 def _with_validation(

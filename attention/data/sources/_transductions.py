@@ -7,6 +7,7 @@ changes no other. Of short texts there are few, so the splits share some; the re
 from collections.abc import Callable
 
 from attention.data.contracts import Corpus, Source, Split
+from attention.data.rules import UNCHANGED
 from attention.data.sources import _splits
 from attention.data.sources._lengths import Draws, check_amount, texts, uniform
 
@@ -32,7 +33,7 @@ def source(name: str, draw: Callable[[Draws, int], Pairs], sizes: dict[str, int]
             splits[split] = Split(written, None, targets)
         return _splits.pairs(splits, seed=seed, validation_share=None, resolved=_splits.resolved(name, **sizes, **options))
 
-    return Source(load)
+    return Source(load, (UNCHANGED,))
 
 
 def of_symbols(name: str, rule: Callable[[str], str]) -> Callable[..., Source]:

@@ -2,6 +2,7 @@
 
 from attention.data import tables as _tables
 from attention.data.contracts import Corpus, Source, Split
+from attention.data.rules import MAJORITY, UNCHANGED
 from attention.data.sources import _labels, _splits
 from attention.messages import quoted, shown
 
@@ -65,7 +66,7 @@ def build(
             raise ValueError(f"{shown(paths['train'])}: {error}") from None
         return corpus._replace(notes=(*odd, *corpus.notes), files=tuple(paths.values()))
 
-    return Source(load)
+    return Source(load, (MAJORITY,) if target is None else (UNCHANGED,))
 
 
 def _labelled(table: _tables.Table, classes: tuple[str, ...]) -> Split:

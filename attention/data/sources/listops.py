@@ -19,12 +19,14 @@ published code. Make it harder by longer and deeper expressions and more argumen
 the hardest). With ``min_length`` above ``max_args`` + 2 no expression is without nesting.
 """
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
-from attention.data.contracts import LENGTHS, Corpus, Source, Split
+from attention.data.contracts import LENGTHS, Corpus, Rule, Source
+from attention.data.rules import MAJORITY
 from attention.data.sources import _lengths, _splits
 from attention.data.sources._conditioned import Conditioned
 from attention.specs import nearest
@@ -104,9 +106,9 @@ def root_operator(text: str) -> int | None:
             depth += 1
         elif token == "]":
             depth -= 1
-        elif depth == 1:
+        elif depth == 1 and token in _DIGITS:
             direct.append(_DIGITS[token])
-    return OPERATORS[_OPENERS[root]](direct) if direct else None
+    return OPERATORS[_OPENERS[root]](direct) if direct and root in _OPENERS else None
 
 
 class Options(NamedTuple):
@@ -239,7 +241,7 @@ def build(
     def load(seed: int) -> Corpus:
         return _load(sizes, options, folder, seed, spec)
 
-    return Source(load)
+    return Source(load, (MAJORITY, Rule("root_operator", MAJORITY.fit, _answers)))
 
 
 def _check(sizes: _lengths.Sizes, options: Options) -> None:
@@ -280,8 +282,7 @@ def _load(sizes: _lengths.Sizes, options: Options, folder: Path | None, seed: in
         data_dir=folder,
     )
     corpus = _splits.corpus(splits, tuple(_DIGITS), seed=seed, resolved=spec)
-    baselines = {**corpus.baselines, "root_operator": _root_operator_accuracy(corpus.splits)}
-    return corpus._replace(baselines=baselines, trained_length=sizes.max_length if sizes.lengths else None)
+    return corpus._replace(trained_length=sizes.max_length if sizes.lengths else None)
 
 
 def expressions_of_lengths(sizes: _lengths.Sizes, options: Options, *, seed: int, stream: int) -> list[str]:
@@ -300,9 +301,7 @@ def _config(sizes: _lengths.Sizes, options: Options, seed: int) -> str:
     return f"{_lengths.folder_name(sizes, seed)}-{drawn}"
 
 
-def _root_operator_accuracy(splits: dict[str, Split]) -> float:
-    """Accuracy on test of ``root_operator``; the majority class of train where it has no answer."""
-    majority = _splits.most_frequent(splits["train"])
-    answers = [root_operator(text) for text in splits["test"].texts]
-    guesses = np.array([majority if answer is None else answer for answer in answers])
-    return float(np.mean(guesses == splits["test"].labels))
+def _answers(learned: Mapping[str, int], texts: Sequence[str]) -> list[int]:
+    """Of ``root_operator``; where it has none, that of ``MAJORITY``."""
+    found = map(root_operator, texts)
+    return [usual if answer is None else answer for answer, usual in zip(found, MAJORITY.answer(learned, texts))]

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from attention.data.contracts import Corpus, Source, Split
+from attention.data.rules import MAJORITY
 from attention.data.sources import _splits
 from attention.messages import quoted
 from attention.specs import nearest
@@ -61,7 +62,7 @@ def build(
         corpus = _splits.corpus(splits, classes, seed=seed, validation_share=validation_share, resolved=spec)
         return corpus._replace(files=tuple(path for path in sorted(read.iterdir()) if path.is_file()))
 
-    return Source(load)
+    return Source(load, (MAJORITY,))
 
 
 def _load(

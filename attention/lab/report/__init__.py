@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from attention.files import write_atomic
-from attention.lab import analysis, results
+from attention.lab import analysis, costs, results
 
 
 def write(workdir: Path, *, baseline: str | None = None, metric: str | None = None) -> str:
@@ -25,7 +25,7 @@ def write(workdir: Path, *, baseline: str | None = None, metric: str | None = No
     from attention.lab.report import contents, markdown_latex, page, save_figures, tables
 
     found = results.asked(results.read(workdir / "results.parquet"), baseline, metric)
-    standings, ledger, grid = analysis.standings(found), analysis.ledger(found), analysis.grid(found)
+    standings, ledger, grid = analysis.standings(found), costs.ledger(found), analysis.grid(found)
     drawn = save_figures.draw(workdir, found, standings, ledger, grid)
     verdicts = tables.verdict_table(found, standings)
     report = contents.contents(workdir, found, standings, verdicts, ledger, grid, drawn)

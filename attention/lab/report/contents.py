@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from attention.lab import analysis
-from attention.lab.analysis import Cost, Grid, Row, Standing
+from attention.lab.analysis import Grid, Row, Standing
+from attention.lab.costs import Cost
 from attention.lab.report import sentences, tables
 from attention.lab.report.numbers import Metric
 from attention.lab.report.save_figures import FOLDER, Drawn
@@ -99,7 +100,7 @@ def contents(
       results: the rows.
       found: ``analysis.standings``.
       verdicts: ``tables.verdict_table``.
-      ledger: ``analysis.ledger``.
+      ledger: ``costs.ledger``.
       grid: ``analysis.grid``.
       drawn: the saved figures by name.
     """
@@ -125,7 +126,7 @@ def contents(
         sentences.subject(results),
         sentences.findings(results, found),
         sentences.power(results, analysis.outlook(found)),
-        sentences.warnings(results, found),
+        sentences.warnings(results, found, ledger),
         [section for section in sections if section.parts],
     )
 

@@ -14,7 +14,8 @@ from matplotlib import colormaps, colors, ticker
 from matplotlib.figure import Figure
 
 from attention.lab import analysis
-from attention.lab.analysis import Cost, Grid, Standing
+from attention.lab.analysis import Grid, Standing
+from attention.lab.costs import Cost
 from attention.lab.report import plot_style
 from attention.lab.report.numbers import MINUS, SIGNS, Metric, wrapped
 from attention.lab.report.plot_style import COLOURS, GROUND, INK, MARKERS, WIDTH

@@ -6,7 +6,8 @@ from typing import NamedTuple
 
 from matplotlib.figure import Figure
 
-from attention.lab.analysis import Cost, Grid, Standing
+from attention.lab.analysis import Grid, Standing
+from attention.lab.costs import Cost
 from attention.lab.report import figures, numbers, plot_style
 from attention.lab.report.numbers import Metric
 from attention.lab.results import Results
@@ -81,7 +82,7 @@ def _kinds(results: Results, found: Sequence[Standing], ledger: Sequence[Cost], 
             "costs",
             lambda: figures.costs(results, found, ledger),
             f"{first} against cost: means over members, with one standard deviation. A measure that is the same for all has"
-            " no panel.",
+            " no panel; times of a busy machine are left out.",
             f"{first} against cost, one point per variant; the numbers are in the tables of verdicts and of costs",
         ),
         *_heat_maps(results, grid),

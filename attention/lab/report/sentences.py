@@ -6,10 +6,12 @@ from collections.abc import Sequence
 
 from attention.lab import analysis, paired_tests
 from attention.lab.analysis import Grid, Outlook, Row, Standing
+from attention.lab.costs import Cost
 from attention.lab.report import numbers, tables
 from attention.lab.report.numbers import Metric
 from attention.lab.results import Results
 from attention.messages import listed
+from attention.training import machine
 
 SHARED_ERRORS = (
     "Models with different errors may gain from ensembling. The first row is for reference: the errors that two seeds of the"
@@ -37,7 +39,7 @@ def subject(results: Results) -> str:
     what = f"{len(sweep['variants'])} variants, {seeds} {'seed' if seeds == 1 else 'seeds'} each"
     sources = dict.fromkeys(json.loads(row["config"])["data"]["source"] for row in results.rows)
     of = f" of {next(iter(sources))}" if len(sources) == 1 else ""
-    return f"{what}, compared with the baseline “{sweep['baseline']}” by {metric.words} on {tables.splits(results)}{of}."
+    return f"{what}, compared with the baseline “{sweep['baseline']}” by {metric.words} on {tables.scored_on(results)}{of}."
 
 
 def findings(results: Results, found: Sequence[Standing]) -> list[str]:
@@ -101,8 +103,8 @@ def _comparisons(count: int) -> str:
     return f"{count} comparison" if count == 1 else f"{count} comparisons"
 
 
-def warnings(results: Results, found: Sequence[Standing]) -> list[str]:
-    """What a reader must know before the numbers: failed members, different data, scores on validation."""
+def warnings(results: Results, found: Sequence[Standing], ledger: Sequence[Cost]) -> list[str]:
+    """What a reader must know before the numbers: failed members, different data, scores on validation, notes on the data."""
     said = []
     lost = [
         f"{_named([one.name])} {one.failed + one.missing} of {len(one.members)}" for one in found if one.failed or one.missing
@@ -117,11 +119,14 @@ def warnings(results: Results, found: Sequence[Standing]) -> list[str]:
     said += [_by_other_sources(**group) for group in results.sweep.get("other_sources", [])]
     if len(analysis.tested_on(results)) > 1:
         said.append("The members were not all tested on the same data, so their differences are partly those of the data.")
-    if "validation" in tables.splits(results):
-        said.append("There is no labelled test split. Scores are on validation, which also selected the best weights.")
+    split = tables.splits(results)
+    if "validation" in split:
+        lacking = "There is no labelled test split." if split == "validation" else "Some variants have no labelled test split."
+        said.append(f"{lacking} Scores are on validation, which also selected the best weights.")
+    said += [*_of_data(results), *_of_search(results), *_of_times(ledger)]
     shown = [f"{name} {100 * value:.2f}" for name, value in _trivial(results).items()]
     if shown:
-        said.append(f"Accuracy of trivial rules on test, %: {', '.join(shown)}.{_below(results, found)}")
+        said.append(f"Accuracy of trivial rules on {split}, %: {', '.join(shown)}.{_below(results, found)}")
     return said
 
 
@@ -129,6 +134,47 @@ def _by_other_sources(members: Sequence[str], files: Sequence[str]) -> str:
     which = f"{listed(members, 4)} {'was' if len(members) == 1 else 'were'}"
     of = f" ({listed(files, 4)})" if files else ""
     return f"{which} trained with other files of the package than the others{of}; --retrain_changed trains such members again."
+
+
+def _of_data(results: Results) -> list[str]:
+    """The notes on the data, and the scores on the clean texts of test."""
+    said = []
+    for note, names in results.sweep["notes"]:
+        about = "" if len(names) == len(results.sweep["variants"]) else f", of {_named(names)}"
+        said.append(f"On the data{about}: {note}.")
+    unseen = analysis.clean(results)
+    if unseen is not None:
+        count, of, means = unseen
+        metric = Metric.of(results.sweep)
+        scores = "; ".join(f"{_named([name])} {metric.value(mean)}" for name, mean in means.items() if mean is not None)
+        what = f"{of - count} of {of} texts of test are also in train or validation"
+        said.append(f"{what}. On the other {count}, {metric.title}: {scores}." if scores else f"{what}.")
+    return said
+
+
+def _of_search(results: Results) -> list[str]:
+    """Trials whose end says little: those without a score, and those that were stopped for being behind."""
+    search, said, lost = results.sweep["search"], [], []
+    if search is None:
+        return said
+    for name in results.sweep["variants"]:
+        trials = analysis.rows(results, name, "search")
+        failed = sum(row["status"] != "finished" for row in trials)
+        lost += [f"{_named([name])} {failed} of {len(trials)}"] if failed else []
+    if lost:
+        said.append(f"Trials of the search without a score: {'; '.join(lost)}. Values were chosen among the others.")
+    if search["halvings"]:
+        said.append("The search stopped the worse half of the trials early: values that begin slowly may have been lost.")
+    return said
+
+
+def _of_times(ledger: Sequence[Cost]) -> list[str]:
+    """Which times are left out, and why."""
+    names = [one.name for one in ledger if one.busy]
+    if not names:
+        return []
+    reason = next(one.busy for one in ledger if one.busy)
+    return [f"The machine was busy while members of {_named(names)} trained ({reason}): their times are left out."]
 
 
 def _below(results: Results, found: Sequence[Standing]) -> str:
@@ -193,7 +239,7 @@ def methods(results: Results) -> list[tuple[str, str]]:
     better = "higher" if results.sweep["higher_is_better"] else "lower"
     level, flips = paired_tests.LEVEL, f"{paired_tests.FLIPS:,}"
     return [
-        ("Score", f"with the weights that were best on validation, on {tables.splits(results)}; {better} is better."),
+        ("Score", f"with the weights that were best on validation, on {tables.scored_on(results)}; {better} is better."),
         ("Pairing", "by seed. A seed for which a member failed or is missing is left out, and counted."),
         ("p, 2 to 9 pairs", "two-sided paired t-test; exact if the differences are normally distributed."),
         (
@@ -230,7 +276,10 @@ def methods(results: Results) -> list[tuple[str, str]]:
         ),
         (
             "Times and memory",
-            "measured on the machine below, in programs that train several members: comparable within this report only.",
+            "measured on the machine below, in programs that train several members: comparable within this report only. A time"
+            f" is left out as busy if the process had less than {machine.ENOUGH} cores, or if more than {machine.CROWDED}"
+            " threads for each core wanted to run. Processor time is that of the process over all"
+            " cores, which others slow less.",
         ),
     ]
 

@@ -1,12 +1,15 @@
 """The tables of a report, independent of the form they are written in."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
+from attention.data.contracts import LENGTHS
 from attention.lab import analysis
-from attention.lab.analysis import Agreement, Cost, Grid, Standing
+from attention.lab.analysis import Agreement, Grid, Standing
 from attention.lab.comparisons import Comparison
+from attention.lab.costs import Cost
+from attention.lab.plan import BEYOND
 from attention.lab.report import numbers
 from attention.lab.report.numbers import NONE, SIGNS, Metric
 from attention.lab.results import Results
@@ -47,7 +50,7 @@ class Table(NamedTuple):
 def verdict_table(results: Results, found: Sequence[Standing]) -> Table:
     """The variants with their differences from the baseline, by rank where there are ranks."""
     sweep, metric = results.sweep, Metric.of(results.sweep)
-    split = splits(results)
+    split = scored_on(results)
     heads = [
         Head("variant", number=False),
         Head("rank", "by the difference; variants that are not distinguishable are in chance order"),
@@ -91,15 +94,23 @@ def verdict(found: Comparison) -> str:
 
 
 def splits(results: Results) -> str:
-    """The split that was scored: "test" or "validation", or both."""
+    """The split that was scored: "test" or "validation", or both; that would have been where no member finished."""
     known = [row["split"] for row in results.rows if row["phase"] == "final" and row["status"] == "finished"]
-    return " and ".join(dict.fromkeys(known)) or "test"
+    return " and ".join(dict.fromkeys(known)) or results.sweep["split"]
+
+
+def scored_on(results: Results) -> str:
+    """The split of the metric that variants are compared by."""
+    return LENGTHS if results.sweep["metric"] == BEYOND else splits(results)
 
 
 def metric_table(results: Results, found: Sequence[Standing]) -> Table:
     """The other metrics, and how each comparison was made."""
     metrics = [Metric.of(results.sweep, name) for name in results.sweep["metrics"] if name != results.sweep["metric"]]
     heads = [Head("variant", number=False), *(Head(metric.title, "mean over the finished members") for metric in metrics)]
+    unseen = analysis.clean(results)
+    own = Metric.of(results.sweep)
+    heads += [Head(f"clean {own.title}", "on the texts of test that are neither in train nor in validation")] if unseen else []
     heads += [Head("effect d_z", "difference divided by the standard deviation of the paired differences")]
     heads += [Head("pairs", "seeds that both finished"), Head("left out", "seeds that one did not finish")]
     heads += [Head("p", "two-sided, not corrected"), Head("test and interval", number=False)]
@@ -107,6 +118,7 @@ def metric_table(results: Results, found: Sequence[Standing]) -> Table:
     for one in found:
         c = one.comparison or Comparison(0, 0)
         cells = [Cell(one.name), *(Cell(each.value(one.others[each.name]), one.others[each.name]) for each in metrics)]
+        cells += [Cell(own.value(unseen[2][one.name]), unseen[2][one.name])] if unseen else []
         cells += [Cell(NONE if c.effect is None else f"{c.effect:+.2f}", c.effect)]
         cells += [Cell(NONE if one.comparison is None else str(number), number) for number in (c.pairs, c.left_out)]
         cells += [Cell(numbers.p_value(c.p), c.p), Cell(NONE if c.p is None else c.method)]
@@ -121,6 +133,7 @@ def ledger_table(ledger: Sequence[Cost]) -> Table:
         Head("parameters", "of one member"),
         Head("operations per example", "floating-point, forward and backward, at the longest padded length"),
         Head("ms per update", "of one member, without compilation; median over members"),
+        Head("processor ms per update", "of one member, over all cores; median over members"),
         Head("training per member", "all updates, without compilation; median over members"),
         Head("state per member", "weights, optimizer and batch"),
         Head("work memory", "of the program during an update"),
@@ -135,22 +148,30 @@ def ledger_table(ledger: Sequence[Cost]) -> Table:
             Cell(one.name),
             Cell(numbers.count(one.parameters), one.parameters),
             Cell(numbers.operations(one.flops), one.flops),
-            Cell(numbers.milliseconds(one.update_seconds), one.update_seconds),
-            Cell(numbers.time(one.member_seconds), one.member_seconds),
+            _time(numbers.milliseconds, one.update_seconds, one),
+            Cell(numbers.milliseconds(one.process_seconds), one.process_seconds),
+            _time(numbers.time, one.member_seconds, one),
             Cell(numbers.memory(one.state_bytes), one.state_bytes),
             Cell(numbers.memory(one.work_bytes), one.work_bytes),
             Cell(numbers.count(one.examples), one.examples),
             Cell(str(one.trials), one.trials),
             Cell(numbers.count(one.trial_updates), one.trial_updates),
-            Cell(numbers.time(one.seconds), one.seconds),
+            _time(numbers.time, one.seconds, one),
             Cell(one.kernel or NONE),
         ]
         for one in ledger
     ]
-    if not any(one.trials for one in ledger):
-        kept = [place for place, head in enumerate(heads) if "trials" not in head.text]
+    unknown = [] if any(one.trials for one in ledger) else ["trials", "updates in trials"]
+    unknown += [] if any(one.process_seconds for one in ledger) else ["processor ms per update"]
+    if unknown:
+        kept = [place for place, head in enumerate(heads) if head.text not in unknown]
         heads, rows = [heads[place] for place in kept], [[row[place] for place in kept] for row in rows]
     return Table("ledger", "Cost of each variant; times and memory were measured on the machine below", heads, rows)
+
+
+def _time(written: Callable[[float | None], str], seconds: float | None, cost: Cost) -> Cell:
+    """A time, or the word why there is none."""
+    return Cell("busy" if seconds is None and cost.busy else written(seconds), seconds)
 
 
 def interaction_table(results: Results, found: Grid) -> Table:

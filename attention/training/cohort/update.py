@@ -8,7 +8,6 @@
 """
 
 import functools
-import time
 from typing import Any
 
 import jax
@@ -19,6 +18,7 @@ from attention.data.batches import inputs
 from attention.data.contracts import UNKNOWN
 from attention.training.cohort.members import Axis, Members, member_key, over_members
 from attention.training.cohort.program import Program
+from attention.training.process import Clock, Spent
 
 Batch = dict[str, jax.Array]
 Values = dict[str, jax.Array]
@@ -28,23 +28,23 @@ class Update:
     """The update of a cohort as ``cohort_step`` has it, compiled once per shape of a batch.
 
     Attributes:
-      compile_seconds: spent on compiling so far.
+      compiling: spent on it so far.
       state_bytes, work_bytes: what the largest of its programs takes: state and batch, and while it computes.
     """
 
     def __init__(self, program: Program, axis: Axis):
         self._step = cohort_step(program, axis)
         self._compiled: dict[tuple[int, ...], Any] = {}
-        self.compile_seconds = 0.0
+        self.compiling = Spent()
         self.state_bytes = self.work_bytes = 0
 
     def __call__(self, count: jax.Array, members: Members, batch: Batch, values: Values) -> tuple[Members, jax.Array]:
         """The members after an update, and what is ready when it is done."""
         shape = tuple(size for name in sorted(batch) for size in batch[name].shape)
         if shape not in self._compiled:
-            start = time.monotonic()
+            clock = Clock()
             compiled = self._step.lower(count, members, batch, values).compile()
-            self.compile_seconds += time.monotonic() - start
+            self.compiling = self.compiling.more(clock.spent())
             memory: Any = compiled.memory_analysis()
             if memory is not None:  # None on devices that do not tell
                 self.state_bytes = max(self.state_bytes, memory.argument_size_in_bytes)

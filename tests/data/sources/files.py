@@ -12,7 +12,7 @@ from attention import specs
 from attention.data import tables
 from tests.support.evidence import SourceCase, SourceEvidence
 from tests.support.row import Row
-from tests.support.sources import ROWS, TSV, build, contents, error_of, real_data, write
+from tests.support.sources import ROWS, TSV, baselines, build, contents, error_of, real_data, write
 
 
 def prepare(folder):
@@ -72,7 +72,7 @@ def test_all_three_splits_columns_and_share(tmp_path):
     loaded = corpus.load(1)
     assert contents(loaded)["test"] == (["new one", "new two"], [0, 1])
     assert len(loaded.splits["validation"].texts) == 15
-    assert loaded.baselines == {"majority": 0.5}
+    assert baselines(loaded) == {"majority": 0.5}
     given = build(
         "files", train=tmp_path / "train.tsv", validation=tmp_path / "test.tsv", test=tmp_path / "test.tsv", **columns
     ).load(1)
@@ -81,10 +81,11 @@ def test_all_three_splits_columns_and_share(tmp_path):
     assert contents(specs.build("source", loaded.resolved).load(1)) == contents(loaded)
 
 
-def test_majority_is_measured_on_validation_without_test(tmp_path):
+def test_the_majority_of_train_is_scored_on_each_split(tmp_path):
     validation = write(tmp_path / "validation.tsv", "text\tlabel\na\tgood\nb\tbad\nc\tbad\nd\tbad\n")
     corpus = build("files", train=write(tmp_path / "train.tsv", TSV), validation=validation).load(0)
-    assert corpus.baselines == {"majority": 0.25}
+    assert baselines(corpus, "validation") == {"majority": 0.25}
+    assert baselines(corpus, "train") == {"majority": pytest.approx(2 / 3)}
 
 
 def test_whole_numbers_sort_by_value(tmp_path):
@@ -196,7 +197,7 @@ def test_files_reads_a_set_without_test():
     ).load(0)
     assert corpus.classes == tuple(str(number) for number in range(15))
     assert {name: len(split.texts) for name, split in corpus.splits.items()} == {"train": 53360, "validation": 10000}
-    assert corpus.baselines == {"majority": pytest.approx(0.1089, abs=5e-5)}
+    assert baselines(corpus, "validation") == {"majority": pytest.approx(0.1089, abs=5e-5)}
 
 
 def test_targets(tmp_path):

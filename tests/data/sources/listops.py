@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from attention.data.sources import _lengths, listops
 from tests.support.evidence import SourceCase, SourceEvidence
 from tests.support.row import Row
+from tests.support.sources import baselines
 from tests.support.sources import build as build_source
 
 SMALL = dict(train=300, validation=60, test=60, lengths=20)
@@ -257,11 +258,15 @@ def test_the_shortcuts_are_what_they_say(prepared):
         name, arguments = parse(text)
         digits = [argument for argument in arguments if isinstance(argument, int)]
         right += (recurse((name, digits)) if digits else majority) == label
-    assert corpus.baselines == {
+    found = baselines(corpus)
+    assert found == {
         "majority": pytest.approx(list(test.labels).count(majority) / 60),
         "root_operator": pytest.approx(right / 60),
     }
-    assert corpus.baselines["root_operator"] > corpus.baselines["majority"]
+    assert found["root_operator"] > found["majority"]
+    assert baselines(corpus, "train") != found
+    answers = build("unused").rules[1].answer({"": 7}, ["[MAX 2 3 [MIN 9 8 ] 0 ]", "no expression", "[MAX"])
+    assert answers == [3, 7, 7]
 
 
 def test_prepared_and_fresh_data_are_the_same(prepared, tmp_path):

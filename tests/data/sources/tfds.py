@@ -9,7 +9,7 @@ import pytest
 
 from tests.support.evidence import SourceCase, SourceEvidence
 from tests.support.row import Row
-from tests.support.sources import build, contents, error_of, write
+from tests.support.sources import baselines, build, contents, error_of, write
 
 
 def prepare(folder):
@@ -85,7 +85,8 @@ def test_parquet_with_an_unlabelled_test(tfds_dir):
     assert sorted(corpus.splits["train"].texts + corpus.splits["validation"].texts) == sorted(
         f"caf\u00e9 {n}" for n in range(20)
     )
-    assert corpus.baselines == {"majority": 0.5}  # on validation
+    assert baselines(corpus, "validation") == {"majority": 0.5}
+    assert baselines(corpus) == {}
     assert corpus.resolved == f"tfds(name='glued', text='sentence', data_dir='{tfds_dir}')"
     assert "tensorflow" not in sys.modules
 

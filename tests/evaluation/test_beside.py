@@ -1,0 +1,102 @@
+"""What eval.py shows beside the scores belongs to the examples that it scores: baselines, clean texts, notes."""
+
+import shutil
+
+import numpy as np
+import pytest
+
+import eval as entry
+from attention import files
+from attention.evaluation import trained as evaluate
+from attention.training import command_line, config, loop
+from tests.support import toy
+
+
+def table(path, texts, labels):
+    path.write_text("text\tlabel\n" + "".join(f"{text}\t{label}\n" for text, label in zip(texts, labels)))
+    return path
+
+
+def read(path):
+    return [line.split("\t") for line in path.read_text().splitlines()[1:]]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """A run of two members on a toy set; the tests must not change it."""
+    patch, folder = pytest.MonkeyPatch(), tmp_path_factory.mktemp("beside")
+    patch.setenv("ATTENTION_CACHE_DIR", str(folder / "cache"))
+    source = toy.write_data(folder)
+    loop.train(config.from_dict({**toy.fields(source), "seeds": (0, 1)}), folder / "run")
+    yield folder
+    patch.undo()
+
+
+@pytest.fixture
+def said(folder, capsys):
+    """``said(*flags)``: what eval.py prints of the run."""
+
+    def said(*flags, run=folder / "run"):
+        assert command_line.run_main(entry.main, ["eval.py", f"--workdir={run}", *flags]) == 0
+        return capsys.readouterr().out
+
+    return said
+
+
+def majority(folder, rows):
+    """The line of the most frequent class of train on other rows."""
+    labels = [label for _, label in read(folder / "train.tsv")]
+    usual = max(set(labels), key=labels.count)
+    return f"baseline majority: {100 * np.mean([label == usual for _, label in rows]):.2f} %"
+
+
+def test_baselines_are_of_the_examples_beside(folder, said, tmp_path):
+    for name in ("train", "validation", "test"):
+        assert majority(folder, read(folder / f"{name}.tsv")) in said(f"--split={name}")
+    new = table(tmp_path / "new.tsv", ["the oslo", "a plum", "of fig", "in"], ["city", "fruit", "fruit", "neither"])
+    assert majority(folder, read(new)) == "baseline majority: 50.00 %"
+    assert majority(folder, read(new)) in said(f"--data={new}")
+    # the rule is that of the run's train, whatever the train of other data says
+    train = table(tmp_path / "train.tsv", [f"oslo {n}" for n in range(9)] + ["fig", "in"], ["city"] * 9 + ["fruit", "neither"])
+    assert majority(folder, read(new)) in said(f"--data=files(train='{train}', validation='{new}', test='{new}')")
+
+
+def test_a_run_of_before_rules_were_kept(folder, said, tmp_path):
+    """Its own splits are scored by rules learned anew; of a file nothing can be known."""
+    shutil.copytree(folder / "run", tmp_path / "run")
+    record = files.read_json(tmp_path / "run" / "data.json")
+    new = {name: record.pop(name) for name in ("rules", "splits", "notes")}
+    files.write_json(tmp_path / "run" / "data.json", {**record, "baselines": new["splits"]["test"]["baselines"]})
+    assert majority(folder, read(folder / "train.tsv")) in said("--split=train", run=tmp_path / "run")
+    assert "baseline" not in said(f"--data={folder}/test.tsv", run=tmp_path / "run")
+
+
+def test_scores_on_clean_texts_stand_beside(folder, said, tmp_path):
+    rows = {name: read(folder / f"{name}.tsv") for name in ("train", "validation", "test")}
+    table(tmp_path / "test.tsv", *zip(*rows["train"][:5], *rows["validation"][:4], *rows["test"]))
+    names = {"train": folder, "validation": folder, "test": tmp_path}
+    source = "files(" + ", ".join(f"{name}='{place / name}.tsv'" for name, place in names.items()) + ")"
+    trained = evaluate.load(str(folder / "run"))
+    found = trained.evaluate(data=source)
+    known = {" ".join(text.lower().split()) for name in ("train", "validation") for text, _ in rows[name]}
+    clean = [row for row in read(tmp_path / "test.tsv") if " ".join(row[0].lower().split()) not in known]
+    assert found.clean.examples == len(clean) <= 30
+    alone = trained.score(trained.encode(*zip(*clean)), "alone")
+    for one, other in zip(found.clean.members, alone.members, strict=True):
+        assert one == pytest.approx(other, abs=1e-6)
+    assert found.clean.summary["accuracy"] == pytest.approx(alone.summary["accuracy"])
+    heading = f"without the texts that are also in train or validation, {len(clean)} examples"
+    assert heading in said(f"--data={source}")
+    assert "without the texts" not in said(f"--data={source}", "--split=train")
+    # where train is another, it is not known what the run has seen
+    table(tmp_path / "train.tsv", *zip(*rows["train"][:40]))
+    assert "without the texts" not in said(f"--data={source.replace(str(folder / 'train'), str(tmp_path / 'train'))}")
+
+
+def test_notes_name_what_is_evaluated(folder, said, tmp_path):
+    long = table(tmp_path / "long.tsv", ["the oslo rome " * 9] * 2 + ["fig"], ["city"] * 2 + ["fruit"])
+    assert f"note: 67 % of the texts of {long} are longer than config.data.max_length" in said(f"--data={long}")
+    strange = table(tmp_path / "strange.tsv", ["\u4f60 \u597d", "fig oslo"], ["city", "fruit"])
+    out = said(f"--data={strange}")
+    assert f"note: 50 % of the tokens of {strange} are unknown to the tokenizer" in out
+    assert "--config.data.tokenizer=bytes" in out

@@ -1,0 +1,110 @@
+"""What stands beside the scores of a run: baselines of the same split, clean texts, notes, and times that are its own."""
+
+import os
+
+import numpy as np
+import pytest
+
+from attention.runs.directory import RunDirectory
+from attention.training import config, loop, result
+from tests.support import toy
+
+LEAKED, COMMON = 8, 30  # texts of test that are also in train or validation, and texts of test
+
+
+def train(source, where, data=None):
+    fields = toy.fields(source)
+    return loop.train(config.from_dict({**fields, "data": {**fields["data"], **(data or {})}, "seeds": (0, 1)}), where)
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    """A run of two members; eight of thirty texts of test are also in train or validation."""
+    patch, folder = pytest.MonkeyPatch(), tmp_path_factory.mktemp("result")
+    patch.setenv("ATTENTION_CACHE_DIR", str(folder / "cache"))
+    source = toy.write_data(folder)
+    rows = {name: (folder / f"{name}.tsv").read_text().splitlines() for name in ("train", "validation")}
+    toy.write_split(folder / "more.tsv", 80, 9)
+    known = {line.split("\t")[0] for lines in rows.values() for line in lines}
+    fresh = [line for line in (folder / "more.tsv").read_text().splitlines()[1:] if line.split("\t")[0] not in known]
+    leaked = [*rows["train"][1:6], *rows["validation"][1:4]]
+    (folder / "test.tsv").write_text("\n".join([rows["train"][0], *leaked, *fresh[: COMMON - LEAKED]]) + "\n")
+    train(source, folder / "run")
+    yield RunDirectory(folder / "run")
+    patch.undo()
+
+
+def test_scores_on_clean_texts_stand_beside(run):
+    stored, correct = run.read_result(), run.read_predictions()["correct"]
+    assert (stored["clean"]["count"], stored["clean"]["of"]) == (COMMON - LEAKED, COMMON)
+    for member, right in zip(stored["members"], correct):
+        assert member["test"]["accuracy"] == pytest.approx(right.mean())
+        assert member["clean"]["accuracy"] == pytest.approx(right[LEAKED:].mean())
+        assert member["clean"]["count"] == COMMON - LEAKED
+    mean = np.mean([member["clean"]["accuracy"] for member in stored["members"]])
+    assert stored["clean"]["summary"]["accuracy"]["mean"] == pytest.approx(mean)
+    table = result.table(stored)
+    assert f"{100 * mean:.2f}" in next(line for line in table.splitlines() if line.startswith("mean"))
+    assert "clean acc" in table.splitlines()[0]
+    assert "clean: the 22 of 30 texts of test that are neither in train nor in validation" in table
+
+
+def test_what_is_said_of_the_data_is_kept(run):
+    note = "8 of 30 texts of test are also in train or validation: a score on them is partly one of memory"
+    assert note in run.read_result()["notes"]
+    assert note in run.read_data().notes
+    assert run.read_data().splits["test"]["seen_in_train_or_validation"] == LEAKED
+
+
+def test_without_leaks_nothing_stands_beside(run, tmp_path):
+    folder = run.path.parent
+    stored = train(f"files(train='{folder}/train.tsv', validation='{folder}/validation.tsv')", tmp_path / "run")
+    assert stored["clean"] is None
+    assert [member["clean"] for member in stored["members"]] == [None, None]
+    assert "clean" not in result.table(stored)
+
+
+def test_baselines_belong_to_a_split(run):
+    data, folder = run.read_data(), run.path.parent
+    rows = {name: (folder / f"{name}.tsv").read_text().splitlines()[1:] for name in data.splits}
+    labels = {name: [row.split("\t")[1] for row in found] for name, found in rows.items()}
+    usual = max(set(labels["train"]), key=labels["train"].count)
+    for name, facts in data.splits.items():
+        assert facts["baselines"] == {"majority": pytest.approx(np.mean([label == usual for label in labels[name]]))}
+    assert run.read_result()["baselines"] == data.splits["test"]["baselines"]
+    assert data.rules == {"majority": {"": data.classes.index(usual)}}
+
+
+def test_much_that_is_unknown_or_cut_off_is_said_in_training(run, tmp_path, capsys):
+    narrow = {"max_length": 3, "tokenizer": "words(max_size=4)"}
+    source = f"files(train='{run.path.parent}/train.tsv')"
+    stored = train(source, tmp_path / "run", narrow)
+    said = capsys.readouterr().out
+    unknown = "% of the tokens of train", "--config.data.tokenizer=bytes"
+    for words in (*unknown, "% of the texts of train", "--config.data.max_length=N"):
+        assert words in said
+        assert any(words in note for note in stored["notes"])
+    assert any("were carved off train" in note for note in stored["notes"])
+
+
+def test_times_of_a_busy_machine_are_no_cost(run):
+    stored = run.read_result()
+    assert stored["process_seconds"] > 0
+    assert stored["cores"] == os.cpu_count()
+    assert stored["load"] >= 0
+    quiet = {**stored, "step_seconds": 10.0, "process_seconds": 12.0, "load": 1.0, "cores": 2}
+    assert "examples/s" in result.table(quiet)
+    for busy in ({"load": 9.0}, {"process_seconds": 5.0}):
+        said = result.table({**quiet, **busy})
+        assert "examples/s" not in said
+        assert "the machine was busy" in said
+        assert "of processor time" in said
+
+
+def test_a_trial_of_a_search_is_not_said_to_lack_a_test_split(run, tmp_path, capsys):
+    fields = toy.fields(run.read_data().source, steps=2, warmup=1)
+    stored = loop.train(config.from_dict(fields), tmp_path / "run", test=False)
+    assert (stored["tested"], stored["summary_split"]) == (False, "validation")
+    said = capsys.readouterr().out
+    assert "Test is not looked at in a search" in said
+    assert "no labelled test split" not in said
