@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from attention.data import remarks, tables
+from attention.data.contracts import Dataset
 from attention.evaluation.trained import Clean, Evaluation, Trained, load
 from attention.files import write_atomic
 from attention.messages import plain, shown
@@ -47,7 +48,7 @@ def report(
     file = _checked(split, data, texts, beam, length_penalty)
     target = _writable(out)
     trained = load(workdir)
-    outside = trained.run.outside(*([trained.data.source] if data is None and not texts else []))
+    outside = trained.run.outside(*([trained.source] if data is None and not texts else []))
     if outside:
         places = ", ".join(map(shown, outside))
         print(f"reading from outside {shown(workdir)}: {places}", file=sys.stderr, flush=True)
@@ -63,7 +64,7 @@ def report(
         name, loaded = "test" if split is None else split, trained.load_data(data)
         examples = trained.examples(name, loaded)
         lengths = trained.accuracy_by_length(loaded) if data is None and name == "test" else None
-        notes += [] if data is None else loaded.notes
+        notes += [] if data is None else [*loaded.notes, _whether_recorded(trained, loaded, name)]
         learned, facts = (loaded.rules, loaded.statistics[name]) if data is None else (None, None)
     answers = f"{trained.task.answers}s"
     notes += remarks.notes({name: facts or remarks.statistics(examples.encoded)})
@@ -85,6 +86,14 @@ def report(
         write_atomic(target, tables.content(target, _columns(trained, predictions, examples)))
         sections.append(f"{len(examples.texts)} predictions written to {shown(target)}")
     return "\n\n".join(sections)
+
+
+def _whether_recorded(trained: Trained, loaded: Dataset, split: str) -> str:
+    """Whether a split of other data is, by its content, one that the run recorded."""
+    found = loaded.hashes.get(split)
+    same = next((name for name, recorded in trained.data.hashes.items() if recorded == found), None)
+    what = f"the {split} split of {shown(loaded.source)}"
+    return f"{what} is none that the run recorded" if same is None else f"{what} is the {same} split that the run recorded"
 
 
 def _checked(split: str | None, data: str | None, texts: Sequence[str], beam: int, length_penalty: float) -> Path | None:

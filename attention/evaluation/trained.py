@@ -6,6 +6,7 @@ members.
 """
 
 import contextlib
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -18,7 +19,7 @@ from attention.data import contracts, dataset, rules, tables
 from attention.data.contracts import Tokenizer
 from attention.messages import quoted, shown
 from attention.metrics import summarize
-from attention.runs import checkpoints
+from attention.runs import checkpoints, data_record
 from attention.runs.directory import DataRecord, RunDirectory
 from attention.tasks import Examples, Facts, Task
 from attention.training import by_length, config, recipe
@@ -122,20 +123,28 @@ class Trained(NamedTuple):
     def load_data(self, data: str | None = None) -> contracts.Dataset:
         """The data recorded in the run, verified, or that of another source; its classes are those of the source."""
         wanted = self.settings.data
-        loaded = dataset.load(
-            self.data.source if data is None else data,
-            wanted.tokenizer,
-            **config.reading(wanted),
-            seed=wanted.seed,
-            tokenizer_state=self.tokenizer_state,
-        )
-        if data is None:
-            try:
-                dataset.verify_hashes(loaded.hashes, self.data.hashes)
-            except ValueError as error:
-                what = f"{shown(self.data.source)} has changed since {shown(self.run.path)} was trained"
-                raise ValueError(f"{what}: {error}; --data= scores other data") from None
+        read = {**config.reading(wanted), "seed": wanted.seed, "tokenizer_state": self.tokenizer_state}
+        if data is not None:
+            return dataset.load(data, wanted.tokenizer, **read)
+        try:
+            loaded = dataset.load(self.source, wanted.tokenizer, **read)
+        except ValueError as error:
+            raise ValueError(f"{error}; if the data of {shown(self.run.path)} moved, --data= says where they are") from None
+        try:
+            dataset.verify_hashes(loaded.hashes, self.data.hashes)
+        except ValueError as error:
+            what = f"{shown(self.source)} has changed since {shown(self.run.path)} was trained"
+            raise ValueError(f"{what}: {error}; --data= scores other data") from None
         return loaded
+
+    @property
+    def source(self) -> str:
+        """Where the run's data are: as recorded, or where paths of the config with variables in them lead to by now."""
+        there = [path for path in data_record.places(specs.parse(self.data.source)) if path.startswith("/")]
+        written = [path for path in data_record.places(specs.parse(self.settings.data.source)) if "$" in path]
+        moved = any(not os.path.exists(path) for path in there)
+        leads = written and all(os.path.exists(os.path.expanduser(os.path.expandvars(path))) for path in written)
+        return self.settings.data.source if moved and leads else self.data.source
 
     def accuracy_by_length(self, loaded: contracts.Dataset) -> dict[str, Any] | None:
         """Training's report of accuracy by length, of what ``load_data`` returns; None where the source has none."""

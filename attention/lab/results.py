@@ -14,7 +14,7 @@ import pyarrow as pa
 from pyarrow import parquet
 
 from attention import specs
-from attention.files import write_atomic
+from attention.files import json_hash, write_atomic
 from attention.messages import listed, quoted
 from attention.specs import nearest
 
@@ -68,6 +68,7 @@ SCHEMA = pa.schema(
 )
 
 
+_SEAL = "sha256"  # of what is compared; pages of rows have their own
 # Columns that results of before did not have.
 _ADDED = {"clean", "clean_count", "clean_of", "split_hash", "measured_process_seconds", "measured_load", "measured_cores"}
 
@@ -90,7 +91,8 @@ def write(path: Path, results: Results) -> None:
     """Writes the rows as Parquet, aside and renamed."""
     table = pa.Table.from_pylist(results.rows, schema=SCHEMA)
     sink = pa.BufferOutputStream()
-    parquet.write_table(table.replace_schema_metadata({"sweep": json.dumps(results.sweep)}), sink)
+    metadata = {"sweep": json.dumps(results.sweep), _SEAL: json_hash(results.sweep)}
+    parquet.write_table(table.replace_schema_metadata(metadata), sink, write_page_checksum=True)
     write_atomic(path, sink.getvalue().to_pybytes())
 
 
@@ -99,8 +101,11 @@ def read(path: Path) -> Results:
     if not path.is_file():
         raise ValueError(f"{path} does not exist; sweep.py writes it")
     try:
-        table = parquet.read_table(path)
-        sweep = json.loads((table.schema.metadata or {})[b"sweep"])
+        table = parquet.read_table(path, page_checksum_verification=True)
+        metadata = table.schema.metadata or {}
+        sweep = json.loads(metadata[b"sweep"])
+        if metadata.get(_SEAL.encode(), json_hash(sweep).encode()) != json_hash(sweep).encode():
+            raise ValueError("the hash of what it compares is another")
     except (pa.ArrowException, OSError, KeyError, ValueError) as error:
         raise ValueError(f"{path} holds no results of a sweep, or is damaged ({str(error).splitlines()[0][:100]})") from None
     if lacking := set(SCHEMA.names) - _ADDED - set(table.schema.names):

@@ -9,7 +9,7 @@ import signal
 import pytest
 
 import train as entry
-from attention.evaluation import trained
+from attention.evaluation import report, trained
 from attention.runs import environment, json_files
 from attention.runs.directory import RunDirectory
 from attention.training import command_line, config, loop, recipe
@@ -99,6 +99,21 @@ def test_what_moved_is_known_by_its_content(tmp_path, monkeypatch, capsys):
     swap_labels(tmp_path / "third" / "validation.tsv")
     with pytest.raises(ValueError, match="the validation split is not the one recorded"):
         loop.train(settings(spec(tmp_path / "third")), tmp_path / "run")
+
+
+def test_a_variable_in_a_path_leads_evaluation_to_where_the_data_are_by_now(tmp_path, monkeypatch):
+    (tmp_path / "old").mkdir()
+    toy.write_data(tmp_path / "old")
+    monkeypatch.setenv("TOYS", str(tmp_path / "old"))
+    result = loop.train(settings("files(train='$TOYS/train.tsv', test='$TOYS/test.tsv')"), tmp_path / "run")
+    os.rename(tmp_path / "old", tmp_path / "new")
+    with pytest.raises(ValueError, match=r"old/train\.tsv.*if the data of .*run moved, --data= says where they are"):
+        trained.load(str(tmp_path / "run")).evaluate("test")
+    monkeypatch.setenv("TOYS", str(tmp_path / "new"))
+    found = trained.load(str(tmp_path / "run")).evaluate("test")
+    assert found.members[0]["accuracy"] == result["members"][0]["test"]["accuracy"]
+    said = report.report(str(tmp_path / "run"), data=f"files(train='{tmp_path}/new/train.tsv', test='{tmp_path}/new/test.tsv')")
+    assert "is the test split that the run recorded" in said
 
 
 def spec(folder):
