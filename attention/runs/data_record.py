@@ -24,7 +24,7 @@ class DataRecord(NamedTuple):
         each rule on it.
       notes: what was said of the data.
 
-    Of a run of before there were the last three, they are empty.
+    In a run of before the last three were kept, they are empty.
     """
 
     source: str

@@ -153,9 +153,15 @@ def test_no_run_lists_its_neighbours(tmp_path):
 
 def test_data_record(tmp_path):
     run = RunDirectory(tmp_path)
-    record = DataRecord("files(train='/a.tsv')", {"train": "00"}, ("no", "yes"), 99, {"majority": 0.5}, (8, 64))
+    splits = {"train": {"examples": 4, "baselines": {"majority": 0.5}}}
+    told = {"majority": {"": 0}}, splits, ("a note",)
+    record = DataRecord("files(train='/a.tsv')", {"train": "00"}, ("no", "yes"), 99, (8, 64), *told)
     run.write_data(record)
     assert run.read_data() == record
+    stored = files.read_json(run.data)
+    old = {name: value for name, value in stored.items() if name not in ("rules", "splits", "notes")}
+    files.write_json(run.data, {**old, "baselines": {"majority": 0.5}})
+    assert run.read_data() == record._replace(rules={}, splits={}, notes=())
     files.write_json(run.data, {"source": "x"})
     with pytest.raises(ValueError, match="wants the fields source, hashes"):
         run.read_data()
