@@ -57,7 +57,7 @@ def against_processes(path: str, jobs: list[int]) -> None:
         files = []
         for number, point in enumerate(points):
             files.append(work / f"{number}.json")
-            files[-1].write_text(json.dumps(configs.to_dict(point.config)))
+            files[-1].write_text(json.dumps(configs.to_dict(point.config)), encoding="utf-8")
         first: float | None = None
         for caches in ("empty", "full"):
             cache = work / "sweep-cache"

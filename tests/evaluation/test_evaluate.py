@@ -127,11 +127,14 @@ def test_predict_is_the_mean_of_the_members_and_equals_evaluation(trained):
 
 
 def test_predict_refuses(trained):
-    for texts in ("oslo", []):
+    for texts in ("oslo", [], None, 3, b"oslo"):
         with pytest.raises(ValueError, match="one or more texts"):
             trained.predict(texts)
     with pytest.raises(ValueError, match="is empty"):
         trained.predict(["oslo", " "])
+    for texts in ([None], [3], [b"oslo"], ["oslo", None]):
+        with pytest.raises(ValueError, match=f"text {len(texts) - 1} .counted from 0. is no string"):
+            trained.predict(texts)
     for member in (-1, 2):
         with pytest.raises(ValueError, match="member wants 0 to 1"):
             trained.predict(["oslo"], member)
@@ -345,6 +348,8 @@ def test_changed_data_is_refused(folder, tmp_path):
         (["--workdir={run}", "--data=files(train='absent.tsv')"], "there is no file"),
         (["--workdir={run}", "--text=oslo", "--out=absent/out.tsv"], "there is no folder absent"),
         (["--workdir={run}", "--text=oslo", "--out="], "wants the name of a file"),
+        (["--workdir={run}", "--length_penalty=inf"], "--length_penalty wants a number of 0 or more, got inf"),
+        (["--workdir={run}", "--split="], "no split ''; splits: train, validation, test"),
         (["--workdir={run}", "--beam=2"], "--beam and --length_penalty are for runs that write"),
     ],
 )
@@ -356,6 +361,32 @@ def test_bad_input_is_one_line_and_code_2(folder, capsys, arguments, message):
     assert noted == "" or noted.startswith("reading from outside ")
     assert said.count("\n") == 1
     assert message in err
+
+
+def test_refusals_name_the_file(folder, tmp_path, capsys):
+    write_tsv(tmp_path / "new.tsv", [("oslo", "town")])
+    code, _, err = evaluated(capsys, f"--workdir={folder}/run", f"--data={tmp_path}/new.tsv")
+    assert code == 2
+    assert f"{tmp_path}/new.tsv: label 'town' was not seen in training" in err
+    copy = shutil.copytree(folder / "run", tmp_path / "run")
+    stored = files.read_json(copy / "config.json")
+    for broken, message in (
+        ({**stored, "x\u2028y": 1}, "unknown field config.x\\u2028y"),
+        ({**stored, "model": {**stored["model"], "mask": "causel"}}, "unknown mask 'causel'"),
+    ):
+        files.write_json(copy / "config.json", broken)
+        code, _, err = evaluated(capsys, f"--workdir={copy}")
+        assert code == 2
+        assert f"error: {copy}/config.json: " in err
+        assert message in err
+
+
+def test_names_with_line_breaks_and_escapes_are_printed_plainly(folder, tmp_path, capsys):
+    copy = shutil.copytree(folder / "run", tmp_path / "r\nun\x1b[31m")
+    code, out, err = evaluated(capsys, f"--workdir={copy}")
+    assert code == 0
+    assert out.startswith(f"{tmp_path}/r\\nun\\x1b[31m: 2 members")
+    assert (out + err).replace("\n", "").isprintable()
 
 
 def test_as_a_program(folder):

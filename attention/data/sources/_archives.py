@@ -36,7 +36,7 @@ def fetch(url: str, folder: Path, sha256: str | None) -> Path:
     target = folder / url.rsplit("/", 1)[-1]
     record = folder / f"{target.name}.sha256"
     folder.mkdir(parents=True, exist_ok=True)
-    wanted = sha256 or (record.read_text().strip() if record.is_file() else None)
+    wanted = sha256 or (record.read_text(encoding="utf-8").strip() if record.is_file() else None)
     if target.is_file():
         _compare(_digest(target), wanted, f"{target} is damaged (delete it to download it again)")
         return target

@@ -20,7 +20,7 @@ def build(*, size: int = 8000, lowercase: bool = True) -> Tokenizer:
     """The tokenizer ``bpe``.
 
     Args:
-      size: ids at most, with padding and unknown; at least 258, since every byte has one.
+      size: ids at most, with padding and unknown; 258 to 2**20, since every byte has one.
       lowercase: whether upper and lower case are one.
     """
     check_size("size", size, 256 + _OFFSET, "padding, unknown and 256 bytes")

@@ -21,7 +21,7 @@ def build(*, size: int = 8000, lowercase: bool = True) -> Tokenizer:
     """The tokenizer ``wordpiece``.
 
     Args:
-      size: ids at most, with padding and unknown; at least 16. At most half of them are single characters.
+      size: ids at most, with padding and unknown; 16 to 2**20. At most half of them are single characters.
       lowercase: whether upper and lower case are one.
     """
     check_size("size", size, 16)

@@ -12,7 +12,9 @@ from tests.support.tokenizers import TEXTS, build, ids
 ROW = Row(
     "bpe(size=300)",
     {"size": "290", "lowercase": "False"},
-    TokenizerEvidence("known", errors={"bpe(size=257)": "size must be at least 258"}),
+    TokenizerEvidence(
+        "known", errors={"bpe(size=257)": "size must be at least 258", "bpe(size=1048577)": "size must be at most 1048576"}
+    ),
 )
 
 

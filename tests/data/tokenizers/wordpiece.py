@@ -7,7 +7,11 @@ from tests.support.tokenizers import build, ids
 ROW = Row(
     "wordpiece(size=90)",
     {"size": "60", "lowercase": "False"},
-    TokenizerEvidence("unknown", errors={"wordpiece(size=15)": "size must be at least 16"}, unknown=True),
+    TokenizerEvidence(
+        "unknown",
+        errors={"wordpiece(size=15)": "size must be at least 16", "wordpiece(size=9999999999)": "size must be at most 1048576"},
+        unknown=True,
+    ),
 )
 
 
