@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from attention import files
+from attention.runs import json_files
 from attention.runs.directory import DataRecord, RunDirectory
 from attention.runs.opening import default_name, open_run
 
@@ -158,9 +159,9 @@ def test_data_record(tmp_path):
     record = DataRecord("files(train='/a.tsv')", {"train": "00"}, ("no", "yes"), 99, (8, 64), *told)
     run.write_data(record)
     assert run.read_data() == record
-    stored = files.read_json(run.data)
+    stored = json_files.read(run.data)
     old = {name: value for name, value in stored.items() if name not in ("rules", "splits", "notes")}
-    files.write_json(run.data, {**old, "baselines": {"majority": 0.5}})
+    json_files.write(run.data, {**old, "baselines": {"majority": 0.5}})
     assert run.read_data() == record._replace(rules={}, splits={}, notes=())
     files.write_json(run.data, {"source": "x"})
     with pytest.raises(ValueError, match="wants the fields source, hashes"):
