@@ -42,7 +42,7 @@ def compare(runs: Sequence[str]) -> str:
     split, other = (result["summary_split"] for result in results)
     if split != other:
         raise ValueError(f"{a.path} was scored on {split}, {b.path} on {other}; they cannot be compared")
-    hashes = [run.read_data().hashes.get(split) for run in (a, b)]
+    hashes = [identities.recorded(run).content.splits.get(split) for run in (a, b)]
     if hashes[0] != hashes[1]:
         raise ValueError(f"{a.path} and {b.path} were scored on different examples of {split} and cannot be compared")
     for run, result in zip((a, b), results):

@@ -71,7 +71,7 @@ def test_predictions_are_compared_by_example(runs):
 def test_one_seed_gets_no_verdict(runs, tmp_path):
     for name, place in (("a", 1), ("b", 0)):
         (tmp_path / name).mkdir()
-        for file in ("config.json", "data.json"):
+        for file in ("config.json", "data.json", "identity.json", "environment.json", "sources.json"):
             (tmp_path / name / file).write_text((runs / name / file).read_text())
         result = json_files.read(runs / name / "result.json")
         json_files.write(tmp_path / name / "result.json", {**result, "members": [result["members"][place]]})
@@ -84,9 +84,9 @@ def test_one_seed_gets_no_verdict(runs, tmp_path):
 def changed(runs, where, name, *, members=None, **fields):
     """A copy of a run whose result, and of its members, has other fields."""
     shutil.copytree(runs / name, where / name)
-    result = read_json(where / name / "result.json")
+    result = RunDirectory(where / name).read_result()
     changed = [{**member, **(members or {}).get(member["seed"], {})} for member in result["members"]]
-    write_json(where / name / "result.json", {**result, **fields, "members": changed})
+    json_files.write(where / name / "result.json", {**result, **fields, "members": changed})
     return str(where / name)
 
 
@@ -126,10 +126,8 @@ def test_what_cannot_be_compared_is_named(runs, tmp_path):
     (tmp_path / "begun" / "config.json").write_text((runs / "a" / "config.json").read_text())
     with pytest.raises(ValueError, match="is not finished"):
         compare_runs.compare([str(runs / "a"), str(tmp_path / "begun")])
-    for file in ("result.json", "data.json"):
-        text = (runs / "a" / file).read_text()
-        (tmp_path / "begun" / file).write_text(text)
-    record = json_files.read(tmp_path / "begun" / "data.json")
-    json_files.write(tmp_path / "begun" / "data.json", {**record, "hashes": {**record["hashes"], "test": "0" * 64}})
+    other = shutil.copytree(runs / "a", tmp_path / "other")
+    found = json_files.read(other / "identity.json")
+    json_files.write(other / "identity.json", {**found, "splits": {**found["splits"], "test": "0" * 64}})
     with pytest.raises(ValueError, match="were scored on different examples of test"):
-        compare_runs.compare([str(runs / "a"), str(tmp_path / "begun")])
+        compare_runs.compare([str(runs / "a"), str(other)])

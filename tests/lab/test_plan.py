@@ -34,17 +34,21 @@ def test_points_are_variants_times_seeds_with_keys_of_their_own(source):
     assert again.sweep.identity() == made.sweep.identity()
 
 
-def test_a_sweep_is_another_with_another_base_metric_or_baseline(source):
+def test_a_sweep_is_another_with_another_base_or_search(source):
     given = sweeps.fields(source, POOLINGS)
     identity = plan.read(given, "toy").identity()
     json.dumps(identity)
     for changed in (
-        sweeps.fields(source, POOLINGS, baseline="max"),
-        sweeps.fields(source, POOLINGS, metric="nll"),
         sweeps.fields(source, POOLINGS, training={"steps": 13}),
         sweeps.fields(source, POOLINGS, search={"training.dropout": "uniform(0.1, 0.5)"}),
     ):
         assert plan.read(changed, "toy").identity() != identity
+    for same in (  # another question, and the same data under another name
+        sweeps.fields(source, POOLINGS, baseline="max"),
+        sweeps.fields(source, POOLINGS, metric="nll"),
+        sweeps.fields(source.replace("/train.tsv", "/../x/train.tsv"), POOLINGS),
+    ):
+        assert plan.read(same, "toy").identity() == identity
 
 
 def test_seeds_and_floats_share_a_program_and_spec_strings_do_not(source):
