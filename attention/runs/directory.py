@@ -39,6 +39,7 @@ from attention.files import (
     write_atomic,
     write_json,
 )
+from attention.messages import quoted
 from attention.runs import data_record, environment
 from attention.runs.data_record import DataRecord
 
@@ -202,16 +203,17 @@ class RunDirectory:
 
 def format_of(stored: Mapping[str, Any]) -> int:
     """The format of a JSON file; those of format 1 do not say it."""
-    return stored.get("format", 1)
+    number = stored.get("format", 1)
+    return number if isinstance(number, int) else FORMAT + 1  # of no version
 
 
 def _read(path: Path) -> dict[str, Any]:
     """A JSON file of a run, without its format. Raises ValueError for one that is missing, none, or of a later format."""
     stored = read_json(path)
     if not isinstance(stored, dict):
-        raise ValueError(f"{path} holds no fields, got {stored!r}")
+        raise ValueError(f"{path} holds no fields, got {quoted(stored)}")
     if format_of(stored) > FORMAT:
-        raise ValueError(f"{path} has format {format_of(stored)}; this version reads formats up to {FORMAT}")
+        raise ValueError(f"{path} has format {quoted(stored['format'])}; this version reads formats up to {FORMAT}")
     return {name: value for name, value in stored.items() if name != "format"}
 
 
@@ -269,7 +271,7 @@ def _enter(run: RunDirectory, config: dict[str, Any]) -> tuple[Literal["new", "u
     for leftover in (
         *run.path.glob(f"{TEMPORARY}*"),
         *run.tokenizer.glob(f"{TEMPORARY}*"),
-    ):  # of a process that was killed while it wrote: the lock is ours
+    ):  # of killed writers: ours is the lock
         leftover.unlink()
     if not run.config.exists():
         # A process killed before its config was written leaves a lock and temporary files, which make no run.
