@@ -268,10 +268,8 @@ def open_run(workdir: str | os.PathLike[str], config: dict[str, Any]) -> Opened:
 
 def _enter(run: RunDirectory, config: dict[str, Any]) -> tuple[Literal["new", "unfinished", "finished"], tuple[str, ...]]:
     now = environment.environment()
-    for leftover in (
-        *run.path.glob(f"{TEMPORARY}*"),
-        *run.tokenizer.glob(f"{TEMPORARY}*"),
-    ):  # of killed writers: ours is the lock
+    # Of killed processes; the lock is ours.
+    for leftover in (*run.path.glob(f"{TEMPORARY}*"), *run.tokenizer.glob(f"{TEMPORARY}*")):
         leftover.unlink()
     if not run.config.exists():
         # A process killed before its config was written leaves a lock and temporary files, which make no run.

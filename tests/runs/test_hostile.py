@@ -146,5 +146,5 @@ def test_a_format_of_no_version(tmp_path, number):
     run = RunDirectory(tmp_path)
     run.write_data(RECORD)
     files.write_json(run.data, {**files.read_json(run.data), "format": number})
-    with pytest.raises(ValueError, match="data.json has format"):
+    with pytest.raises(ValueError, match=r"data.json has format"):
         run.read_data()
