@@ -57,12 +57,12 @@ def read_text(path: Path) -> str:
 
 
 def _bytes(path: Path) -> bytes:
-    if path.is_dir():
-        raise ValueError(f"{shown(path)} is a folder; a file in it is wanted")
-    if not path.is_file():
-        beside = [entry.name for entry in path.parent.iterdir()] if path.parent.is_dir() else []
-        raise ValueError(f"there is no file {shown(path)}{nearest(path.name, beside)}")
     try:
+        if path.is_dir():
+            raise ValueError(f"{shown(path)} is a folder; a file in it is wanted")
+        if not path.is_file():
+            beside = [entry.name for entry in path.parent.iterdir()] if path.parent.is_dir() else []
+            raise ValueError(f"there is no file {shown(path)}{nearest(path.name, beside)}")
         data = path.read_bytes()
         if path.suffix.lower() == ".gz" or data.startswith(_GZIP):
             most = most_unpacked(len(data))

@@ -5,8 +5,10 @@ from pathlib import Path
 from typing import Any
 
 from attention.files import json_hash, plain, read_json, write_json
+from attention.messages import quoted, shown
 
-FORMAT = 2
+FORMAT = 3
+UNSEALED = 2  # the last format without a hash
 _SEAL = "sha256"
 
 
@@ -17,29 +19,33 @@ def write(path: Path, value: Mapping[str, Any]) -> None:
 
 
 def read(path: Path) -> dict[str, Any]:
-    """What ``write`` was given. Older files have no hash, and those of format 1 no format.
+    """What ``write`` was given. Files up to the format ``UNSEALED`` have no hash, and those of format 1 no format.
 
     Raises:
       ValueError: for a file that is missing, holds something else, is of a later format, or has not the hash it was written
         with.
     """
-    content = _content(path)
-    if content.get("format", 1) > FORMAT:
-        raise ValueError(f"{path} has format {content['format']}; this version reads formats up to {FORMAT}")
+    content, number = _content(path), format_of(path)
     seal = content.pop(_SEAL, None)
-    if seal is not None and seal != json_hash(content):
-        raise ValueError(f"{path} is damaged or was edited: it does not have the hash it was written with")
+    if number > FORMAT:
+        raise ValueError(f"{shown(path)} has format {quoted(content['format'])}; this version reads formats up to {FORMAT}")
+    if seal != (json_hash(content) if seal is not None or number > UNSEALED else None):
+        raise ValueError(
+            f"{shown(path)} is damaged or was edited: it does not have the hash it was written with "
+            f"(a {path.name} to begin anew with has neither format nor {_SEAL})"
+        )
     content.pop("format", None)
     return content
 
 
 def format_of(path: Path) -> int:
     """The format of a file."""
-    return _content(path).get("format", 1)
+    number = _content(path).get("format", 1)
+    return number if isinstance(number, int) else FORMAT + 1  # of no version
 
 
 def _content(path: Path) -> dict[str, Any]:
     content = read_json(path)
-    if not isinstance(content, dict) or not isinstance(content.get("format", 1), int):
-        raise ValueError(f"{path} holds no fields, got {str(content)[:100]!r}")
+    if not isinstance(content, dict):
+        raise ValueError(f"{shown(path)} holds no fields, got {quoted(content)}")
     return content

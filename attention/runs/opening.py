@@ -93,7 +93,7 @@ def _enter(run: RunDirectory, config: dict[str, Any], paths: Collection[str]) ->
             f"workdir {run.path} holds a run of another config; give another --workdir, or the same config. "
             f"Differing: {'; '.join(different.values())}"
         )
-    if not run.finished and json_files.format_of(run.config) == 1:
+    if run.data.exists() and not run.finished and json_files.format_of(run.config) == 1:
         raise OldRunError(
             f"workdir {run.path} holds an unfinished run of format 1, which this version cannot go on with; "
             f"commit {LAST_OF_FORMAT_1} can finish it, or give another --workdir"

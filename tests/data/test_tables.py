@@ -152,3 +152,7 @@ def test_labels_may_be_missing_as_a_whole(tmp_path):
         assert read(name, text)[1:3] == (["x", "y"], [])
     assert read("d.jsonl", '{"text": "x", "label": 0}\n').labels == ["0"]
     assert "line 3: 'label' is empty, and line 2 has one" in error_of(lambda: read("e.csv", "text,label\nx,a\ny,\n"))
+
+
+def test_a_name_that_no_file_can_have(tmp_path):
+    assert "cannot read" in error_of(lambda: tables.read(tmp_path / f"{'x' * 300}.tsv", text="text", label="label"))

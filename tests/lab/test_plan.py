@@ -115,7 +115,6 @@ def bad(source):
             "the baseline is among them",
         ),
         "no such data": (sweeps.fields("files(train='no.tsv', validation='no.tsv')", POOLINGS), "no.tsv"),
-        "warmup": (sweeps.fields(source, grid.param("training.warmup", [2, 12]), baseline="2"), "warmup wants fewer updates"),
         "more trials than draws": (
             sweeps.fields(source, POOLINGS, search={"training.learning_rate": "choice(0.001, 0.01)"}, trials=3),
             r"trials=3 wants as many different draws; training.learning_rate from choice\(0.001, 0.01\) has 2",

@@ -314,6 +314,7 @@ def test_a_cohort_of_an_older_version_is_left_as_it_is(grid, tmp_path):
             pass
         stored = json_files.read(begun.config)
         begun.config.write_text(json.dumps(stored))
+        begun.data.write_text("{}")
         with pytest.raises(ValueError, match=r"an unfinished run of format 1.*commit 56dc08c can finish it"):
             execute.run(made, points)
         assert begun.config.exists()

@@ -68,8 +68,8 @@ def test_its_weights_can_be_started_from(tmp_path):
 
 def test_a_later_format_is_refused(tmp_path):
     shutil.copytree(OLD, tmp_path / "run")
-    (tmp_path / "run" / "config.json").write_text('{"format": 3, "seeds": [0]}')
-    with pytest.raises(ValueError, match=r"config\.json has format 3; this version reads formats up to 2"):
+    (tmp_path / "run" / "config.json").write_text('{"format": 4, "seeds": [0]}')
+    with pytest.raises(ValueError, match=r"config\.json has format 4; this version reads formats up to 3"):
         evaluate.load(str(tmp_path / "run"))
 
 

@@ -147,3 +147,12 @@ def test_paths_that_lead_outside_are_shown(whole, tmp_path):
     (copy / "tokenizer").symlink_to(tmp_path / "elsewhere")
     named = "files(train='/etc/passwd', text=a) + trec6(mirror='http://127.0.0.1')"
     assert run.outside(named) == [f"{copy}/tokenizer -> {tmp_path}/elsewhere", "/etc/passwd", "http://127.0.0.1"]
+
+
+@pytest.mark.parametrize("number", ["2", None, 99, [2], 1e30])
+def test_a_format_of_no_version(tmp_path, number):
+    run = RunDirectory(tmp_path)
+    run.write_data(RECORD)
+    files.write_json(run.data, {**files.read_json(run.data), "format": number})
+    with pytest.raises(ValueError, match=r"data.json has format"):
+        run.read_data()
