@@ -5,6 +5,7 @@ from collections.abc import Collection
 from pathlib import Path
 
 from attention.data import contracts
+from attention.messages import shown
 from attention.runs import checkpoints, identity
 from attention.runs.directory import RunDirectory
 from attention.runs.identity import Content, Identity
@@ -27,11 +28,10 @@ def start_hash(config: Config, origin: finetune.Origin | None) -> str | None:
         return origin.hash
     if not config.model.vectors:
         return None
-    try:
-        with open(config.model.vectors, "rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
-    except OSError as error:
-        raise ValueError(f"config.model.vectors: {config.model.vectors} cannot be read ({error.strerror})") from None
+    if not Path(config.model.vectors).is_file():
+        raise ValueError(f"config.model.vectors: no file of word vectors at {shown(config.model.vectors)}")
+    with open(config.model.vectors, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def recorded(run: RunDirectory) -> Identity:

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 import eval as entry
-from attention import files
 from attention.evaluation import trained as evaluate
+from attention.runs import json_files
 from attention.training import command_line, config, loop
 from tests.support import toy
 
@@ -64,9 +64,9 @@ def test_baselines_are_of_the_examples_beside(folder, said, tmp_path):
 def test_a_run_of_before_rules_were_kept(folder, said, tmp_path):
     """Its own splits are scored by rules learned anew; of a file nothing can be known."""
     shutil.copytree(folder / "run", tmp_path / "run")
-    record = files.read_json(tmp_path / "run" / "data.json")
+    record = json_files.read(tmp_path / "run" / "data.json")
     new = {name: record.pop(name) for name in ("rules", "splits", "notes")}
-    files.write_json(tmp_path / "run" / "data.json", {**record, "baselines": new["splits"]["test"]["baselines"]})
+    json_files.write(tmp_path / "run" / "data.json", {**record, "baselines": new["splits"]["test"]["baselines"]})
     assert majority(folder, read(folder / "train.tsv")) in said("--split=train", run=tmp_path / "run")
     assert "baseline" not in said(f"--data={folder}/test.tsv", run=tmp_path / "run")
 

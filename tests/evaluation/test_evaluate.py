@@ -369,12 +369,12 @@ def test_refusals_name_the_file(folder, tmp_path, capsys):
     assert code == 2
     assert f"{tmp_path}/new.tsv: label 'town' was not seen in training" in err
     copy = shutil.copytree(folder / "run", tmp_path / "run")
-    stored = files.read_json(copy / "config.json")
+    stored = json_files.read(copy / "config.json")
     for broken, message in (
         ({**stored, "x\u2028y": 1}, "unknown field config.x\\u2028y"),
         ({**stored, "model": {**stored["model"], "mask": "causel"}}, "unknown mask 'causel'"),
     ):
-        files.write_json(copy / "config.json", broken)
+        json_files.write(copy / "config.json", broken)
         code, _, err = evaluated(capsys, f"--workdir={copy}")
         assert code == 2
         assert f"error: {copy}/config.json: " in err

@@ -73,7 +73,7 @@ def test_one_seed_gets_no_verdict(runs, tmp_path):
         (tmp_path / name).mkdir()
         for file in ("config.json", "data.json", "identity.json", "environment.json", "sources.json"):
             (tmp_path / name / file).write_text((runs / name / file).read_text())
-        result = json_files.read(runs / name / "result.json")
+        result = RunDirectory(runs / name).read_result()
         json_files.write(tmp_path / name / "result.json", {**result, "members": [result["members"][place]]})
     text = compare_runs.compare([str(tmp_path / "a"), str(tmp_path / "b")])
     assert rows(text)["accuracy"][-2:] == ["one", "seed"]

@@ -26,7 +26,8 @@ def _model(**fields):
 
 @functools.cache
 def _compiled(program_options, model, class_weights):
-    return program_of(config.from_dict({"training": dict(program_options)}), model, steps=20, class_weights=class_weights)
+    settings = config.from_dict({"training": dict(program_options)})
+    return program_of(settings, model, steps=20, warmup=settings.training.warmup, class_weights=class_weights)
 
 
 def _program(training=None, seeds=(0,), model=None, class_weights=None):
