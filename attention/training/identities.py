@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Collection
 from pathlib import Path
+from typing import NamedTuple
 
 from attention.data import contracts
 from attention.messages import shown
@@ -44,9 +45,33 @@ def recorded(run: RunDirectory) -> Identity:
     return Identity(configs.content(settings), Content(record.hashes, record.classes, None))
 
 
-def has_weights(opened: Opened) -> bool:
-    """Whether a run goes on from a checkpoint, so that what it once started from is not needed."""
-    return not any(name in opened.moved for name in _START) and any(opened.run.checkpoints.glob("step-*"))
+class Begun(NamedTuple):
+    """What training begins with.
+
+    Attributes:
+      tokenizer: the folder of the one to take, None to train one.
+      origin: the run whose weights are the start, None for none.
+      start: hash of what training starts from, or started.
+      goes_on: whether it goes on from a checkpoint, so that what it once started from is not needed any more.
+    """
+
+    tokenizer: Path | None
+    origin: finetune.Origin | None
+    start: str | None
+    goes_on: bool
+
+
+def begin(opened: Opened | None, config: Config) -> Begun:
+    """What a new run, or one that is not finished, begins with. Raises ValueError where that is wanting."""
+    run = opened.run if opened is not None and opened.run.data.exists() else None
+    if opened is not None and any(opened.run.checkpoints.glob("step-*")):
+        if run is None:
+            raise ValueError(f"{opened.run.data} is missing, without which the checkpoints beside it are of unknown data")
+        if not any(name in opened.moved for name in _START):
+            return Begun(run.tokenizer, None, recorded(run).content.start, goes_on=True)
+    origin = finetune.read(config)
+    source = run or (origin and origin.run)
+    return Begun(source and source.tokenizer, origin, start_hash(config, origin), goes_on=False)
 
 
 def still_there(opened: Opened) -> tuple[bool, list[str]]:
@@ -67,20 +92,22 @@ def check_finished(opened: Opened, config: Config) -> None:
       ValueError: where it is something else.
     """
     data = recipe.load_data(config, opened.run.tokenizer)
-    here = [name for name in _START if Path(_value(config, name) or ".").exists()]
     start = recorded(opened.run).content.start
-    if start is not None and here:
+    there = (_value(config, name) and Path(_value(config, name)).exists() for name in _START)
+    if any(name in opened.moved for name in _START) or any(there):  # else it is believed to be what it was
         start = start_hash(config, finetune.read(config))
     check(opened, config, data, start)
 
 
 def check(opened: Opened, config: Config, data: contracts.Dataset, start: str | None) -> None:
-    """Compares what a run was made of with data and the hash of a start, and remembers where they lie.
+    """Compares what a run was made of, if it has begun, with data and the hash of a start, and remembers where they lie.
 
     Raises:
       ValueError: where it is something else, naming it and the run.
     """
     run, found = opened.run, of(config, data, start)
+    if not run.data.exists():  # nothing has been trained
+        return
     content = recorded(run).content
     if not run.identity.exists():
         content = content._replace(start=start)

@@ -61,20 +61,16 @@ def train(
             return _answer(opened, config)
 
         # ---- data, model, program
-        known = opened.run if opened is not None and opened.run.data.exists() else None
-        going_on = opened is not None and known is not None and identities.has_weights(opened)
-        origin = None if going_on else finetune.read(config)
-        source = known or (origin and origin.run)
-        experiment = recipe.experiment(config, tokenizer=source and source.tokenizer)
-        begun_with = identities.recorded(known).content.start if going_on and known else identities.start_hash(config, origin)
-        if opened is not None and known is not None:
-            identities.check(opened, config, experiment.data, begun_with)
-        found = identities.of(config, experiment.data, begun_with)
+        begun = identities.begin(opened, config)
+        experiment = recipe.experiment(config, tokenizer=begun.tokenizer)
+        found = identities.of(config, experiment.data, begun.start)
+        if opened is not None:
+            identities.check(opened, config, experiment.data, begun.start)
         if expected is not None:
             check_content(found.content, expected, "what was planned has changed")
         recipe.report_data(experiment.data, experiment.plan)
-        start, notes = finetune.start(origin, config, experiment.model, experiment.data.classes)
-        vectors = None if going_on else recipe.vectors(config, experiment.data)
+        start, notes = finetune.start(begun.origin, config, experiment.model, experiment.data.classes)
+        vectors = None if begun.goes_on else recipe.vectors(config, experiment.data)
         if vectors is not None:
             vectors = np.asarray(experiment.model.embedding_table(jnp.asarray(vectors[0]))), vectors[1]
 

@@ -144,10 +144,25 @@ def test_a_fine_tune_that_was_cut_off_needs_what_it_came_from_no_more(tmp_path, 
     # Another path to the same weights is the same run; other weights are not.
     moved = settings(source, init_from=str(tmp_path / "kept"), learning_rate=0.01)
     assert loop.train(moved, tmp_path / "unbroken")["members"] == unbroken["members"]
+    nowhere = settings(source, init_from=str(tmp_path / "nowhere"), learning_rate=0.01)
+    for workdir in ("run", "unbroken"):
+        with pytest.raises(ValueError, match=r"no run at .*nowhere"):
+            loop.train(nowhere, tmp_path / workdir)
+    for workdir in ("run", "unbroken"):
+        with pytest.raises(ValueError, match=r"the weights it starts from are not those recorded \(hash \w+ there, none now\)"):
+            loop.train(settings(source, learning_rate=0.01), tmp_path / workdir)
     loop.train(settings(source, steps=16), tmp_path / "other")
     others = settings(source, init_from=str(tmp_path / "other"), learning_rate=0.01)
     with pytest.raises(ValueError, match="the weights it starts from are not those recorded"):
         loop.train(others, tmp_path / "run")
+
+
+def test_checkpoints_without_what_they_are_of_are_not_gone_on_with(tmp_path, monkeypatch):
+    wanted = settings(toy.write_data(tmp_path))
+    cut_off(wanted, tmp_path / "run", monkeypatch)
+    (tmp_path / "run" / "data.json").unlink()
+    with pytest.raises(ValueError, match=r"data\.json is missing, without which the checkpoints beside it are of unknown data"):
+        loop.train(wanted, tmp_path / "run")
 
 
 def test_a_cut_off_run_with_vectors_needs_the_file_no_more(tmp_path, monkeypatch):
