@@ -42,7 +42,7 @@ def prepare() -> None:
 def _check_switches() -> None:
     """Raises ValueError for a switch that is refused, with the reason."""
     for name, (values, reason) in _REFUSED.items():
-        if (value := getattr(jax.config, name)) in values:
+        if (value := getattr(jax.config, name, None)) in values:
             raise ValueError(f"{name.upper()}={os.environ.get(name.upper(), value)} is not for these commands: {reason}")
 
 
