@@ -63,10 +63,12 @@ class Source(NamedTuple):
 
     Attributes:
       rules: what a model of these texts has to beat.
+      resolved: of one that reads files, its spec as ``Corpus.resolved`` has it, known before anything is read.
     """
 
     load: Callable[[int], Corpus]
     rules: tuple[Rule, ...] = ()
+    resolved: str = ""
 
     kind = "source"
 

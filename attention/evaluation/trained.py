@@ -22,7 +22,7 @@ from attention.metrics import summarize
 from attention.runs import checkpoints, data_record
 from attention.runs.directory import DataRecord, RunDirectory
 from attention.tasks import Examples, Facts, Task
-from attention.training import by_length, config, recipe
+from attention.training import by_length, config, identities, recipe
 from attention.training.cohort.members import abstract_params
 from attention.training.cohort.predict import of_members, predict
 from attention.training.result import clean_scores
@@ -259,6 +259,7 @@ def load(run: str | RunDirectory) -> Trained:
     stored = run.read_config()
     with _said_of(run.config):
         settings = config.from_dict(stored)
+    identities.check_config(run, settings)
     if not any(run.checkpoints.glob(f"{checkpoints.BEST}-*")):
         raise ValueError(f"run {run.path} has no best checkpoint: no member has been validated yet")
     data = run.read_data()
@@ -273,6 +274,7 @@ def load(run: str | RunDirectory) -> Trained:
     like = abstract_params(model, len(settings.seeds))
     restored = checkpoints.restore_named(run.checkpoints, checkpoints.BEST, like)
     assert restored is not None  # there is one: see above
+    run.check_of_this_run(restored.meta, run.checkpoints)
     params = jax.device_put(restored.tree)
     return Trained(run, settings, data, tokenizer, state, model, params, restored.meta, restored.skipped)
 

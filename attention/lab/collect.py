@@ -97,6 +97,7 @@ def _row(points: Points, point: Point, flops: float, drawn: dict[str, float]) ->
 def _finished(run: RunDirectory, point: Point) -> dict[str, Any]:
     result, environment, lines = run.read_result(), run.read_environment(), run.read_metrics().lines
     member, data = result["members"][0], run.read_data()
+    cohort = result.get("cohort", {"members": 1})["members"]  # a run that train.py made is alone
     failed = member["failed"] or member["validation"] is None
     predictions = run.read_predictions()
     right = None if predictions is None or member["test"] is None else predictions.get("correct", [None])[0]
@@ -130,13 +131,13 @@ def _finished(run: RunDirectory, point: Point) -> dict[str, Any]:
         "split_hash": data.hashes.get(result["summary_split"]),
         "device": result["device"],
         "environment": json.dumps(environment),
-        "cohort_members": result["cohort"]["members"],
+        "cohort_members": cohort,
         "measured_seconds": result["train_seconds"],
         "measured_update_seconds": result["step_seconds"] / updates,
         "measured_process_seconds": None if processor is None else processor / updates,
         "measured_load": result.get("load"),
         "measured_cores": result.get("cores"),
         "measured_compile_seconds": result["compile_seconds"],
-        "measured_state_bytes": result["state_bytes"] // result["cohort"]["members"],
+        "measured_state_bytes": result["state_bytes"] // cohort,
         "measured_work_bytes": result["work_bytes"],
     }

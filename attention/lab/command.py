@@ -55,6 +55,10 @@ def sweep(
             write_atomic(points.config_file, given.text.encode())
         if retrain_changed:
             print(execute.set_changed_aside(planned, points), flush=True)
+        elif stale := points.with_other_sources([*planned.trials(), *planned.points(execute.choices(planned, points))]):
+            print(
+                f"note: {len(stale)} members were trained with other files of the package; --retrain_changed trains them again"
+            )
         print(outline.outline(planned, points), flush=True)
         print(f"into {path}", flush=True)
         execute.run(planned, points, retry_failed=retry_failed, only=only)

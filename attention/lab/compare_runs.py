@@ -56,7 +56,7 @@ def compare(runs: Sequence[str]) -> str:
 def _result(run: RunDirectory) -> dict[str, Any]:
     if (run.path / "sweep.json").exists():
         raise ValueError(f"{run.path} is a sweep; its report compares its variants; give two runs from its points/ instead")
-    run.read_config()  # says what is wrong with a folder that is no run
+    identities.check_config(run, configs.from_dict(run.read_config()))  # says what is wrong with a folder that is no run
     if not run.finished:
         raise ValueError(f"run {run.path} is not finished; the command that started it continues it")
     return run.read_result()

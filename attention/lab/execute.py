@@ -120,6 +120,9 @@ def _stage(plan: Plan, points: Points, wanted: Sequence[Point], *, retry_failed:
     """Trains the points of one stage that are pending."""
     if retry_failed:
         points.forget_failures(wanted)
+        for point in wanted:
+            if points.run(point).finished and points.run(point).read_result()["members"][0]["failed"]:
+                points.put_away(point)
     cohorts = outstanding(plan, points, wanted)
     names = list(dict.fromkeys(point.variant.name for point in wanted))
     task = plan.sweep.task
@@ -140,13 +143,10 @@ def _stage(plan: Plan, points: Points, wanted: Sequence[Point], *, retry_failed:
 
 def set_changed_aside(plan: Plan, points: Points) -> str:
     """Puts away the points that were trained with other files of the package, and says how many there were."""
-    trials = points.with_other_sources(plan.trials())
-    for point in trials:
+    stale = points.with_other_sources([*plan.trials(), *plan.points(choices(plan, points))])
+    for point in stale:
         points.put_away(point)
-    final = points.with_other_sources(plan.points(choices(plan, points)))
-    for point in final:
-        points.put_away(point)
-    count = len(trials) + len(final)
+    count = len(stale)
     return f"{count} trained with other files of the package are trained again; what they were is in {points.path / 'replaced'}"
 
 

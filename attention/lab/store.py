@@ -6,7 +6,7 @@
                config_file.txt   the file that asked for it, to be read by people
                cohorts/<hash>/   the run of a cohort under way, which checkpoints as any run does
                aside/<name>.0/   a cohort too large for the memory, until its members are finished otherwise
-               replaced/<name>.0/   a member that was trained again with other files of the package
+               replaced/<name>.0/   a member that was trained again: it had failed, or the package has other files by now
                points/<name>/    a finished member as a run of its own, which eval.py reads
                failures/<key>.json   why a point could not be trained
                logs/<hash>.txt   what a cohort printed
@@ -30,7 +30,7 @@ from attention.files import TEMPORARY, json_hash, sync_folder
 from attention.lab.plan import BEYOND, Phase, Point, key
 from attention.runs import checkpoints, environment, json_files
 from attention.runs.directory import RunDirectory
-from attention.runs.identity import Identity
+from attention.runs.identity import Identity, Places
 from attention.training import by_length, identities
 from attention.training import config as configs
 from attention.training.result import summary
@@ -44,11 +44,22 @@ class Points:
     def __init__(self, workdir: str | os.PathLike[str]):
         self.path = Path(workdir)
         self.config_file = self.path / "config_file.txt"
+        self._known: set[Path] = set()  # folders that hold what their names say
 
     def run(self, point: Point) -> RunDirectory:
-        """Where a point lies, or would: its folder may have been made under another name of its variant."""
+        """Where a point lies, or would: its folder may have been made under another name of its variant.
+
+        Raises:
+          ValueError: where another run lies there.
+        """
         found = sorted((self.path / "points").glob(f"[!.]*-{point.key[:12]}"))
-        return RunDirectory(found[0] if found else self.path / "points" / folder_name(point))
+        run = RunDirectory(found[0] if found else self.path / "points" / folder_name(point))
+        if found and run.path not in self._known:
+            stored = run.read_identity()
+            if stored is not None and key(configs.from_dict(run.read_config()), point.phase, stored[0].content) != point.key:
+                raise ValueError(f"{run.path} holds another run than its name says: put it where it was, or elsewhere")
+            self._known.add(run.path)
+        return run
 
     def failure(self, point: Point) -> str | None:
         """Why a point could not be trained; None where that is not known."""
@@ -92,6 +103,7 @@ class Points:
 
     def put_away(self, point: Point) -> None:
         """Puts a point into ``replaced``, so that it is trained again."""
+        self._known.discard(self.run(point).path)
         self._put_away(self.run(point).path, "replaced")
 
     def set_aside(self, points: Sequence[Point]) -> None:
@@ -134,8 +146,10 @@ class Points:
         """Makes each member of a finished cohort a run of its own, and removes the cohort."""
         cohort = self.cohort(points)
         best = checkpoints.read_named(cohort.checkpoints, checkpoints.BEST)
+        if best is not None:
+            cohort.check_of_this_run(best.meta, cohort.checkpoints)
         result, lines = cohort.read_result(), cohort.read_metrics().lines
-        stamps = (cohort.read_identity() or (None, {}))[1]
+        places = (cohort.read_identity() or (None, Places({}, {})))[1]
         for number, point in enumerate(points):
             target = self.run(point).path
             if RunDirectory(target).finished:
@@ -145,13 +159,14 @@ class Points:
                 shutil.rmtree(run.path)
             run.path.mkdir(parents=True)
             run.write_config(configs.to_dict(point.config))
-            run.write_identity(Identity(configs.content(point.config), point.content), stamps)
-            for file in (cohort.environment, cohort.sources, cohort.data):
+            run.write_identity(Identity(configs.content(point.config), point.content), places)
+            for file in (cohort.environment, cohort.sources):
                 shutil.copyfile(file, run.path / file.name)
             shutil.copytree(cohort.tokenizer, run.tokenizer)
+            run.write_data(cohort.read_data())
             if best is not None and result["members"][number]["best_step"] is not None:
                 step = result["members"][number]["best_step"]
-                meta = {"seeds": list(point.config.seeds), "steps": [step]}
+                meta = {"seeds": list(point.config.seeds), "steps": [step], "run": run.token}
                 checkpoints.save_named(run.checkpoints, checkpoints.BEST, step, _member(best.tree, number), meta)
             for line in lines:
                 run.append_metrics(_column(line, number, len(points)))

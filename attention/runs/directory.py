@@ -24,6 +24,7 @@ import hashlib
 import io
 import json
 import os
+import uuid
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -32,14 +33,16 @@ import numpy as np
 
 from attention import specs
 from attention.files import (
+    json_hash,
     parse_json,
     plain,
     read_arrays,
     write_atomic,
 )
+from attention.messages import shown
 from attention.runs import data_record, environment, identity, json_files
 from attention.runs.data_record import DataRecord
-from attention.runs.identity import Identity
+from attention.runs.identity import Identity, Places
 
 
 class Metrics(NamedTuple):
@@ -86,6 +89,18 @@ class RunDirectory:
         away = [f"{link} -> {link.resolve()}" for link in links if not link.resolve().is_relative_to(root)]
         return [*away, *(place for spec in named for place in data_record.places(specs.parse(spec)))]
 
+    @property
+    def token(self) -> str | None:
+        """What the files of this run have in common, and those of no other; None for one not begun, or an older one."""
+        return json_files.read(self.identity).get("run") if self.identity.exists() else None
+
+    def check_of_this_run(self, stored: Mapping[str, Any], path: Path) -> None:
+        """Raises ValueError where what a file holds was not written for this run."""
+        if self.token is not None and stored.get("run") != self.token:
+            raise ValueError(
+                f"{shown(path)} was written for another run than {shown(self.identity)}: files of two runs are mixed here"
+            )
+
     def read_config(self) -> dict[str, Any]:
         """The config of the run. Raises ValueError where the folder holds no run."""
         if not self.path.is_dir():
@@ -99,28 +114,29 @@ class RunDirectory:
         """Writes ``config.json``."""
         json_files.write(self.config, config)
 
-    def write_identity(self, found: Identity, stamps: Mapping[str, Sequence[int]]) -> None:
-        """Writes ``identity.json``, with ``identity.stamps`` of the files that were read for it."""
-        json_files.write(self.identity, {**found.plain(), "files": stamps})
+    def write_identity(self, found: Identity, places: Places) -> None:
+        """Writes ``identity.json``, with ``identity.Places`` that were read for it."""
+        token = self.token or uuid.uuid4().hex
+        json_files.write(self.identity, {**found.plain(), **places._asdict(), "run": token})
 
-    def read_identity(self) -> tuple[Identity, dict[str, list[int]]] | None:
+    def read_identity(self) -> tuple[Identity, Places] | None:
         """What ``write_identity`` wrote; None for a run that has it not, or not yet."""
         if not self.identity.exists():
             return None
         stored = json_files.read(self.identity)
         try:
-            return identity.of_json(stored), dict(stored["files"])
+            return identity.of_json(stored), Places(stored["named"], stored["files"])
         except (KeyError, TypeError) as error:
             raise ValueError(f"{self.identity} is not what training writes ({error!r})") from None
 
     def write_data(self, record: DataRecord) -> None:
         """Writes ``data.json``, with the hashes of the files of the tokenizer."""
         files = {path.name: _hash(path) for path in sorted(self.tokenizer.iterdir())} if self.tokenizer.is_dir() else {}
-        json_files.write(self.data, {**record._asdict(), "tokenizer": files})
+        json_files.write(self.data, {**record._asdict(), "tokenizer": files, "run": self.token})
 
     def read_data(self) -> DataRecord:
         """Reads ``data.json``. Raises ValueError where it or the tokenizer is missing or not what training wrote."""
-        stored = json_files.read(self.data)
+        stored = self._own(self.data)
         for name, wanted in stored.pop("tokenizer", {}).items():
             _verify(self.tokenizer / name, wanted)
         return data_record.checked(stored, self.data)
@@ -134,6 +150,17 @@ class RunDirectory:
         json_files.write(self.sources, environment.sources())
         json_files.write(self.environment, environment.environment())
 
+    def add_sources(self) -> None:
+        """Notes that files of the package are not those it began with: a run that went on with others is of both."""
+        before, now = self.read_sources(), environment.sources()
+        if not before or before == now:
+            return
+        both = {name: _both(before.get(name, "absent"), now.get(name, "absent")) for name in sorted({*before, *now})}
+        began = self.read_environment()
+        dirty = [each.get("git_dirty") for each in (began, environment.environment())]
+        json_files.write(self.sources, both)
+        json_files.write(self.environment, {**began, "sources": json_hash(both), "git_dirty": any(dirty)})
+
     def read_sources(self) -> dict[str, str]:
         """Hashes of the files of the package; none where an older version trained."""
         return json_files.read(self.sources) if self.sources.exists() else {}
@@ -145,15 +172,23 @@ class RunDirectory:
     def write_result(self, result: Mapping[str, Any]) -> None:
         """Writes ``result.json``, with which a run is finished, and in it the hashes of what else is read of a finished run."""
         files = {path.name: _hash(path) for path in (self.metrics, self.predictions) if path.exists()}
-        json_files.write(self.result, {**result, "files": files})
+        json_files.write(self.result, {**result, "files": files, "run": self.token})
 
     def read_result(self) -> dict[str, Any]:
         """What ``write_result`` was given. Raises ValueError where the file is missing or not what was written."""
-        return {name: value for name, value in json_files.read(self.result).items() if name != "files"}
+        return {name: value for name, value in self._own(self.result).items() if name != "files"}
+
+    def _own(self, path: Path) -> dict[str, Any]:
+        """What a file of this run holds. Raises ValueError for one of another."""
+        stored = json_files.read(path)
+        self.check_of_this_run(stored, path)
+        if self.token is not None and json_files.format_of(path) <= json_files.UNSEALED:
+            raise ValueError(f"{shown(path)} was edited: it has no hash, which it was written with")
+        return {name: value for name, value in stored.items() if name != "run"}
 
     def _verified(self, path: Path) -> Path:
         """A file of the run. Raises ValueError where ``result.json`` has another hash of it."""
-        files = json_files.read(self.result).get("files", {}) if self.finished else {}
+        files = self._own(self.result).get("files", {}) if self.finished else {}
         if path.name in files:
             _verify(path, files[path.name])
         return path
@@ -222,6 +257,11 @@ class RunDirectory:
                 raise ValueError(f"{self.metrics}, line {number}, is not JSON ({error})") from None
         name = f"{self.metrics}, line {len(raw) + 1}, was cut off after {len(cut)} bytes and is left out"
         return Metrics(lines, name if cut else None)
+
+
+def _both(before: str, now: str) -> str:
+    """The hashes of a file that a run was trained with, one after another."""
+    return before if now in before.split(" then ") else f"{before} then {now}"
 
 
 def _hash(path: Path) -> str:

@@ -78,21 +78,26 @@ def _short(sha256: str | None) -> str:
     return "none" if sha256 is None else sha256[:12]
 
 
+class Places(NamedTuple):
+    """Where what a run is made of lay when it was last looked at.
+
+    Attributes:
+      named: what each path of the config led to, absolute.
+      files: ``stamps`` of the files there.
+    """
+
+    named: Mapping[str, str]
+    files: Mapping[str, Sequence[int]]
+
+
 def stamps(paths: Sequence[Path]) -> dict[str, list[int]]:
-    """Size and time of change of files, by which it is known later that they need not be read again."""
+    """Size, times of change and inode of files, by which it is known later that they need not be read again."""
     found = {}
     for path in paths:
         if path.is_file():
             stat = path.stat()
-            found[str(path)] = [stat.st_size, stat.st_mtime_ns]
+            found[str(path)] = [stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns, stat.st_ino]
     return found
-
-
-def changed(recorded: Mapping[str, Sequence[int]]) -> tuple[list[str], list[str]]:
-    """Which of the files in ``stamps`` have been written since, and which are not there any more."""
-    now = stamps([Path(path) for path in recorded])
-    gone = [path for path in recorded if path not in now]
-    return [path for path in now if list(recorded[path]) != now[path]], gone
 
 
 def differing(

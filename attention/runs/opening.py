@@ -100,7 +100,10 @@ def _enter(run: RunDirectory, config: dict[str, Any], paths: Collection[str]) ->
         )
     if not run.environment.exists():  # a folder that someone gave a config.json
         run.write_environment()
-    return ("finished" if run.finished else "unfinished"), moved, _since(run)
+    since = _since(run)
+    if run.data.exists() and not run.finished:
+        run.add_sources()
+    return ("finished" if run.finished else "unfinished"), moved, since
 
 
 def _since(run: RunDirectory) -> tuple[str, ...]:

@@ -119,6 +119,7 @@ def start(setting: Setting, weights: Any, vectors: Any) -> Course:
     for damaged in found.skipped:
         print(f"note: skipped a damaged checkpoint, {damaged}")
     meta = found.meta
+    setting.run.check_of_this_run(meta, setting.run.checkpoints)
     setting.run.truncate_metrics(meta["metrics_size"])
     print(f"{setting.run.path}: going on after update {found.step} of {setting.experiment.steps}")
     # Copied: what NumPy owns must not be donated.
@@ -176,11 +177,12 @@ def save(setting: Setting, course: Course) -> None:
     """Writes a checkpoint, and the best weights where they have changed."""
     folder = setting.run.checkpoints
     if course.improved:
-        meta = {"seeds": list(setting.experiment.config.seeds), "steps": [record.best_step for record in course.records]}
+        steps = [record.best_step for record in course.records]
+        meta = {"seeds": list(setting.experiment.config.seeds), "steps": steps, "run": setting.run.token}
         checkpoints.save_named(folder, checkpoints.BEST, course.step, course.best, meta)
         course.improved = False
     course.saved_at, course.saved_step = course.train_seconds, course.step
     meta = {name: getattr(course, name) for name in (*_COUNTED, "logged", "loads", "process_seconds")}
     meta["records"] = [dataclasses.asdict(record) for record in course.records]
-    meta["metrics_size"] = setting.run.metrics_size()
+    meta |= {"metrics_size": setting.run.metrics_size(), "run": setting.run.token}
     checkpoints.save(folder, course.step, Cohort(course.members, course.best), meta)

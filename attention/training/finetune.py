@@ -37,6 +37,7 @@ def read(config: Config) -> Origin | None:
     found = checkpoints.read_named(run.checkpoints, checkpoints.BEST)
     if found is None:
         raise ValueError(f"run {run.path} has no best checkpoint: no member has been validated yet")
+    run.check_of_this_run(found.meta, run.checkpoints)
     if not run.finished:
         raise ValueError(f"config.training.init_from={path}: the run is not finished")
     given, wanted = settings.data.tokenizer, config.data.tokenizer

@@ -1,15 +1,16 @@
 """Whether what a config names is what a run on the disk was made of."""
 
 import hashlib
-from collections.abc import Collection
+import os
 from pathlib import Path
 from typing import NamedTuple
 
+from attention import specs
 from attention.data import contracts
 from attention.messages import shown
 from attention.runs import checkpoints, identity
 from attention.runs.directory import RunDirectory
-from attention.runs.identity import Content, Identity
+from attention.runs.identity import Content, Identity, Places
 from attention.runs.opening import Opened
 from attention.training import config as configs
 from attention.training import finetune, recipe
@@ -74,15 +75,32 @@ def begin(opened: Opened | None, config: Config) -> Begun:
     return Begun(source and source.tokenizer, origin, start_hash(config, origin), goes_on=False)
 
 
-def still_there(opened: Opened) -> tuple[bool, list[str]]:
+def check_config(run: RunDirectory, config: Config) -> None:
+    """Raises ValueError where the config of a run is not the one that it was trained with."""
+    found = run.read_identity()
+    if found is None:
+        return
+    different, _ = identity.differing(found[0].config, configs.content(config), ())
+    if different:
+        what = "; ".join(different.values())
+        raise ValueError(f"{shown(run.config)} is not what the run was trained with, which {run.identity.name} says: {what}")
+
+
+def still_there(opened: Opened, config: Config) -> tuple[bool, list[str]]:
     """Whether a finished run may be answered with without reading its data, and notes for the user."""
     found = opened.run.read_identity()
     if opened.moved:
         return False, []
     if found is None:
         return True, ["the run is of an older version: whether its data are as they were has not been looked at"]
-    changed, gone = identity.changed(found[1])
-    return not changed, [f"{path} is not there any more: whether it is as it was cannot be told" for path in gone]
+    named, files = found[1]
+    begins_with = _start_files(config)
+    gone = [path for path in files if not Path(path).exists()]
+    now = identity.stamps([Path(path) for path in files]) | identity.stamps(begins_with)
+    same = dict(named) == _named(config) and {**now, **{path: files[path] for path in gone}} == files
+    if same and any(_start_of(path, config) for path in gone):  # it is there, with other weights
+        return False, []
+    return same, [f"{path} is not there any more: whether it is as it was cannot be told" for path in gone]
 
 
 def check_finished(opened: Opened, config: Config) -> None:
@@ -115,18 +133,36 @@ def check(opened: Opened, config: Config, data: contracts.Dataset, start: str | 
         identity.check_content(found.content, content, f"workdir {run.path} holds a run of other data")
     except identity.ChangedError as error:
         raise identity.ChangedError(f"{error}; put back what was there, or give another --workdir") from None
-    run.write_identity(found, stamps(config, data))
+    if run.identity.exists():
+        run.write_identity(found, places(config, data))
     if opened.moved:
         run.write_config(configs.to_dict(config))
         run.write_data(run.read_data()._replace(source=data.source))
 
 
-def stamps(config: Config, data: contracts.Dataset) -> dict[str, list[int]]:
-    """``identity.stamps`` of all files that decide what is trained."""
+def places(config: Config, data: contracts.Dataset) -> Places:
+    """Where all lies that decides what is trained."""
+    return Places(_named(config), identity.stamps([*(path.absolute() for path in data.files), *_start_files(config)]))
+
+
+def _named(config: Config) -> dict[str, str]:
+    """What the paths of a config lead to by now, whether it is there or not."""
+    source = specs.build("source", config.data.source).resolved
+    starts = {name: os.path.abspath(_value(config, name)) for name in _START if _value(config, name)}
+    return {**({"data.source": source} if source else {}), **starts}
+
+
+def _start_files(config: Config) -> list[Path]:
+    """The files that hold what training starts from."""
     origin = RunDirectory(config.training.init_from).checkpoints if config.training.init_from else None
-    weights: Collection[Path] = () if origin is None else sorted(origin.glob(f"{checkpoints.BEST}-*/{checkpoints.MANIFEST}"))
-    vectors = [Path(config.model.vectors)] if config.model.vectors else []
-    return identity.stamps([path.absolute() for path in (*data.files, *weights, *vectors)])
+    weights = [] if origin is None else sorted(origin.glob(f"{checkpoints.BEST}-*/{checkpoints.MANIFEST}"))
+    return [path.absolute() for path in (*weights, *([Path(config.model.vectors)] if config.model.vectors else []))]
+
+
+def _start_of(path: str, config: Config) -> bool:
+    """Whether a file that is gone was of a run to start from that is there."""
+    origin = config.training.init_from
+    return bool(origin) and os.path.isdir(origin) and Path(path).is_relative_to(os.path.abspath(origin))
 
 
 def _value(config: Config, field: str) -> str:

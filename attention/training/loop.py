@@ -57,6 +57,8 @@ def train(
         folder = Path(workdir)
         fields = to_dict(config)
         opened = stack.enter_context(open_run(folder, fields, paths=PATHS)) if _holds_run(folder) else None
+        if opened is not None:
+            identities.check_config(opened.run, config)
         if opened is not None and opened.status == "finished":
             return _answer(opened, config)
 
@@ -101,10 +103,10 @@ def _holds_run(folder: Path) -> bool:
 
 def _answer(opened: Opened, config: Config) -> dict[str, Any]:
     """The result of a finished run, once it is known that its data are what they were."""
-    same, notes = identities.still_there(opened)
+    same, notes = identities.still_there(opened, config)
     if not same:
         identities.check_finished(opened, config)
-    for note in (*_moved(opened), *notes):
+    for note in (*_moved(opened), *opened.notes, *notes):
         print(f"note: {note}")
     print(f"{opened.run.path} is finished; its result:")
     finished = opened.run.read_result()
@@ -126,7 +128,7 @@ def _write_data(setting: Setting, found: Identity) -> None:
     data.tokenizer.save(data.tokenizer_state, run.tokenizer)
     run.record_kernel(_kernel(setting))
     run.write_config(to_dict(experiment.config))  # a run that was cut off before may have had other paths
-    run.write_identity(found, identities.stamps(experiment.config, experiment.data))
+    run.write_identity(found, identities.places(experiment.config, experiment.data))
     run.write_data(setting.record)
 
 

@@ -81,7 +81,7 @@ def source(
         corpus = _splits.corpus(splits, recipe.classes, **shared)
         return corpus if folder is None else corpus._replace(files=tuple(sorted(folder.glob("*.t*"))))
 
-    return Source(load, (MAJORITY,))
+    return Source(load, (MAJORITY,), spec)
 
 
 def clean(text: str) -> str:

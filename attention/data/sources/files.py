@@ -66,7 +66,7 @@ def build(
             raise ValueError(f"{shown(paths['train'])}: {error}") from None
         return corpus._replace(notes=(*odd, *corpus.notes), files=tuple(paths.values()))
 
-    return Source(load, (MAJORITY,) if target is None else (UNCHANGED,))
+    return Source(load, (MAJORITY,) if target is None else (UNCHANGED,), spec)
 
 
 def _labelled(table: _tables.Table, classes: tuple[str, ...]) -> Split:

@@ -62,7 +62,7 @@ def build(
         corpus = _splits.corpus(splits, classes, seed=seed, validation_share=validation_share, resolved=spec)
         return corpus._replace(files=tuple(path for path in sorted(read.iterdir()) if path.is_file()))
 
-    return Source(load, (MAJORITY,))
+    return Source(load, (MAJORITY,), spec)
 
 
 def _load(
