@@ -8,6 +8,7 @@ import numpy as np
 
 from attention import specs
 from attention.files import differences, json_hash
+from attention.lab import sweep_record
 from attention.lab.plan import BEYOND, Plan, Point
 from attention.lab.results import SCHEMA, Results
 from attention.lab.store import Points, test_scores
@@ -42,6 +43,7 @@ def collect(plan: Plan, points: Points, chosen: dict[str, dict[str, float]], com
             "search": None if plan.sweep.search is None else plan.sweep.search._asdict(),
             "dropped": [list(each) for each in plan.dropped],
             "command": command,
+            "sweep": sweep_record.token(points.path),
             "other_sources": _other_sources(points, [*plan.trials(), *final]),
             "split": " and ".join(dict.fromkeys(built.split for built in plan.built)),
             "notes": [list(each) for each in notes(plan)],

@@ -1,5 +1,6 @@
 """``sweep.json``: to which sweep a directory belongs, and of which data."""
 
+import uuid
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,7 @@ def enter(path: Path, plan: Plan) -> None:
     record, data = path / "sweep.json", _data(plan)
     identity = plain(plan.sweep.identity())
     if not record.exists():
-        json_files.write(record, {**identity, "data": data})
+        json_files.write(record, {**identity, "data": data, "sweep": uuid.uuid4().hex})
         return
     stored = json_files.read(record)
     if "data" not in stored:
@@ -34,6 +35,12 @@ def enter(path: Path, plan: Plan) -> None:
     _check(path, stored["data"], data)
     if not data.items() <= stored["data"].items():
         json_files.write(record, {**stored, "data": {**stored["data"], **data}})
+
+
+def token(path: Path) -> str | None:
+    """What a sweep's directory and its results have in common, and those of no other; None where there is no record of it."""
+    record = path / "sweep.json"
+    return json_files.read(record).get("sweep") if record.exists() else None
 
 
 def _data(plan: Plan) -> dict[str, dict[str, str]]:

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 import sweep as entry
-from attention.lab import compare_runs, execute, results
+from attention.lab import compare_runs, execute, report, results
 from attention.runs import json_files
 from attention.runs.directory import RunDirectory
 from attention.training import command_line, loop
@@ -177,3 +177,43 @@ def test_compare_says_where_the_content_differs(source, tmp_path):
     said = compare_runs.compare([str(tmp_path / "a"), str(tmp_path / "b")])
     assert "the train split has another content in A than in B" in said
     assert "validation split" not in said
+
+
+def test_a_folder_that_holds_another_point_is_refused(source, tmp_path):
+    folder = tmp_path / "sweep"
+    rows = sweeps.run(sweeps.fields(source), folder)
+    one, other = (folder / rows[place]["run"] for place in (0, 2))
+    os.rename(one, tmp_path / "t")
+    os.rename(other, one)
+    os.rename(tmp_path / "t", other)
+    with pytest.raises(ValueError, match=r"points/.* holds another run than its name says"):
+        sweeps.run(sweeps.fields(source), folder)
+
+
+def test_results_of_another_sweep_are_not_reported_on(source, tmp_path):
+    for name, variants in (("a", poolings("mean", "max")), ("b", poolings("mean", "sum"))):
+        sweeps.run(sweeps.fields(source, variants=variants), tmp_path / name)
+    shutil.copyfile(tmp_path / "a" / "results.parquet", tmp_path / "b" / "results.parquet")
+    with pytest.raises(ValueError, match=r"results\.parquet is of another sweep than .*sweep\.json beside it"):
+        report.write(tmp_path / "b")
+
+
+def test_members_that_are_not_finite_are_tried_again(source, tmp_path):
+    given = sweeps.fields(source, training={"learning_rate": 1e30, "clip_norm": 0.0})
+    folder = tmp_path / "sweep"
+    rows = sweeps.run(given, folder)
+    assert {row["status"] for row in rows} == {"failed"}
+    sweeps.run(given, folder, retry_failed=True)
+    assert len(list((folder / "replaced").iterdir())) == 4
+
+
+def test_members_of_a_search_are_all_trained_again(source, tmp_path):
+    given = sweeps.fields(source, seeds=(0,), search={"training.learning_rate": "log(1e-3, 1e-1)"}, trials=2)
+    folder = tmp_path / "sweep"
+    sweeps.run(given, folder)
+    for run in (folder / "points").iterdir():
+        path = RunDirectory(run).sources
+        json_files.write(path, {**json_files.read(path), "poolings/mean.py": "0" * 64})
+    made = sweeps.planned(given)
+    with execute.opened(folder, made) as points:
+        assert execute.set_changed_aside(made, points).startswith("6 trained with other files of the package")

@@ -1,6 +1,7 @@
 """A run directory from somebody else: sizes that it only claims, JSON without end, links, and numbers that no run has."""
 
 import io
+import json
 import os
 import shutil
 import zipfile
@@ -153,6 +154,6 @@ def test_paths_that_lead_outside_are_shown(whole, tmp_path):
 def test_a_format_of_no_version(tmp_path, number):
     run = RunDirectory(tmp_path)
     run.write_data(RECORD)
-    files.write_json(run.data, {**files.read_json(run.data), "format": number})
+    run.data.write_text(json.dumps({**json_files.read(run.data), "format": number}))
     with pytest.raises(ValueError, match=r"data.json has format"):
         run.read_data()

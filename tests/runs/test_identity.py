@@ -255,3 +255,91 @@ def test_a_config_edited_by_hand_is_named(tmp_path, capsys):
     path.write_text(json.dumps(stored))
     assert call(f"--workdir={tmp_path}/run") == 2
     assert "config.json is damaged or was edited" in capsys.readouterr().err
+
+
+# Files of two runs in one folder, paths that lead elsewhere, configs edited by hand
+
+
+def test_a_relative_path_or_a_variable_that_leads_elsewhere_is_other_data(tmp_path, monkeypatch, capsys):
+    for name in ("a", "b"):
+        (tmp_path / name / "d").mkdir(parents=True)
+        toy.write_data(tmp_path / name / "d")
+    swap_labels(tmp_path / "b" / "d" / "train.tsv")
+    for source in ("files(train='d/train.tsv', test='d/test.tsv')", "files(train='$TOYS/train.tsv', test='$TOYS/test.tsv')"):
+        workdir = tmp_path / f"run{len(source)}"
+        monkeypatch.chdir(tmp_path / "a")
+        monkeypatch.setenv("TOYS", str(tmp_path / "a" / "d"))
+        result = loop.train(settings(source), workdir)
+        assert loop.train(settings(source), workdir) == result
+        monkeypatch.chdir(tmp_path / "b")
+        monkeypatch.setenv("TOYS", str(tmp_path / "b" / "d"))
+        with pytest.raises(ValueError, match="split is not the one recorded"):
+            loop.train(settings(source), workdir)
+
+
+def test_an_origin_that_was_trained_anew_is_another_start(tmp_path):
+    source = toy.write_data(tmp_path)
+    loop.train(settings(source), tmp_path / "origin")
+    wanted = settings(source, init_from=str(tmp_path / "origin"))
+    loop.train(wanted, tmp_path / "tuned")
+    shutil.rmtree(tmp_path / "origin")
+    loop.train(settings(source, steps=24, learning_rate=0.05), tmp_path / "origin")
+    with pytest.raises(ValueError, match="the weights it starts from are not those recorded"):
+        loop.train(wanted, tmp_path / "tuned")
+
+
+@pytest.mark.parametrize("name", ["result.json", "data.json", "checkpoints"])
+def test_files_of_two_runs_are_not_mixed(tmp_path, name):
+    """Even of two runs of one config and one content."""
+    wanted = settings(toy.write_data(tmp_path))
+    for workdir in ("a", "b"):
+        loop.train(wanted, tmp_path / workdir)
+    mixed = tmp_path / "a" / name
+    shutil.rmtree(mixed) if mixed.is_dir() else mixed.unlink()
+    other = tmp_path / "b" / name
+    shutil.copytree(other, mixed) if other.is_dir() else shutil.copyfile(other, mixed)
+    with pytest.raises(ValueError, match="was written for another run than"):
+        _all_read(tmp_path / "a")
+
+
+def _all_read(path):
+    report.report(str(path))
+    RunDirectory(path).read_result()
+
+
+def test_a_config_edited_beside_its_weights_is_named(tmp_path):
+    wanted = settings(toy.write_data(tmp_path))
+    loop.train(wanted, tmp_path / "run")
+    path = tmp_path / "run" / "config.json"
+    stored = json_files.read(path)
+    stored["model"]["pooling"] = "max"
+    for edited in ({**stored, "format": 2}, stored):  # as an older version wrote it, with and without a format
+        path.write_text(json.dumps(edited))
+        with pytest.raises(
+            ValueError, match=r'is not what the run was trained with.*model\.pooling is "mean" there, "max" given'
+        ):
+            trained.load(str(tmp_path / "run"))
+        with pytest.raises(ValueError, match="is not what the run was trained with"):
+            loop.train(config.from_dict(RunDirectory(tmp_path / "run").read_config()), tmp_path / "run")
+
+
+def test_a_result_without_its_hash_was_edited(tmp_path):
+    loop.train(settings(toy.write_data(tmp_path)), tmp_path / "run")
+    run = RunDirectory(tmp_path / "run")
+    stored = json.loads(run.result.read_text())
+    del stored["sha256"]
+    run.result.write_text(json.dumps({**stored, "format": 2}))
+    with pytest.raises(ValueError, match="was edited: it has no hash"):
+        run.read_result()
+
+
+def test_a_run_that_went_on_with_other_files_is_of_both(tmp_path, monkeypatch):
+    wanted = settings(toy.write_data(tmp_path))
+    cut_off(wanted, tmp_path / "run", monkeypatch)
+    before = environment.sources()
+    with monkeypatch.context() as patch:
+        patch.setattr(environment, "sources", lambda: {**before, "poolings/mean.py": "0" * 64})
+        loop.train(wanted, tmp_path / "run")
+    found = RunDirectory(tmp_path / "run").read_sources()
+    assert found["poolings/mean.py"] == f"{before['poolings/mean.py']} then {'0' * 64}"
+    assert found != before

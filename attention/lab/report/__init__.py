@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from attention.files import write_atomic
-from attention.lab import analysis, costs, results
+from attention.lab import analysis, costs, results, sweep_record
 
 
 def write(workdir: Path, *, baseline: str | None = None, metric: str | None = None) -> str:
@@ -25,6 +25,9 @@ def write(workdir: Path, *, baseline: str | None = None, metric: str | None = No
     from attention.lab.report import contents, markdown_latex, page, save_figures, tables
 
     found = results.asked(results.read(workdir / "results.parquet"), baseline, metric)
+    known = sweep_record.token(workdir)
+    if known is not None and found.sweep.get("sweep", known) != known:
+        raise ValueError(f"{workdir / 'results.parquet'} is of another sweep than {workdir / 'sweep.json'} beside it")
     standings, ledger, grid = analysis.standings(found), costs.ledger(found), analysis.grid(found)
     drawn = save_figures.draw(workdir, found, standings, ledger, grid)
     verdicts = tables.verdict_table(found, standings)
