@@ -204,7 +204,7 @@ def test_positions_past_the_table(spec):
         jit(lambda key: scores_of(record, params, query, key))(normal(0, 1, 6, 2, H))
 
     def loss(params, query, positions):
-        call = Call(k_positions=positions, k_valid=jnp.array([[True, False, True]]))
+        call = Call(q_positions=jnp.arange(3), k_positions=positions, k_valid=jnp.array([[True, False, True]]))
         return jnp.sum(attention.attend(query, key, key, score=record, params={"score": params}, call=call) ** 2)
 
     gradients = jit(jax.grad(loss, (0, 1)))
@@ -278,8 +278,10 @@ def test_padding_and_grouped_keys(case):
     def run(query, key, value):
         twice = lambda x: jnp.repeat(x, 2, axis=2)
         more = lambda x, p: jnp.pad(x, ((0, 0), (0, p), (0, 0), (0, 0)), constant_values=9.0)
-        padded = [attend(query, more(key, p), more(value, p), call=Call(k_valid=jnp.arange(4 + p)[None] < 4)) for p in (1, 7)]
-        return attend(query, key, value), attend(query, twice(key), twice(value)), padded
+        at = lambda p: Call(q_positions=jnp.arange(3), k_positions=jnp.arange(4 + p))
+        calls = {p: dataclasses.replace(at(p), k_valid=jnp.arange(4 + p)[None] < 4) for p in (1, 7)}
+        padded = [attend(query, more(key, p), more(value, p), call=call) for p, call in calls.items()]
+        return attend(query, key, value, call=at(0)), attend(query, twice(key), twice(value), call=at(0)), padded
 
     plain, repeated, padded = run(QUERY, KEY[:, :, :1], numbers(8, 2, 4, 1, H))
     np.testing.assert_allclose(repeated, plain, atol=1e-6)
