@@ -158,6 +158,12 @@ def test_a_format_of_no_version(tmp_path, number):
         run.read_data()
 
 
+def read_whole(run):
+    evaluation.load(str(run.path))
+    run.read_identity()
+    run.read_metrics()
+
+
 @pytest.mark.parametrize("made", [os.mkfifo, lambda path: os.symlink("/dev/zero", path)])
 def test_what_is_no_regular_file_is_not_opened(whole, tmp_path, made):
     names = [path.relative_to(whole) for path in whole.rglob("*") if path.is_file()]
@@ -168,7 +174,7 @@ def test_what_is_no_regular_file_is_not_opened(whole, tmp_path, made):
         (run.path / name).unlink()
         made(run.path / name)
         with pytest.raises(ValueError, match=r"is no regular file|is missing"):
-            evaluation.load(str(run.path)), run.read_identity(), run.read_metrics()
+            read_whole(run)
 
 
 @pytest.mark.parametrize("name", ["metrics", "predictions"])

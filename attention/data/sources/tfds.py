@@ -60,7 +60,9 @@ def build(
         except ValueError as error:
             raise ValueError(f"{name}: {str(error).splitlines()[0]}") from None
         corpus = _splits.corpus(splits, classes, seed=seed, validation_share=validation_share, resolved=spec)
-        notes = (*_labels.contradictions(splits["train"].texts, splits["train"].labels), *corpus.notes)
+        train_rows = splits["train"]
+        assert train_rows.labels is not None  # else there was no corpus
+        notes = (*_labels.contradictions(train_rows.texts, train_rows.labels.tolist()), *corpus.notes)
         return corpus._replace(notes=notes, files=tuple(path for path in sorted(read.iterdir()) if path.is_file()))
 
     return Source(load, (MAJORITY,))
