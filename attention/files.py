@@ -19,6 +19,8 @@ from typing import IO, Any
 import jax
 import numpy as np
 
+from attention.messages import shown
+
 TEMPORARY = ".tmp-"  # begins the name of what is not whole yet
 _ABANDONED = 3600.0  # seconds after which what is not whole will never be: a file is written at once
 _DEPTH = 64  # of nested JSON
@@ -52,6 +54,17 @@ def cache_folder(given: str | os.PathLike[str] | None = None) -> Path:
         return Path(own)
     user = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
     return Path(user) / "attention-lab"
+
+
+def regular(path: Path) -> Path:
+    """The path, before it is opened.
+
+    Raises:
+      ValueError: for what is there and is neither a file nor a folder, a FIFO or a device, which may keep a reader for ever.
+    """
+    if os.path.exists(path) and not (os.path.isfile(path) or os.path.isdir(path)):
+        raise ValueError(f"{shown(path)} is no regular file")
+    return path
 
 
 def write_atomic(path: Path, content: bytes) -> None:
@@ -107,9 +120,9 @@ def read_sealed(path: Path) -> bytes:
 
     Raises:
       FileNotFoundError: where there is no such file.
-      ValueError: where the content does not have the hash it was written with.
+      ValueError: where it is no regular file, or the content does not have the hash it was written with.
     """
-    raw = path.read_bytes()
+    raw = regular(path).read_bytes()
     digest, content = raw[:32], raw[32:]
     if hashlib.sha256(content).digest() != digest:
         raise ValueError(f"{path} is damaged: its content does not have the hash it was written with")
@@ -192,7 +205,8 @@ def _items(value: dict[str, Any] | list[Any]) -> list[Any]:
 
 
 def read_json(path: Path) -> Any:
-    """Reads a JSON file. Raises ValueError naming the file where it is missing or not JSON."""
+    """Reads a JSON file. Raises ValueError naming the file where it is missing, no regular file, or not JSON."""
+    regular(path)
     try:
         return parse_json(path.read_text(encoding="utf-8"))
     except OSError as error:

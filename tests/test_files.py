@@ -43,3 +43,12 @@ def test_folders_that_cannot_be_flushed_are_written_all_the_same(tmp_path, monke
 
     monkeypatch.setattr(os, "fsync", refuse)
     files.sync_folder(tmp_path)
+
+
+@pytest.mark.parametrize("read", [files.read_json, files.read_sealed])
+def test_what_is_no_regular_file_is_not_opened(tmp_path, read):
+    os.mkfifo(tmp_path / "fifo")
+    (tmp_path / "zero").symlink_to("/dev/zero")
+    for path in (tmp_path / "fifo", tmp_path / "zero"):
+        with pytest.raises(ValueError, match=f"^{path} is no regular file$"):
+            read(path)

@@ -50,15 +50,13 @@ def header_places(asked: Asked, header: list[str]) -> tuple[int, int | None]:
         where = f"{shown(asked.path)}: the column {quoted(name)}"
         if name in header:
             raise ValueError(f"{where} is there more than once; columns: {listed(header)}")
-        raise ValueError(f"{where} is missing{nearest(name, header)}; columns: {listed(header)}{_hint(asked)}")
+        raise ValueError(f"{where} is missing{nearest(name, header)}; columns: {listed(header)}{hint(asked)}")
     return header.index(asked.text), header.index(asked.label) if asked.label in header else None
 
 
-def _hint(asked: Asked) -> str:
+def hint(asked: Asked) -> str:
     """What a file is that has not the columns its name promises."""
     begin = asked.content[:200].lstrip()
-    if ARRAY.match(begin):
-        return f"; it is a JSON array: {OF_ARRAY}"
     if begin.startswith("{"):
         return "; it looks like JSON Lines: name it .jsonl"
     if begin.startswith("<"):

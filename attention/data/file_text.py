@@ -5,7 +5,7 @@ import io
 import zlib
 from pathlib import Path
 
-from attention.files import most_unpacked
+from attention.files import most_unpacked, regular
 from attention.messages import quoted, shown
 from attention.specs import nearest
 
@@ -60,7 +60,7 @@ def _bytes(path: Path) -> bytes:
     try:
         if path.is_dir():
             raise ValueError(f"{shown(path)} is a folder; a file in it is wanted")
-        if not path.is_file():
+        if not regular(path).is_file():
             beside = [entry.name for entry in path.parent.iterdir()] if path.parent.is_dir() else []
             raise ValueError(f"there is no file {shown(path)}{nearest(path.name, beside)}")
         data = path.read_bytes()

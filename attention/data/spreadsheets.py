@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from attention.data._rows import DELIMITERS, Asked, Row, fields, header_places, ragged
+from attention.data._rows import DELIMITERS, Asked, Row, fields, header_places, hint, ragged
 from attention.messages import shown
 
 _DOUBLED = "a quote inside a cell is doubled, and that cell stands in quotes"
@@ -61,6 +61,8 @@ def _read(asked: Asked, delimiter: str, skipped: int) -> Iterator[_Cells]:
             yield _Cells(row, reader.line_num + skipped, label_column, len(header))
             begin = reader.line_num + 1 + skipped
     except csv.Error as error:
+        if begin == 1 + skipped:
+            raise ValueError(f"{shown(asked.path)}, line {begin}: not CSV: {error}{hint(asked)}") from None
         last = reader.line_num + skipped
         until = f" (its row goes on to line {last})" if last > begin else ""
         raise ValueError(f"{shown(asked.path)}, line {begin}: not CSV: {error}{until}; {_DOUBLED}") from None

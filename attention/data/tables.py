@@ -16,7 +16,8 @@ from attention.files import parse_json
 from attention.messages import listed, quoted, shortened, shown
 from attention.specs import nearest
 
-SUFFIXES = (".tsv", ".csv", ".jsonl")
+_CALLED = {".tsv": "TSV", ".csv": "CSV", ".jsonl": "JSON Lines"}
+SUFFIXES = tuple(_CALLED)
 _SHEET = "cells in quotes, as spreadsheets write them, are read with their quotes in TSV; save it as .csv to lose them"
 # What a cell cannot hold.
 _NEVER = {".tsv": re.compile(r"[\t\r\n\0\ud800-\udfff]"), ".csv": re.compile(r"[\0\ud800-\udfff]")}
@@ -57,7 +58,10 @@ def read(path: Path, *, text: str, label: str, optional: bool = False) -> Table:
       ValueError: for anything that is not as described, naming the file and the line.
     """
     reader = {".tsv": _tsv, ".csv": csv_rows, ".jsonl": _jsonl}[kind(path)]
-    rows = list(reader(Asked(path, read_text(path), text, label, optional)))
+    content = read_text(path)
+    if ARRAY.match(content[:200]):
+        raise ValueError(f"{shown(path)} is a JSON array and not {_CALLED[kind(path)]}: {OF_ARRAY}")
+    rows = list(reader(Asked(path, content, text, label, optional)))
     if not rows:
         raise ValueError(f"{shown(path)}: the split is empty, there is no row")
     labels = [(row.label or "").strip() for row in rows]
@@ -95,8 +99,6 @@ def _tsv(asked: Asked) -> Iterator[Row]:
 
 
 def _jsonl(asked: Asked) -> Iterator[Row]:
-    if ARRAY.match(asked.content[:200]):
-        raise ValueError(f"{shown(asked.path)} is a JSON array and not JSON Lines: {OF_ARRAY}")
     for number, line in lines(asked.content):
         where = f"{shown(asked.path)}, line {number}"
         try:

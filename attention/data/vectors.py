@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from attention.data.contracts import UNKNOWN
+from attention.files import regular
 
 _LONGEST = 2**20  # bytes of a line
 
@@ -78,7 +79,7 @@ def _rows(path: Path) -> Iterator[tuple[str, bytes, bytes]]:
 
 
 def _open(path: Path) -> gzip.GzipFile | io.BufferedReader:
-    if not path.is_file():
+    if not regular(path).is_file():
         raise ValueError(f"no file of word vectors at {path}")
     with path.open("rb") as file:
         zipped = file.read(2) == b"\x1f\x8b"

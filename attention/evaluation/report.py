@@ -3,15 +3,18 @@
 import math
 import re
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from attention import specs
 from attention.data import remarks, tables
 from attention.data.contracts import Dataset
 from attention.evaluation.trained import Clean, Evaluation, Trained, load
 from attention.files import write_atomic
-from attention.messages import plain, shown
+from attention.messages import one_line, shown
+from attention.runs import data_record
+from attention.runs.directory import RunDirectory
 from attention.tasks import Examples, Metric
 from attention.text_table import table
 from attention.training import by_length
@@ -48,6 +51,7 @@ def report(
     file = _checked(split, data, texts, beam, length_penalty)
     target = _writable(out)
     trained = load(workdir)
+    _spared(target, [*_recorded(trained), *([] if file is None else [file])])
     outside = trained.run.outside(*([trained.source] if data is None and not texts else []))
     if outside:
         places = ", ".join(map(shown, outside))
@@ -62,6 +66,7 @@ def report(
         notes += told
     else:
         name, loaded = "test" if split is None else split, trained.load_data(data)
+        _spared(target, loaded.files)
         examples = trained.examples(name, loaded)
         lengths = trained.accuracy_by_length(loaded) if data is None and name == "test" else None
         notes += [] if data is None else [*loaded.notes, _whether_recorded(trained, loaded, name)]
@@ -70,7 +75,7 @@ def report(
     notes += remarks.notes({name: facts or remarks.statistics(examples.encoded)})
     if target is not None:
         tables.content(target, {trained.columns()[0]: examples.texts})  # before the work: what the format cannot hold
-    sections = [*(f"note: {note}" for note in notes), _headline(trained)]
+    sections = [*(f"note: {one_line(note)}" for note in notes), _headline(trained)]
     if trained.task.answered(examples.encoded):
         evaluation = trained.score(examples, name, **search)
         predictions = evaluation.predictions
@@ -124,7 +129,24 @@ def _writable(out: str | None) -> Path | None:
     if not out or path.is_dir():
         raise ValueError(f"--out={shown(out)} wants the name of a file, as in predictions.tsv")
     tables.kind(path)
+    run = path.resolve().parent
+    if (run / "config.json").exists() and path.resolve() == RunDirectory(run).metrics:
+        raise ValueError(f"--out={shown(out)} is a file of the run {shown(run)}; give another name")
     return path
+
+
+def _recorded(trained: Trained) -> list[Path]:
+    """The files of the data that the run was trained on."""
+    known = trained.run.read_identity()
+    return [Path(place) for place in (*(known[1] if known else ()), *data_record.places(specs.parse(trained.source)))]
+
+
+def _spared(target: Path | None, read: Iterable[Path]) -> None:
+    """Raises ValueError where the file to write is one that is read."""
+    if target is not None and target.exists():
+        for path in read:
+            if path.exists() and path.samefile(target):
+                raise ValueError(f"--out={shown(target)} is {shown(path)}, which is read; give another name")
 
 
 def _columns(trained: Trained, predictions: Any, examples: Examples) -> dict[str, Sequence[str]]:
@@ -152,7 +174,7 @@ def _headline(trained: Trained) -> str:
     members, classes = len(trained.settings.seeds), trained.data.classes
     which = f"{members} members" if members > 1 else "1 member"
     what = f"{trained.settings.task} of {len(classes)} classes" if classes else trained.settings.task
-    return f"{shown(trained.run.path)}: {which}, {what}, data {plain(trained.data.source)}"
+    return f"{shown(trained.run.path)}: {which}, {what}, data {shown(trained.data.source)}"
 
 
 def _evaluation(trained: Trained, evaluation: Evaluation, baselines: Mapping[str, float]) -> list[str]:

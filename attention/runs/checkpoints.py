@@ -22,7 +22,7 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
-from attention.files import TEMPORARY, parse_json, read_arrays, sync_folder, write_atomic
+from attention.files import TEMPORARY, parse_json, read_arrays, regular, sync_folder, write_atomic
 
 FORMAT = 2
 READABLE = (1, 2)  # those of format 1 hold the same leaves
@@ -242,7 +242,7 @@ def _read(path: Path) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
     """The manifest's content and the leaves by name. Raises _Damaged where either is not what was written."""
     content = _read_manifest(path)
     try:
-        with open(path / ARRAYS, "rb") as file:
+        with open(regular(path / ARRAYS), "rb") as file:
             if hashlib.file_digest(file, "sha256").hexdigest() != content["sha256"]:
                 raise _Damaged(f"{ARRAYS} does not have the sha256 it was written with")
             stored = read_arrays(file)
@@ -266,7 +266,7 @@ def _read_manifest(path: Path) -> dict[str, Any]:
     if path.is_dir() and not any(path.iterdir()):
         raise _Damaged("the folder is empty")
     try:
-        manifest = parse_json((path / MANIFEST).read_text(encoding="utf-8"))
+        manifest = parse_json(regular(path / MANIFEST).read_text(encoding="utf-8"))
         content, sha256 = manifest["content"], manifest["sha256"]
     except OSError as error:
         raise _Damaged(f"{MANIFEST} cannot be read ({error.strerror or error})") from None

@@ -37,6 +37,7 @@ from attention.files import (
     parse_json,
     plain,
     read_arrays,
+    regular,
     write_atomic,
 )
 from attention.messages import shown
@@ -187,11 +188,11 @@ class RunDirectory:
         return {name: value for name, value in stored.items() if name != "run"}
 
     def _verified(self, path: Path) -> Path:
-        """A file of the run. Raises ValueError where ``result.json`` has another hash of it."""
+        """A file of the run. Raises ValueError where it is no regular file or ``result.json`` has another hash of it."""
         files = self._own(self.result).get("files", {}) if self.finished else {}
         if path.name in files:
             _verify(path, files[path.name])
-        return path
+        return regular(path)
 
     def write_predictions(self, members: Sequence[Mapping[str, np.ndarray]]) -> None:
         """Writes ``predictions.npz``: arrays ``[M n]`` by name, from ``[n]`` of each member."""
@@ -216,14 +217,14 @@ class RunDirectory:
 
     def append_metrics(self, line: Mapping[str, Any]) -> None:
         """Adds one line to ``metrics.jsonl`` and hands it to the operating system, so that a kill does not lose it."""
-        with open(self.metrics, "ab") as file:
+        with open(regular(self.metrics), "ab") as file:
             file.write((json.dumps(plain(line), allow_nan=False) + "\n").encode())
 
     def metrics_size(self) -> int:
         """Bytes of ``metrics.jsonl``, which are on the disk afterwards: what a checkpoint's meta records."""
         if not self.metrics.exists():
             return 0
-        with open(self.metrics, "ab") as file:
+        with open(regular(self.metrics), "ab") as file:
             os.fsync(file.fileno())
             return file.tell()
 
@@ -265,7 +266,7 @@ def _both(before: str, now: str) -> str:
 
 
 def _hash(path: Path) -> str:
-    with open(path, "rb") as file:
+    with open(regular(path), "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 

@@ -5,7 +5,7 @@ import os
 from collections.abc import Collection
 from typing import IO, Any, Literal, NamedTuple
 
-from attention.files import TEMPORARY, TryAgainError, differences, json_hash, plain
+from attention.files import TEMPORARY, TryAgainError, differences, json_hash, plain, regular
 from attention.runs import environment, identity, json_files
 from attention.runs.directory import RunDirectory
 
@@ -125,7 +125,7 @@ def _lock(run: RunDirectory) -> IO[str]:
         raise ValueError(f"workdir {run.path} is a file, not a folder")
     try:
         run.path.mkdir(parents=True, exist_ok=True)
-        lock = open(run.path / _LOCK, "w", encoding="utf-8")  # noqa: SIM115 (held as long as the run)
+        lock = open(regular(run.path / _LOCK), "w", encoding="utf-8")  # noqa: SIM115 (held as long as the run)
     except OSError as error:
         raise ValueError(f"workdir {run.path} cannot be written ({error.strerror})") from None
     try:

@@ -16,7 +16,7 @@ import numpy as np
 
 from attention import metrics, specs
 from attention.data.contracts import Dataset, Encoded
-from attention.messages import listed, plain, quoted
+from attention.messages import listed, plain, quoted, shortened, shown
 from attention.models.classifier import classifier
 from attention.tasks import Batch, Examples, Facts, Metric, Outputs, Task, Telemetry, _telemetry, smoothed_cross_entropy
 from attention.text_table import table
@@ -24,6 +24,7 @@ from attention.text_table import table
 __all__: list[str] = []
 
 SHOWN = 20  # classes of a confusion matrix at most; of more, the most frequent confusions
+_NAME = 40  # characters of the name of a class
 
 
 class Predictions(NamedTuple):
@@ -174,10 +175,15 @@ def told(found: Predictions, texts: Sequence[str]) -> str:
     for text, label, row, agreeing in zip(texts, found.labels, found.probabilities, found.agreeing):
         agree = f", {agreeing} of {found.members} members agree" if found.members > 1 else ""
         order = np.argsort(-row, kind="stable")[:SHOWN]
-        shares = "  ".join(f"{plain(found.classes[number])} {row[number]:.4f}" for number in order)
+        shares = "  ".join(f"{_named(found.classes[number])} {row[number]:.4f}" for number in order)
         shares += f"  ... ({len(row)} classes)" if len(row) > SHOWN else ""
-        blocks.append(f"{text}\n  {plain(label)}{agree}\n  {shares}")
+        blocks.append(f"{shown(text)}\n  {_named(label)}{agree}\n  {shares}")
     return "\n".join(blocks)
+
+
+def _named(name: str) -> str:
+    """The name of a class as it is printed."""
+    return plain(shortened(name, _NAME))
 
 
 def columns(found: Predictions, examples: Examples, facts: Facts) -> dict[str, Sequence[str]]:
@@ -202,8 +208,9 @@ def details(outputs: Outputs, examples: Examples, facts: Facts) -> list[str]:
     counts = confusion(outputs, examples.encoded, facts.classes)
     if len(facts.classes) > SHOWN:
         return [_confused(counts, facts.classes, over)]
-    rows = [["label \\ predicted", *facts.classes]]
-    rows += [[name, *map(str, row)] for name, row in zip(facts.classes, counts.tolist())]
+    names = [_named(name) for name in facts.classes]
+    rows = [["label \\ predicted", *names]]
+    rows += [[name, *map(str, row)] for name, row in zip(names, counts.tolist())]
     return [f"confusion{over}\n{table(rows)}"]
 
 
@@ -215,6 +222,6 @@ def _confused(counts: np.ndarray, classes: Sequence[str], over: str) -> str:
     if not pairs:
         return f"none of {len(classes)} classes is taken for another"
     rows = [["label", "predicted", "times"]]
-    rows += [[classes[label], classes[predicted], str(wrong[label, predicted])] for label, predicted in pairs]
+    rows += [[_named(classes[label]), _named(classes[predicted]), str(wrong[label, predicted])] for label, predicted in pairs]
     head = f"the most frequent confusions of {len(classes)} classes{over}; --out=FILE.tsv writes every prediction"
     return f"{head}\n{table(rows, left=2)}"

@@ -16,6 +16,7 @@ import numpy as np
 
 from attention.data.contracts import PADDING, UNKNOWN, Encoded
 from attention.data.dataset import encode_targets
+from attention.messages import plain, shown
 from attention.models.seq2seq import seq2seq, write
 from attention.tasks import Batch, Examples, Facts, Metric, Outputs, Task, smoothed_cross_entropy
 
@@ -184,10 +185,10 @@ def told(found: Transcripts, texts: Sequence[str]) -> str:
     """For each text what the members write, and how many of them write it."""
     lines = []
     for text, *column in zip(texts, *found.written):
-        lines.append(text)
+        lines.append(shown(text))
         for each in dict.fromkeys(column):
             many = f"  ({column.count(each)} of {len(column)} members)" if len(column) > 1 else ""
-            lines.append(f"  {each}{many}")
+            lines.append(f"  {plain(each)}{many}")
     return "\n".join(lines)
 
 
@@ -207,5 +208,6 @@ def details(outputs: Outputs, examples: Examples, facts: Facts) -> list[str]:
     lines = [f"the first errors of seed {facts.seeds[0]}"]
     written = read({"tokens": outputs["tokens"][:1, wrong]}, facts).written[0]
     for row, text in zip(wrong.tolist(), written):
-        lines += [f"{examples.texts[row]}", f"  wanted   {examples.targets[row]}", f"  written  {text}"]
+        said = {"": examples.texts[row], "  wanted   ": examples.targets[row], "  written  ": text}
+        lines += [f"{head}{shown(what)}" for head, what in said.items()]
     return ["\n".join(lines)]

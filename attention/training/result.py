@@ -7,6 +7,7 @@ import numpy as np
 
 from attention import specs
 from attention.data.contracts import Dataset, Encoded
+from attention.messages import LONGEST, shortened, shown
 from attention.metrics import summarize
 from attention.tasks import Metric, Outputs, Task
 from attention.text_table import table as text_table
@@ -42,7 +43,37 @@ def clean(data: Dataset, scores: Sequence[Mapping[str, float] | None], task: Tas
 
 
 def table(result: Mapping[str, Any]) -> str:
-    """The result as lines of text: a row per member, the mean with its 95 % Student-t interval, baselines, cost, lengths."""
+    """The result as lines of text: a row per member, the mean with its 95 % Student-t interval, baselines, cost, lengths.
+
+    Raises:
+      ValueError: for what is not a result that training writes.
+    """
+    try:
+        _check(result)
+        lines = _table(_printable(result)).split("\n")
+    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
+        raise ValueError(f"result.json is not what training writes ({error!r})") from None
+    return "\n".join(shortened(line, LONGEST) for line in lines)
+
+
+def _check(result: Mapping[str, Any]) -> None:
+    """Raises some error for what is not shown and not what training writes."""
+    if not result["members"] or not all(isinstance(member["failed"], bool) for member in result["members"]):
+        raise ValueError("no members that failed or not")
+    if not isinstance(result["summary"], (dict, type(None))):
+        raise ValueError("no summary")
+
+
+def _printable(value: Any) -> Any:
+    """A value of JSON whose strings keep to their line, so that a terminal obeys none of them."""
+    if isinstance(value, Mapping):
+        return {_printable(name): _printable(item) for name, item in value.items()}
+    if isinstance(value, list):
+        return [_printable(item) for item in value]
+    return shown(value) if isinstance(value, str) else value
+
+
+def _table(result: Mapping[str, Any]) -> str:
     split, shown = result["summary_split"], specs.build("task", result["task"]).metrics
     first, clean = shown[0], result.get("clean")
     heads = ["seed", "best step", f"validation {first.head}", *(f"{split} {metric.head}" for metric in shown)]

@@ -95,8 +95,17 @@ def test_the_note_of_a_carve_off_is_true():
     assert _carving.note(carved, labels, ("a", "b", "c\n"), 0.1, 5) == (
         f"there is no validation split: {rows} of 660 training examples, {different} distinct texts, were carved off train"
         f" ({100 * rows / 660:.3g} %, asked were 10 % of each class, seed 5);"
-        r" it has none of 1 classes that have too few distinct texts: c\n"
+        r" it has none of 1 classes that have too few distinct texts: c\n;"
+        " by so few distinct texts little can be told apart; a larger validation_share or a file helps"
     )
+
+
+def test_a_carve_off_of_few_distinct_texts_is_small():
+    labels = np.arange(1000) % 2
+    carved = _carving.carve([f"text {number % 20}" for number in range(1000)], labels, 0.1, 0)
+    note = _carving.note(carved, labels, ("a", "b"), 0.1, 0)
+    assert (len(carved.taken), carved.texts) == (100, 2)
+    assert "by so few distinct texts little can be told apart" in note
 
 
 @pytest.mark.parametrize("labels", [[0, 1, 2], [0, 0, 0]])

@@ -1,6 +1,7 @@
 """Tables: what is written is read, what spreadsheets export is read or named, and messages are short."""
 
 import gzip
+import os
 import pathlib
 import re
 import tempfile
@@ -59,7 +60,10 @@ NAMED = [
     ("a.csv", b"PAR1rest", "is a Parquet file: python -c"),
     ("a.csv", b"SQLite format 3\0", "is an SQLite database: sqlite3"),
     ("a.jsonl", b"version https://git-lfs.github.com/spec/v1", "is a pointer of Git LFS"),
-    ("a.csv", b'[\n {"text": "x", "label": 1}]', "it is a JSON array: python -c"),
+    ("a.csv", b'[\n {"text": "x", "label": 1}]', "is a JSON array and not CSV: python -c"),
+    ("a.csv", b'[{"text":"x","label":"1"},{"text":"y, z","label":"2"}]', "is a JSON array and not CSV: python -c"),
+    ("a.csv", b'{"text":"x","label":"1"}\n{"text":"y","label":"2"}\n', "it looks like JSON Lines: name it .jsonl"),
+    ("a.tsv", b'[{"text": "x", "label": 1}]', "is a JSON array and not TSV: python -c"),
     ("a.jsonl", b'[{"text": "x", "label": 1}]', "is a JSON array and not JSON Lines: python -c"),
     ("a.csv", b'{"text": "x", "label": 1}\n', "it looks like JSON Lines: name it .jsonl"),
     ("a.csv", b"<html><body>", "it looks like a page of HTML or XML"),
@@ -83,6 +87,13 @@ def test_files_of_another_kind_are_named_by_their_bytes(tmp_path, name, content,
     assert message.isprintable()
 
 
+@pytest.mark.parametrize("name", ["a.tsv", "a.csv.gz", "a.jsonl"])
+def test_what_is_no_regular_file_is_not_opened(tmp_path, name):
+    os.mkfifo(tmp_path / name)
+    message = error_of(lambda: tables.read(tmp_path / name, text="text", label="label"))
+    assert message == f"{tmp_path / name} is no regular file"
+
+
 @pytest.mark.parametrize("name", ["a.tsv", "a.csv", "a.jsonl"])
 @pytest.mark.parametrize("content", ["x" * 10**6, "\x1b[31m" * 10**5, "text,lable\r" * 10**5, '"' * 10**5, '{"a\x07":' * 10**5])
 def test_messages_are_short_and_plain(tmp_path, name, content):
@@ -98,6 +109,10 @@ def test_messages_are_short_and_plain(tmp_path, name, content):
         (["a", "b", "NaN"] * 9, "labels that may stand for none are classes of their own: 'NaN' (9); leave out such rows"),
         (["Pos", "pos", "neg"] * 9, "labels that look like one another are classes of their own: 'Pos' (9) and 'pos' (9)"),
         (["0", "0.0", "1"] * 9, "'0' (9) and '0.0' (9)"),
+        (["pos", "po\u200bs", "neg"] * 9, r"'pos' (9) and 'po\u200bs' (9)"),
+        (["caf\u00e9", "cafe\u0301", "tea"] * 9, r"'cafe\u0301' (9) and 'caf\xe9' (9)"),
+        (["\uff21", "a", "b"] * 9, "'a' (9) and '\uff21' (9)"),
+        (["\u200b", "a", "b"] * 9, r"labels that may stand for none are classes of their own: '\u200b' (9)"),
         ([f"{n / 7:.4f}" for n in range(300)] * 2, "600 texts have 300 classes, numbers with decimals: '0.0000' (2) and"),
         (
             [f"name {n}" for n in range(30)] + ["name 0"] * 9,

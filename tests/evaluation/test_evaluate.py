@@ -228,8 +228,8 @@ def test_file_without_labels(folder, capsys, tmp_path):
 def test_what_out_writes_data_reads(folder, capsys, tmp_path, name):
     """The same scores from the file of predictions, labels and all."""
     run, said = f"--workdir={folder}/run", []
-    for data in (folder / "test.tsv", tmp_path / name):
-        code, printed, err = evaluated(capsys, run, f"--data={data}", f"--out={tmp_path / name}")
+    for data, out in ((folder / "test.tsv", name), (tmp_path / name, f"again-{name}")):
+        code, printed, err = evaluated(capsys, run, f"--data={data}", f"--out={tmp_path / out}")
         assert (code, err) == (0, "")
         said.append(printed.partition("45 examples")[2].partition("45 predictions")[0])
     assert said[0] == said[1]

@@ -9,7 +9,7 @@ import zipfile
 import numpy as np
 import pytest
 
-from attention import evaluation
+from attention import evaluation, files
 from attention.runs import json_files
 from attention.runs.directory import DataRecord, RunDirectory
 from attention.training import config, loop
@@ -157,3 +157,35 @@ def test_a_format_of_no_version(tmp_path, number):
     run.data.write_text(json.dumps({**json_files.read(run.data), "format": number}))
     with pytest.raises(ValueError, match=r"data.json has format"):
         run.read_data()
+
+
+def read_whole(run):
+    evaluation.load(str(run.path))
+    run.read_identity()
+    run.read_metrics()
+
+
+@pytest.mark.parametrize("made", [os.mkfifo, lambda path: os.symlink("/dev/zero", path)])
+def test_what_is_no_regular_file_is_not_opened(whole, tmp_path, made):
+    names = [path.relative_to(whole) for path in whole.rglob("*") if path.is_file()]
+    read = {"config.json", "identity.json", "data.json", "result.json", "metrics.jsonl", "arrays.npz", "manifest.json"}
+    tokenizer = {path.name for path in (whole / "tokenizer").iterdir()}
+    for number, name in enumerate(each for each in names if each.name in read | tokenizer and "step-" not in str(each)):
+        run = RunDirectory(shutil.copytree(whole, tmp_path / str(number)))
+        (run.path / name).unlink()
+        made(run.path / name)
+        with pytest.raises(ValueError, match=r"is no regular file|is missing"):
+            read_whole(run)
+
+
+@pytest.mark.parametrize("name", ["metrics", "predictions"])
+def test_what_a_run_appends_to_is_a_regular_file(tmp_path, name):
+    run = RunDirectory(tmp_path)
+    os.mkfifo(getattr(run, name))
+    uses = {
+        "metrics": (run.read_metrics, run.metrics_size, lambda: run.append_metrics({})),
+        "predictions": (run.read_predictions,),
+    }
+    for use in uses[name]:
+        with pytest.raises(ValueError, match="is no regular file"):
+            use()

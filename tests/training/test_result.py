@@ -108,3 +108,57 @@ def test_a_trial_of_a_search_is_not_said_to_lack_a_test_split(run, tmp_path, cap
     said = capsys.readouterr().out
     assert "Test is not looked at in a search" in said
     assert "no labelled test split" not in said
+
+
+DAMAGED = [
+    {"members": []},
+    {"members": [{}]},
+    {"members": 5},
+    {"members": None},
+    {"summary": "x"},
+    {"summary": {}},
+    {"summary_split": 5},
+    {"task": 5},
+    {"task": None},
+    {"baselines": 5},
+    {"baselines": {"majority": "x"}},
+    {"train_seconds": 1e999},
+    {"train_seconds": "x"},
+    {"parameters": None},
+    {"parameters": "x"},
+    {"examples_per_second": None},
+    {"load": "x"},
+    {"clean": 5},
+    {"clean": {"summary": 5}},
+    {"by_length": 5},
+    {"by_length": {}},
+]
+
+
+@pytest.mark.parametrize("damage", DAMAGED, ids=str)
+def test_a_result_that_training_does_not_write_is_one_error(run, damage):
+    stored = {**run.read_result(), "load": 0.0, "step_seconds": 1.0, "process_seconds": 1.0}
+    with pytest.raises(ValueError, match=r"^result\.json is not what training writes"):
+        result.table({**stored, **damage})
+
+
+def test_every_field_that_is_printed_is_needed(run):
+    stored = run.read_result()
+    for name in ("task", "members", "summary", "summary_split", "baselines", "parameters", "device", "kernel", "by_length"):
+        with pytest.raises(ValueError, match=r"^result\.json is not what training writes"):
+            result.table({field: value for field, value in stored.items() if field != name})
+    for name in stored["members"][0].keys() - {"updates"}:
+        members = [{field: value for field, value in member.items() if field != name} for member in stored["members"]]
+        with pytest.raises(ValueError, match=r"^result\.json is not what training writes"):
+            result.table({**stored, "members": members})
+
+
+def test_names_in_a_result_reach_no_terminal_as_they_are(run):
+    stored, evil = run.read_result(), "\x1b[31m\r\nresult: 100.00" + "x" * 10**5
+    members = [{**member, "stopped": evil, "seed": evil} for member in stored["members"]]
+    odd = {**stored, "device": evil, "kernel": evil, "baselines": {evil: 0.5}, "members": members}
+    lines = result.table(odd).split("\n")
+    assert len(lines) == len(result.table(stored).split("\n"))
+    for line in lines:
+        assert line.isprintable()
+        assert len(line) <= 500

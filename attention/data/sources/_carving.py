@@ -11,7 +11,7 @@ from attention.data.repeats import together
 from attention.messages import listed
 
 CARVE_STREAM = 1
-_FEW = 50  # validation examples; with fewer, what is chosen by them is mostly chance
+_FEW = 50  # distinct texts of validation; with fewer, what is chosen by them is mostly chance
 
 
 class Carved(NamedTuple):
@@ -96,8 +96,9 @@ def note(carved: Carved, labels: np.ndarray, classes: Sequence[str], share: floa
     lacking = [name for number, name in enumerate(classes) if not (labels[carved.taken] == number).any()]
     if lacking:
         said.append(f"it has none of {len(lacking)} classes that have too few distinct texts: {listed(lacking)}")
-    if rows < _FEW:
-        said.append("by so few examples little can be told apart; a larger validation_share or a file helps")
+    if carved.texts < _FEW:
+        few = "distinct texts" if repeats else "examples"
+        said.append(f"by so few {few} little can be told apart; a larger validation_share or a file helps")
     return "; ".join(said)
 
 

@@ -1,11 +1,13 @@
 """What is odd about the labels of a file, which become classes as they are written."""
 
+import unicodedata
 from collections import Counter
 from collections.abc import Sequence
 
-from attention.messages import listed, plain, shortened
+from attention.data.repeats import together
+from attention.messages import listed, quoted, shortened
 
-_MISSING = {"nan", "null", "n/a", "#n/a", "<na>", "nil", "#name?", "#ref!", "#value!", "#div/0!"}
+_MISSING = {"", "nan", "null", "n/a", "#n/a", "<na>", "nil", "#name?", "#ref!", "#value!", "#div/0!"}
 _MANY = 10  # classes; fewer are looked through at a glance
 
 
@@ -13,7 +15,7 @@ def notes(labels: Sequence[str]) -> tuple[str, ...]:
     """Lines for the user about labels that stand for nothing, look like one another, or are as many as texts."""
     counts = Counter(labels)
     found = []
-    if missing := [name for name in counts if name.lower() in _MISSING or name in ("None", "NA")]:
+    if missing := [name for name in counts if _seen(name) in _MISSING or name in ("None", "NA")]:
         found.append(
             f"labels that may stand for none are classes of their own: {_counted(missing, counts)}; leave out such rows"
         )
@@ -32,17 +34,36 @@ def notes(labels: Sequence[str]) -> tuple[str, ...]:
     return tuple(found)
 
 
+def contradictions(texts: Sequence[str], labels: Sequence[object]) -> tuple[str, ...]:
+    """A line for the user on the texts that have more than one label, or none."""
+    several = [group for group in together(texts) if len({labels[row] for row in group}) > 1]
+    if not several:
+        return ()
+    rows, first = sum(map(len, several)), quoted(texts[several[0][0]], 60)
+    what = f"{len(several)} texts stand in train with several labels, in {rows} of its {len(texts)} rows"
+    return (f"{what}: no classifier has all of these right; the first is {first}",)
+
+
 def _counted(names: Sequence[str], counts: Counter[str]) -> str:
-    shown = [f"{plain(shortened(name, 30))!r} ({counts[name]})" for name in names[:5]]
+    same = len({unicodedata.normalize("NFC", name) for name in names}) < len(names)  # on a screen
+    write = ascii if same else repr
+    shown = [f"{write(shortened(name, 30))} ({counts[name]})" for name in names[:5]]
     return " and ".join(shown) + (" ..." if len(names) > 5 else "")
 
 
 def _likeness(name: str) -> object:
-    """What labels share that differ in letter case, blanks, hyphens, or how a number is written."""
+    """What labels share that differ in letter case, blanks, hyphens, signs without width, or how they are coded."""
+    seen = _seen(name)
     try:
-        return float(name)
+        return float(seen)
     except ValueError:
-        return "".join(sign for sign in name.casefold() if not (sign.isspace() or sign in "-_.")) or name
+        return "".join(sign for sign in seen if not (sign.isspace() or sign in "-_.")) or seen
+
+
+def _seen(name: str) -> str:
+    """A label as it is seen: letters in one coding and small, without signs that have no width."""
+    whole = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", name).casefold())
+    return "".join(sign for sign in whole if unicodedata.category(sign) != "Cf").strip()
 
 
 def _is_decimal(name: str) -> bool:

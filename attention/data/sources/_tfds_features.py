@@ -12,6 +12,8 @@ from typing import Any
 from tensorflow_datasets.core import read_only_builder
 from tensorflow_datasets.core.utils import error_utils
 
+from attention.files import read_json, regular
+
 _OWN = "tensorflow_datasets.core.features."
 _NAMES = ("pythonClassName", "python_class_name", "type")  # "type" in sets of TFDS before 4.5
 
@@ -20,21 +22,22 @@ def prepared_folder(name: str, data_dir: Path) -> Path | None:
     """Where the files of a set lie; None where it is not prepared.
 
     Raises:
-      ValueError: where a feature is not one of TFDS itself, or ``features.json`` is not JSON.
+      ValueError: where a feature is not one of TFDS itself, ``features.json`` is not JSON, or something in the folder is no
+        regular file.
     """
     with error_utils.record_error_context():  # without it, TFDS cannot say what it did not find
         found = read_only_builder._find_builder_dir(name, data_dir=str(data_dir))
     if found is None:
         return None
     folder = Path(found)
+    for entry in folder.rglob("*"):
+        regular(entry)
     path = folder / "features.json"
+    stored = read_json(path)
     try:
-        stored = json.loads(path.read_text(encoding="utf-8"))
         foreign = next((each for each in _classes(stored) if not each.startswith(_OWN)), None)
-    except OSError as error:
-        raise ValueError(f"{path} cannot be read ({error.strerror})") from None
-    except (ValueError, RecursionError) as error:
-        raise ValueError(f"{path} is not JSON ({error})") from None
+    except RecursionError:
+        raise ValueError(f"{path} is not JSON (nested too deeply)") from None
     if foreign is not None:
         raise ValueError(f"{path} names the feature {foreign[:100]!r}, which is not TFDS's own; nothing of it is imported")
     return folder

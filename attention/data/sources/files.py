@@ -59,7 +59,8 @@ def build(
             classes = _splits.class_names(tables["train"].labels)
             splits = {name: _labelled(table, classes) for name, table in tables.items()}
             make = lambda: _splits.corpus(splits, classes, **shared)
-            odd = (*odd, *_labels.notes(tables["train"].labels))
+            train_rows = tables["train"]
+            odd = (*odd, *_labels.notes(train_rows.labels), *_labels.contradictions(train_rows.texts, train_rows.labels))
         try:
             corpus = make()
         except ValueError as error:

@@ -7,7 +7,7 @@ from typing import Any
 
 from attention.data.contracts import Corpus, Source, Split
 from attention.data.rules import MAJORITY
-from attention.data.sources import _splits
+from attention.data.sources import _labels, _splits
 from attention.messages import quoted
 from attention.specs import nearest
 
@@ -60,7 +60,10 @@ def build(
         except ValueError as error:
             raise ValueError(f"{name}: {str(error).splitlines()[0]}") from None
         corpus = _splits.corpus(splits, classes, seed=seed, validation_share=validation_share, resolved=spec)
-        return corpus._replace(files=tuple(path for path in sorted(read.iterdir()) if path.is_file()))
+        train_rows = splits["train"]
+        assert train_rows.labels is not None  # else there was no corpus
+        notes = (*_labels.contradictions(train_rows.texts, train_rows.labels.tolist()), *corpus.notes)
+        return corpus._replace(notes=notes, files=tuple(path for path in sorted(read.iterdir()) if path.is_file()))
 
     return Source(load, (MAJORITY,), spec)
 

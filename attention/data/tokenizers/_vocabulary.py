@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from attention.data.contracts import PADDING, UNKNOWN
-from attention.files import parse_json, write_atomic
+from attention.files import parse_json, regular, write_atomic
 from attention.messages import quoted
 
 SPECIAL = ("<padding>", "<unknown>")  # how the ids PADDING and UNKNOWN are shown
@@ -89,9 +89,9 @@ def load(folder: Path) -> dict[str, int]:
 
 
 def read_json(path: Path) -> object:
-    """A JSON file. Raises ValueError naming it where it is missing or is not JSON."""
+    """A JSON file. Raises ValueError naming it where it is missing, no regular file, or not JSON."""
     try:
-        return parse_json(path.read_text(encoding="utf-8"))
+        return parse_json(regular(path).read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise ValueError(f"no tokenizer file {path}") from None
     except ValueError as error:

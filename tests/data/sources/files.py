@@ -217,3 +217,15 @@ def test_targets(tmp_path):
     (tmp_path / "empty.tsv").write_text("text\tout\nt0\t \n")
     with pytest.raises(ValueError, match="line 2: 'out' is empty"):
         attention.build("source", f"files(train='{tmp_path}/empty.tsv', target='out')").load(0)
+
+
+def test_texts_with_several_labels_are_counted(tmp_path):
+    rows = [("a", 1), ("b", 2), ("A ", 2), ("c", 1), ("a", 1), ("b", 2)]
+    same = "".join(f"{text}\t{label}\n" for text, label in rows)
+    train = write(tmp_path / "train.tsv", "text\tlabel\n" + same)
+    notes = build("files", train=train, validation=train).load(0).notes
+    assert [note for note in notes if "several labels" in note] == [
+        "1 texts stand in train with several labels, in 3 of its 6 rows: no classifier has all of these right; the first is 'a'"
+    ]
+    agreed = write(tmp_path / "agreed.tsv", "text\tlabel\na\t1\na\t1\nb\t2\n")
+    assert build("files", train=agreed, validation=agreed).load(0).notes == ()

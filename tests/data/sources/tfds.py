@@ -1,6 +1,7 @@
 """Evidence of TFDS data sets, small ones prepared here."""
 
 import json
+import os
 import shutil
 import sys
 
@@ -201,6 +202,18 @@ def test_what_dataset_info_names_is_not_imported(tfds_dir, tmp_path, monkeypatch
     write(path, json.dumps({**json.loads(path.read_text()), "moduleName": "hostile_payload"}))
     build("tfds", name="poured", text="sentence", data_dir=tmp_path).load(0)
     assert not (tmp_path / "executed").exists()
+
+
+def test_what_is_no_regular_file_is_not_read(tfds_dir, tmp_path):
+    copy = shutil.copytree(tfds_dir / "poured", tmp_path / "poured")
+    for path in copy.rglob("*.*"):
+        if path.is_file():
+            path.rename(tmp_path / "aside")
+            os.mkfifo(path)
+            message = error_of(lambda: build("tfds", name="poured", text="sentence", data_dir=tmp_path).load(0))
+            assert f"{path} is no regular file" in message
+            path.unlink()
+            (tmp_path / "aside").rename(path)
 
 
 @pytest.mark.parametrize("content", ["[" * 100_000, "{", "\ud800"])
