@@ -143,11 +143,11 @@ def check_tokens(tokens: jax.Array, vocab_size: int) -> None:
 
 def check_texts(tokens: Any, valid: Any, positions: Any, segments: Any) -> None:
     """Raises ValueError for what is said of tokens ``[*B T]`` and is not of their shape, or of a wrong type."""
-    types = {"valid": (jnp.bool_, "booleans (False = padding): give valid != 0")}
+    types: dict[str, Any] = {"valid": (jnp.bool_, "booleans (False = padding): give valid != 0")}
     types |= dict.fromkeys(("positions", "segments"), (jnp.integer, "whole numbers"))
-    for name, array in {"valid": valid, "positions": positions, "segments": segments}.items():
-        if array is None and name != "valid":
-            continue
+    optional = {"positions": positions, "segments": segments}
+    given: dict[str, Any] = {"valid": valid} | {name: array for name, array in optional.items() if array is not None}
+    for name, array in given.items():
         if jnp.shape(array) != jnp.shape(tokens):
             raise ValueError(f"{name} wants the shape of the tokens, {jnp.shape(tokens)}, got {jnp.shape(array)}")
         kind, wanted = types[name]
@@ -229,7 +229,7 @@ def check_numbers(embedding_init: float, compute_dtype: str, **sizes: int) -> No
         raise ValueError(f"embedding_init must be a number > 0, got {quoted(embedding_init)}")
     if not isinstance(compute_dtype, str) or compute_dtype not in DTYPES:
         hint = specs.nearest(getattr(compute_dtype, "__name__", str(compute_dtype)), DTYPES)
-        raise ValueError(f"compute_dtype must be one of {', '.join(map(repr, DTYPES))}{hint}, got {quoted(compute_dtype)}")
+        raise ValueError(f"compute_dtype must be one of {', '.join(DTYPES)}{hint}, got {quoted(compute_dtype)}")
 
 
 def check_size(name: str, size: int, least: int) -> None:

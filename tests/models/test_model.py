@@ -279,7 +279,7 @@ def test_what_is_said_of_tokens_is_of_their_shape(changes, message):
         ({"dim": "16"}, "dim must be a whole number, got '16'"),
         ({"num_classes": True}, "num_classes must be a whole number, got True"),
         ({"embedding_init": "1"}, "embedding_init must be a number > 0, got '1'"),
-        ({"compute_dtype": jnp.bfloat16}, "compute_dtype must be one of 'float32', 'bfloat16' .nearest: 'bfloat16'., got "),
+        ({"compute_dtype": jnp.bfloat16}, "compute_dtype must be one of float32, bfloat16 .nearest: 'bfloat16'., got "),
     ],
 )
 def test_arguments_of_a_wrong_type(changes, message):
