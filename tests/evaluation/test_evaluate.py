@@ -2,6 +2,7 @@
 
 import csv
 import json
+import pickle
 import shutil
 import subprocess
 import sys
@@ -67,6 +68,13 @@ def folder(tmp_path_factory):
 @pytest.fixture(scope="module")
 def trained(folder):
     return evaluate.load(str(folder / "run"))
+
+
+def test_pickled(trained):
+    """As it goes to another process: the same answers."""
+    texts = ["good film", "bad film"]
+    found = pickle.loads(pickle.dumps(trained)).predict(texts)
+    np.testing.assert_array_equal(found.probabilities, trained.predict(texts).probabilities)
 
 
 def test_gives_trainings_own_number(folder, trained):
