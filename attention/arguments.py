@@ -6,12 +6,20 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
+from jax.core import Tracer
 
-from attention import compatibility
+from attention import compatibility, heads
+from attention.messages import quoted
 from attention.records import Call, Dims, Params, Parts
 from attention.specs import nearest
 
 KINDS = ("encoding", "score", "normalizer")
+_INSTEAD = {
+    "scale": "score=dot does without a scale, and query times a number has any",
+    "k_last": "it follows from call.k_positions and call.k_valid",
+    "consecutive": "it follows from positions that are None",
+}
 _TYPES = {
     "positions": "whole numbers, or floating point ones",
     "valid": "booleans (False = padding): give valid != 0",
@@ -22,6 +30,8 @@ _TYPES = {
 def check_arrays(query: jax.Array, key: jax.Array, value: jax.Array, where: Any, bias: Any) -> None:
     """Refuses arrays of a wrong type, or whose shapes do not fit. Raises ValueError."""
     check_switches()
+    for name, array in {"query": query, "key": key, "value": value, "where": where, "bias": bias}.items():
+        _check_array(name, array)
     for name, array in {"query": query, "key": key, "value": value, "bias": bias}.items():
         if array is not None and not jnp.issubdtype(array.dtype, jnp.floating):
             hint = "; a mask goes to where=" if name == "bias" and array.dtype == jnp.bool_ else ""
@@ -32,10 +42,12 @@ def check_arrays(query: jax.Array, key: jax.Array, value: jax.Array, where: Any,
         raise ValueError(f"key and value want one shape but for their channels, got {key.shape} and {value.shape}")
     if query.ndim < 3 or query.shape[:-3] != key.shape[:-3] or query.shape[-1] != key.shape[-1]:
         raise ValueError(f"query [*B T N H] and key [*B S K H] do not fit: got {query.shape} and {key.shape}")
-    heads, key_heads = query.shape[-2], key.shape[-2]
-    if heads != key_heads and (key_heads == 0 or heads % key_heads):
-        raise ValueError(f"key heads must divide query heads, got {key_heads} and {heads}")
-    scores = (*query.shape[:-3], heads, query.shape[-3], key.shape[-3])
+    if query.shape[-1] == 0:
+        raise ValueError(f"query and key want one channel or more, got {query.shape} and {key.shape}")
+    N, K = query.shape[-2], key.shape[-2]
+    if N != K and (K == 0 or N % K):
+        raise ValueError(f"key heads must divide query heads, got {K} and {N}")
+    scores = (*query.shape[:-3], N, query.shape[-3], key.shape[-3])
     for name, array in {"where": where, "bias": bias}.items():
         if array is not None and not (
             array.ndim == len(scores) and all(size in (1, full) for size, full in zip(array.shape, scores))
@@ -49,18 +61,42 @@ def check_call(call: Call, query: jax.Array, key: jax.Array, x: jax.Array | None
     for name, kind in (("positions", jnp.number), ("valid", jnp.bool_), ("segments", jnp.integer)):
         for side, tokens in sides.items():
             array = getattr(call, f"{side}_{name}")
-            if array is None or isinstance(array, tuple):  # as encodings leave positions
+            if array is None or (name == "positions" and isinstance(array, tuple)):  # as encodings leave them
                 continue
+            _check_array(f"call.{side}_{name}", array)
             if not jnp.issubdtype(array.dtype, kind) or jnp.issubdtype(array.dtype, jnp.complexfloating):
                 raise ValueError(f"call.{side}_{name} wants {_TYPES[name]}, got {array.dtype}")
             lead = array.shape[:-1]
             fits = array.shape[-1:] == tokens[-1:] and array.ndim <= len(tokens)
             if not fits or any(size not in (1, full) for size, full in zip(lead[::-1], tokens[-2::-1])):
                 raise ValueError(f"call.{side}_{name} of shape {array.shape} is not of the tokens {tokens}")
-    if call.heads is None and call.num_heads is not None:
-        raise ValueError("call.num_heads is read where call.heads says which of them these are, and that is None")
+    for field, empty in (("scale", 1.0), ("k_last", None), ("consecutive", False)):
+        if getattr(call, field) is not empty and getattr(call, field) != empty:
+            raise ValueError(f"call.{field} is what attend fills in for the parts, and is not to be given; {_INSTEAD[field]}")
+    _check_heads(call, query.shape[-2])
+    _check_array("x", x)
     if x is not None and x.shape[:-1] != query.shape[:-2]:
         raise ValueError(f"x [*B T D] of shape {x.shape} is not of the tokens {query.shape[:-2]}")
+
+
+def _check_heads(call: Call, N: int) -> None:
+    if call.heads is None:
+        if call.num_heads is not None:
+            raise ValueError("call.num_heads is read where call.heads says which of them these are, and that is None")
+        return
+    _check_array("call.heads", call.heads)
+    total = heads.total_heads(call, N)
+    if not isinstance(total, int) or isinstance(total, bool) or not jnp.issubdtype(call.heads.dtype, jnp.integer):
+        raise ValueError(f"call.heads and call.num_heads want whole numbers, got {call.heads.dtype} and {quoted(total)}")
+    outside = (call.heads < 0) | (call.heads >= total)
+    if not isinstance(outside, Tracer) and outside.any():
+        raise ValueError(f"call.heads wants numbers in [0, {total}), got {np.asarray(call.heads)[outside][0]}")
+
+
+def _check_array(name: str, given: Any) -> None:
+    """Raises ValueError for what is no array, such as a list."""
+    if given is not None and not (hasattr(given, "dtype") and hasattr(given, "shape")):
+        raise ValueError(f"{name} wants an array, got {type(given).__name__}: give jnp.asarray(...)")
 
 
 def check_switches() -> None:
@@ -99,8 +135,19 @@ def check_positions(parts: Parts, call: Call, T: int, S: int, given: Mapping[str
         )
 
 
-def check_params(parts: Parts, params: Any, dims: Dims, given: Mapping[str, str]) -> None:
-    """Refuses parameters that are not those of the parts, by name. Raises ValueError."""
+def check_params(parts: Parts, params: Any, dims: Dims, unsaid: frozenset[str], given: Mapping[str, str]) -> None:
+    """Refuses parameters that are not those of the parts: by name, shape and type.
+
+    Args:
+      parts: the records.
+      params: what was given for them.
+      dims: the sizes of the layer.
+      unsaid: the fields of ``dims`` that are guesses; what goes by them may have any size.
+      given: the spec of each kind.
+
+    Raises:
+      ValueError: naming the first that does not fit.
+    """
     if not isinstance(params, Mapping):
         raise ValueError(f"params wants a dictionary with {_or(KINDS)}, got {type(params).__name__}")
     for kind in params:
@@ -111,13 +158,16 @@ def check_params(parts: Parts, params: Any, dims: Dims, given: Mapping[str, str]
         hooks = tuple(hook for hook in (getattr(record, "shared", None), record.init) if hook is not None)
         if hooks and kind not in params:
             raise ValueError(f"this {kind} has parameters: pass params={{'{kind}': ...}}, as its init and shared make them")
-        _check_names(f"params[{kind!r}]", f"{kind}={given[kind]}", params.get(kind, {}), _made(hooks, dims))
+        place, owner, wanted = f"params[{kind!r}]", f"{kind}={given[kind]}", _made(hooks, dims, unsaid)
+        found = params.get(kind, {})
+        _check_names(place, owner, found, frozenset(wanted))
+        _check_leaves(place, owner, _leaves(found), wanted)
 
 
 def _check_names(place: str, owner: str, found: Params, wanted: frozenset[str]) -> None:
     if not isinstance(found, Mapping):
         raise ValueError(f"{place} wants a dictionary of the parameters of {owner}, got {type(found).__name__}")
-    names = _names(found)
+    names = frozenset(_leaves(found))
     if not wanted and names:
         raise ValueError(f"{place} holds {_some(names)}, and {owner} has no parameters")
     for name in sorted(wanted - names):
@@ -127,16 +177,41 @@ def _check_names(place: str, owner: str, found: Params, wanted: frozenset[str]) 
         raise ValueError(f"{place} holds {name!r}, which {owner} does not have{nearest(name, wanted)}; it has {_some(wanted)}")
 
 
+def _check_leaves(place: str, owner: str, found: Mapping[str, Any], wanted: Mapping[str, tuple[int | str, ...]]) -> None:
+    for name, shape in wanted.items():
+        leaf = found[name]
+        dtype, got = getattr(leaf, "dtype", type(leaf).__name__), np.shape(leaf)
+        if not (isinstance(leaf, float) or (hasattr(leaf, "dtype") and jnp.issubdtype(dtype, jnp.floating))):
+            raise ValueError(f"{place}: {name!r} of {owner} wants floating point numbers, got {dtype}")
+        if len(got) != len(shape) or any(size != full for size, full in zip(got, shape) if not isinstance(full, str)):
+            sizes = ", ".join(map(str, shape)) + ("," if len(shape) == 1 else "")
+            raise ValueError(f"{place}: {name!r} of {owner} wants the shape ({sizes}) for these heads, got {got}")
+
+
 @functools.lru_cache(maxsize=256)
-def _made(hooks: tuple[Callable[[jax.Array, Dims], Params], ...], dims: Dims) -> frozenset[str]:
-    """The names of the parameters that ``init`` and ``shared`` make, by which nothing is computed."""
+def _made(
+    hooks: tuple[Callable[[jax.Array, Dims], Params], ...], dims: Dims, unsaid: frozenset[str]
+) -> dict[str, tuple[int | str, ...]]:
+    """The shapes of what ``init`` and ``shared`` make, found without computing; a size by an ``unsaid`` field is its name."""
+    made = _shapes(hooks, dims)
+    for field in sorted(unsaid):
+        size = getattr(dims, field)
+        others = _shapes(hooks, dims._replace(**{field: size // 2 if size > 1 else 2}))
+        for name, shape in made.items():
+            made[name] = tuple(
+                full if isinstance(full, str) or full == size else field for full, size in zip(shape, others[name])
+            )
+    return made
+
+
+def _shapes(hooks: tuple[Callable[[jax.Array, Dims], Params], ...], dims: Dims) -> dict[str, tuple[int | str, ...]]:
     made = jax.eval_shape(lambda: [hook(jax.random.key(0), dims) for hook in hooks])
-    return frozenset().union(*map(_names, made))
+    return {name: leaf.shape for tree in made for name, leaf in _leaves(tree).items()}
 
 
-def _names(tree: Params) -> frozenset[str]:
-    paths = (path for path, _ in jax.tree.leaves_with_path(tree))
-    return frozenset(jax.tree_util.keystr(path, simple=True, separator=".") for path in paths)
+def _leaves(tree: Params) -> dict[str, Any]:
+    named = jax.tree.leaves_with_path(tree)
+    return {jax.tree_util.keystr(path, simple=True, separator="."): leaf for path, leaf in named}
 
 
 def _or(names: tuple[str, ...]) -> str:

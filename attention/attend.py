@@ -10,7 +10,9 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
 from attention import arguments, compatibility, specs
+from attention.dropout import check_rate
 from attention.kernels import Ask, Problem, chosen
+from attention.messages import quoted
 from attention.positions import last_key
 from attention.records import Call, Dims, Encoding, Mask, Normalizer, Params, Parts, Score
 
@@ -27,10 +29,19 @@ def parts_of(
       ValueError: for a spec that cannot be built, or an incompatible pair, with the reason.
     """
     kinds = {"encoding": encoding, "score": score, "normalizer": normalizer, "mask": mask}
-    built = {k: specs.build(k, given) if isinstance(given, str) else given for k, given in kinds.items()}
-    parts = Parts(**built)
+    parts = Parts(**{kind: _part(kind, given) for kind, given in kinds.items()})
     compatibility.check_parts(parts, {kind: str(given) for kind, given in kinds.items() if isinstance(given, str)})
     return parts
+
+
+def _part(kind: str, given: Any) -> Any:
+    if isinstance(given, str):
+        return specs.build(kind, given)
+    if not isinstance(given, Parts.__annotations__[kind]):
+        name = getattr(given, "kind", None) or getattr(given, "__name__", None) or type(given).__name__
+        such = name if name in specs.names(kind) else specs.names(kind)[0]
+        raise ValueError(f"{kind} wants a spec such as {such!r}, or attention.build({kind!r}, {such!r}), got {quoted(name)}")
+    return given
 
 
 def attend(
@@ -99,9 +110,11 @@ def attend(
     arguments.check_call(call, query, key, x)
     T, S = query.shape[-3], key.shape[-3]
     arguments.check_positions(parts, call, T, S, given)
-    if dropout is not None and call.rng is None:
-        raise ValueError("dropout draws from call.rng, which is None")
-    arguments.check_params(parts, params or {}, _dims(query, key, x, parts, call), given)
+    if dropout is not None:
+        check_rate(dropout)
+        if call.rng is None:
+            raise ValueError("dropout draws from call.rng, which is None")
+    arguments.check_params(parts, {} if params is None else params, *_dims(query, key, x, parts, call), given)
     options: dict[str, Any] = {"where": where, "bias": bias, "x": x, "call": call, "encoding_call": encoding_call}
     output, weights = run(
         parts, query, key, value, params=params or {}, **options, dropout=dropout, kernel=kernel, weights=return_weights
@@ -131,6 +144,7 @@ def run(
       The output ``[*B T N E]``, and the weights ``[*B N T S]`` where they are asked for.
     """
     if 0 in (*query.shape[:-1], key.shape[-3]):
+        chosen(kernel, Ask(parts, (1, 1, 1, 1), weights))
         return _nothing(parts, query, key, value, weights)
     of = {kind: params.get(kind, {}) for kind in ("encoding", "score", "normalizer")}
     encoding_call = encoding_call or positioned(parts.encoding, of["encoding"], call, query.shape[:-2], key.shape[:-2])
@@ -182,11 +196,14 @@ def reads(parts: Parts) -> tuple[str, ...]:
     return ("query", "key") if both else parts.score.uses
 
 
-def _dims(query: jax.Array, key: jax.Array, x: jax.Array | None, parts: Parts, call: Call) -> Dims:
-    """The sizes that are known of a layer whose queries and keys these are."""
+def _dims(query: jax.Array, key: jax.Array, x: jax.Array | None, parts: Parts, call: Call) -> tuple[Dims, frozenset[str]]:
+    """The sizes of a layer whose queries and keys these are, and the names of those that nobody said."""
     N, H = (max(size, 1) for size in query.shape[-2:])
-    width, longest = N * H if x is None else x.shape[-1], call.max_length or max(query.shape[-3], key.shape[-3])
-    return Dims(N, max(key.shape[-2], 1), H, width, layer=call.layer, max_length=longest, causal=parts.mask.causal)
+    lengths = [size for size in (query.shape[-3], key.shape[-3]) if isinstance(size, int)]  # jax.export may leave them open
+    longest, width = call.max_length or max(lengths, default=1), N * H if x is None else x.shape[-1]
+    dims = Dims(N, max(key.shape[-2], 1), H, width, layer=call.layer, max_length=longest, causal=parts.mask.causal)
+    guessed = {"max_length": True, "model_dim": x is None, "num_heads": query.shape[-2] == 0, "kv_heads": key.shape[-2] == 0}
+    return dims, frozenset(field for field, is_guess in guessed.items() if is_guess)
 
 
 def completed(call: Call, T: int, S: int, scale: float = 1.0) -> Call:

@@ -1,10 +1,23 @@
 """Dropout as a function, so that its rate may be traced."""
 
 import math
+from typing import Any
 
 import jax
 import jax.numpy as jnp
+from jax.core import Tracer
 from jaxtyping import Array, Float
+
+from attention.messages import quoted
+
+
+def check_rate(rate: Any) -> None:
+    """Raises ValueError for a rate that is no number, or, where it is concrete, not in [0, 1)."""
+    real = hasattr(rate, "dtype") and (jnp.issubdtype(rate.dtype, jnp.floating) or jnp.issubdtype(rate.dtype, jnp.integer))
+    if not isinstance(rate, (int, float)) and not (real and rate.shape == ()):
+        raise ValueError(f"rate must be a number in [0, 1), got {quoted(rate)}")
+    if not isinstance(rate, Tracer) and not 0 <= float(rate) < 1:
+        raise ValueError(f"rate must be in [0, 1), got {float(rate):g}")
 
 
 def dropout(x: Float[Array, "*A"], rate: float | Float[Array, ""], rng: jax.Array) -> Float[Array, "*A"]:
@@ -19,15 +32,14 @@ def dropout(x: Float[Array, "*A"], rate: float | Float[Array, ""], rng: jax.Arra
       An array like ``x``, with the same mean.
 
     Raises:
-      ValueError: for a number outside [0, 1).
+      ValueError: for what is no number in [0, 1), where it is concrete.
 
     Example:
       >>> attention.dropout(x, 0.1, jax.random.key(0))
 
     Source: Srivastava et al. 2014 (JMLR 15).
     """
-    if isinstance(rate, (int, float)) and not 0 <= rate < 1:
-        raise ValueError(f"rate must be in [0, 1), got {rate}")
+    check_rate(rate)
     threshold = jnp.round(jnp.asarray(rate, jnp.float32) * 65536).astype(jnp.uint32)
     words = jax.random.bits(rng, ((math.prod(x.shape) + 1) // 2,), jnp.uint32)
     halves = jnp.stack([words & 0xFFFF, words >> 16]).reshape(-1)[: math.prod(x.shape)].reshape(x.shape)

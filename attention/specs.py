@@ -319,7 +319,7 @@ def check(kind: str, spec: str | Spec) -> Spec:
     except ValueError as error:
         raise ValueError(f"{error}{_as_option(kind, str(spec))}") from None
     if not isinstance(parsed, Spec):
-        raise ValueError(f"a {kind} spec is a string such as {names(kind)[0]!r}, got {spec!r}")
+        raise ValueError(f"a {kind} spec is a string such as {names(kind)[0]!r}, got {quoted(spec)}")
     if parsed.terms:
         if OPERATORS.get(kind) != parsed.name:
             allowed = ", ".join(f"{key}s with '{sign}'" for key, sign in OPERATORS.items())

@@ -6,8 +6,18 @@ import numpy as np
 import pytest
 
 import attention
+from attention.attend import parts_of
+from attention.kernels import chunked
 from attention.records import Call
 from tests.support.helpers import inputs, jit, params_of, unchecked
+
+
+def _call(**fields):
+    """A call that the jaxtyping hook has not seen."""
+    call = Call()
+    for name, value in fields.items():
+        object.__setattr__(call, name, value)
+    return call
 
 
 def _refused(message, params=None, **changes):
@@ -30,11 +40,80 @@ def _refused(message, params=None, **changes):
         ({"encoding": {}}, "lacks 'table' of encoding=t5.*, got nothing"),
         ({"encoding": {"tables": 1.0}}, r"lacks 'table' of encoding=t5.*, got 'tables' \(nearest: 'tables'\)"),
         ({"encoding": {"table": 1.0, "extra": 1.0}}, "holds 'extra', which encoding=t5.* does not have.*; it has 'table'"),
-        ({"encoding": {"table": 1.0}, "score": {"table": 1.0}}, "holds 'table', and score=scaled_dot has no parameters"),
+        (
+            {"encoding": {"table": jnp.ones((32, 2))}, "score": {"table": 1.0}},
+            "holds 'table', and score=scaled_dot has no parameters",
+        ),
     ],
 )
 def test_parameters_of_a_wrong_kind_or_name(given, message):
     _refused(message, given, encoding="t5")
+
+
+@pytest.mark.parametrize(
+    ("parts", "kind", "name", "change", "message"),
+    [
+        ({"encoding": "t5"}, "encoding", "table", lambda leaf: leaf[:8], r"wants the shape \(32, 4\) .*, got \(8, 4\)"),
+        ({"encoding": "rope + t5"}, "encoding", "1.table", lambda leaf: leaf.T, r"'1.table' .* wants the shape \(32, 4\)"),
+        ({"encoding": "shaw"}, "encoding", "keys", lambda leaf: leaf[:1], r"wants the shape \(\d+, 8\) .*, got \(1, 8\)"),
+        (
+            {"normalizer": "sink"},
+            "normalizer",
+            None,
+            lambda leaf: leaf[:1],
+            r"wants the shape \(4,\) for these heads, got \(1,\)",
+        ),
+        ({"normalizer": "ssmax"}, "normalizer", None, lambda leaf: leaf[:, None], r"wants the shape \(4,\) .*, got \(4, 1\)"),
+        ({"encoding": "t5"}, "encoding", "table", lambda leaf: leaf.astype(int), "wants floating point numbers, got int"),
+        ({"encoding": "t5"}, "encoding", "table", lambda leaf: leaf + 1j, "wants floating point numbers, got complex64"),
+        ({"encoding": "t5"}, "encoding", "table", lambda leaf: "x", "wants floating point numbers, got str"),
+        ({"score": "location"}, "score", "table", lambda leaf: leaf[:2], r"wants the shape \(4, max_length, 8\) .*, got \(2, "),
+    ],
+)
+def test_parameters_of_a_wrong_shape_or_type(parts, kind, name, change, message):
+    """Where it is spread, clamped or cast, the numbers are those of nothing."""
+    query, key, value = inputs(T=5, S=5)
+    right = params_of(**parts)
+    assert np.isfinite(attention.attend(query, key, value, params=right, **parts)).all()
+
+    def changed(path, leaf):
+        return change(leaf) if name in (None, jax.tree_util.keystr(path, simple=True, separator=".")) else leaf
+
+    wrong = {kind: jax.tree_util.tree_map_with_path(changed, right[kind])}
+    with pytest.raises(ValueError, match=message):
+        unchecked(attention.attend)(query, key, value, params=wrong, **parts)
+
+
+@pytest.mark.parametrize("parts", [{"normalizer": "sink"}, {"encoding": "t5"}, {"score": "cosine"}, {"encoding": "kerple"}])
+def test_parameters_of_all_heads_where_one_is_at_hand(parts):
+    query = jnp.ones((1, 3, 1, 8))
+    call = Call(heads=jnp.array([2]), num_heads=4)
+    with pytest.raises(ValueError, match="for these heads, got"):
+        attention.attend(query, query, query, params=params_of(**parts), call=call, **parts)
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        (
+            {"normalizer": attention.sparsemax},
+            r"normalizer wants a spec such as 'sparsemax', or attention.build\('normalizer', ",
+        ),
+        ({"mask": jnp.ones((3, 3), bool)}, "mask wants a spec such as 'bigbird', or"),
+        ({"encoding": None}, "encoding wants a spec such as .*, got 'NoneType'"),
+        ({"normalizer": attention.build("score", "dot")}, "normalizer wants a spec such as .*, got 'score'"),
+    ],
+)
+def test_parts_of_a_wrong_kind(given, message):
+    with pytest.raises(ValueError, match=message):
+        unchecked(parts_of)(**given)
+
+
+@pytest.mark.parametrize("rate", [np.float32(50), jnp.float32(1.0), -0.3, np.float64("nan"), "0.1", jnp.ones(2) / 10, 1])
+@pytest.mark.parametrize("length", [3, 0])
+def test_rates_of_dropout(rate, length):
+    arrays = {name: jnp.ones((1, length, 2, 4)) for name in ("key", "value")}
+    _refused(r"rate must be (a number )?in \[0, 1\)", dropout=rate, call=Call(rng=jax.random.key(0)), **arrays)
 
 
 @pytest.mark.parametrize("name", ["query", "key", "value"])
@@ -62,6 +141,25 @@ def test_masks_are_boolean():
         ({"call": Call(jnp.ones(3, bool), jnp.ones(3, bool))}, r"call\.q_positions wants whole numbers, .*, got bool"),
         ({"call": Call(q_segments=jnp.ones(3), k_segments=jnp.ones(3))}, r"call\.q_segments wants whole numbers, got float32"),
         ({"call": Call(num_heads=8)}, r"call\.num_heads is read where call\.heads says which"),
+        ({"call": _call(heads=[0, 1], num_heads=2)}, r"call\.heads wants an array, got list"),
+        (
+            {"call": Call(heads=jnp.arange(2.0), num_heads=2)},
+            r"call\.heads and call\.num_heads want whole numbers, got float32",
+        ),
+        ({"call": _call(heads=jnp.arange(2), num_heads=2.0)}, r"call\.heads and call\.num_heads want whole numbers, .* 2\.0"),
+        ({"call": Call(heads=jnp.array([0, -1]), num_heads=4)}, r"call\.heads wants numbers in \[0, 4\), got -1"),
+        ({"call": Call(heads=jnp.array([0, 4]), num_heads=4)}, r"call\.heads wants numbers in \[0, 4\), got 4"),
+        ({"call": _call(q_positions=[0, 1, 2], k_positions=[0, 1, 2])}, r"call\.q_positions wants an array, got list"),
+        ({"call": Call(scale=0.01)}, r"call\.scale is what attend fills in .*; score=dot does without"),
+        ({"call": Call(k_last=jnp.array([2]))}, r"call\.k_last is what attend fills in"),
+        ({"call": Call(consecutive=True)}, r"call\.consecutive is what attend fills in"),
+        ({"where": [[True]]}, "where wants an array, got list"),
+        ({"query": jnp.ones((1, 3, 2, 0)), "key": jnp.ones((1, 3, 2, 0))}, "query and key want one channel or more"),
+        ({"key": jnp.ones((1, 0, 2, 4)), "value": jnp.ones((1, 0, 2, 4)), "kernel": "chunkd"}, "unknown kernel 'chunkd'"),
+        (
+            {"query": jnp.ones((1, 0, 2, 4)), "kernel": "chunked", "return_weights": True},
+            "kernel=chunked: it never holds all weights",
+        ),
         ({"x": jnp.ones((1, 1, 8))}, r"x \[\*B T D\] of shape \(1, 1, 8\) is not of the tokens \(1, 3\)"),
         (
             {"call": Call(jnp.arange(3) + 7), "encoding": "rope"},
@@ -137,6 +235,22 @@ def test_minus_infinity_masks(normalizer, kernel, small_blocks):
     assert not ours[1][0][:, 3].any()
     assert np.isfinite(gradient).all()
     assert not gradient[~where].any()
+
+
+@pytest.mark.parametrize("normalizer", ["softmax", "sigmoid", "sink", "softmax1"])
+@pytest.mark.parametrize("dtype", [jnp.float64, jnp.float32, jnp.bfloat16])
+def test_wide_numbers_in_blocks_of_keys(normalizer, dtype, monkeypatch):
+    """With JAX_ENABLE_X64 too, whatever the type of the arrays, keys one block after another give what all at once give."""
+    monkeypatch.setattr(chunked, "STREAM_ELEMENTS", 0)
+    monkeypatch.setattr(chunked, "STREAM_KEYS", 8)
+    with jax.enable_x64(True):
+        arrays = [jnp.asarray(array, dtype) for array in inputs(T=20, S=20)]
+        run = lambda kernel: attention.attend(
+            *arrays, kernel=kernel, normalizer=normalizer, params=params_of(normalizer=normalizer)
+        )
+        found = run("chunked")
+        assert found.dtype == dtype
+        np.testing.assert_allclose(found, run("dense"), atol={jnp.float64: 1e-12, jnp.float32: 1e-6, jnp.bfloat16: 3e-2}[dtype])
 
 
 def test_switches_of_jax():

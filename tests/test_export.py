@@ -8,8 +8,9 @@ import pytest
 from jaxtyping import config
 
 import attention
+from attention.records import Call
 from tests.support import sharded
-from tests.support.helpers import jit, normal
+from tests.support.helpers import jit, normal, params_of
 
 
 @pytest.fixture(autouse=True)
@@ -46,6 +47,23 @@ def test_open_sizes(options, shape):
         arrays = [normal(seed, B, T, 4, 8) for seed in range(3)]
         for found, wanted in zip(program.call(*arrays), jit(run)(*arrays)):
             np.testing.assert_allclose(found, wanted, atol=2e-5)
+
+
+@pytest.mark.parametrize("encoding", ["none", "rope", "alibi", "rope + t5"])
+def test_open_queries_and_keys(encoding):
+    """Neither length is known, nor which of them is larger."""
+    T, S = jax.export.symbolic_shape("t, s")
+    own = params_of(encoding=encoding)
+
+    def run(query, key, i, j):
+        return attention.attend(query, key, key, encoding=encoding, params=own, call=Call(i, j))
+
+    given = [jax.ShapeDtypeStruct((2, size, 4, 8), jnp.float32) for size in (T, S)]
+    given += [jax.ShapeDtypeStruct((size,), jnp.int32) for size in (T, S)]
+    program = jax.export.export(jit(run))(*given)
+    for t, s in ((3, 7), (7, 3)):
+        arrays = normal(0, 2, t, 4, 8), normal(1, 2, s, 4, 8), jnp.arange(t), jnp.arange(s)
+        np.testing.assert_allclose(program.call(*arrays), jit(run)(*arrays), atol=2e-5)
 
 
 @pytest.mark.parametrize(("kind", "name"), sharded.ALL, ids=lambda each: each)

@@ -38,6 +38,13 @@ def test_modules(kind):
         assert one == attention.build(kind, name) == pickle.loads(pickle.dumps(one))
 
 
+def test_tokenizers():
+    for name in specs.names("tokenizer"):
+        one = attention.build("tokenizer", name)
+        assert one is attention.build("tokenizer", name)
+        assert one is pickle.loads(pickle.dumps(one))
+
+
 def test_in_another_process():
     """Started anew: it knows nothing of this one."""
     given = [attention.build("encoding", "rope + t5(buckets=8)"), attention.build("mask", "causal & local(window=4)")]

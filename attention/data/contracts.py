@@ -93,8 +93,14 @@ class Tokenizer(NamedTuple):
     save: Callable[[Any, Path], None]
     load: Callable[[Path], Any]
     vocabulary: Callable[[Any], Sequence[str]]
+    spec: str = ""
 
     kind = "tokenizer"
+
+    def __reduce__(self) -> Any:
+        from attention.specs import by_spec  # here, because chains of imports are short
+
+        return by_spec(self)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

@@ -138,7 +138,7 @@ def _writable(out: str | None) -> Path | None:
 def _recorded(trained: Trained) -> list[Path]:
     """The files of the data that the run was trained on."""
     known = trained.run.read_identity()
-    return [Path(place) for place in (*(known[1] if known else ()), *data_record.places(specs.parse(trained.source)))]
+    return [Path(place) for place in (*(known[1].files if known else ()), *data_record.places(specs.parse(trained.source)))]
 
 
 def _spared(target: Path | None, read: Iterable[Path]) -> None:

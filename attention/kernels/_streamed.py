@@ -17,7 +17,8 @@ def attend_streamed(problem: Problem, size: int) -> jax.Array:
     assert streaming is not None
     params, count = problem.params["normalizer"], row_counts(problem)
     heads_last = lambda x: jnp.swapaxes(x, -3, -2)  # [*B N t 1] to [*B t N 1]
-    zeros = heads_last(jnp.zeros_like(problem.query[..., :1], jnp.float32))
+    wide = jnp.result_type(problem.query, problem.key, problem.value, jnp.float32)
+    zeros = heads_last(jnp.zeros_like(problem.query[..., :1], wide))
 
     @jax.checkpoint
     def add(carry, index):
@@ -33,11 +34,11 @@ def attend_streamed(problem: Problem, size: int) -> jax.Array:
         level = jnp.where(top == -jnp.inf, 0.0, top)  # -inf: nothing allowed so far
         old, new = jnp.exp(shift - level), jnp.exp(block_shift - level)
         output = output * heads_last(old) + block_output(here, numerator, index) * heads_last(new)
-        return (output, denominator * old + part * new, top), None
+        return tuple(each.astype(wide) for each in (output, denominator * old + part * new, top)), None
 
     start = (
-        heads_last(zeros) + jnp.zeros(problem.value.shape[-1]),
-        *(zeros + jnp.asarray(each, jnp.float32) for each in streaming.start(params, problem.call)),
+        heads_last(zeros) + jnp.zeros(problem.value.shape[-1], wide),
+        *(zeros + jnp.asarray(each, wide) for each in streaming.start(params, problem.call)),
     )
     read = problem._replace(parts=None, plan=None)
     (output, denominator, _), _ = jax.lax.scan(add, varying(start, read), jnp.arange(-(-S // size)))

@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+import numbers
 from typing import Any
 
 import jax
@@ -13,6 +14,7 @@ from attention import compatibility, specs
 from attention.attend import parts_of
 from attention.encoders._modules import Recorder, preceded
 from attention.kernels import Ask, chosen
+from attention.messages import quoted
 from attention.positions import taken
 from attention.records import Call, Context, Dims, Mixer, Parts
 
@@ -139,6 +141,20 @@ def check_tokens(tokens: jax.Array, vocab_size: int) -> None:
         raise ValueError(f"tokens want ids in [0, {vocab_size}), got {jnp.asarray(tokens)[outside].ravel()[0]}")
 
 
+def check_texts(tokens: Any, valid: Any, positions: Any, segments: Any) -> None:
+    """Raises ValueError for what is said of tokens ``[*B T]`` and is not of their shape, or of a wrong type."""
+    types: dict[str, Any] = {"valid": (jnp.bool_, "booleans (False = padding): give valid != 0")}
+    types |= dict.fromkeys(("positions", "segments"), (jnp.integer, "whole numbers"))
+    optional = {"positions": positions, "segments": segments}
+    given: dict[str, Any] = {"valid": valid} | {name: array for name, array in optional.items() if array is not None}
+    for name, array in given.items():
+        if jnp.shape(array) != jnp.shape(tokens):
+            raise ValueError(f"{name} wants the shape of the tokens, {jnp.shape(tokens)}, got {jnp.shape(array)}")
+        kind, wanted = types[name]
+        if not jnp.issubdtype(array.dtype, kind):
+            raise ValueError(f"{name} wants {wanted}, got {array.dtype}")
+
+
 def _limits(encoder: Any, parts: Parts, dims: Dims) -> dict[str, int]:
     """The positions of the parts that have a table of them."""
     found = {}
@@ -206,12 +222,26 @@ def assembled(
 
 
 def check_numbers(embedding_init: float, compute_dtype: str, **sizes: int) -> None:
-    """Raises ValueError for a size below 1, and for what no embedding or product can have."""
+    """Raises ValueError for a size that is no whole number from 1 on, and for what no embedding or product can have."""
     for name, size in sizes.items():
-        if size < 1:
-            raise ValueError(f"{name} must be >= 1, got {size}")
-    if not embedding_init > 0:
-        raise ValueError(f"embedding_init must be > 0, got {embedding_init}")
-    if compute_dtype not in DTYPES:
-        hint = specs.nearest(compute_dtype, DTYPES)
-        raise ValueError(f"compute_dtype must be one of {', '.join(DTYPES)}{hint}, got {compute_dtype!r}")
+        check_size(name, size, 1)
+    if isinstance(embedding_init, bool) or not isinstance(embedding_init, numbers.Real) or not 0 < embedding_init < math.inf:
+        raise ValueError(f"embedding_init must be a number > 0, got {quoted(embedding_init)}")
+    if not isinstance(compute_dtype, str) or compute_dtype not in DTYPES:
+        hint = specs.nearest(getattr(compute_dtype, "__name__", str(compute_dtype)), DTYPES)
+        raise ValueError(f"compute_dtype must be one of {', '.join(DTYPES)}{hint}, got {quoted(compute_dtype)}")
+
+
+def check_size(name: str, size: int, least: int) -> None:
+    """Raises ValueError for what is no whole number from ``least`` on."""
+    if isinstance(size, bool) or not isinstance(size, numbers.Integral):
+        raise ValueError(f"{name} must be a whole number, got {quoted(size)}")
+    if size < least:
+        raise ValueError(f"{name} must be >= {least}, got {size}")
+
+
+def check_switches(**switches: bool) -> None:
+    """Raises ValueError for what is neither True nor False."""
+    for name, switch in switches.items():
+        if not isinstance(switch, bool):
+            raise ValueError(f"{name} must be True or False, got {quoted(switch)}")

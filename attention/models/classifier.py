@@ -8,7 +8,18 @@ from flax import linen as nn
 
 from attention import compatibility, specs
 from attention.encoders._modules import dropped, preceded, split
-from attention.models._model import DEFAULTS, Embedding, Model, assembled, check_length, check_numbers, context_of
+from attention.models._model import (
+    DEFAULTS,
+    Embedding,
+    Model,
+    assembled,
+    check_length,
+    check_numbers,
+    check_size,
+    check_switches,
+    check_texts,
+    context_of,
+)
 from attention.records import Dims, Gate, Parts, Pooling
 
 
@@ -75,6 +86,7 @@ class TextClassifier(Model):
           also "embeddings", "layer_0/weights" ``[B N T S]``, "layer_0/output", ..., "states", "pooling" (weights over
           positions, ``[B T]`` or ``[B R T]``) and "pooled".
         """
+        check_texts(tokens, valid, positions, segments)
         captured: dict[str, Any] = {}
         rng_encoder, rng_head = split(rng, 2)
         embedding = Embedding(self.dims, self.embedding_init, self.frozen_embeddings, self.compute_dtype, name="embedding")
@@ -170,8 +182,8 @@ def classifier(
     given = {kind: specs.canonical(kind, spec) for kind, spec in given.items()}
     built_pooling = specs.build("pooling", given["pooling"])
     check_numbers(embedding_init, compute_dtype, dim=dim, vocab_size=vocab_size, num_classes=num_classes, max_length=max_length)
-    if head_hidden < 0:
-        raise ValueError(f"head_hidden must be >= 0, got {head_hidden}")
+    check_size("head_hidden", head_hidden, 0)
+    check_switches(frozen_embeddings=frozen_embeddings, head_softmax=head_softmax)
     positions = max_length + built_pooling.extra_tokens
     built_encoder, _, parts, dims = assembled(given, dim=dim, vocab_size=vocab_size, max_length=positions, kernel=kernel)
     compatibility.check_pooling(built_encoder, built_pooling, given)

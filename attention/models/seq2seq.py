@@ -10,7 +10,17 @@ from flax import linen as nn
 from attention import compatibility, decoding, specs
 from attention.decoders._decoder import Decoder, Source
 from attention.encoders._modules import Recorder, prefixed, split
-from attention.models._model import DEFAULTS, Embedding, Model, assembled, check_length, check_numbers, context_of
+from attention.models._model import (
+    DEFAULTS,
+    Embedding,
+    Model,
+    assembled,
+    check_length,
+    check_numbers,
+    check_switches,
+    check_texts,
+    context_of,
+)
 from attention.records import Call, Context, Dims, Parts
 
 
@@ -109,6 +119,7 @@ class Seq2Seq(Model):
         record: Recorder | None = None,
     ) -> Source:
         """What the decoder reads of a source; arguments as of the model."""
+        check_texts(tokens, valid, positions, segments)
         check_length(tokens.shape[-1], self.encoder, self.parts, self.dims)
         call = self.call_of(valid, positions=positions, segments=segments, rng=rng, train=train)
         record = prefixed(record, "encoder")
@@ -194,6 +205,7 @@ def seq2seq(
     given = {kind: specs.canonical(kind, spec) for kind, spec in given.items()}
     built_decoder: Any = specs.build("decoder", given["decoder"])
     sizes = {"dim": dim, "vocab_size": vocab_size, "max_length": max_length}
+    check_switches(frozen_embeddings=frozen_embeddings)
     check_numbers(embedding_init, compute_dtype, **sizes)
     built_encoder, built_mixer, parts, dims = assembled(given, **sizes, kernel=kernel, decoder_uses=built_decoder.uses)
     if not parts.mask.causal:  # a target is written from left to right, whatever may be seen of a source

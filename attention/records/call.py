@@ -31,11 +31,12 @@ class Call:
         that ask where the text ends.
       rng: key for whatever is random in this call; None where nothing may be.
       train: whether this is a training step (static).
-      scale: what the score multiplies q·k by (static); terms that belong inside the same scaling multiply by it too.
+      scale: what the score multiplies q·k by (static), which ``attend`` fills in; terms that belong inside the same scaling
+        multiply by it too.
       layer: the 0-based layer (static).
       max_length: the longest sequence of training (static); None where nobody said.
       consecutive: whether the positions of both sides count up by ones, alike for all examples (static), so that what depends
-        on the distance alone has few values; a tuple with one entry per term where positions are one.
+        on the distance alone has few values; a tuple with one entry per term where positions are one; ``attend`` fills it in.
       heads: int32 ``[N]``, which heads of the layer these are, where ``shard_map`` splits them, for parts that go by a head's
         number; None for all, 0, 1, ..., N-1.
       num_heads: how many heads the layer has (static), where ``heads`` says which.

@@ -28,15 +28,25 @@ def prepare() -> None:
     who can write there can have code run here; ``JAX_COMPILATION_CACHE_DIR`` names another.
 
     Raises:
-      ValueError: for a platform that is not there, naming those that are, and for a switch under which nothing trains.
+      ValueError: for a platform that is not there, naming those that are, for a switch under which nothing trains, and where
+        no folder is the user's.
     """
     _check_switches()
     _check_platform()
     if not os.environ.get("JAX_COMPILATION_CACHE_DIR"):
-        base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+        base = Path(os.environ.get("XDG_CACHE_HOME") or _home() / ".cache")
         jax.config.update("jax_compilation_cache_dir", str(base / "attention-lab" / "compilation"))
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
     jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
+
+
+def _home() -> Path:
+    try:
+        return Path.home()
+    except RuntimeError:
+        raise ValueError(
+            "there is no home folder to keep compiled programs in: set HOME, or JAX_COMPILATION_CACHE_DIR to a folder of yours"
+        ) from None
 
 
 def _check_switches() -> None:
@@ -51,9 +61,11 @@ def _check_platform() -> None:
     try:
         jax.devices()
     except (RuntimeError, AssertionError):
-        asked = os.environ.get("JAX_PLATFORMS", "")
-        jax.config.update("jax_platforms", "")
+        names = ("JAX_PLATFORMS", "JAX_PLATFORM_NAME")
+        asked = " ".join(f"{name}={os.environ[name]}" for name in names if os.environ.get(name))
+        for name in names:
+            jax.config.update(name.lower(), "")
         there = ", ".join(sorted({"cpu", *(device.platform for device in jax.devices())}))
         raise ValueError(
-            f"JAX_PLATFORMS={asked}: this machine, or this installation of JAX, has no such platform; there are: {there}"
+            f"{asked}: this machine, or this installation of JAX, has no such platform; there are: {there}"
         ) from None

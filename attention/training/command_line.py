@@ -31,6 +31,7 @@ from attention.training import process, streams
 TRACEBACK = "ATTENTION_TRACEBACK"
 _MISSING = object()  # in a field of config_dict.required_placeholder
 FAILED, AGAIN = 1, 75  # exit codes: finished with something failed; worth trying again
+_PATHS = ("workdir", "data", "out", "init_from", "report", "compare", "config", "flagfile")
 _HELP = ("help", "h", "?", "helpshort", "helpfull", "help=1", "help=true")
 _DEBUG = f"{TRACEBACK}=1 shows tracebacks, and python -m pdb COMMAND.py ... debugs"
 _PROFILE = "train.py --profile records updates, and python -m cProfile COMMAND.py ... all of Python"
@@ -97,10 +98,12 @@ def _with_files(argv: Sequence[str], within: tuple[str, ...] = ()) -> Iterator[s
             yield argument
             continue
         path = os.path.expanduser(path if equals else next(arguments, ""))
+        if not path:
+            raise ValueError("--flagfile wants a file: --flagfile=FILE")
         if path in within:
             raise ValueError(f"--flagfile={shown(path)} is read by itself, through {listed(within)}")
         try:
-            text = Path(path).read_text(encoding="utf-8")
+            text = Path(path).read_text(encoding="utf-8-sig")  # editors begin files with a BOM
         except (OSError, ValueError) as error:
             reason = getattr(error, "strerror", None) or "it is no text in UTF-8"
             raise ValueError(f"--flagfile={shown(path)} cannot be read: {reason}") from None
@@ -109,9 +112,10 @@ def _with_files(argv: Sequence[str], within: tuple[str, ...] = ()) -> Iterator[s
 
 
 def _at_home(argument: str) -> str:
-    """``--NAME=~/PATH`` as ``--NAME=/home/NAME/PATH``, which shells do to a path that stands alone."""
+    """``--NAME=~/PATH`` of a flag that holds paths as ``--NAME=/home/NAME/PATH``, as shells do to a path that stands alone."""
     name, equals, value = argument.partition("=")
-    if not (equals and argument.startswith("-") and re.match(r"~[\w.-]*(/|$)", value)):
+    path = name.lstrip("-") in _PATHS or name.lstrip("-").startswith("config.")
+    if not (equals and path and argument.startswith("-") and re.match(r"~[\w.-]*(/|$)", value)):
         return argument
     return f"{name}={os.path.expanduser(value)}"
 

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import pickle
 import shutil
 import subprocess
 import sys
@@ -67,6 +68,13 @@ def folder(tmp_path_factory):
 @pytest.fixture(scope="module")
 def trained(folder):
     return evaluate.load(str(folder / "run"))
+
+
+def test_pickled(trained):
+    """As it goes to another process: the same answers."""
+    texts = ["good film", "bad film"]
+    found = pickle.loads(pickle.dumps(trained)).predict(texts)
+    np.testing.assert_array_equal(found.probabilities, trained.predict(texts).probabilities)
 
 
 def test_gives_trainings_own_number(folder, trained):
@@ -298,7 +306,7 @@ def widen(path):
     [
         (drop_best, "no best checkpoint: no member has been validated"),
         (damage_best, "every checkpoint is damaged: .*best-0.*arrays.npz does not have the sha256"),
-        (widen, r"is of another configuration: its leaf \["),
+        (widen, r"is not what the run was trained with, which identity\.json says: model\.dim is 8 there, 16 given"),
         (lambda path: (path / "config.json").unlink(), "has no config.json"),
         (lambda path: (path / "data.json").unlink(), "data.json cannot be read"),
         (lambda path: (path / "config.json").write_text("{"), "config.json is not JSON"),

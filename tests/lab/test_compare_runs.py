@@ -74,7 +74,7 @@ def test_one_seed_gets_no_verdict(runs, tmp_path):
         for file in ("config.json", "data.json", "identity.json", "environment.json", "sources.json"):
             (tmp_path / name / file).write_text((runs / name / file).read_text())
         result = RunDirectory(runs / name).read_result()
-        json_files.write(tmp_path / name / "result.json", {**result, "members": [result["members"][place]]})
+        RunDirectory(tmp_path / name).write_result({**result, "members": [result["members"][place]]})
     text = compare_runs.compare([str(tmp_path / "a"), str(tmp_path / "b")])
     assert rows(text)["accuracy"][-2:] == ["one", "seed"]
     assert "the difference may be due to chance" in text
@@ -86,8 +86,14 @@ def changed(runs, where, name, *, members=None, **fields):
     shutil.copytree(runs / name, where / name)
     result = RunDirectory(where / name).read_result()
     changed = [{**member, **(members or {}).get(member["seed"], {})} for member in result["members"]]
-    json_files.write(where / name / "result.json", {**result, **fields, "members": changed})
+    RunDirectory(where / name).write_result({**result, **fields, "members": changed})
     return str(where / name)
+
+
+def without_predictions(path):
+    run = RunDirectory(path)
+    run.predictions.unlink()
+    run.write_result(run.read_result())
 
 
 def test_a_member_that_failed_is_not_compared_by_example(runs, tmp_path):
@@ -106,10 +112,10 @@ def test_why_there_is_nothing_to_compare_is_true(runs, tmp_path):
     with pytest.raises(ValueError, match=f"{untested[0]} was scored on validation, {runs / 'b'} on test"):
         compare_runs.compare([untested[0], str(runs / "b")])
     for run in untested:
-        RunDirectory(run).predictions.unlink()
+        without_predictions(run)
     assert f"by example: {untested[0]} has no labelled test split; {untested[1]} has" in compare_runs.compare(untested)
     trials = [changed(runs, tmp_path / "trials", name, summary_split="validation", tested=False) for name in "ab"]
-    RunDirectory(trials[0]).predictions.unlink()
+    without_predictions(trials[0])
     assert f"by example: {trials[0]} is of a search, not tested" in compare_runs.compare(trials)
 
 

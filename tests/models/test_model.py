@@ -1,4 +1,5 @@
 import functools
+import inspect
 import itertools
 
 import jax
@@ -9,6 +10,7 @@ import pytest
 import attention
 from attention.models import classifier as attention_model
 from attention.models.classifier import TextClassifier
+from attention.models.seq2seq import seq2seq
 from tests.support.helpers import jit, normal, size
 from tests.support.models import ENCODINGS, C, D, L, N, V, batch, classifier, made
 from tests.support.rows import rows
@@ -248,3 +250,42 @@ def test_ids_outside_the_vocabulary():
     of = lambda last: forward(params, jnp.array([[1, last]]), jnp.ones((1, 2), bool))[0]
     for outside in (V, V + 7, -1):
         np.testing.assert_array_equal(of(outside), of(V - 1))
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"valid": jnp.ones(3, bool)}, r"valid wants the shape of the tokens, \(2, 3\), got \(3,\)"),
+        ({"valid": jnp.ones((1, 3), bool)}, r"valid wants the shape of the tokens, \(2, 3\), got \(1, 3\)"),
+        ({"valid": jnp.ones((2, 3))}, r"valid wants booleans .*: give valid != 0, got float32"),
+        ({"positions": jnp.arange(3)}, r"positions wants the shape of the tokens"),
+        ({"segments": jnp.zeros((2, 3))}, "segments wants whole numbers, got float32"),
+    ],
+)
+def test_what_is_said_of_tokens_is_of_their_shape(changes, message):
+    given = {"valid": jnp.ones((2, 3), bool)} | changes
+    for model, more in ((classifier(), {}), (seq2seq(vocab_size=V, max_length=L), {"targets": jnp.ones((2, 3), jnp.int32)})):
+        with pytest.raises(ValueError, match=message):
+            model.init(jax.random.key(0), jnp.ones((2, 3), jnp.int32), **given, **more)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"frozen_embeddings": "False"}, "frozen_embeddings must be True or False, got 'False'"),
+        ({"head_softmax": "no"}, "head_softmax must be True or False, got 'no'"),
+        ({"head_hidden": 2.5}, r"head_hidden must be a whole number, got 2\.5"),
+        ({"dim": 16.0}, r"dim must be a whole number, got 16\.0"),
+        ({"dim": "16"}, "dim must be a whole number, got '16'"),
+        ({"num_classes": True}, "num_classes must be a whole number, got True"),
+        ({"embedding_init": "1"}, "embedding_init must be a number > 0, got '1'"),
+        ({"compute_dtype": jnp.bfloat16}, "compute_dtype must be one of float32, bfloat16 .nearest: 'bfloat16'., got "),
+    ],
+)
+def test_arguments_of_a_wrong_type(changes, message):
+    sizes = {"vocab_size": V, "max_length": L}
+    with pytest.raises(ValueError, match=message):
+        inspect.unwrap(attention_model.classifier)(**{**sizes, "num_classes": C, **changes})
+    if changes.keys() & inspect.signature(seq2seq).parameters.keys():
+        with pytest.raises(ValueError, match=message):
+            inspect.unwrap(seq2seq)(**{**sizes, **changes})

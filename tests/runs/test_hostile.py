@@ -9,7 +9,7 @@ import zipfile
 import numpy as np
 import pytest
 
-from attention import evaluation, files
+from attention import evaluation
 from attention.runs import json_files
 from attention.runs.directory import DataRecord, RunDirectory
 from attention.training import config, loop
@@ -135,6 +135,7 @@ def test_numbers_that_no_run_has(whole, tmp_path, file, section, field, value, m
     stored = json_files.read(copy / f"{file}.json")
     (stored if section is None else stored[section])[field] = value
     json_files.write(copy / f"{file}.json", stored)
+    (copy / "identity.json").unlink()  # which a hostile run has to its taste, or not at all
     with pytest.raises(ValueError, match=message) as error:
         evaluation.load(str(copy))
     assert "\n" not in str(error.value)

@@ -83,8 +83,8 @@ def test_a_random_one_is_its_table():
 
 def test_a_random_one_weighs_the_keys_alike_for_any_query():
     params = {"score": init(attention.build("score", "synthesizer(form=random)"), DIMS)}
-    call = Call(q_positions=jnp.zeros(3, jnp.int32), k_positions=jnp.arange(KEY.shape[1]))
     key = jnp.asarray(KEY)
+    call = Call(q_positions=jnp.zeros(3, jnp.int32), k_positions=jnp.arange(key.shape[-3]))
     run = jit(lambda q: attention.attend(q, key, key, score="synthesizer(form=random)", params=params, call=call))
     output = run(QUERY)
     np.testing.assert_allclose(output, jnp.broadcast_to(output[:, :1], output.shape), atol=1e-5)

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from attention.training import backend
+
 ROOT = Path(__file__).parent.parent.parent
 READY = """
 import sys
@@ -31,6 +33,25 @@ def test_a_platform_that_is_not_there(platform):
     assert (code, out, error.count("\n")) == (2, "", 1)
     assert error.startswith(f"error: JAX_PLATFORMS={platform}: this machine, or this installation of JAX, has no such platform")
     assert "there are: cpu" in error
+
+
+def test_a_platform_by_its_older_name():
+    code, out, error = prepared(JAX_PLATFORM_NAME="cuda", JAX_PLATFORMS="")
+    assert (code, out, error.count("\n")) == (2, "", 1)
+    assert error.startswith("error: JAX_PLATFORM_NAME=cuda: this machine, or this installation of JAX, has no such platform")
+
+
+def test_no_home(monkeypatch):
+    """As of a container whose user has no entry in the list of users."""
+
+    def nobody():
+        raise RuntimeError("Could not determine home directory.")
+
+    for name in ("JAX_COMPILATION_CACHE_DIR", "XDG_CACHE_HOME"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(backend.Path, "home", nobody)
+    with pytest.raises(ValueError, match=r"there is no home folder .*: set HOME, or JAX_COMPILATION_CACHE_DIR"):
+        backend.prepare()
 
 
 @pytest.mark.parametrize(

@@ -239,6 +239,7 @@ def test_a_tilde_after_the_equals_sign_is_the_home_folder(monkeypatch):
         "--workdir=~/runs",
         "--out=~",
         "--config.model.vectors=~/v.txt",
+        "--text=~/x",
         "--text=~5 stars",
         "~/stray",
         "--text=a=~/b",
@@ -261,7 +262,7 @@ def test_messages_are_short_and_plain(capsys):
 
 def test_flag_files(file, tmp_path, capsys):
     inner, outer = tmp_path / "inner.txt", tmp_path / "outer.txt"
-    inner.write_text("# a comment\n// another\n\n--config.training.steps=7\n--workdir=é\n", encoding="utf-8")
+    inner.write_text("# a comment\n// another\n\n--config.training.steps=7\n--workdir=é\n", encoding="utf-8-sig")
     outer.write_text(f"--config={file}\n--flagfile={inner}\n")
     for form in ([f"--flagfile={outer}"], ["--flagfile", str(outer)], ["--x=1", f"-flagfile={outer}"]):
         seen = []
@@ -273,11 +274,11 @@ def test_flag_files(file, tmp_path, capsys):
         (outer, "is read by itself"),
         ("none", "No such file"),
         (tmp_path / "bytes", "no text in UTF-8"),
-        ("", ""),
+        ("", "wants a file: --flagfile=FILE"),
     ):
         assert command_line.run_main(print, ["train.py", f"--flagfile={path}"]) == 2
         error = capsys.readouterr().err
-        assert error.startswith("error: --flagfile=")
+        assert error.startswith("error: --flagfile")
         assert message in error
 
 
