@@ -52,8 +52,17 @@ def cache_folder(given: str | os.PathLike[str] | None = None) -> Path:
         return Path(given)
     if own := os.environ.get("ATTENTION_CACHE_DIR"):
         return Path(own)
-    user = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(user) / "attention-lab"
+    return user_cache()
+
+
+def user_cache() -> Path:
+    """``attention-lab`` in $XDG_CACHE_HOME or ``~/.cache``. Raises ValueError where the user has no home folder."""
+    try:
+        return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "attention-lab"
+    except RuntimeError:
+        raise ValueError(
+            "there is no home folder to keep caches in: set HOME, or XDG_CACHE_HOME to a folder of yours"
+        ) from None
 
 
 def regular(path: Path) -> Path:

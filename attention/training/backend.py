@@ -1,9 +1,10 @@
 """JAX as the commands need it: on a platform that is there, without switches that training cannot do with."""
 
 import os
-from pathlib import Path
 
 import jax
+
+from attention.files import user_cache
 
 # Switches of JAX under which no run trains, or under which a seed means other numbers: their values, and why.
 _GUARD = (("disallow", "disallow_explicit"), "every update takes its batch to the device")
@@ -34,19 +35,9 @@ def prepare() -> None:
     _check_switches()
     _check_platform()
     if not os.environ.get("JAX_COMPILATION_CACHE_DIR"):
-        base = Path(os.environ.get("XDG_CACHE_HOME") or _home() / ".cache")
-        jax.config.update("jax_compilation_cache_dir", str(base / "attention-lab" / "compilation"))
+        jax.config.update("jax_compilation_cache_dir", str(user_cache() / "compilation"))
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
     jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
-
-
-def _home() -> Path:
-    try:
-        return Path.home()
-    except RuntimeError:
-        raise ValueError(
-            "there is no home folder to keep compiled programs in: set HOME, or JAX_COMPILATION_CACHE_DIR to a folder of yours"
-        ) from None
 
 
 def _check_switches() -> None:

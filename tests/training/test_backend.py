@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from attention import files
 from attention.training import backend
 
 ROOT = Path(__file__).parent.parent.parent
@@ -47,11 +48,12 @@ def test_no_home(monkeypatch):
     def nobody():
         raise RuntimeError("Could not determine home directory.")
 
-    for name in ("JAX_COMPILATION_CACHE_DIR", "XDG_CACHE_HOME"):
+    for name in ("JAX_COMPILATION_CACHE_DIR", "XDG_CACHE_HOME", "ATTENTION_CACHE_DIR"):
         monkeypatch.delenv(name, raising=False)
-    monkeypatch.setattr(backend.Path, "home", nobody)
-    with pytest.raises(ValueError, match=r"there is no home folder .*: set HOME, or JAX_COMPILATION_CACHE_DIR"):
-        backend.prepare()
+    monkeypatch.setattr(Path, "home", nobody)
+    for make in (backend.prepare, files.cache_folder):
+        with pytest.raises(ValueError, match=r"there is no home folder .*: set HOME, or XDG_CACHE_HOME"):
+            make()
 
 
 @pytest.mark.parametrize(
