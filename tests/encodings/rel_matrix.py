@@ -115,9 +115,7 @@ def test_limits():
     np.testing.assert_allclose(table.std(), 0.02, rtol=0.3)
     floats = Call(jnp.arange(3.0), jnp.arange(3.0))
     with pytest.raises(ValueError, match="rel_matrix has a row per whole position, got positions of type float32"):
-        attention.attend(
-            *inputs(1, 3, 3), encoding="rel_matrix(form=embedding)", params=params_of(encoding=EMBEDDING), call=floats
-        )
+        attention.attend(*inputs(1, 3, 3), encoding=EMBEDDING, params=params_of(encoding=EMBEDDING), call=floats)
 
 
 @pytest.mark.parametrize("form", ["form=raw", "form=embedding, max_distance=3"])
