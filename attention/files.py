@@ -224,6 +224,12 @@ def read_json(path: Path) -> Any:
         raise ValueError(f"{path} is not JSON ({error})") from None
 
 
+def file_hash(path: Path) -> str:
+    """sha256 of a file, 64 hexadecimal digits. Raises ValueError for what is no regular file."""
+    with open(regular(path), "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
 def json_hash(value: Any) -> str:
     """sha256 of the canonical JSON of a value, 64 hexadecimal digits."""
     canonical = json.dumps(plain(value), sort_keys=True, separators=(",", ":"), allow_nan=False)

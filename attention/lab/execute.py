@@ -226,12 +226,8 @@ def _train(
             final = cohort[0].phase == "final"
             loop.train(config, run.path, test=final, progress=progress, expected=cohort[0].content)
             points.take_apart(cohort)
-    except (
-        SystemExit,
-        InUseError,
-        OldRunError,
-        ChangedError,
-    ):  # asked to stop, with a checkpoint written; or not to be trained
+    # Asked to stop, with a checkpoint written; or not to be trained.
+    except (SystemExit, InUseError, OldRunError, ChangedError):
         tries.end()
         raise
     except OSError as error:

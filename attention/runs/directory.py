@@ -20,7 +20,6 @@ JSON files are written aside, fsynced and renamed, and hold their ``format`` and
 is what JSON has. Runs of format 1, whose files do not say it, are evaluated; one that is not finished cannot be gone on with.
 """
 
-import hashlib
 import io
 import json
 import os
@@ -32,15 +31,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from attention import specs
-from attention.files import (
-    json_hash,
-    parse_json,
-    plain,
-    read_arrays,
-    regular,
-    write_atomic,
-)
-from attention.messages import shown
+from attention.files import file_hash, json_hash, parse_json, plain, read_arrays, regular, write_atomic
+from attention.messages import quoted, shown
 from attention.runs import data_record, environment, identity, json_files
 from attention.runs.data_record import DataRecord
 from attention.runs.identity import Identity, Places
@@ -97,7 +89,8 @@ class RunDirectory:
 
     def check_of_this_run(self, stored: Mapping[str, Any], path: Path) -> None:
         """Raises ValueError where what a file holds was not written for this run."""
-        if self.token is not None and stored.get("run") != self.token:
+        token = self.token
+        if token is not None and stored.get("run") != token:
             raise ValueError(
                 f"{shown(path)} was written for another run than {shown(self.identity)}: files of two runs are mixed here"
             )
@@ -132,7 +125,7 @@ class RunDirectory:
 
     def write_data(self, record: DataRecord) -> None:
         """Writes ``data.json``, with the hashes of the files of the tokenizer."""
-        files = {path.name: _hash(path) for path in sorted(self.tokenizer.iterdir())} if self.tokenizer.is_dir() else {}
+        files = {path.name: file_hash(path) for path in sorted(self.tokenizer.iterdir())} if self.tokenizer.is_dir() else {}
         json_files.write(self.data, {**record._asdict(), "tokenizer": files, "run": self.token})
 
     def read_data(self) -> DataRecord:
@@ -172,19 +165,21 @@ class RunDirectory:
 
     def write_result(self, result: Mapping[str, Any]) -> None:
         """Writes ``result.json``, with which a run is finished, and in it the hashes of what else is read of a finished run."""
-        files = {path.name: _hash(path) for path in (self.metrics, self.predictions) if path.exists()}
+        files = {path.name: file_hash(path) for path in (self.metrics, self.predictions) if path.exists()}
         json_files.write(self.result, {**result, "files": files, "run": self.token})
 
     def read_result(self) -> dict[str, Any]:
         """What ``write_result`` was given. Raises ValueError where the file is missing or not what was written."""
-        return {name: value for name, value in self._own(self.result).items() if name != "files"}
+        stored = self._own(self.result)
+        for name, fits in (("members", _are_members), ("summary", lambda value: isinstance(value, (dict, type(None))))):
+            if not fits(stored.get(name)):
+                raise ValueError(f"{shown(self.result)} is not what training writes: {name} is {quoted(stored.get(name))}")
+        return {name: value for name, value in stored.items() if name != "files"}
 
     def _own(self, path: Path) -> dict[str, Any]:
         """What a file of this run holds. Raises ValueError for one of another."""
-        stored = json_files.read(path)
+        stored = json_files.read(path, sealed=self.identity.exists())
         self.check_of_this_run(stored, path)
-        if self.token is not None and json_files.format_of(path) <= json_files.UNSEALED:
-            raise ValueError(f"{shown(path)} was edited: it has no hash, which it was written with")
         return {name: value for name, value in stored.items() if name != "run"}
 
     def _verified(self, path: Path) -> Path:
@@ -260,21 +255,26 @@ class RunDirectory:
         return Metrics(lines, name if cut else None)
 
 
+def _are_members(value: Any) -> bool:
+    """Whether a value of JSON is what is known of members."""
+    known = {"seed", "failed", "validation", "test"}
+    return (
+        isinstance(value, list)
+        and bool(value)
+        and all(isinstance(one, dict) and known <= set(one) and isinstance(one["failed"], bool) for one in value)
+    )
+
+
 def _both(before: str, now: str) -> str:
     """The hashes of a file that a run was trained with, one after another."""
     return before if now in before.split(" then ") else f"{before} then {now}"
-
-
-def _hash(path: Path) -> str:
-    with open(regular(path), "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _verify(path: Path, wanted: str) -> None:
     """Raises ValueError for a file that is not there or has another hash."""
     if not path.is_file():
         raise ValueError(f"{path} is missing")
-    if _hash(path) != wanted:
+    if file_hash(path) != wanted:
         raise ValueError(f"{path} is damaged: it does not have the hash it was written with")
 
 

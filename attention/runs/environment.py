@@ -1,7 +1,6 @@
 """What a number may depend on beside config and data: versions, machine, sources."""
 
 import functools
-import hashlib
 import os
 import platform
 import subprocess
@@ -11,7 +10,7 @@ from typing import Any
 
 import jax
 
-from attention.files import json_hash
+from attention.files import file_hash, json_hash
 
 _DISTRIBUTION = "attention-lab"
 _PACKAGE = Path(__file__).parent.parent
@@ -48,7 +47,7 @@ def cores() -> int:
 def sources() -> dict[str, str]:
     """The sha256 of each file of the package, by its path in it."""
     files = sorted(path for path in _PACKAGE.rglob("*.py") if path.is_file())
-    return {path.relative_to(_PACKAGE).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
+    return {path.relative_to(_PACKAGE).as_posix(): file_hash(path) for path in files}
 
 
 def _version() -> str | None:

@@ -7,7 +7,7 @@ from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from attention.files import differences, json_hash, plain
+from attention.files import differences, plain
 
 
 class ChangedError(ValueError):
@@ -33,11 +33,6 @@ class Identity(NamedTuple):
 
     config: Mapping[str, Any]
     content: Content
-
-    @property
-    def hash(self) -> str:
-        """64 hexadecimal digits."""
-        return json_hash(self.plain())
 
     def plain(self) -> dict[str, Any]:
         """As JSON holds it."""

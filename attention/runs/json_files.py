@@ -8,7 +8,7 @@ from attention.files import json_hash, plain, read_json, write_json
 from attention.messages import quoted, shown
 
 FORMAT = 3
-UNSEALED = 2  # the last format without a hash
+_UNSEALED = 2  # the last format without a hash
 _SEAL = "sha256"
 
 
@@ -18,18 +18,22 @@ def write(path: Path, value: Mapping[str, Any]) -> None:
     write_json(path, {**content, _SEAL: json_hash(content)})
 
 
-def read(path: Path) -> dict[str, Any]:
-    """What ``write`` was given. Files up to the format ``UNSEALED`` have no hash, and those of format 1 no format.
+def read(path: Path, *, sealed: bool = False) -> dict[str, Any]:
+    """What ``write`` was given.
+
+    Args:
+      path: the file. Those up to the format ``_UNSEALED`` have no hash, and those of format 1 no format.
+      sealed: whether it has to have a hash, as one beside others that have.
 
     Raises:
       ValueError: for a file that is missing, holds something else, is of a later format, or has not the hash it was written
         with.
     """
-    content, number = _content(path), format_of(path)
-    seal = content.pop(_SEAL, None)
+    content = _content(path)
+    number, seal = _format(content), content.pop(_SEAL, None)
     if number > FORMAT:
         raise ValueError(f"{shown(path)} has format {quoted(content['format'])}; this version reads formats up to {FORMAT}")
-    if seal != (json_hash(content) if seal is not None or number > UNSEALED else None):
+    if seal != (json_hash(content) if sealed or seal is not None or number > _UNSEALED else None):
         raise ValueError(
             f"{shown(path)} is damaged or was edited: it does not have the hash it was written with "
             f"(a {path.name} to begin anew with has neither format nor {_SEAL})"
@@ -40,7 +44,11 @@ def read(path: Path) -> dict[str, Any]:
 
 def format_of(path: Path) -> int:
     """The format of a file."""
-    number = _content(path).get("format", 1)
+    return _format(_content(path))
+
+
+def _format(content: Mapping[str, Any]) -> int:
+    number = content.get("format", 1)
     return number if isinstance(number, int) else FORMAT + 1  # of no version
 
 

@@ -1,12 +1,12 @@
 """Whether what a config names is what a run on the disk was made of."""
 
-import hashlib
 import os
 from pathlib import Path
 from typing import NamedTuple
 
 from attention import specs
 from attention.data import contracts
+from attention.files import file_hash
 from attention.messages import shown
 from attention.runs import checkpoints, identity
 from attention.runs.directory import RunDirectory
@@ -32,8 +32,7 @@ def start_hash(config: Config, origin: finetune.Origin | None) -> str | None:
         return None
     if not Path(config.model.vectors).is_file():
         raise ValueError(f"config.model.vectors: no file of word vectors at {shown(config.model.vectors)}")
-    with open(config.model.vectors, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    return file_hash(Path(config.model.vectors))
 
 
 def recorded(run: RunDirectory) -> Identity:
@@ -94,12 +93,9 @@ def still_there(opened: Opened, config: Config) -> tuple[bool, list[str]]:
     if found is None:
         return True, ["the run is of an older version: whether its data are as they were has not been looked at"]
     named, files = found[1]
-    begins_with = _start_files(config)
     gone = [path for path in files if not Path(path).exists()]
-    now = identity.stamps([Path(path) for path in files]) | identity.stamps(begins_with)
-    same = dict(named) == _named(config) and {**now, **{path: files[path] for path in gone}} == files
-    if same and any(_start_of(path, config) for path in gone):  # it is there, with other weights
-        return False, []
+    now = identity.stamps([*map(Path, files), *_start_files(config)])
+    same = named == _named(config) and now == {path: files[path] for path in files if path not in gone}
     return same, [f"{path} is not there any more: whether it is as it was cannot be told" for path in gone]
 
 
@@ -157,12 +153,6 @@ def _start_files(config: Config) -> list[Path]:
     origin = RunDirectory(config.training.init_from).checkpoints if config.training.init_from else None
     weights = [] if origin is None else sorted(origin.glob(f"{checkpoints.BEST}-*/{checkpoints.MANIFEST}"))
     return [path.absolute() for path in (*weights, *([Path(config.model.vectors)] if config.model.vectors else []))]
-
-
-def _start_of(path: str, config: Config) -> bool:
-    """Whether a file that is gone was of a run to start from that is there."""
-    origin = config.training.init_from
-    return bool(origin) and os.path.isdir(origin) and Path(path).is_relative_to(os.path.abspath(origin))
 
 
 def _value(config: Config, field: str) -> str:

@@ -110,7 +110,7 @@ def _answer(opened: Opened, config: Config) -> dict[str, Any]:
         print(f"note: {note}")
     print(f"{opened.run.path} is finished; its result:")
     finished = opened.run.read_result()
-    print(result.table(finished))
+    print(result.stored_table(finished, opened.run.result))
     return finished
 
 

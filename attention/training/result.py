@@ -1,6 +1,7 @@
 """The result of a run, and the table that is printed of it."""
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -43,25 +44,36 @@ def clean(data: Dataset, scores: Sequence[Mapping[str, float] | None], task: Tas
 
 
 def table(result: Mapping[str, Any]) -> str:
-    """The result as lines of text: a row per member, the mean with its 95 % Student-t interval, baselines, cost, lengths.
+    """The result as lines of text: a row per member, the mean with its 95 % Student-t interval, baselines, cost, lengths."""
+    result = _printable(result)
+    split, metrics = result["summary_split"], specs.build("task", result["task"]).metrics
+    first, clean = metrics[0], result.get("clean")
+    heads = ["seed", "best step", f"validation {first.head}", *(f"{split} {metric.head}" for metric in metrics)]
+    rows = [[*heads, *([f"clean {first.head}"] if clean else []), ""]]
+    for member in result["members"]:
+        best = "-" if member["best_step"] is None else str(member["best_step"])
+        cells = [_score(member["validation"], first), *(_score(member[split], metric) for metric in metrics)]
+        cells += [_score(member["clean"], first)] if clean else []
+        rows.append([str(member["seed"]), best, *cells, member["stopped"] or ""])
+    if result["summary"] is not None and len(result["members"]) > 1:
+        pairs = [(result["summary"], metric) for metric in metrics] + ([(clean["summary"], first)] if clean else [])
+        for head, field, sign in (("mean", "mean", ""), ("95 %", "ci95", "±")):
+            cells = [_cell(metric.share, None if total is None else total[metric.name][field], sign) for total, metric in pairs]
+            rows.append([head, "", "", *cells, ""])
+    lines = [text_table(rows, left=0), *_said_of_splits(result)]
+    lines += [f"baseline {name}: {100 * value:.2f}" for name, value in result["baselines"].items()]
+    lines += _cost(result)
+    if result["by_length"] is not None:
+        lines += ["", by_length.table(result["by_length"])]
+    return "\n".join(shortened(line, LONGEST) for line in "\n".join(lines).split("\n"))
 
-    Raises:
-      ValueError: for what is not a result that training writes.
-    """
+
+def stored_table(result: Mapping[str, Any], path: Path) -> str:
+    """``table`` of what a file holds. Raises ValueError where that is not a result that training writes."""
     try:
-        _check(result)
-        lines = _table(_printable(result)).split("\n")
+        return table(result)
     except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
-        raise ValueError(f"result.json is not what training writes ({error!r})") from None
-    return "\n".join(shortened(line, LONGEST) for line in lines)
-
-
-def _check(result: Mapping[str, Any]) -> None:
-    """Raises some error for what is not shown and not what training writes."""
-    if not result["members"] or not all(isinstance(member["failed"], bool) for member in result["members"]):
-        raise ValueError("no members that failed or not")
-    if not isinstance(result["summary"], (dict, type(None))):
-        raise ValueError("no summary")
+        raise ValueError(f"{shown(path)} is not what training writes ({error!r})") from None
 
 
 def _printable(value: Any) -> Any:
@@ -71,29 +83,6 @@ def _printable(value: Any) -> Any:
     if isinstance(value, list):
         return [_printable(item) for item in value]
     return shown(value) if isinstance(value, str) else value
-
-
-def _table(result: Mapping[str, Any]) -> str:
-    split, shown = result["summary_split"], specs.build("task", result["task"]).metrics
-    first, clean = shown[0], result.get("clean")
-    heads = ["seed", "best step", f"validation {first.head}", *(f"{split} {metric.head}" for metric in shown)]
-    rows = [[*heads, *([f"clean {first.head}"] if clean else []), ""]]
-    for member in result["members"]:
-        best = "-" if member["best_step"] is None else str(member["best_step"])
-        cells = [_score(member["validation"], first), *(_score(member[split], metric) for metric in shown)]
-        cells += [_score(member["clean"], first)] if clean else []
-        rows.append([str(member["seed"]), best, *cells, member["stopped"] or ""])
-    if result["summary"] is not None and len(result["members"]) > 1:
-        pairs = [(result["summary"], metric) for metric in shown] + ([(clean["summary"], first)] if clean else [])
-        for head, field, sign in (("mean", "mean", ""), ("95 %", "ci95", "±")):
-            cells = [_cell(metric.share, None if total is None else total[metric.name][field], sign) for total, metric in pairs]
-            rows.append([head, "", "", *cells, ""])
-    lines = [text_table(rows, left=0), *_said_of_splits(result)]
-    lines += [f"baseline {name}: {100 * value:.2f}" for name, value in result["baselines"].items()]
-    lines += _cost(result)
-    if result["by_length"] is not None:
-        lines += ["", by_length.table(result["by_length"])]
-    return "\n".join(lines)
 
 
 def _said_of_splits(result: Mapping[str, Any]) -> list[str]:

@@ -79,4 +79,4 @@ def test_an_odd_result_is_one_line(tmp_path, evaluated, capsys):
     for damage in ({"members": []}, {"summary": 5}):
         json_files.write(path, {**stored, **damage})
         assert command_line.run_main(train.main, ["train.py", f"--workdir={tmp_path}/run"]) == 2
-        assert capsys.readouterr().err.startswith("error: result.json is not what training writes")
+        assert capsys.readouterr().err.startswith(f"error: {path} is not what training writes")

@@ -329,7 +329,7 @@ def test_a_result_without_its_hash_was_edited(tmp_path):
     stored = json.loads(run.result.read_text())
     del stored["sha256"]
     run.result.write_text(json.dumps({**stored, "format": 2}))
-    with pytest.raises(ValueError, match="was edited: it has no hash"):
+    with pytest.raises(ValueError, match="was edited: it does not have the hash"):
         run.read_result()
 
 

@@ -1,6 +1,7 @@
 """What stands beside the scores of a run: baselines of the same split, clean texts, notes, and times that are its own."""
 
 import os
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -110,8 +111,8 @@ def test_a_trial_of_a_search_is_not_said_to_lack_a_test_split(run, tmp_path, cap
     assert "no labelled test split" not in said
 
 
+MEMBERS = ([], [{}], 5, None, [5], [{"seed": 0, "failed": "no", "validation": None, "test": None}])
 DAMAGED = [
-    {"members": []},
     {"members": [{}]},
     {"members": 5},
     {"members": None},
@@ -139,18 +140,25 @@ DAMAGED = [
 def test_a_result_that_training_does_not_write_is_one_error(run, damage):
     stored = {**run.read_result(), "load": 0.0, "step_seconds": 1.0, "process_seconds": 1.0}
     with pytest.raises(ValueError, match=r"^result\.json is not what training writes"):
-        result.table({**stored, **damage})
+        result.stored_table({**stored, **damage}, Path("result.json"))
+
+
+@pytest.mark.parametrize("members", MEMBERS, ids=str)
+def test_members_are_what_training_writes_or_nothing_is_read_of_them(tmp_path, members):
+    RunDirectory(tmp_path).write_result({"members": members})
+    with pytest.raises(ValueError, match=r"result\.json is not what training writes: members is "):
+        RunDirectory(tmp_path).read_result()
 
 
 def test_every_field_that_is_printed_is_needed(run):
     stored = run.read_result()
     for name in ("task", "members", "summary", "summary_split", "baselines", "parameters", "device", "kernel", "by_length"):
         with pytest.raises(ValueError, match=r"^result\.json is not what training writes"):
-            result.table({field: value for field, value in stored.items() if field != name})
-    for name in stored["members"][0].keys() - {"updates"}:
+            result.stored_table({field: value for field, value in stored.items() if field != name}, Path("result.json"))
+    for name in stored["members"][0].keys() - {"updates", "failed"}:
         members = [{field: value for field, value in member.items() if field != name} for member in stored["members"]]
         with pytest.raises(ValueError, match=r"^result\.json is not what training writes"):
-            result.table({**stored, "members": members})
+            result.stored_table({**stored, "members": members}, Path("result.json"))
 
 
 def test_names_in_a_result_reach_no_terminal_as_they_are(run):
