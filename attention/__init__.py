@@ -4,14 +4,15 @@ The mathematics is here by name: ``attention.sparsemax(scores)``, ``attention.ro
 ``attention.alibi_slopes(8)``. ``attention.attend(query, key, value, encoding="rope", normalizer="sparsemax")`` puts it
 together; ``attention.build(kind, spec)`` returns one record and ``attention.names(kind)`` lists a kind. Importing this package
 needs JAX alone; the other packages (``attention.models`` and ``encoders``, which are Flax, ``data``, ``training``,
-``evaluation``, ``lab``) are loaded when they are first used.
+``evaluation``, ``lab``) are loaded when they are first used, and so is what runs and sweeps from Python:
+``attention.base_config``, ``train``, ``sweep`` and ``load``.
 """
 
 import importlib
 import textwrap
 from typing import Any
 
-from attention import specs
+from attention import installation, specs
 from attention.attend import attend
 from attention.decoding import beam, greedy
 from attention.dropout import dropout
@@ -31,10 +32,16 @@ from attention.records import (
 from attention.recurrent import gru, lstm
 from attention.specs import build, canonical, describe, names
 
-__version__ = "0.1.0"
+__version__ = installation.version()
 
 PURE_KINDS = ("encoding", "normalizer", "score", "mask", "mixer", "pooling", "gate")
-_LAZY = ("data", "decoders", "encoders", "evaluation", "lab", "models", "optimizers", "runs", "tasks", "training")
+_LAZY = ("commands", "data", "decoders", "encoders", "evaluation", "lab", "models", "optimizers", "runs", "tasks", "training")
+_FUNCTIONS = {
+    "base_config": "attention.training.config_files",
+    "load": "attention.evaluation",
+    "sweep": "attention.commands.sweep",
+    "train": "attention.commands.train",
+}
 
 
 def _mathematics(kind: str) -> dict[str, Any]:
@@ -50,10 +57,11 @@ for _kind in PURE_KINDS:
 
 
 def __getattr__(name: str) -> Any:
-    if name in _LAZY:
-        return importlib.import_module(f"attention.{name}")
-    if name == "train":
-        return importlib.import_module("attention.training.loop").train
+    with installation.naming_what_is_missing():
+        if name in _LAZY:
+            return importlib.import_module(f"attention.{name}")
+        if name in _FUNCTIONS:
+            return getattr(importlib.import_module(_FUNCTIONS[name]), name)
     raise AttributeError(f"module 'attention' has no attribute {name!r}{specs.nearest(name, globals())}")
 
 

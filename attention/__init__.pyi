@@ -3,7 +3,7 @@
 
 from typing import Any, Literal, overload
 
-from attention import specs as specs
+from attention import installation as installation, specs as specs
 from attention.attend import attend as attend
 from attention.decoding import beam as beam, greedy as greedy
 from attention.dropout import dropout as dropout
@@ -174,6 +174,7 @@ from attention.gates.residual import residual_gate as residual_gate
 from attention.gates.residual_input import residual_input_gate as residual_input_gate
 
 # Loaded when they are first used.
+from . import commands as commands
 from . import data as data
 from . import decoders as decoders
 from . import encoders as encoders
@@ -184,7 +185,10 @@ from . import optimizers as optimizers
 from . import runs as runs
 from . import tasks as tasks
 from . import training as training
-from attention.training.loop import train as train
+from attention.training.config_files import base_config as base_config
+from attention.evaluation import load as load
+from attention.commands.sweep import sweep as sweep
+from attention.commands.train import train as train
 
 from attention.data.contracts import Source as _Source
 from attention.data.contracts import Tokenizer as _Tokenizer

@@ -21,6 +21,7 @@ import warnings
 from collections.abc import Iterable
 from typing import Any, NamedTuple
 
+from attention import installation
 from attention.messages import quoted, shown
 
 KINDS = {
@@ -178,7 +179,8 @@ def module(kind: str, name: str) -> types.ModuleType:
     """The file that defines a variant."""
     if name not in names(kind):
         raise ValueError(f"unknown {kind} {quoted(name)}{nearest(name, names(kind))}; known: {', '.join(names(kind))}")
-    return importlib.import_module(f"{_package(kind)}.{name}")
+    with installation.naming_what_is_missing():
+        return importlib.import_module(f"{_package(kind)}.{name}")
 
 
 class Option(NamedTuple):

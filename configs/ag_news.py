@@ -11,11 +11,11 @@ Score:    91.3 ± 0.7 on the full test split, trained on these rows (95 % Studen
 
 from typing import Any
 
-from configs import base
+import attention
 
 
 def get_config() -> Any:
-    config = base.get_config()
+    config = attention.base_config()
     config.seeds = (0, 1, 2)
     config.data.source = "ag_news"
     config.data.tokenizer = "words(ngrams=2, max_size=200000)"

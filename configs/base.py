@@ -1,4 +1,4 @@
-"""Every knob, with its default. Other configs start from this one: ``config = base.get_config()``.
+"""Every knob, with its default. Other configs start from this one: ``config = attention.base_config()``.
 
 python train.py --config=configs/base.py
 """

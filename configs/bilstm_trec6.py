@@ -9,11 +9,11 @@ Score:    89.1 ± 2.5 on test (95 % Student-t interval)
 
 from typing import Any
 
-from configs import base
+import attention
 
 
 def get_config() -> Any:
-    config = base.get_config()
+    config = attention.base_config()
     config.seeds = (0, 1, 2)
     config.data.source = "trec6"
     config.data.tokenizer = "words(min_count=2, lowercase=False)"

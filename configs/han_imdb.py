@@ -9,11 +9,11 @@ Score:    89.1 ± 0.7 on test (95 % Student-t interval); TF-IDF with logistic re
 
 from typing import Any
 
-from configs import base
+import attention
 
 
 def get_config() -> Any:
-    config = base.get_config()
+    config = attention.base_config()
     config.seeds = (0, 1, 2)
     config.data.source = "imdb"
     config.data.tokenizer = "words(min_count=3)"

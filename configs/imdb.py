@@ -11,11 +11,11 @@ Score:    90.6 ± 0.1 on test (95 % Student-t interval)
 
 from typing import Any
 
-from configs import base
+import attention
 
 
 def get_config() -> Any:
-    config = base.get_config()
+    config = attention.base_config()
     config.seeds = (0, 1, 2)
     config.data.source = "imdb"
     config.data.tokenizer = "words(ngrams=2, max_size=200000)"

@@ -9,11 +9,11 @@ Score:    order, 3 seeds, 400 updates: sinusoidal 100.0 up to length 40, 89.7 ±
 
 from typing import Any
 
-from configs import base
+import attention
 
 
 def get_config() -> Any:
-    config = base.get_config()
+    config = attention.base_config()
     # Also even_pairs, parity, cycle_navigation, modular_arithmetic, missing_duplicate, solve_equation, first_token, distance.
     config.data.source = "order"
     config.data.max_length = 40  # of training; the texts of the split `lengths` are longer and kept whole

@@ -8,11 +8,11 @@ Score:    59.5 on test with seed 0; the root operator of its own digits gets 42.
 
 from typing import Any
 
-from configs import base
+import attention
 
 
 def get_config() -> Any:
-    config = base.get_config()
+    config = attention.base_config()
     config.data.source = "listops"
     config.data.max_length = 50
     config.model.encoder = "transformer(layers=4, mlp=2)"

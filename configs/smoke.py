@@ -8,11 +8,11 @@ Score:    36.7 ± 6.4 on test, the root operator gets 35.6; it shows that things
 
 from typing import Any
 
-from configs import base
+import attention
 
 
 def get_config() -> Any:
-    config = base.get_config()
+    config = attention.base_config()
     config.data.source = "listops(train=4000, validation=500, test=500, lengths=500, max_length=24, max_args=3)"
     config.data.max_length = 24
     config.data.buckets = 2

@@ -11,11 +11,11 @@ Score:    81.9 ± 1.9 on test (95 % Student-t interval)
 
 from typing import Any
 
-from configs import base
+import attention
 
 
 def get_config() -> Any:
-    config = base.get_config()
+    config = attention.base_config()
     config.seeds = (0, 1, 2)
     config.data.source = "sst2"
     config.data.tokenizer = "words(ngrams=2, max_size=60000)"

@@ -12,11 +12,11 @@ Score:    89.3 ± 1.0 on test (95 % Student-t interval)
 
 from typing import Any
 
-from configs import base
+import attention
 
 
 def get_config() -> Any:
-    config = base.get_config()
+    config = attention.base_config()
     config.seeds = (0, 1, 2)
     config.data.source = "trec6"
     config.data.tokenizer = "words(ngrams=2)"

@@ -21,7 +21,7 @@ from scipy.sparse import csr_array
 
 from attention import specs
 from attention.files import read_json, write_json
-from attention.training import backend, command_line, config, loop, process
+from attention.training import backend, command_line, config, config_files, loop, process
 from studies import vectors
 from tools.markdown import table
 
@@ -94,7 +94,7 @@ def source(name: str, data: str | None) -> str:
 
 def fields(row: Row, *, data: str | None = None, workdir: Path | None = None) -> dict[str, Any]:
     """The config of a row."""
-    whole: Any = command_line.load_config(ROOT / "configs" / "tutorials" / f"{row.config}.py")
+    whole: Any = config_files.load(ROOT / "configs" / "tutorials" / f"{row.config}.py")
     whole.data.source = source(whole.data.source, data)
     for field, value in row.changes.items():
         section, _, name = field.rpartition(".")

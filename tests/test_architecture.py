@@ -19,7 +19,7 @@ import os, sys
 import jax
 from attention import specs
 from attention.training import command_line, config, recipe
-import train
+from attention.commands import train
 
 def travel():
     given = command_line.parse_config(["train.py", "--config.model.encoding=rope"], default=train.DEFAULT)

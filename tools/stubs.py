@@ -54,7 +54,7 @@ def _variants() -> Iterator[str]:
 def _lazy() -> Iterator[str]:
     """The packages that the library loads when they are first used."""
     yield from (f"from . import {name} as {name}" for name in vars(attention)["_LAZY"])
-    yield "from attention.training.loop import train as train"
+    yield from (_line(module, [name]) for name, module in vars(attention)["_FUNCTIONS"].items())
 
 
 def _line(module: str, names: list[str]) -> str:

@@ -1,9 +1,11 @@
 """What ``sweep.py`` does: plan, train, collect, report; or compare two runs."""
 
+import os
 import shlex
 from collections.abc import Sequence
 from pathlib import Path
 
+from attention import installation
 from attention.files import write_atomic
 from attention.lab import dry_run as outline
 from attention.lab import execute, plan, report, results
@@ -13,23 +15,32 @@ from attention.runs.opening import default_name
 from attention.training import command_line, process
 
 
+def folder(given: command_line.Config, workdir: str | os.PathLike[str] | None) -> Path:
+    """The directory of a sweep: ``runs/<config>-<hash>`` where None is given."""
+    return Path(workdir or Path("runs") / default_name(given.name, _asked(given).words()))
+
+
+def _asked(given: command_line.Config) -> plan.Sweep:
+    return plan.read(given.fields.to_dict(), given.name)
+
+
 def sweep(
     given: command_line.Config,
-    arguments: Sequence[str],
+    arguments: Sequence[str] | None,
     *,
-    workdir: str | None,
-    dry_run: bool,
-    export: str | None,
-    only: str | None,
-    retry_failed: bool,
-    retrain_changed: bool,
+    workdir: Path,
+    dry_run: bool = False,
+    export: str | None = None,
+    only: str | None = None,
+    retry_failed: bool = False,
+    retrain_changed: bool = False,
 ) -> int:
     """Runs a sweep, or the part of it that the flags ask for.
 
     Args:
       given: the config file with its overrides.
-      arguments: the flags that gave it, for the commands that are printed.
-      workdir: the directory; ``runs/<config>-<hash>`` where None.
+      arguments: the flags that gave it, for the commands that are printed; None where Python gave its fields.
+      workdir: the directory.
       dry_run: whether to print the plan and stop.
       export: "shell" to print commands and stop.
       only: the cohort to train alone.
@@ -39,11 +50,9 @@ def sweep(
     Returns:
       The exit code.
     """
-    asked = plan.read(given.fields.to_dict(), given.name)
-    path = Path(workdir or Path("runs") / default_name(given.name, asked.words()))
-    planned = plan.plan(asked)
+    planned, path = plan.plan(_asked(given)), workdir
     if export is not None:
-        print(outline.export(planned, str(path), arguments))
+        print(outline.export(planned, str(path), arguments or ()))
         return 0
     if dry_run:
         print(outline.outline(planned, Points(path) if path.exists() else None))
@@ -51,7 +60,7 @@ def sweep(
         return 0
     process.keep_freed_memory()
     with execute.opened(path, planned, shared=only is not None) as points:
-        if not points.config_file.exists():
+        if given.text is not None and not points.config_file.exists():
             write_atomic(points.config_file, given.text.encode())
         if retrain_changed:
             print(execute.set_changed_aside(planned, points), flush=True)
@@ -65,7 +74,9 @@ def sweep(
         code = execute.outcome(planned, points, only)
         if only is not None:
             return code
-        command = shlex.join(["python", "sweep.py", *arguments])
+        command = "attention.sweep(config)  # in Python"
+        if arguments is not None:
+            command = shlex.join([*installation.program("sweep").split(), *arguments])
         found = collect(planned, points, execute.choices(planned, points), command)
         results.write(path / "results.parquet", found)
         print(report.write(path))

@@ -8,6 +8,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
+from attention import installation
 from attention.lab.board import title
 from attention.lab.collect import notes
 from attention.lab.execute import choices
@@ -108,7 +109,7 @@ def export(plan: Plan, workdir: str, arguments: Sequence[str]) -> str:
       workdir: of the sweep.
       arguments: the config's flags.
     """
-    command = shlex.join(["python", "sweep.py", *arguments, f"--workdir={workdir}"])
+    command = shlex.join([*installation.program("sweep").split(), *arguments, f"--workdir={workdir}"])
     trials = plan.trials()
     wanted = trials or plan.points()
     lines = [

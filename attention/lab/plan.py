@@ -236,7 +236,9 @@ def read(fields: Mapping[str, Any], name: str) -> Sweep:
     """
     base = dict(fields)
     if "sweep" not in base:
-        raise ValueError(f"config {name} has no sweep: sweep.py needs config.sweep, as in the files of configs/sweeps")
+        raise ValueError(
+            f"config {name} has no section sweep, which --config=sweeps/smoke has and attention.lab.plan.section makes"
+        )
     asked = dict(base.pop("sweep"))
     variants = tuple(Variant(tuple(names), dict(values)) for names, values in asked["variants"])
     _check_variants(variants, asked["baseline"])

@@ -10,9 +10,9 @@ from typing import Any
 
 import jax
 
+from attention import installation
 from attention.files import file_hash, json_hash
 
-_DISTRIBUTION = "attention-lab"
 _PACKAGE = Path(__file__).parent.parent
 
 
@@ -32,7 +32,7 @@ def environment() -> dict[str, Any]:
         "cores": cores(),
         "platform": device.platform,
         "system": platform.platform(),
-        "version": _version(),
+        "version": installation.version(),
         "sources": json_hash(sources()),
         **_git(),
     }
@@ -45,17 +45,10 @@ def cores() -> int:
 
 @functools.cache
 def sources() -> dict[str, str]:
-    """The sha256 of each file of the package, by its path in it."""
-    files = sorted(path for path in _PACKAGE.rglob("*.py") if path.is_file())
+    """The sha256 of each file of the package, by its path in it; configs, which a wheel has there too, are none of it."""
+    configs = installation.configs()
+    files = sorted(path for path in _PACKAGE.rglob("*.py") if path.is_file() and configs not in path.parents)
     return {path.relative_to(_PACKAGE).as_posix(): file_hash(path) for path in files}
-
-
-def _version() -> str | None:
-    """The version of the installed distribution; None for a source tree that is not installed."""
-    try:
-        return metadata.version(_DISTRIBUTION)
-    except metadata.PackageNotFoundError:
-        return None
 
 
 @functools.cache

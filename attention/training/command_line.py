@@ -1,19 +1,16 @@
 """What the entry points share: flags, configs, one line and an exit code for what goes wrong.
 
 An entry point is ``sys.exit(run_main(main))``, where ``main(argv)`` parses with ``parse_config`` and ``parse_flags``
-and calls one function. Configs are files whose ``get_config()`` returns a ``ConfigDict``; a field is set by
+and calls one function. ``--config=NAME`` names a config as ``config_files`` does; a field is set by
 ``--config.SECTION.FIELD=VALUE``, of the type the file gives it, a tuple as ``1,2,3``, a switch also as
-``--config.FIELD`` and ``--noconfig.FIELD``. ``--config=FILE:ARGUMENT`` calls ``get_config(ARGUMENT)``, and ``--flagfile=FILE``
-stands for the arguments that a file holds, one a line.
+``--config.FIELD`` and ``--noconfig.FIELD``. ``--flagfile=FILE`` stands for the arguments that a file holds, one a line.
 """
 
 import importlib.util
-import inspect
 import math
 import os
 import re
 import sys
-import traceback
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -21,11 +18,11 @@ from typing import Any, NamedTuple
 from absl import flags
 from ml_collections import config_dict
 
+from attention import installation
 from attention.files import TryAgainError, passing
 from attention.messages import listed, one_line, quoted, shown
-from attention.runs.directory import RunDirectory
 from attention.specs import nearest
-from attention.training import process, streams
+from attention.training import config_files, process, streams
 
 # Set to see the traceback of an error that is otherwise one line; for those who write a variant.
 TRACEBACK = "ATTENTION_TRACEBACK"
@@ -80,6 +77,8 @@ def run_main(main: Callable[[list[str]], Any], argv: list[str] | None = None) ->
 
 def _told(error: Exception) -> tuple[str, int] | None:
     """The message and the exit code of an error that is no defect."""
+    if isinstance(error, ImportError) and (message := installation.lacking(error)):
+        return message, 2
     if isinstance(error, (ValueError, flags.Error)):
         return str(error), AGAIN if isinstance(error, TryAgainError) else 2
     if process.out_of_memory(error):
@@ -121,14 +120,19 @@ def _at_home(argument: str) -> str:
 
 
 def parse_flags(argv: list[str], values: flags.FlagValues, *, usage: str) -> None:
-    """Parses ``argv`` into ``values``; ``--help`` prints ``usage`` and the flags, ``--helpxml`` as XML, and exits with 0.
+    """Parses ``argv`` into ``values``; ``--help``, ``--helpxml`` (flags as XML) and ``--version`` print and exit with 0.
+
+    ``usage``, which ``--help`` prints before the flags, names the commands as installed, and is printed as they start here.
 
     Raises:
       ValueError: for an unknown flag, an ill-typed value, or an argument that is no flag.
     """
     asked = [argument.lstrip("-") for argument in argv[1:] if argument.startswith("-")]
     if any(argument in _HELP for argument in asked):
-        print(f"{usage.strip()}\n{values.get_help()}")
+        print(f"{_started_here(usage.strip())}\n{values.get_help()}")
+        raise SystemExit(0)
+    if "version" in asked:
+        print(f"{installation.DISTRIBUTION} {installation.version()}")
         raise SystemExit(0)
     if "helpxml" in asked:
         values.write_help_in_xml_format(sys.stdout)
@@ -151,24 +155,29 @@ def parse_flags(argv: list[str], values: flags.FlagValues, *, usage: str) -> Non
         raise ValueError(f"stray argument {quoted(stray[0])}: arguments are flags, --NAME=VALUE")
 
 
+def _started_here(usage: str) -> str:
+    """Usage with each ``attention-train`` as it is started here."""
+    return re.sub(r"\battention-(train|eval|sweep)\b", lambda found: installation.program(found[1]), usage)
+
+
 class Config(NamedTuple):
-    """A config as given: its fields with the overrides applied, its file's name and text, and the arguments left over."""
+    """A config as given: its fields with the overrides applied, a name, the arguments left over, the text of a file."""
 
     fields: config_dict.ConfigDict
     name: str
     argv: list[str]
-    text: str
+    text: str | None
 
 
 def parse_config(argv: list[str], *, default: str | os.PathLike[str]) -> Config:
-    """Loads the file of ``--config=FILE`` and applies each ``--config.FIELD=VALUE``.
+    """Loads what ``--config=NAME`` says and applies each ``--config.FIELD=VALUE``.
 
     Args:
       argv: program name and arguments.
-      default: the file where ``--config`` is not given.
+      default: the config where ``--config`` is not given.
 
     Raises:
-      ValueError: for a file that is missing or no config, an unknown field, or a value of the wrong type.
+      ValueError: for a config that is missing or none, an unknown field, or a value of the wrong type.
     """
     path, overrides, rest = os.fspath(default), [], argv[:1]
     arguments = iter(argv[1:])
@@ -180,18 +189,18 @@ def parse_config(argv: list[str], *, default: str | os.PathLike[str]) -> Config:
         elif name == "config":
             path = value if equals else next(arguments, "")
             if not path:
-                raise ValueError("--config wants a file: --config=FILE")
+                raise ValueError("--config wants a config: --config=NAME, or --config=FILE.py")
         elif negated and equals:
             raise ValueError(f"--{name} takes no value")
         else:
             text = "false" if negated else value if equals else None
             overrides.append((name.partition(".")[2], text))
-    fields = load_config(path)
+    fields = config_files.load(path)
     for field, text in overrides:
         _override(fields, field, text)
     if missing := [name for name, value in _fields(fields) if value is _MISSING]:
         raise ValueError(f"config file {shown(path)} wants a value for {missing[0]!r}: --config.{missing[0]}=VALUE")
-    file = _split(path)[0]
+    file = config_files.find(path)[0]
     return Config(fields, file.stem, rest, file.read_text(encoding="utf-8"))
 
 
@@ -202,57 +211,6 @@ def config_beside(argv: list[str]) -> Path | None:
     values(argv, known_only=True)
     found = Path(values.workdir or "") / "config.json"
     return found if values.workdir and found.is_file() else None
-
-
-def load_config(path: str | os.PathLike[str]) -> config_dict.ConfigDict:
-    """What ``get_config()`` of a file returns, or ``get_config(ARGUMENT)`` of ``FILE:ARGUMENT``, or the config of a run.
-
-    Raises:
-      ValueError: where there is no such file, it is no config, or an error is raised in it, naming the line.
-    """
-    file, arguments = _split(path)
-    if file.name == "config.json" and file.is_file():
-        return config_dict.ConfigDict(RunDirectory(file.parent).read_config())
-    if not file.is_file():
-        beside = sorted(str(found) for found in file.parent.glob("*.py")) if file.parent.is_dir() else []
-        near = f"; beside it: {listed(beside)}" if beside else ""
-        raise ValueError(f"config file {shown(file)} does not exist{nearest(str(file), beside)}{near}")
-    spec = importlib.util.spec_from_file_location(f"config_{file.stem}", file)
-    if spec is None or spec.loader is None:
-        raise ValueError(f"config file {file} is no Python file; want NAME.py with a function get_config()")
-    module, loader = importlib.util.module_from_spec(spec), spec.loader
-    _in_file(file, lambda: loader.exec_module(module))
-    make = getattr(module, "get_config", None)
-    if not callable(make):
-        raise ValueError(f"config file {file} has no function get_config()")
-    try:
-        inspect.signature(make).bind(*arguments)
-    except TypeError as error:
-        form = "no argument: --config=FILE" if arguments else "an argument: --config=FILE:ARGUMENT"
-        raise ValueError(f"get_config() of config file {file} wants {form} ({error})") from None
-    config = _in_file(file, lambda: make(*arguments))
-    if not isinstance(config, config_dict.ConfigDict):
-        raise ValueError(f"config file {file}: get_config() wants to return a ConfigDict, got {type(config).__name__}")
-    return config
-
-
-def _split(path: str | os.PathLike[str]) -> tuple[Path, tuple[str, ...]]:
-    """The file of ``FILE:ARGUMENT``, and the argument where there is one."""
-    name, colon, argument = os.fspath(path).partition(":")
-    return (Path(name), (argument,)) if colon and not Path(path).exists() else (Path(path), ())
-
-
-def _in_file(file: Path, call: Callable[[], Any]) -> Any:
-    """Calls what is written in a config file. Raises ValueError for any error there, with its line."""
-    try:
-        return call()
-    except SyntaxError as error:
-        raise ValueError(f"config file {error.filename}, line {error.lineno}: {error.msg}") from None
-    except Exception as error:
-        lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == str(file)]
-        where = f", line {lines[-1]}" if lines else ""
-        what = str(error) if isinstance(error, (ValueError, ImportError)) else f"{type(error).__name__}: {error}"
-        raise ValueError(f"config file {file}{where}: {what}") from error
 
 
 def _override(config: config_dict.ConfigDict, field: str, text: str | None) -> None:

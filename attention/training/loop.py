@@ -10,6 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from attention import installation
 from attention.data.batches import Batches
 from attention.files import json_hash, write_atomic
 from attention.runs.identity import Content, Identity, check_content
@@ -233,6 +234,7 @@ def _finish(setting: Setting, course: Course, *, test: bool) -> dict[str, Any]:
     split = recipe.scored_split(data, task) if test else "validation"
     finished = {
         "config_hash": json_hash(to_dict(config)),
+        "version": installation.version(),
         "task": config.task,
         "baselines": data.baselines[split],
         "notes": recipe.notes(data),

@@ -9,11 +9,11 @@ Score:    100 % of the test texts written exactly (seeds 0, 1, 2; copy and sort 
 
 from typing import Any
 
-from configs import base
+import attention
 
 
 def get_config() -> Any:
-    config = base.get_config()
+    config = attention.base_config()
     config.task = "seq2seq"
     config.data.source = "reverse"
     config.data.max_length = 24

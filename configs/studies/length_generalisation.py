@@ -8,7 +8,7 @@ Score:    docs/studies/length_generalisation.md
 
 from typing import Any
 
-from configs import length
+import attention
 
 TASKS = ("order", "distance", "missing_duplicate")
 # What a causal model knows of the text before a token is at the last one.
@@ -35,7 +35,7 @@ VARIANTS = {
 
 
 def get_config() -> Any:
-    config = length.get_config()
+    config = attention.base_config("length")
     config.seeds = (0, 1, 2, 3, 4)
     config.training.eval_every = 100
     return config

@@ -9,12 +9,12 @@ Verdict:  all seven are better than none: shaw +20.0 points, rope +18.5, t5 +18.
 
 from typing import Any
 
+import attention
 from attention.lab import grid, plan
-from configs import base
 
 
 def get_config() -> Any:
-    config = base.get_config()
+    config = attention.base_config()
     config.seeds = tuple(range(10))
     config.data.source = "listops(train=20000, validation=1000, test=2000, lengths=1000, max_length=24, max_args=3)"
     config.data.max_length = 24

@@ -9,12 +9,12 @@ Verdict:  nothing is distinguishable from none with softmax at five seeds, and n
 
 from typing import Any
 
+import attention
 from attention.lab import grid, plan
-from configs.sweeps import encodings
 
 
 def get_config() -> Any:
-    config = encodings.get_config()
+    config = attention.base_config("sweeps/encodings")
     config.seeds = (0, 1, 2, 3, 4)
     table = grid.product(
         grid.param("model.encoding", ["none", "sinusoidal", "rope"]),

@@ -9,12 +9,12 @@ Verdict:  beyond the training length shaw (99.9 %), alibi (98.3), rope (82.3) an
 
 from typing import Any
 
+import attention
 from attention.lab import grid, plan
-from configs import length
 
 
 def get_config() -> Any:
-    config = length.get_config()
+    config = attention.base_config("length")
     config.seeds = (0, 1, 2, 3, 4)
     config.training.eval_every = 100
     encodings = ["sinusoidal", "learned", "rope", "alibi(form=split_heads)", "t5", "shaw"]

@@ -10,12 +10,12 @@ Verdict:  sparsemax -6.8 points and entmax15 -3.7 are worse than softmax at one 
 
 from typing import Any
 
+import attention
 from attention.lab import grid, plan
-from configs import base
 
 
 def get_config() -> Any:
-    config = base.get_config()
+    config = attention.base_config()
     config.seeds = tuple(range(10))
     config.data.source = "sst2"
     config.data.tokenizer = "words"

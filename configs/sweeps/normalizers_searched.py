@@ -10,12 +10,12 @@ Verdict:  sparsemax -1.4 points and entmax15 -0.8 are worse than softmax: most o
 
 from typing import Any
 
+import attention
 from attention.lab import grid, plan
-from configs.sweeps import normalizers
 
 
 def get_config() -> Any:
-    config = normalizers.get_config()
+    config = attention.base_config("sweeps/normalizers")
     config.sweep = plan.section(
         grid.param("model.normalizer", ["softmax", "sparsemax", "entmax15"]),
         baseline="softmax",

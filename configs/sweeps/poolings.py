@@ -9,12 +9,12 @@ Verdict:  additive -3.9 points and structured -5.1 are worse than the mean; max 
 
 from typing import Any
 
+import attention
 from attention.lab import grid, plan
-from configs import trec6
 
 
 def get_config() -> Any:
-    config = trec6.get_config()
+    config = attention.base_config("trec6")
     config.data.tokenizer = "words"
     config.data.max_length = 40
     config.training.steps = 400

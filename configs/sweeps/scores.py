@@ -10,12 +10,12 @@ Verdict:  dot -11.8 points, general -11.7 and l2 -5.2 are worse than scaled_dot;
 
 from typing import Any
 
+import attention
 from attention.lab import grid, plan
-from configs.sweeps import encodings
 
 
 def get_config() -> Any:
-    config = encodings.get_config()
+    config = attention.base_config("sweeps/encodings")
     config.model.encoding = "sinusoidal"
     config.seeds = (0, 1, 2, 3, 4)
     scores = ["scaled_dot", "dot", "general", "additive", "cosine", "l2"]

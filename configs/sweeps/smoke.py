@@ -8,12 +8,12 @@ Verdict:  three seeds and so short a training show that things work, not which i
 
 from typing import Any
 
+import attention
 from attention.lab import grid, plan
-from configs import smoke
 
 
 def get_config() -> Any:
-    config = smoke.get_config()
+    config = attention.base_config("smoke")
     config.data.source = "listops(train=4000, validation=500, test=500, max_length=24, max_args=3)"
     config.training.steps = 300
     config.training.eval_every = 100

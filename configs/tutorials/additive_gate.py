@@ -18,11 +18,11 @@ Score:    84.1 ± 1.2 on test (95 % Student-t interval); docs/tutorials.md has t
 
 from typing import Any
 
-from configs.tutorials import transformer
+import attention
 
 
 def get_config() -> Any:
-    config = transformer.get_config()
+    config = attention.base_config("tutorials/transformer")
     config.model.encoder = "embeddings"
     config.model.encoding = "none"
     config.model.pooling = "mean"

@@ -14,11 +14,11 @@ Score:    86.2 ± 0.4 on test (95 % Student-t interval); docs/tutorials.md has t
 
 from typing import Any
 
-from configs.tutorials import transformer
+import attention
 
 
 def get_config() -> Any:
-    config = transformer.get_config()
+    config = attention.base_config("tutorials/transformer")
     config.data.tokenizer = "words(max_size=1002)"  # 1,000 words, padding and the unknown word
     config.model.encoder = "bilstm(hidden=64)"
     config.model.encoding = "none"

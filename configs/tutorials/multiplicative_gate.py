@@ -14,10 +14,10 @@ Score:    82.4 ± 1.5 on test (95 % Student-t interval); docs/tutorials.md has t
 
 from typing import Any
 
-from configs.tutorials import additive_gate
+import attention
 
 
 def get_config() -> Any:
-    config = additive_gate.get_config()
+    config = attention.base_config("tutorials/additive_gate")
     config.model.head_gate = "input"
     return config

@@ -19,11 +19,11 @@ Score:    75.2 ± 2.1 on test (95 % Student-t interval); docs/tutorials.md has t
 
 from typing import Any
 
-from configs.tutorials import transformer
+import attention
 
 
 def get_config() -> Any:
-    config = transformer.get_config()
+    config = attention.base_config("tutorials/transformer")
     config.model.encoder = "embeddings"
     config.model.encoding = "sin_cos_sum"
     config.model.pooling = "query(q=self, scaled=False)"

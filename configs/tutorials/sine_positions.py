@@ -16,11 +16,11 @@ Score:    84.9 ± 0.9 on test (95 % Student-t interval); docs/tutorials.md has t
 
 from typing import Any
 
-from configs.tutorials import transformer
+import attention
 
 
 def get_config() -> Any:
-    config = transformer.get_config()
+    config = attention.base_config("tutorials/transformer")
     config.model.encoder = "embeddings"
     config.model.encoding = "sin_half_period"
     config.model.pooling = "query(scaled=False)"

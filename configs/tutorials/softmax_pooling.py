@@ -14,11 +14,11 @@ Score:    76.9 ± 3.9 on test (95 % Student-t interval); docs/tutorials.md has t
 
 from typing import Any
 
-from configs.tutorials import transformer
+import attention
 
 
 def get_config() -> Any:
-    config = transformer.get_config()
+    config = attention.base_config("tutorials/transformer")
     config.model.encoder = "embeddings"
     config.model.encoding = "none"
     config.model.pooling = "query(q=ones, scaled=False)"

@@ -12,11 +12,11 @@ Score:    85.1 ± 0.6 on test (95 % Student-t interval); docs/tutorials.md has t
 
 from typing import Any
 
-from configs import base
+import attention
 
 
 def get_config() -> Any:
-    config = base.get_config()
+    config = attention.base_config()
     config.seeds = (0, 1, 2, 3, 4)
     config.data.source = "trec6"
     config.data.tokenizer = "words(max_size=1000)"

@@ -5,7 +5,7 @@ import shutil
 import numpy as np
 import pytest
 
-import eval as entry
+from attention.commands import eval as entry
 from attention.evaluation import trained as evaluate
 from attention.runs import json_files
 from attention.training import command_line, config, loop

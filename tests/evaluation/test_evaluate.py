@@ -13,8 +13,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-import eval as entry
 from attention import files, metrics
+from attention.commands import eval as entry
 from attention.data import contracts
 from attention.evaluation import trained as evaluate
 from attention.runs import directory, json_files

@@ -4,7 +4,7 @@ import os
 
 import pytest
 
-import eval as entry
+from attention.commands import eval as entry
 from attention.runs import json_files
 from attention.training import command_line, config, loop
 from tests.support import toy
@@ -72,7 +72,7 @@ def test_names_of_classes_are_printed_short(tmp_path, evaluated):
 
 
 def test_an_odd_result_is_one_line(tmp_path, evaluated, capsys):
-    import train
+    from attention.commands import train
 
     path = tmp_path / "run" / "result.json"
     stored = json_files.read(path)

@@ -10,10 +10,10 @@ from pathlib import Path
 
 import numpy as np
 
-import eval as eval_entry
-import sweep as sweep_entry
-import train as train_entry
 from attention import specs
+from attention.commands import eval as eval_entry
+from attention.commands import sweep as sweep_entry
+from attention.commands import train as train_entry
 from attention.data import tables
 from attention.evaluation import report
 from attention.lab import plan

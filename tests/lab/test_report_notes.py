@@ -6,7 +6,7 @@ import pyarrow as pa
 import pytest
 from pyarrow import parquet
 
-import sweep
+from attention.commands import sweep
 from attention.lab import costs, report, results
 from attention.training import command_line
 from tests.support import toy

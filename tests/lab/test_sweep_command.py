@@ -4,8 +4,7 @@ import json
 
 import pytest
 
-import sweep
-import train
+from attention.commands import sweep, train
 from attention.lab import results
 from attention.training import command_line
 from tests.support import toy

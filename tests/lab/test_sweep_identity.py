@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-import sweep as entry
+from attention.commands import sweep as entry
 from attention.lab import compare_runs, execute, report, results
 from attention.runs import json_files
 from attention.runs.directory import RunDirectory

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-import eval as entry
+from attention.commands import eval as entry
 from attention.evaluation import trained as evaluate
 from attention.files import read_json
 from attention.runs.directory import RunDirectory

@@ -8,7 +8,7 @@ import signal
 
 import pytest
 
-import train as entry
+from attention.commands import train as entry
 from attention.evaluation import report, trained
 from attention.runs import environment, json_files
 from attention.runs.directory import RunDirectory

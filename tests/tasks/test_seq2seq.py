@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-import eval as entry
+from attention.commands import eval as entry
 from attention.evaluation import trained as evaluate
 from attention.training import command_line, config, loop
 

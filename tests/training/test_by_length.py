@@ -7,8 +7,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-import eval as entry
 from attention import files
+from attention.commands import eval as entry
 from attention.data.contracts import Encoded
 from attention.evaluation import trained as evaluate
 from attention.runs import directory

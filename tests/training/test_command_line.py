@@ -9,7 +9,7 @@ from absl import flags
 from ml_collections import config_dict
 
 from attention import files
-from attention.training import command_line
+from attention.training import command_line, config_files
 
 CONFIG = """
 from ml_collections import config_dict
@@ -101,11 +101,11 @@ def test_the_last_override_wins_whatever_the_order_of_the_file(file):
         ("--noconfig.training.ema=1", "takes no value"),
         ("--config.seeds=a,b", "wants values separated by commas, each a whole number"),
         ("--config.seeds=1.5", "each a whole number"),
-        ("--config", "wants a file"),
-        ("--config=", "wants a file"),
+        ("--config", "wants a config"),
+        ("--config=", "wants a config"),
         ("--config=absent.py", "config file absent.py does not exist"),
         ("--config={folder}/to.py", "to.py does not exist .nearest: .*/toy.py"),
-        ("--config={folder}", "does not exist"),
+        ("--config={folder}", "is no Python file"),
     ],
 )
 def test_bad_config_arguments(file, argument, message):
@@ -229,7 +229,7 @@ def test_small_programs_are_kept(tmp_path, monkeypatch):
 
 
 def test_a_config_dict_is_what_configs_are(file):
-    assert isinstance(command_line.load_config(file), config_dict.ConfigDict)
+    assert isinstance(config_files.load(file), config_dict.ConfigDict)
 
 
 def test_a_tilde_after_the_equals_sign_is_the_home_folder(monkeypatch):

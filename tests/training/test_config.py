@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from attention.training import command_line, config
+from attention.training import config, config_files
 
 ROOT = Path(__file__).parent.parent.parent
 SECTIONS = {
@@ -16,13 +16,8 @@ SECTIONS = {
 }
 
 
-@pytest.fixture(autouse=True)
-def _configs_importable(monkeypatch):
-    monkeypatch.syspath_prepend(ROOT)
-
-
 def test_base_config_is_every_field_with_its_default():
-    given = command_line.load_config(ROOT / "configs/base.py").to_dict()
+    given = config_files.load(ROOT / "configs/base.py").to_dict()
     assert given == config.to_dict(config.Config())
 
 
@@ -35,7 +30,7 @@ def test_base_config_comments_every_field():
 
 @pytest.mark.parametrize("name", sorted(path.name for path in (ROOT / "configs").glob("*.py")))
 def test_shipped_configs_cross_and_carry_their_header(name):
-    config.from_dict(command_line.load_config(ROOT / "configs" / name).to_dict())
+    config.from_dict(config_files.load(ROOT / "configs" / name).to_dict())
     header = ast.get_docstring(ast.parse((ROOT / "configs" / name).read_text())) or ""
     assert "python train.py" in header
 

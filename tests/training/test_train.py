@@ -10,8 +10,8 @@ import jax
 import numpy as np
 import pytest
 
-import train as entry
 from attention import files
+from attention.commands import train as entry
 from attention.evaluation import trained as evaluate
 from attention.runs import directory
 from attention.tasks import classification

@@ -4,6 +4,7 @@ import json
 import shlex
 from collections.abc import Sequence
 
+from attention import installation
 from attention.lab import analysis, paired_tests
 from attention.lab.analysis import Grid, Outlook, Row, Standing
 from attention.lab.costs import Cost
@@ -286,10 +287,11 @@ def methods(results: Results) -> list[tuple[str, str]]:
 
 def evaluate_command(run: str) -> str:
     """The command that scores the saved weights of a run."""
-    return shlex.join(["python", "eval.py", f"--workdir={run}"])
+    return shlex.join([*installation.program("eval").split(), f"--workdir={run}"])
 
 
 def again_command(run: str, folder: str) -> str:
     """The command that trains the config of a run again, in another folder."""
     config, place = shlex.quote(f"{run}/config.json"), shlex.quote(folder)
-    return f"mkdir -p {place} && cp {config} {place} && python train.py {shlex.quote(f'--workdir={folder}')}"
+    train = installation.program("train")
+    return f"mkdir -p {place} && cp {config} {place} && {train} {shlex.quote(f'--workdir={folder}')}"

@@ -1,0 +1,47 @@
+"""Evaluates a trained run, in a new process, from its run directory.
+
+attention-eval --workdir=runs/NAME                                 scores on test
+attention-eval --workdir=runs/NAME --split=validation              on another split
+attention-eval --workdir=runs/NAME --data=new.tsv --out=pred.tsv   on a file, with a prediction for each line
+attention-eval --workdir=runs/NAME --text="Who wrote Hamlet?"      what it says of a text
+attention-eval --workdir=runs/NAME --text="May 3, 1998" --beam=4   what a run that writes makes of it
+"""
+
+from absl import flags
+
+from attention.training import command_line
+
+
+def define_flags() -> flags.FlagValues:
+    """The flags, made anew for each call."""
+    values = flags.FlagValues()
+    flags.DEFINE_string("workdir", None, "The run directory.", flag_values=values)
+    flags.DEFINE_string("split", None, "The split to score: test (default), validation or train.", flag_values=values)
+    flags.DEFINE_string(
+        "data", None, "A source's spec or a .tsv, .csv or .jsonl[.gz] file to score instead.", flag_values=values
+    )
+    flags.DEFINE_multi_string("text", [], "A text to classify; may be given again.", flag_values=values)
+    flags.DEFINE_string("out", None, "TSV, CSV or JSON Lines file to write the predictions to.", flag_values=values)
+    flags.DEFINE_integer("beam", 1, "Beginnings pursued by a run that writes texts; 1 is greedy.", flag_values=values)
+    flags.DEFINE_float("length_penalty", 0.0, "Exponent of the length in a beam; 0 for none.", flag_values=values)
+    return values
+
+
+def run() -> int:
+    """Runs the command with the arguments of this process; returns the exit code."""
+    return command_line.run_main(main)
+
+
+def main(argv: list[str]) -> None:
+    """Parses the flags and prints the report."""
+    values = define_flags()
+    command_line.parse_flags(argv, values, usage=__doc__ or "")
+    if not values.workdir:
+        raise ValueError("--workdir is missing: --workdir=runs/NAME")
+    from attention.evaluation import report
+    from attention.training import backend
+
+    backend.prepare()
+    search = {"beam": values.beam, "length_penalty": values.length_penalty}
+    asked = {"split": values.split, "data": values.data, "texts": values.text}
+    print(report.report(values.workdir, **asked, out=values.out, **search))

@@ -1,0 +1,140 @@
+"""Trains the variants of a sweep, and says which differ from the baseline, with what certainty and at what cost.
+
+attention-sweep --config=sweeps/smoke                                  into runs/smoke-<hash>, with report.html
+attention-sweep --config=sweeps/encodings --dry_run                    what would be trained, in what time
+attention-sweep --config=mine.py                                       a sweep of your own
+attention-sweep --config=... --config.seeds=0,1,2,3,4                  more seeds: only what is new is trained
+attention-sweep --config=... --config.training.steps=500               another base config, another sweep
+attention-sweep --config=... --export=shell                            a command for each cohort, for a scheduler
+attention-sweep --compare runs/A runs/B                                two finished runs, seed by seed
+attention-sweep --report=runs/S --baseline=rope --metric=nll           another question to what is trained
+"""
+
+import os
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from absl import flags
+
+from attention.commands import _python
+from attention.lab import analysis, results
+from attention.training import backend, command_line
+
+DEFAULT = "sweeps/smoke"
+# Columns of ``results.SCHEMA`` that hold curves, bits or whole files.
+_LONG = ("names", "config", "baselines", "losses", "validations", "by_length", "correct", "environment")
+
+
+class SweepResult(NamedTuple):
+    """A sweep: its folder, which has ``report.html``, and what its ``results.parquet`` holds."""
+
+    workdir: Path
+    results: results.Results
+
+    def rows(self) -> list[dict[str, Any]]:
+        """A flat row for each variant and seed, as for ``pandas.DataFrame``: what ``lab.results.SCHEMA`` says, but curves."""
+        return [_python.flat({name: row[name] for name in row if name not in _LONG}) for row in self.results.rows]
+
+    def verdicts(self) -> list[dict[str, Any]]:
+        """A flat row for each variant, with the fields of ``lab.comparisons.Comparison``: verdict, difference, interval, ..."""
+        found = analysis.standings(self.results)
+        compared = [{} if one.comparison is None else one.comparison._asdict() for one in found]
+        return [{"variant": one.name, "mean": one.mean, **fields} for one, fields in zip(found, compared)]
+
+    def __repr__(self) -> str:
+        told = [f"{row['variant']}: {row.get('verdict', 'the baseline')}" for row in self.verdicts()]
+        return "\n".join([str(self.workdir / "report.html"), *told])
+
+
+def sweep(
+    config: _python.Given = DEFAULT, workdir: str | os.PathLike[str] | None = None, *, retry_failed: bool = False
+) -> SweepResult:
+    """Trains of a sweep what is not trained yet, and writes its report.
+
+    Sets up JAX and the process's memory as ``training.backend`` and ``training.process`` say.
+
+    Example:
+      >>> swept = attention.sweep("sweeps/smoke")
+      >>> pandas.DataFrame(swept.verdicts())
+
+    Args:
+      config: the name of a config that comes along, a path, or fields, with the section that ``lab.plan.section`` makes.
+      workdir: the sweep's directory; ``runs/<config>-<hash>`` where None.
+      retry_failed: whether members that are recorded as failed are trained again.
+
+    Raises:
+      ValueError: for bad input of any kind, before anything is trained. A member that cannot be trained is a row that says why.
+      KeyboardInterrupt: after an interrupt, once checkpoints are written; the same call goes on from there.
+    """
+    from attention.lab import command
+
+    given = _python.read(config)
+    folder = command.folder(given, workdir)
+    backend.prepare()
+    arguments = [f"--config={os.fspath(config)}"] if isinstance(config, (str, os.PathLike)) else None
+    with _python.interruptible():
+        command.sweep(given, arguments, workdir=folder, retry_failed=retry_failed)
+    return SweepResult(folder, results.read(folder / "results.parquet"))
+
+
+def define_flags() -> flags.FlagValues:
+    """The flags beside --config and its fields, made anew for each call."""
+    values = flags.FlagValues()
+    flags.DEFINE_string("workdir", None, "The sweep's directory; default runs/<config>-<hash>.", flag_values=values)
+    flags.DEFINE_enum("executor", "local", ["local"], "What trains: this machine's devices.", flag_values=values)
+    flags.DEFINE_boolean("dry_run", False, "Print the plan; train nothing.", flag_values=values)
+    flags.DEFINE_enum("export", None, ["shell"], "Print a command for each cohort; train nothing.", flag_values=values)
+    flags.DEFINE_string("only", None, "Train this cohort alone, as --export names it.", flag_values=values)
+    flags.DEFINE_boolean("retry_failed", False, "Try again what is recorded as failed.", flag_values=values)
+    flags.DEFINE_boolean(
+        "retrain_changed", False, "Train again what was trained with other files of the package.", flag_values=values
+    )
+    flags.DEFINE_string("report", None, "Write the report of a sweep's directory anew; train nothing.", flag_values=values)
+    flags.DEFINE_string("baseline", None, "Of --report: the variant to compare the others with.", flag_values=values)
+    flags.DEFINE_string("metric", None, "Of --report: what to compare them by.", flag_values=values)
+    flags.DEFINE_list("compare", None, "Compare two runs: --compare RUN_A RUN_B.", flag_values=values)
+    return values
+
+
+def run() -> int:
+    """Runs the command with the arguments of this process; returns the exit code."""
+    return command_line.run_main(main)
+
+
+def main(argv: list[str]) -> None:
+    """Parses the flags and runs the sweep."""
+    given = command_line.parse_config(joined(argv), default=DEFAULT)
+    values = define_flags()
+    command_line.parse_flags(given.argv, values, usage=__doc__ or "")
+    if values.compare is not None:
+        from attention.lab import compare_runs
+
+        print(compare_runs.compare(values.compare))
+        return
+    if values.report is not None:
+        from attention.lab import report
+
+        print(report.write(Path(values.report), baseline=values.baseline, metric=values.metric))
+        return
+    if values.baseline is not None or values.metric is not None:
+        raise ValueError(
+            "--baseline and --metric go with --report=DIR; of a sweep they are --config.sweep.baseline and .metric"
+        )
+    from attention.lab import command
+
+    arguments = [argument for argument in argv[1:] if argument.lstrip("-").startswith(("config", "noconfig"))]
+    backend.prepare()
+    options = {name: getattr(values, name) for name in ("only", "retry_failed", "retrain_changed")}
+    folder = command.folder(given, values.workdir)
+    code = command.sweep(given, arguments, workdir=folder, dry_run=values.dry_run, export=values.export, **options)
+    if code:
+        raise SystemExit(code)
+
+
+def joined(argv: list[str]) -> list[str]:
+    """``--compare A B`` as ``--compare=A,B``."""
+    for place, argument in enumerate(argv):
+        if argument.lstrip("-") == "compare":
+            runs = argv[place + 1 : place + 3]
+            return [*argv[:place], f"--compare={','.join(runs)}", *argv[place + 3 :]]
+    return argv

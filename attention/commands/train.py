@@ -1,0 +1,143 @@
+"""Trains a text classifier, or goes on with a run that was cut off.
+
+attention-train                                           ListOps, into runs/listops-<hash>
+attention-train --config=smoke                            another config that comes along
+attention-train --config=mine.py                          one of your own
+attention-train --config.model.encoding=rope              another encoding
+attention-train --config.seeds=0,1,2                      three members in one program
+attention-train --config=... --init_from=runs/NAME        from the weights of a finished run
+attention-train --workdir=runs/NAME                       what the config.json in that folder says
+attention-train --list=encoding                           what there is
+attention-train --describe                                what would be trained, and what it costs
+"""
+
+import os
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from absl import flags
+
+from attention import installation
+from attention.commands import _python
+from attention.evaluation import Trained, load
+from attention.runs.opening import default_name
+from attention.training import backend, command_line, loop, process, result
+from attention.training import config as configs
+
+DEFAULT = "listops"
+
+
+class Result(NamedTuple):
+    """A trained run: its folder, and what its ``result.json`` holds."""
+
+    workdir: Path
+    record: dict[str, Any]
+
+    @property
+    def summary(self) -> dict[str, dict[str, float | None]] | None:
+        """By metric the mean over the members, ``std`` and ``ci95``; None where no member was validated."""
+        return self.record["summary"]
+
+    def rows(self) -> list[dict[str, Any]]:
+        """A flat row for each member, as for ``pandas.DataFrame``; scores are ``test_accuracy``, ``validation_nll``, ..."""
+        return [_python.flat(member) for member in self.record["members"]]
+
+    def load(self) -> Trained:
+        """The run with its best weights, for ``predict(texts)`` and ``evaluate(split)``."""
+        return load(str(self.workdir))
+
+    def __repr__(self) -> str:
+        return f"{self.workdir}\n{result.stored_table(self.record, self.workdir)}"
+
+
+def train(config: _python.Given = DEFAULT, workdir: str | os.PathLike[str] | None = None) -> Result:
+    """Trains a model, or goes on with a run that was cut off; one that is finished answers at once.
+
+    Sets up JAX and the process's memory as ``training.backend`` and ``training.process`` say.
+
+    Example:
+      >>> trained = attention.train("smoke")
+      >>> trained.summary["accuracy"]["mean"]
+      >>> trained.load().predict(["[MAX 2 9 ]"]).labels
+
+    Args:
+      config: the name of a config that comes along, a path, or fields as those of ``attention.base_config()``.
+      workdir: the run directory; ``runs/<config>-<hash>`` where None.
+
+    Raises:
+      ValueError: for bad input of any kind, before anything is trained.
+      KeyboardInterrupt: after an interrupt, once a checkpoint is written; the same call goes on from there.
+    """
+    given = _python.read(config)
+    with _python.interruptible():
+        return _train(_checked(given), given, workdir)
+
+
+def define_flags() -> flags.FlagValues:
+    """The flags beside --config and its fields, made anew for each call."""
+    values = flags.FlagValues()
+    flags.DEFINE_string("workdir", None, "The run directory; default runs/<config>-<hash>.", flag_values=values)
+    flags.DEFINE_string("init_from", None, "A finished run whose weights are the start.", flag_values=values)
+    flags.DEFINE_boolean("profile", False, "Write a trace of a few updates into the run.", flag_values=values)
+    flags.DEFINE_boolean("describe", False, "Print config, parameters, cost; train nothing.", flag_values=values)
+    flags.DEFINE_string("list", None, "Print the variants of a kind, or of all: --list[=kind].", flag_values=values)
+    return values
+
+
+def run() -> int:
+    """Runs the command with the arguments of this process; returns the exit code."""
+    return command_line.run_main(main)
+
+
+def main(argv: list[str]) -> None:
+    """Parses the flags and trains."""
+    argv = listing(argv)
+    values = define_flags()
+    given = command_line.parse_config(argv, default=command_line.config_beside(argv) or DEFAULT)
+    command_line.parse_flags(given.argv, values, usage=__doc__ or "")
+    if values.list is not None:
+        from attention.training import describe
+
+        print(describe.variants_of(values.list))
+        return
+    config = _checked(given, init_from=values.init_from)
+    if values.describe:
+        from attention.training import describe
+
+        backend.prepare()
+        print(describe.describe(config))
+        return
+    record = _train(config, given, values.workdir, profile=values.profile).record
+    if record["summary"] is None:
+        raise SystemExit("error: every member stopped before its first validation")
+    if any(member["failed"] for member in record["members"]):
+        raise SystemExit(command_line.FAILED)
+
+
+def _checked(given: command_line.Config, *, init_from: str | None = None) -> configs.Config:
+    """The config of one run. Raises ValueError for that of a sweep, and as ``training.config.from_dict``."""
+    fields = given.fields.to_dict()
+    if "sweep" in fields:
+        sweep = installation.program("sweep")
+        raise ValueError(f"config {given.name} is a sweep: {sweep} --config=..., in Python attention.sweep(config)")
+    if init_from is not None:
+        fields.setdefault("training", {})["init_from"] = init_from
+    return configs.from_dict(fields)
+
+
+def _train(
+    config: configs.Config, given: command_line.Config, workdir: str | os.PathLike[str] | None, *, profile: bool = False
+) -> Result:
+    backend.prepare()
+    process.keep_freed_memory()
+    folder = Path(workdir or Path("runs") / default_name(given.name, configs.to_dict(config)))
+    return Result(folder, loop.train(config, folder, profile=profile, config_file=given.text))
+
+
+def listing(argv: list[str]) -> list[str]:
+    """``--list KIND`` as ``--list=KIND``, and ``--list`` alone as ``--list=all``."""
+    for place, argument in enumerate(argv):
+        if argument.lstrip("-") == "list" and argument.startswith("-"):
+            kinds = [kind for kind in argv[place + 1 : place + 2] if not kind.startswith("-")]
+            return [*argv[:place], f"--list={''.join(kinds) or 'all'}", *argv[place + 1 + len(kinds) :]]
+    return argv
