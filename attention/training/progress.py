@@ -1,8 +1,9 @@
-"""What a run shows while it trains: one live line on a terminal, plain lines elsewhere."""
+"""What a run shows while it trains: one live line on a terminal or in a notebook, plain lines elsewhere."""
 
 import math
 import sys
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 from rich import progress
 from rich.console import Console
@@ -15,13 +16,14 @@ class Progress:
     Args:
       steps: updates in all.
       start: updates done before.
-      live: whether to redraw one line; by default where stdout is a terminal.
+      live: whether to redraw one line; by default where stdout is a terminal or a notebook's.
     """
 
     def __init__(self, steps: int, start: int, live: bool | None = None):
         self.steps = steps
         self._shown: dict[str, str] = {}
         self._bar = _bar() if (sys.stdout.isatty() if live is None else live) else None
+        self._line = _line_of_notebook() if live is None else None
         if self._bar is not None:
             self._task = self._bar.add_task("", total=steps, completed=start, shown="")
             self._bar.start()
@@ -59,6 +61,8 @@ class Progress:
     def _show(self, step: int, changed: Sequence[str]) -> None:
         if self._bar is not None:
             self._bar.update(self._task, shown=self._values(self._shown))
+        elif self._line is not None:
+            self._line.update({"text/plain": f"step {step}/{self.steps}  {self._values(self._shown)}"}, raw=True)
         else:
             print(f"step {step}/{self.steps}  {self._values(changed)}", flush=True)
 
@@ -79,6 +83,14 @@ def _bar() -> progress.Progress:
         expand=True,
         redirect_stderr=sys.stderr.isatty(),  # one that goes to a file stays there
     )
+
+
+def _line_of_notebook() -> Any:
+    """IPython's handle of a line of output that can be written anew, without any widget; None outside of a notebook."""
+    ipython = sys.modules.get("IPython")
+    if ipython is None or not hasattr(ipython.get_ipython(), "kernel"):
+        return None
+    return ipython.display.display({"text/plain": "compiling ..."}, raw=True, display_id=True)
 
 
 def _mean(values: Sequence[float | None]) -> float | None:
