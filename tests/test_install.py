@@ -218,3 +218,13 @@ def test_the_lock_file_pins_what_requirements_txt_pins():
     assert extra <= set(asked)
     for entry in re.split(r"\n(?=[\w.-]+==)", lock)[1:]:
         assert "--hash=sha256:" in entry, entry.splitlines()[0]
+
+
+def test_a_missing_module_is_named_in_python():
+    code = "import sys; sys.modules['flax'] = None; import attention\nfor ask in (lambda: attention.train, {}):\n try: ask()"
+    code = (
+        code.format("lambda: attention.build('encoder', 'transformer')")
+        + "\n except ModuleNotFoundError as error: print(error)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT)
+    assert done.stdout == 2 * "module flax is not installed: pip install -r requirements.txt\n", done.stderr

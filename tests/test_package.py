@@ -94,18 +94,7 @@ def test_imports_run_downwards(path):
         if parts[0] != "attention" or len(parts) < 2:
             continue
         if here == "lab":
-            allowed = [
-                "data",
-                "evaluation",
-                "files",
-                "installation",
-                "lab",
-                "messages",
-                "runs",
-                "specs",
-                "text_table",
-                "training",
-            ]
+            allowed = {"data", "evaluation", "files", "installation", "lab", "messages"}
             assert parts[1] in allowed | {"runs", "specs", "text_table", "training"}, name
         if here == "data":
             assert parts[1] in ("data", "files", "messages", "specs"), name

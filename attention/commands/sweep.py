@@ -12,7 +12,7 @@ attention-sweep --report=runs/S --baseline=rope --metric=nll           another q
 
 import os
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple, get_args
 
 from absl import flags
 
@@ -21,6 +21,7 @@ from attention.lab import analysis, results
 from attention.training import backend, command_line
 
 DEFAULT = "sweeps/smoke"
+Executor = Literal["local"]
 # Columns of ``results.SCHEMA`` that hold curves, bits or whole files.
 _LONG = ("names", "config", "baselines", "losses", "validations", "by_length", "correct", "environment")
 
@@ -81,7 +82,7 @@ def define_flags() -> flags.FlagValues:
     """The flags beside --config and its fields, made anew for each call."""
     values = flags.FlagValues()
     flags.DEFINE_string("workdir", None, "The sweep's directory; default runs/<config>-<hash>.", flag_values=values)
-    flags.DEFINE_enum("executor", "local", ["local"], "What trains: this machine's devices.", flag_values=values)
+    flags.DEFINE_enum("executor", "local", list(get_args(Executor)), "What trains: this machine's devices.", flag_values=values)
     flags.DEFINE_boolean("dry_run", False, "Print the plan; train nothing.", flag_values=values)
     flags.DEFINE_enum("export", None, ["shell"], "Print a command for each cohort; train nothing.", flag_values=values)
     flags.DEFINE_string("only", None, "Train this cohort alone, as --export names it.", flag_values=values)

@@ -24,7 +24,7 @@ from attention.runs.opening import default_name
 from attention.training import backend, command_line, loop, process, result
 from attention.training import config as configs
 
-DEFAULT = "listops"
+DEFAULT: str = "listops"  # the config of that name
 
 
 class Result(NamedTuple):

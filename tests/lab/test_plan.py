@@ -155,7 +155,7 @@ def test_bad_sweeps_say_what_is_wrong(source, case):
 
 
 def test_a_config_without_a_sweep_is_named(source):
-    with pytest.raises(ValueError, match="config toy has no sweep"):
+    with pytest.raises(ValueError, match="config toy has no section sweep"):
         plan.read(toy.fields(source), "toy")
 
 
