@@ -16,6 +16,7 @@ from typing import Any, Literal, NamedTuple, get_args
 
 from absl import flags
 
+from attention import installation
 from attention.commands import _python
 from attention.lab import analysis, results
 from attention.training import backend, command_line
@@ -47,6 +48,7 @@ class SweepResult(NamedTuple):
         return "\n".join([str(self.workdir / "report.html"), *told])
 
 
+@installation.naming_what_is_missing()
 def sweep(
     config: _python.Given = DEFAULT, workdir: str | os.PathLike[str] | None = None, *, retry_failed: bool = False
 ) -> SweepResult:

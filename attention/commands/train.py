@@ -50,6 +50,7 @@ class Result(NamedTuple):
         return f"{self.workdir}\n{result.stored_table(self.record, self.workdir)}"
 
 
+@installation.naming_what_is_missing()
 def train(config: _python.Given = DEFAULT, workdir: str | os.PathLike[str] | None = None) -> Result:
     """Trains a model, or goes on with a run that was cut off; one that is finished answers at once.
 
