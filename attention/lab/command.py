@@ -10,9 +10,10 @@ from attention.lab import execute, plan, report, results
 from attention.lab.collect import collect
 from attention.lab.store import Points
 from attention.runs.opening import default_name
-from attention.training import command_line, process
+from attention.training import command_line, heartbeat, process
 
 
+@heartbeat.watching()
 def sweep(
     given: command_line.Config,
     arguments: Sequence[str],
@@ -46,7 +47,7 @@ def sweep(
         print(outline.export(planned, str(path), arguments))
         return 0
     if dry_run:
-        print(outline.outline(planned, Points(path) if path.exists() else None))
+        print(outline.outline(planned, Points(path) if path.exists() else None, timed=True))
         print(f"nothing was trained; the sweep would go into {path}")
         return 0
     process.keep_freed_memory()
@@ -59,14 +60,16 @@ def sweep(
             print(
                 f"note: {len(stale)} members were trained with other files of the package; --retrain_changed trains them again"
             )
-        print(outline.outline(planned, points), flush=True)
+        print(outline.outline(planned, points, timed=False), flush=True)
         print(f"into {path}", flush=True)
         execute.run(planned, points, retry_failed=retry_failed, only=only)
         code = execute.outcome(planned, points, only)
         if only is not None:
             return code
         command = shlex.join(["python", "sweep.py", *arguments])
-        found = collect(planned, points, execute.choices(planned, points), command)
-        results.write(path / "results.parquet", found)
-        print(report.write(path))
+        with heartbeat.doing("collecting the rows"):
+            found = collect(planned, points, execute.choices(planned, points), command)
+            results.write(path / "results.parquet", found)
+        with heartbeat.doing("drawing the report"):
+            print(report.write(path))
         return code

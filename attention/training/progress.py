@@ -1,5 +1,6 @@
 """What a run shows while it trains: one live line on a terminal, plain lines elsewhere."""
 
+import contextlib
 import math
 import sys
 from collections.abc import Iterable, Sequence
@@ -7,6 +8,8 @@ from collections.abc import Iterable, Sequence
 from rich import progress
 from rich.console import Console
 from rich.table import Column
+
+from attention.training import heartbeat
 
 
 class Progress:
@@ -21,6 +24,8 @@ class Progress:
     def __init__(self, steps: int, start: int, live: bool | None = None):
         self.steps = steps
         self._shown: dict[str, str] = {}
+        self._open = contextlib.ExitStack()
+        self._doing = self._open.enter_context(heartbeat.doing(f"update {start} of {steps}"))
         self._bar = _bar() if (sys.stdout.isatty() if live is None else live) else None
         if self._bar is not None:
             self._task = self._bar.add_task("", total=steps, completed=start, shown="")
@@ -28,8 +33,10 @@ class Progress:
 
     def advance(self, step: int) -> None:
         """An update has been dispatched."""
+        self._doing.text = f"update {step} of {self.steps}"
         if self._bar is not None:
             self._bar.update(self._task, completed=step)
+            heartbeat.heard()
 
     def trained(self, step: int, losses: Sequence[float | None], rate: float) -> None:
         """The losses of the members since the last call, None for one that has stopped, and examples per second."""
@@ -50,9 +57,11 @@ class Progress:
             self._bar.console.print(line, soft_wrap=True)
         else:
             print(line, flush=True)
+        self._heard()
 
     def close(self) -> None:
         """Leaves the live line as it is."""
+        self._open.close()
         if self._bar is not None:
             self._bar.stop()
 
@@ -61,6 +70,11 @@ class Progress:
             self._bar.update(self._task, shown=self._values(self._shown))
         else:
             print(f"step {step}/{self.steps}  {self._values(changed)}", flush=True)
+        self._heard()
+
+    def _heard(self) -> None:
+        """Somebody has seen a line."""
+        heartbeat.heard()
 
     def _values(self, names: Iterable[str]) -> str:
         return "  ".join(f"{name} {self._shown[name]}" for name in names)
