@@ -17,6 +17,8 @@ from attention.lab.report.numbers import Metric
 from attention.training import heartbeat
 from attention.training.progress import Progress, duration
 
+_ENOUGH = 0.1  # of the updates, before which compiling is too much of the time to tell what is left
+
 
 class Board:
     """Progress, time left and the scores so far.
@@ -82,7 +84,7 @@ class Board:
     def left(self) -> str:
         """The time left, estimated from the updates made and those to come."""
         spent = time.monotonic() - self._start
-        if not self._done:
+        if self._done < _ENOUGH * self._updates or not self._done:
             return "time left unknown"
         return f"about {duration(spent * max(self._updates - self._done, 0) / self._done)} left"
 

@@ -120,9 +120,7 @@ def _at_home(argument: str) -> str:
     return f"{name}={os.path.expanduser(value)}"
 
 
-def parse_flags(
-    argv: list[str], values: flags.FlagValues, *, usage: str, config: config_dict.ConfigDict | None = None
-) -> None:
+def parse_flags(argv: list[str], values: flags.FlagValues, *, usage: str, config: config_dict.ConfigDict | None = None) -> None:
     """Parses ``argv`` into ``values``; ``--help`` prints ``usage`` and the flags, ``--helpxml`` as XML, and exits with 0.
 
     Args:
