@@ -59,10 +59,10 @@ def _operations(plan: Plan, points: Points) -> dict[str, float]:
     except ValueError:  # none yet, or damaged ones, which are written anew
         rows = []
     known = {row["key"]: row["flops_per_example"] for row in rows}
-    found = {point.variant.name: known.get(point.key) for point in (*plan.trials(), *plan.points())}
-    for built in heartbeat.each("counting the operations of variant", plan.built):
-        name = built.variant.name
-        found[name] = found.get(name) or built.counted()[1]
+    found = {point.variant.name: known[point.key] for point in (*plan.trials(), *plan.points()) if known.get(point.key)}
+    lacking = [built for built in plan.built if built.variant.name not in found]
+    for built in heartbeat.each("counting the operations of variant", lacking):
+        found[built.variant.name] = built.counted()[1]
     return found
 
 

@@ -46,11 +46,11 @@ def sweep(
     if export is not None:
         print(outline.export(planned, str(path), arguments))
         return 0
+    process.keep_freed_memory()
     if dry_run:
         print(outline.outline(planned, Points(path) if path.exists() else None, timed=True))
         print(f"nothing was trained; the sweep would go into {path}")
         return 0
-    process.keep_freed_memory()
     with execute.opened(path, planned, shared=only is not None) as points:
         if not points.config_file.exists():
             write_atomic(points.config_file, given.text.encode())

@@ -58,7 +58,7 @@ def outline(plan: Plan, points: Points | None, *, timed: bool) -> str:
         lines.append(f"search for each variant, {sweep.search.trials} trials: {drawn}; members use the best on validation")
     if expected is not None:
         devices = jax.local_devices()
-        total = between(estimate.whole(ranges, len(devices)))
+        total = between(estimate.whole(ranges, len(devices), len(plan.built)))
         lines.append(f"{total} on {len(devices)} {devices[0].device_kind}, with nothing beside it ({expected.source})")
     return "\n".join(lines)
 

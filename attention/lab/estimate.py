@@ -20,6 +20,7 @@ from attention.data import batches
 from attention.data.contracts import LENGTHS, Encoded
 from attention.lab.plan import Built, Plan, Point
 from attention.lab.store import Points
+from attention.training import config as configs
 from attention.training import heartbeat, machine, recipe
 from attention.training.cohort.members import new_cohort, resolve_axis
 from attention.training.cohort.predict import evaluation_lengths, predict
@@ -31,7 +32,8 @@ BUDGET = 10.0  # seconds after which no more variants are timed
 _KNOWN, _TIMED, _ALIKE = (0.8, 1.25), (0.7, 1.45), (0.5, 2.0)  # what a member takes, over what is expected
 _PROGRAMS = (0.3, 1.3)  # what compiling takes: the low end from the cache
 _START = 1.5  # seconds in which a cohort compiles its small programs, draws its weights and writes its files
-_REPORT = (4.0, 10.0)  # seconds of the report of a small sweep
+_REPORT = (3.0, 8.0)  # seconds of starting and of the report
+_ROWS = (0.5, 1.5)  # for each variant in it, whose operations are counted
 
 
 class Range(NamedTuple):
@@ -78,10 +80,10 @@ class Estimate(NamedTuple):
         return total + self.costs[cohort[0].variant.name].cohort if cohort else total
 
 
-def whole(cohorts: Sequence[Range], devices: int) -> Range:
+def whole(cohorts: Sequence[Range], devices: int, variants: int) -> Range:
     """All cohorts, one on each device at a time, and the report; no device shares a cohort with another."""
     spread = (max(sum(part) / devices, max(part, default=0.0)) for part in zip(*cohorts, strict=True))
-    return Range(*spread) + _REPORT if cohorts else Range(0.0, 0.0)
+    return Range(*spread) + _REPORT + Range(*_ROWS) * variants if cohorts else Range(0.0, 0.0)
 
 
 def estimate(plan: Plan, points: Points | None, operations: Mapping[str, float]) -> Estimate:
@@ -103,7 +105,7 @@ def estimate(plan: Plan, points: Points | None, operations: Mapping[str, float])
     for built in heartbeat.each("timing an update of variant", others):
         if timed and time.monotonic() - begun > BUDGET:
             break
-        timed[built.variant.name] = _timed(built, loading)
+        timed[built.variant.name] = _timed(built, plan.sweep.max_members, loading)
     found = {**timed, **known}
     alike = {
         built.variant.name: _alike(built.variant.name, found, operations) for built in others if built.variant.name not in timed
@@ -136,7 +138,7 @@ def _known(points: Points, wanted: Sequence[Point], loading: float) -> dict[str,
     found: dict[str, Cost] = {}
     for point in wanted:
         run = points.run(point)
-        if not run.finished:
+        if not run.finished or point.config.cohort.halvings:  # whose members trained for unequal times
             continue
         result = run.read_result()
         updates, members = result["members"][0]["updates"], result.get("cohort", {"members": 1})["members"]
@@ -150,33 +152,43 @@ def _known(points: Points, wanted: Sequence[Point], loading: float) -> dict[str,
     return found
 
 
-def _timed(built: Built, loading: float) -> Cost:
-    """A variant by one update and one batch of an evaluation, both of its longest texts, compiled and timed here."""
-    experiment = built.experiment()
-    config, plan, splits = experiment.config, experiment.plan, built.data.splits
+def _timed(built: Built, members: int, loading: float) -> Cost:
+    """A variant by one update and one batch of an evaluation, both of its longest texts, compiled and timed here.
+
+    Args:
+      built: the variant.
+      members: of a cohort, at most.
+      loading: seconds that loading the data takes.
+    """
+    axis = resolve_axis(built.config.cohort.axis)
+    most = members if axis == "vmap" else 1  # side by side, what they take is no multiple of what one takes
+    config = configs.cohort(configs.members(built.config)[:most])
+    experiment = recipe.experiment(config, data=built.data)
+    plan, splits = experiment.plan, built.data.splits
     values = {name: jnp.asarray(value) for name, value in member_values(config).items()}
-    batch = _longest(splits["train"], config.training.batch_size)
-    batch = batches.gather(batch, np.resize(np.arange(len(batch)), (1, config.training.batch_size)), plan.bucket_lengths[-1])
+    long = _longest(splits["train"], config.training.batch_size)
+    rows = np.resize(np.arange(len(long)), (len(config.seeds), config.training.batch_size))
+    batch = batches.gather(long, rows, plan.bucket_lengths[-1])
     few = _longest(splits["validation"], config.training.batch_size // config.training.accumulation)
-    count, axis = jnp.int32(1), resolve_axis(config.cohort.axis)
+    count = jnp.int32(len(config.seeds))
     with _uncached():
         clock = Clock()
-        members, best = jax.jit(functools.partial(new_cohort, experiment.program))(count, values["seed"], {}, None)
+        state, best = jax.jit(functools.partial(new_cohort, experiment.program))(count, values["seed"], {}, None)
         drawing = _seconds(clock)
-        step = cohort_step(experiment.program, axis).lower(count, members, batch, values).compile()
+        step = cohort_step(experiment.program, axis).lower(count, state, batch, values).compile()
         score = lambda: predict(experiment.model, best, few, config, plan.bucket_lengths)
         score()
         compiling = _seconds(clock) * len(plan.bucket_lengths)
-    state = [members]
 
     def update() -> None:
-        state[0], done = step(count, state[0], batch, values)
+        nonlocal state
+        state, done = step(count, state, batch, values)
         done.block_until_ready()
 
     updates = experiment.steps * float(plan.shapes(0).mean()) / plan.bucket_lengths[-1]
     scored = sum(_batches(experiment, split) * times for split, times in _evaluations(built, experiment))
     seconds = _quickest(update) * updates + _quickest(score) * scored
-    return Cost(_once(drawing + compiling, loading), Range(*_TIMED) * seconds)
+    return Cost(_once(drawing + compiling, loading), Range(*_TIMED) * (seconds / len(config.seeds)))
 
 
 @contextlib.contextmanager

@@ -251,6 +251,24 @@ def test_trained_members_are_better_evidence_than_timed_updates(source, tmp_path
     assert "(2 from members that are trained)" in text
 
 
+@pytest.mark.parametrize(("axis", "members"), [("map", 1), ("vmap", 3)])
+def test_members_side_by_side_are_timed_together(source, axis, members, monkeypatch):
+    calls, lower = [], estimate.cohort_step
+    monkeypatch.setattr(estimate, "cohort_step", lambda program, axis: calls.append(axis) or lower(program, axis))
+    drawn, draw = [], estimate.new_cohort
+    monkeypatch.setattr(
+        estimate,
+        "new_cohort",
+        lambda program, count, seeds, *rest: drawn.append(len(seeds)) or draw(program, count, seeds, *rest),
+    )
+    given = sweeps.fields(source, POOLINGS[:1], seeds=(0, 1, 2, 3))
+    made = sweeps.planned({**given, "cohort": {"axis": axis}})
+    cost = estimate._timed(made.built[0], 3, 0.0)
+    assert (calls, set(drawn)) == ([axis], {members})
+    assert 0 < cost.member.low < cost.member.high
+    assert 0 < cost.cohort.low < cost.cohort.high
+
+
 def test_what_is_not_known_is_in_proportion_to_its_operations():
     known = {"a": Cost(Range(1.0, 3.0), Range(10.0, 20.0)), "b": Cost(Range(3.0, 5.0), Range(30.0, 60.0))}
     one = estimate._alike("c", known, {})
@@ -275,8 +293,8 @@ def test_ranges(seconds, words):
 
 
 def test_cohorts_are_spread_over_devices_and_none_is_cut():
-    alone = estimate.whole([Range(10.0, 20.0), Range(30.0, 40.0)], 1)
-    both = estimate.whole([Range(10.0, 20.0), Range(30.0, 40.0)], 2)
+    alone = estimate.whole([Range(10.0, 20.0), Range(30.0, 40.0)], 1, 2)
+    both = estimate.whole([Range(10.0, 20.0), Range(30.0, 40.0)], 2, 2)
     assert alone.low - both.low == 10.0
     assert alone.high - both.high == 20.0
-    assert estimate.whole([], 1) == (0.0, 0.0)
+    assert estimate.whole([], 1, 2) == (0.0, 0.0)
