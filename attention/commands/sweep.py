@@ -108,7 +108,7 @@ def main(argv: list[str]) -> None:
     """Parses the flags and runs the sweep."""
     given = command_line.parse_config(joined(argv), default=DEFAULT)
     values = define_flags()
-    command_line.parse_flags(given.argv, values, usage=__doc__ or "")
+    command_line.parse_flags(given.argv, values, usage=__doc__ or "", config=given.fields)
     if values.compare is not None:
         from attention.lab import compare_runs
 

@@ -95,7 +95,7 @@ def main(argv: list[str]) -> None:
     argv = listing(argv)
     values = define_flags()
     given = command_line.parse_config(argv, default=command_line.config_beside(argv) or DEFAULT)
-    command_line.parse_flags(given.argv, values, usage=__doc__ or "")
+    command_line.parse_flags(given.argv, values, usage=__doc__ or "", config=given.fields)
     if values.list is not None:
         from attention.training import describe
 

@@ -1,5 +1,6 @@
 """What a sweep shows while it runs: a live table on a terminal, plain lines elsewhere."""
 
+import contextlib
 import sys
 import threading
 import time
@@ -9,10 +10,14 @@ from typing import Any
 from rich.console import Console, Group
 from rich.live import Live
 from rich.table import Table
+from rich.text import Text
 
 from attention.lab.plan import Point
 from attention.lab.report.numbers import Metric
+from attention.training import heartbeat
 from attention.training.progress import Progress, duration
+
+_ENOUGH = 0.1  # of the updates, before which compiling is too much of the time to tell what is left
 
 
 class Board:
@@ -30,10 +35,10 @@ class Board:
         self._values: dict[str, list[float]] = {name: [] for name in variants}
         self._failed = dict.fromkeys(variants, 0)
         self._updates, self._done, self._start = updates, 0.0, time.monotonic()
-        self._under_way: dict[int, str] = {}
         self._lock = threading.Lock()
         self._console = Console(file=sys.stdout, markup=False, highlight=False)  # a name is text, whatever it holds
         self._live: Live | None = None
+        self._open = contextlib.ExitStack()
 
     def __enter__(self) -> "Board":
         if self._console.is_terminal:
@@ -44,17 +49,19 @@ class Board:
                 redirect_stdout=False,
                 redirect_stderr=False,
             )
-            self._live.__enter__()
+            self._open.enter_context(self._live)
+        beat = None if self._live else lambda line: self.say(f"{line}; {self.left()}")  # the table has it
+        self._open.enter_context(heartbeat.said_by(beat))
         return self
 
     def __exit__(self, *raised: Any) -> None:
-        if self._live is not None:
-            self._live.__exit__(*raised)
+        self._open.close()
 
     def say(self, line: str) -> None:
         """A line that stays."""
         with self._lock:
             self._console.print(line, soft_wrap=True)
+        heartbeat.heard()
 
     def known(self, name: str, value: float | None) -> None:
         """The metric of a member of a variant, None where it failed."""
@@ -74,18 +81,10 @@ class Board:
         with self._lock:
             self._updates -= members * steps
 
-    def under_way(self, cohort: int, line: str | None) -> None:
-        """What a cohort is doing; None when it has ended."""
-        with self._lock:
-            if line is None:
-                self._under_way.pop(cohort, None)
-            else:
-                self._under_way[cohort] = line
-
     def left(self) -> str:
         """The time left, estimated from the updates made and those to come."""
         spent = time.monotonic() - self._start
-        if not self._done:
+        if self._done < _ENOUGH * self._updates or not self._done:
             return "time left unknown"
         return f"about {duration(spent * max(self._updates - self._done, 0) / self._done)} left"
 
@@ -101,8 +100,7 @@ class Board:
         return table
 
     def _drawn(self) -> Group:
-        with self._lock:
-            lines = [self._under_way[cohort] for cohort in sorted(self._under_way)]
+        lines = (Text(line) for line in heartbeat.under_way())  # names are no markup
         return Group(self.standing(), *lines, self.left())
 
     def show_standing(self) -> None:
@@ -116,30 +114,30 @@ class CohortProgress(Progress):
 
     Args:
       board: the board.
-      number: of the cohort, from 1.
-      title: what it trains.
       members: of the cohort.
       steps, start: as ``Progress``.
     """
 
-    def __init__(self, board: Board, number: int, title: str, members: int, steps: int, start: int):
+    def __init__(self, board: Board, members: int, steps: int, start: int):
         super().__init__(steps, start, live=False)
-        self._board, self._number, self._title, self._members = board, number, title, members
+        self._board, self._members = board, members
         self._step = start
         board.spared(members, start)
 
     def advance(self, step: int) -> None:
         """As ``Progress``."""
+        super().advance(step)
         self._board.trained(self._members, step - self._step)
         self._step = step
-        shown = "".join(f", {name} {value}" for name, value in self._shown.items())
-        self._board.under_way(self._number, f"{self._title}: update {step} of {self.steps}{shown}")
+        self._doing.text += "".join(f", {name} {value}" for name, value in self._shown.items())
 
     def close(self) -> None:
         """As ``Progress``; updates that members stopped short of are not counted as still to be made."""
         super().close()
         self._board.spared(self._members, self.steps - self._step)
-        self._board.under_way(self._number, None)
+
+    def _heard(self) -> None:
+        """Its lines are in the log of the cohort."""
 
 
 def title(points: Sequence[Point]) -> str:

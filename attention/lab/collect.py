@@ -8,17 +8,18 @@ import numpy as np
 
 from attention import specs
 from attention.files import differences, json_hash
-from attention.lab import sweep_record
+from attention.lab import results, sweep_record
 from attention.lab.plan import BEYOND, Plan, Point
 from attention.lab.results import SCHEMA, Results
 from attention.lab.store import Points, test_scores
 from attention.runs.directory import RunDirectory
 from attention.training import config as configs
+from attention.training import heartbeat
 
 
 def collect(plan: Plan, points: Points, chosen: dict[str, dict[str, float]], command: str) -> Results:
     """The rows of a plan's points, in its order: trials, then the final members of each variant."""
-    flops = {built.variant.name: built.flops for built in plan.built}
+    flops = _operations(plan, points)
     draws = [] if plan.sweep.search is None else plan.sweep.search.draws()
     rows = [
         _row(points, trial, flops[trial.variant.name], draws[number % len(draws)]) for number, trial in enumerate(plan.trials())
@@ -49,6 +50,20 @@ def collect(plan: Plan, points: Points, chosen: dict[str, dict[str, float]], com
             "notes": [list(each) for each in notes(plan)],
         },
     )
+
+
+def _operations(plan: Plan, points: Points) -> dict[str, float]:
+    """Per example of training, by variant: those of the rows there are, and what these lack is counted."""
+    try:
+        rows = results.read(points.path / "results.parquet").rows
+    except ValueError:  # none yet, or damaged ones, which are written anew
+        rows = []
+    known = {row["key"]: row["flops_per_example"] for row in rows}
+    found = {point.variant.name: known[point.key] for point in (*plan.trials(), *plan.points()) if known.get(point.key)}
+    lacking = [built for built in plan.built if built.variant.name not in found]
+    for built in heartbeat.each("counting the operations of variant", lacking):
+        found[built.variant.name] = built.counted()[1]
+    return found
 
 
 def _other_sources(points: Points, wanted: Sequence[Point]) -> list[dict[str, Any]]:

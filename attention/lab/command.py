@@ -12,7 +12,7 @@ from attention.lab import execute, plan, report, results
 from attention.lab.collect import collect
 from attention.lab.store import Points
 from attention.runs.opening import default_name
-from attention.training import command_line, process
+from attention.training import command_line, heartbeat, process
 
 
 def folder(given: command_line.Config, workdir: str | os.PathLike[str] | None) -> Path:
@@ -24,6 +24,7 @@ def _asked(given: command_line.Config) -> plan.Sweep:
     return plan.read(given.fields.to_dict(), given.name)
 
 
+@heartbeat.watching()
 def sweep(
     given: command_line.Config,
     arguments: Sequence[str] | None,
@@ -54,11 +55,11 @@ def sweep(
     if export is not None:
         print(outline.export(planned, str(path), arguments or ()))
         return 0
+    process.keep_freed_memory()
     if dry_run:
-        print(outline.outline(planned, Points(path) if path.exists() else None))
+        print(outline.outline(planned, Points(path) if path.exists() else None, timed=True))
         print(f"nothing was trained; the sweep would go into {path}")
         return 0
-    process.keep_freed_memory()
     with execute.opened(path, planned, shared=only is not None) as points:
         if given.text is not None and not points.config_file.exists():
             write_atomic(points.config_file, given.text.encode())
@@ -68,7 +69,7 @@ def sweep(
             print(
                 f"note: {len(stale)} members were trained with other files of the package; --retrain_changed trains them again"
             )
-        print(outline.outline(planned, points), flush=True)
+        print(outline.outline(planned, points, timed=False), flush=True)
         print(f"into {path}", flush=True)
         execute.run(planned, points, retry_failed=retry_failed, only=only)
         code = execute.outcome(planned, points, only)
@@ -77,7 +78,9 @@ def sweep(
         command = "attention.sweep(config)  # in Python"
         if arguments is not None:
             command = shlex.join([*installation.program("sweep").split(), *arguments])
-        found = collect(planned, points, execute.choices(planned, points), command)
-        results.write(path / "results.parquet", found)
-        print(report.write(path))
+        with heartbeat.doing("collecting the rows"):
+            found = collect(planned, points, execute.choices(planned, points), command)
+            results.write(path / "results.parquet", found)
+        with heartbeat.doing("drawing the report"):
+            print(report.write(path))
         return code

@@ -1,30 +1,30 @@
 """A plan in words: what a sweep would train, in what time, and as commands for a scheduler."""
 
 import shlex
-import time
 from collections.abc import Sequence
-from typing import Any
 
 import jax
-import jax.numpy as jnp
 
 from attention import installation
+from attention.lab import estimate
 from attention.lab.board import title
 from attention.lab.collect import notes
+from attention.lab.estimate import Estimate, Range
 from attention.lab.execute import choices
 from attention.lab.plan import Plan, Point
 from attention.lab.store import Points, cohort_name
-from attention.training.progress import duration
+from attention.training import heartbeat
 
-_COMPILING = 10.0  # seconds for the programs of a cohort, on a few CPU cores
+_COUNTED = 12  # variants, of no more of which parameters and operations are counted: it takes a second for each
 
 
-def outline(plan: Plan, points: Points | None) -> str:
-    """The variants, the cohorts, and the time they will take, estimated from their operations.
+def outline(plan: Plan, points: Points | None, *, timed: bool) -> str:
+    """The variants, the cohorts, and the time they will take.
 
     Args:
       plan: the plan.
       points: what there is already; None before anything is.
+      timed: whether to count and to time: without it, the cohorts alone.
     """
     sweep = plan.sweep
     trials = plan.trials()
@@ -32,73 +32,79 @@ def outline(plan: Plan, points: Points | None) -> str:
     # Until the search has found values, those of the base config take their place.
     final = plan.points(found or {built.variant.name: {} for built in plan.built})
     lines = [f"{len(plan.built)} variants x {len(sweep.seeds)} seeds, against {sweep.baseline!r} by {sweep.metric}"]
-    width = max(len(built.variant.name) for built in plan.built)
-    head = f"  {'variant':{width}} {'parameters':>12} {'operations per example':>23} {'updates':>8}"
-    lines.append(head)
-    for built in plan.built:
-        name = f"{built.variant.name:{width}}"
-        lines.append(f"  {name} {built.parameters:>12,} {built.flops:>23.3g} {built.steps:>8}")
-    for name, reason in plan.dropped:
-        lines.append(f"left out: {name!r} cannot be built: {reason}")
+    counts = _counts(plan) if timed else {}
+    lines += _variants(plan, counts)
+    lines += [f"left out: {name!r} cannot be built: {reason}" for name, reason in plan.dropped]
     for note, names in notes(plan):
         about = "" if len(names) == len(plan.built) else f" of {'; '.join(names)}"
         lines.append(f"note on the data{about}: {note}")
-    rate = _seconds_per_operation()
-    total = 0.0
+    pending = [*trials, *final] if points is None else points.pending([*trials, *final])
+    expected = (
+        estimate.estimate(plan, points, {name: flops for name, (_, flops) in counts.items()}) if timed and pending else None
+    )
+    keys, ranges = {point.key for point in pending}, list[Range]()
     for what, wanted in (("search", trials), ("members", final)):
         if not wanted:
             continue
         cohorts = plan.cohorts(wanted)
-        pending = wanted if points is None else points.pending(wanted)
         lines.append(f"{what}: {len(wanted)} in {len(cohorts)} {'program' if len(cohorts) == 1 else 'programs'}")
-        if len(pending) < len(wanted):
-            lines[-1] += f", {len(wanted) - len(pending)} of them already done or failed"
-        keys = {point.key for point in pending}
+        done = sum(point.key not in keys for point in wanted)
+        lines[-1] += f", {done} of them already done or failed" if done else ""
         for cohort in cohorts:
             left = [point for point in cohort if point.key in keys]
-            seconds = _seconds(plan, left, rate)
-            total += seconds
             named = title(cohort) if sweep.search is None or what == "search" else title(cohort).removesuffix(" of the search")
-            lines.append(f"  {cohort_name(cohort)}  {named}: {'done' if not left else f'about {duration(seconds)}'}")
+            lines.append(f"  {cohort_name(cohort)}  {named}{_time(left, expected, ranges)}")
     if sweep.search is not None:
         drawn = ", ".join(f"{field} from {text}" for field, text in sweep.search.ranges.items())
         lines.append(f"search for each variant, {sweep.search.trials} trials: {drawn}; members use the best on validation")
-    devices = len(jax.local_devices())
-    lines.append(f"about {duration(total / devices)} on {devices} {jax.devices()[0].device_kind}")
+    if expected is not None:
+        devices = jax.local_devices()
+        total = between(estimate.whole(ranges, len(devices), len(plan.built)))
+        lines.append(f"{total} on {len(devices)} {devices[0].device_kind}, with nothing beside it ({expected.source})")
     return "\n".join(lines)
 
 
-def _seconds(plan: Plan, points: Sequence[Point], rate: float) -> float:
-    known = {built.variant.name: built for built in plan.built}
-    seconds = _COMPILING if points else 0.0
-    for point in points:
-        built = known[point.variant.name]
-        share = built.padded
-        if point.phase == "search":  # of halved trials, half train to the half, a quarter to the quarter, and so on
-            halvings = point.config.cohort.halvings
-            share *= (halvings + 2) / 2 ** (halvings + 1)
-        seconds += built.steps * point.config.training.batch_size * built.flops * share * rate
-    return seconds
+def _counts(plan: Plan) -> dict[str, tuple[int, float]]:
+    """Parameters and operations per example, by variant; of many variants none."""
+    some = plan.built if len(plan.built) <= _COUNTED else ()
+    return {built.variant.name: built.counted() for built in heartbeat.each("counting the operations of variant", some)}
 
 
-def _seconds_per_operation() -> float:
-    """How long an operation of a small attention layer takes here, forward and backward."""
-    shape = (32, 4, 64, 16)
+def _variants(plan: Plan, counts: dict[str, tuple[int, float]]) -> list[str]:
+    """A line for each variant: its updates, and what is counted of it."""
+    width = max(len(built.variant.name) for built in plan.built)
+    counted = f" {'parameters':>12} {'operations per example':>23}" if counts else ""
+    lines = [f"  {'variant':{width}} {'updates':>8}{counted}"]
+    for built in plan.built:
+        counted = "{:>13,} {:>23.3g}".format(*counts[built.variant.name]) if counts else ""
+        lines.append(f"  {built.variant.name:{width}} {built.steps:>8}{counted}")
+    return lines
 
-    def loss(x: Any) -> Any:
-        weights = jax.nn.softmax(jnp.einsum("bnth,bnsh->bnts", x, x))
-        return jnp.sum(jnp.tanh(jnp.einsum("bnts,bnsh->bnth", weights, x) @ jnp.ones((16, 16))))
 
-    compiled = jax.jit(jax.grad(loss)).lower(jnp.ones(shape)).compile()
-    B, N, T, H = shape
-    operations = 3 * 2 * B * N * T * (2 * T * H + H * H)  # of the products, the backward pass twice the forward one
-    x = compiled(jnp.ones(shape)).block_until_ready()
-    times = []
-    for _ in range(5):
-        start = time.monotonic()
-        compiled(x).block_until_ready()
-        times.append(time.monotonic() - start)
-    return sorted(times)[2] / operations
+def _time(left: Sequence[Point], expected: Estimate | None, ranges: list[Range]) -> str:
+    """What is said of the time of a cohort, of which ``left`` is to be trained; notes it in ``ranges``."""
+    if not left:
+        return ": done"
+    if expected is None:
+        return ""
+    ranges.append(expected.of(left))
+    return f": {between(ranges[-1])}"
+
+
+def between(seconds: Range) -> str:
+    """A range as people say it: ``20 to 40 s``, ``4 to 9 min``, ``2 to 5 h``.
+
+    Example:
+      >>> between(Range(250.0, 520.0))
+      '4 to 9 min'
+    """
+    unit, name = next(
+        ((size, name) for size, name in ((86400, "days"), (3600, "h"), (60, "min")) if seconds.high >= 2 * size), (1, "s")
+    )
+    low, high = seconds.low / unit, seconds.high / unit
+    digits = 1 if high < 5 and unit > 1 else 0
+    texts = [f"{low:.{digits}f}", f"{high:.{digits}f}"]
+    return f"{texts[0]} to {texts[1]} {name}" if texts[0] != texts[1] else f"{texts[1]} {name}"
 
 
 def export(plan: Plan, workdir: str, arguments: Sequence[str]) -> str:

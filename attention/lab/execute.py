@@ -31,7 +31,7 @@ from attention.runs import json_files
 from attention.runs.identity import ChangedError
 from attention.runs.opening import InUseError, OldRunError
 from attention.training import config as configs
-from attention.training import loop
+from attention.training import heartbeat, loop
 from attention.training.command_line import AGAIN, FAILED
 from attention.training.process import out_of_memory, signals
 
@@ -195,8 +195,9 @@ def _work_off(plan: Plan, points: Points, queue: deque[tuple[int, list[Point]]],
                     number, cohort = queue.popleft()
                 except IndexError:
                     return
-                with jax.default_device(device), logged(points.log(cohort)):
-                    parts = _train(plan, points, cohort, functools.partial(_progress, board, number, of, cohort), board)
+                what = heartbeat.doing(f"cohort {number} of {of}: {title(cohort)}")
+                with jax.default_device(device), logged(points.log(cohort)), what:
+                    parts = _train(plan, points, cohort, functools.partial(CohortProgress, board, len(cohort)), board)
                 queue.extendleft((number, part) for part in reversed(parts))
 
         if len(devices) == 1:
@@ -207,10 +208,6 @@ def _work_off(plan: Plan, points: Points, queue: deque[tuple[int, list[Point]]],
                     future.result()
         if caught:
             raise SystemExit(128 + caught[0])
-
-
-def _progress(board: Board, number: int, of: int, cohort: Sequence[Point], steps: int, start: int) -> CohortProgress:
-    return CohortProgress(board, number, f"cohort {number} of {of}: {title(cohort)}", len(cohort), steps, start)
 
 
 def _train(

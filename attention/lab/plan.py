@@ -22,7 +22,7 @@ from attention.lab.search import Search
 from attention.runs.identity import Content, Identity
 from attention.specs import nearest
 from attention.training import config as configs
-from attention.training import finetune, identities, recipe
+from attention.training import finetune, heartbeat, identities, recipe
 from attention.training.config import Config
 from attention.training.describe import abstract_members, flops_per_example
 
@@ -144,11 +144,9 @@ class Built(NamedTuple):
     Attributes:
       variant: the change.
       config: its config with the sweep's seeds.
-      parameters: entries of the weights of one member.
-      flops: floating-point operations per example of training, at the longest padded length.
-      steps: updates.
-      padded: tokens of an update, padding included, over those at the longest length.
       content: of its data and its start.
+      data: the splits, which variants with the same share.
+      steps: updates.
       split: that its members are scored on.
       notes: on its data.
     """
@@ -156,12 +154,23 @@ class Built(NamedTuple):
     variant: Variant
     config: Config
     content: Content
-    parameters: int
-    flops: float
+    data: contracts.Dataset
     steps: int
-    padded: float
     split: str
     notes: tuple[str, ...]
+
+    def experiment(self) -> recipe.Experiment:
+        """What its first member trains; made anew, because two hundred hold more than a machine does."""
+        return recipe.experiment(configs.members(self.config)[0], data=self.data)
+
+    def counted(self) -> tuple[int, float]:
+        """Entries of the weights of a member, and operations per example of training at the longest padded length.
+
+        Takes about a second: the update is traced.
+        """
+        experiment = self.experiment()
+        members = abstract_members(experiment)
+        return sum(leaf.size for leaf in jax.tree.leaves(members.params)), flops_per_example(experiment, members)
 
 
 class Plan(NamedTuple):
@@ -298,7 +307,7 @@ def _field_names() -> list[str]:
 
 
 def plan(sweep: Sweep) -> Plan:
-    """Builds every variant once, on paper: its config, its data, its model and its update; nothing is trained.
+    """Builds every variant once: its config, its data and its model; nothing is traced or trained.
 
     Raises:
       ValueError: for a value that no config takes, data that cannot be read, two variants of one config, and for variants
@@ -307,7 +316,7 @@ def plan(sweep: Sweep) -> Plan:
     built, dropped, seen = [], [], {}
     load = functools.lru_cache(None)(_load)
     starts: dict[tuple[str, ...], str | None] = {}
-    for variant in sweep.variants:
+    for variant in heartbeat.each("checking variant", sweep.variants):
         config = configs.from_dict({**_changed(sweep.base, variant.fields), "seeds": sweep.seeds})
         if config in seen:
             raise ValueError(f"duplicate points: {seen[config]!r} and {variant.name!r} are the same config")
@@ -327,7 +336,7 @@ def plan(sweep: Sweep) -> Plan:
             if begun not in starts:
                 starts[begun] = identities.start_hash(config, finetune.read(config))
             content = Content(data.hashes, data.classes, starts[begun])
-            built.append(_built(variant, recipe.experiment(config, data=data), content))
+            built.append(_built(variant, recipe.experiment(config, data=data), data, content))
         except ValueError as error:
             dropped.append((variant.name, str(error)))
     named = [name for name, _ in dropped]
@@ -388,11 +397,6 @@ def _load(section: configs.DataConfig, task: str) -> contracts.Dataset:
     return recipe.load_data(Config(task=task, data=section))
 
 
-def _built(variant: Variant, experiment: recipe.Experiment, content: Content) -> Built:
-    first = experiment._replace(config=configs.members(experiment.config)[0])
-    members = abstract_members(first)
-    parameters = sum(leaf.size for leaf in jax.tree.leaves(members.params))
-    padded = float(experiment.plan.shapes(0).mean()) / experiment.plan.bucket_lengths[-1]
-    data, flops = experiment.data, flops_per_example(first, members)
-    said = recipe.scored_split(data, experiment.task), recipe.notes(data)
-    return Built(variant, experiment.config, content, parameters, flops, experiment.steps, padded, *said)
+def _built(variant: Variant, experiment: recipe.Experiment, data: contracts.Dataset, content: Content) -> Built:
+    said = recipe.scored_split(data, experiment.task), recipe.notes(experiment.data)
+    return Built(variant, experiment.config, content, data, experiment.steps, *said)

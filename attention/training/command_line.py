@@ -119,10 +119,16 @@ def _at_home(argument: str) -> str:
     return f"{name}={os.path.expanduser(value)}"
 
 
-def parse_flags(argv: list[str], values: flags.FlagValues, *, usage: str) -> None:
+def parse_flags(argv: list[str], values: flags.FlagValues, *, usage: str, config: config_dict.ConfigDict | None = None) -> None:
     """Parses ``argv`` into ``values``; ``--help``, ``--helpxml`` (flags as XML) and ``--version`` print and exit with 0.
 
     ``usage``, which ``--help`` prints before the flags, names the commands as installed, and is printed as they start here.
+
+    Args:
+      argv: program name and arguments, without those of the config.
+      values: the flags.
+      usage: what the command is for.
+      config: that of a command that has one: its fields are what an unknown flag may have meant.
 
     Raises:
       ValueError: for an unknown flag, an ill-typed value, or an argument that is no flag.
@@ -141,18 +147,32 @@ def parse_flags(argv: list[str], values: flags.FlagValues, *, usage: str) -> Non
         stray = values(argv)[1:]
     except flags.UnrecognizedFlagError as error:
         known = sorted(set(values) - {"flagfile", "undefok"})  # the two that absl adds itself
+        fields = [] if config is None else [f"config.{field}" for field, _ in _fields(config)]
         name, instead = error.flagname, _OF_ABSL_APP.get(error.flagname.split("=")[0])
         if instead is not None:
             raise ValueError(f"--{name} is a flag of absl.app, which these commands do without; {instead}") from None
-        names = ", ".join(f"--{name}" for name in known)
-        raise ValueError(f"unknown flag --{shown(name)}{nearest(name, known)}; flags: {names}") from None
+        names = ", ".join(f"--{name}" for name in [*(["config", "config.FIELD"] if fields else []), *known])
+        raise ValueError(f"unknown flag --{shown(name)}{_nearest_flag(name, known, fields)}; flags: {names}") from None
     except flags.Error as error:
+        if found := re.fullmatch(r"flag --(\w+)=(.*): \('Non-boolean.*", str(error), re.DOTALL):
+            raise ValueError(f"--{found[1]} is a switch, --{found[1]} or --no{found[1]}, got {quoted(found[2])}") from None
         raise ValueError(str(error)) from None
     except RecursionError:  # of absl, which looks for the nearest flag letter by letter
         longest = max(asked, key=lambda argument: len(argument.partition("=")[0]))
         raise ValueError(f"unknown flag --{shown(longest)}") from None
     if stray:
-        raise ValueError(f"stray argument {quoted(stray[0])}: arguments are flags, --NAME=VALUE")
+        dashed = re.fullmatch(r"[\u2012-\u2015\u2212]+(.*)", stray[0], re.DOTALL)  # as word processors make of two hyphens
+        hint = f"; the dash before it wants to be two hyphens: --{shown(dashed[1])}" if dashed else ""
+        raise ValueError(f"stray argument {quoted(stray[0])}: arguments are flags, --NAME=VALUE{hint}")
+
+
+def _nearest_flag(name: str, known: Sequence[str], fields: Sequence[str]) -> str:
+    """What an unknown flag may have meant: a field of the config where it is one or has a dot, else a flag or ``--config``."""
+    last = [field for field in fields if field.rpartition(".")[2] == name.rpartition(".")[2]]
+    whole = [field for field in last if field.endswith(f".{name}")]
+    if fields and (whole or "." in name):
+        return f" (nearest: {(whole or last)[0]!r})" if last else nearest(name, fields)
+    return nearest(name, [*known, *(["config"] if fields else [])])
 
 
 def _started_here(usage: str) -> str:

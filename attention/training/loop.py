@@ -15,7 +15,7 @@ from attention.data.batches import Batches
 from attention.files import json_hash, write_atomic
 from attention.runs.identity import Content, Identity, check_content
 from attention.runs.opening import Opened, open_run
-from attention.training import bookkeeping, by_length, finetune, identities, machine, recipe, result, validation
+from attention.training import bookkeeping, by_length, finetune, heartbeat, identities, machine, recipe, result, validation
 from attention.training.bookkeeping import Course, Setting
 from attention.training.cohort.members import resolve_axis, take_sums
 from attention.training.cohort.predict import of_members, predict
@@ -54,6 +54,7 @@ def train(
       SystemExit: after SIGINT (130) or SIGTERM (143), once a checkpoint is written.
     """
     with contextlib.ExitStack() as stack:
+        stack.enter_context(heartbeat.watching())
         # ---- run directory: one that exists answers at once, a new one is made once all input has been checked
         folder = Path(workdir)
         fields = to_dict(config)
@@ -86,14 +87,16 @@ def train(
         axis = resolve_axis(config.cohort.axis)
         setting = Setting(experiment, opened.run, Update(experiment.program, axis), axis)
         _write_data(setting, found)
-        course = bookkeeping.start(setting, start, vectors)
+        with heartbeat.doing("drawing the first weights"):
+            course = bookkeeping.start(setting, start, vectors)
 
         # ---- training, with validations and checkpoints
         with signals() as caught:
             _train(setting, course, caught, profile=profile, make_progress=progress)
 
         # ---- final test and result
-        finished = _finish(setting, course, test=test)
+        with heartbeat.doing("scoring"):
+            finished = _finish(setting, course, test=test)
         print(result.table(finished))
         return finished
 
@@ -182,10 +185,12 @@ def _train(
             course.stepped(clock.spent(), Spent())
             bookkeeping.write_metrics(setting, course, progress)
             if validating:
-                validation.validate(setting, course, progress)
+                with heartbeat.doing("validating"):
+                    validation.validate(setting, course, progress)
             course.train_seconds += clock.spent().seconds
             if saving:
-                bookkeeping.save(setting, course)
+                with heartbeat.doing("saving"):
+                    bookkeeping.save(setting, course)
             clock.spent()
             if interrupted:
                 progress.say(f"saved after update {course.step} of {experiment.steps}; the same command goes on")

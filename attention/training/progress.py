@@ -1,5 +1,6 @@
 """What a run shows while it trains: one live line on a terminal or in a notebook, plain lines elsewhere."""
 
+import contextlib
 import math
 import sys
 from collections.abc import Iterable, Sequence
@@ -8,6 +9,8 @@ from typing import Any
 from rich import progress
 from rich.console import Console
 from rich.table import Column
+
+from attention.training import heartbeat
 
 
 class Progress:
@@ -22,6 +25,8 @@ class Progress:
     def __init__(self, steps: int, start: int, live: bool | None = None):
         self.steps = steps
         self._shown: dict[str, str] = {}
+        self._open = contextlib.ExitStack()
+        self._doing = self._open.enter_context(heartbeat.doing(f"update {start} of {steps}"))
         self._bar = _bar() if (sys.stdout.isatty() if live is None else live) else None
         self._line = _line_of_notebook() if live is None else None
         if self._bar is not None:
@@ -30,8 +35,10 @@ class Progress:
 
     def advance(self, step: int) -> None:
         """An update has been dispatched."""
+        self._doing.text = f"update {step} of {self.steps}"
         if self._bar is not None:
             self._bar.update(self._task, completed=step)
+            heartbeat.heard()
 
     def trained(self, step: int, losses: Sequence[float | None], rate: float) -> None:
         """The losses of the members since the last call, None for one that has stopped, and examples per second."""
@@ -52,9 +59,11 @@ class Progress:
             self._bar.console.print(line, soft_wrap=True)
         else:
             print(line, flush=True)
+        self._heard()
 
     def close(self) -> None:
         """Leaves the live line as it is."""
+        self._open.close()
         if self._bar is not None:
             self._bar.stop()
 
@@ -65,6 +74,11 @@ class Progress:
             self._line.update({"text/plain": f"step {step}/{self.steps}  {self._values(self._shown)}"}, raw=True)
         else:
             print(f"step {step}/{self.steps}  {self._values(changed)}", flush=True)
+        self._heard()
+
+    def _heard(self) -> None:
+        """Somebody has seen a line."""
+        heartbeat.heard()
 
     def _values(self, names: Iterable[str]) -> str:
         return "  ".join(f"{name} {self._shown[name]}" for name in names)

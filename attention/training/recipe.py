@@ -11,7 +11,9 @@ import numpy as np
 from attention import specs
 from attention.data import batches, contracts, dataset, remarks
 from attention.data.vectors import load_vectors
+from attention.messages import shown
 from attention.tasks import Task
+from attention.training import heartbeat
 from attention.training.cohort.program import Program, program
 from attention.training.config import Config, TrainingConfig, reading
 
@@ -87,7 +89,8 @@ def load_data(config: Config, tokenizer: Path | None = None) -> contracts.Datase
     """
     section, task = config.data, specs.build("task", config.task)
     state = None if tokenizer is None else specs.build("tokenizer", section.tokenizer).load(tokenizer)
-    data = dataset.load(section.source, section.tokenizer, **reading(section), seed=section.seed, tokenizer_state=state)
+    with heartbeat.doing(f"loading {shown(section.source)}"):
+        data = dataset.load(section.source, section.tokenizer, **reading(section), seed=section.seed, tokenizer_state=state)
     for name in ("train", "validation"):
         if name not in data.splits:
             raise ValueError(f"{data.source} has no {name} split")

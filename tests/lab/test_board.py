@@ -1,5 +1,10 @@
 """What a sweep shows while it runs."""
 
+import os
+import pty
+import re
+import subprocess
+import sys
 import time
 
 from attention.lab.board import Board, CohortProgress
@@ -32,9 +37,73 @@ def test_time_left_follows_from_the_updates_still_to_be_made(monkeypatch):
     monkeypatch.setattr(time, "monotonic", lambda: now[0])
     shown = board()
     assert shown.left() == "time left unknown"
-    cohort = CohortProgress(shown, 1, "none, 2 members", 2, steps=30, start=10)  # 20 of 120 were made before
+    cohort = CohortProgress(shown, 2, steps=30, start=10)  # 20 of 120 were made before
     now[0] += 10.0
+    cohort.advance(12)
+    assert shown.left() == "time left unknown"  # compiling is most of it so far
     cohort.advance(20)  # 20 updates in 10 s, 80 are left
     assert shown.left() == "about 40 s left"
     cohort.close()  # its members stopped early: 20 more need not be made
     assert shown.left() == "about 30 s left"
+
+
+WORK = """
+import time
+from attention.lab.board import Board, CohortProgress
+from attention.lab.report.numbers import Metric
+from attention.training import heartbeat
+
+heartbeat.EVERY = 0.2
+with heartbeat.watching():
+    with heartbeat.doing("checking variant 3 of 200"):
+        time.sleep(1)
+    with Board(["rope"], 2, metric=Metric("accuracy", True), updates=20) as board, heartbeat.doing("cohort 1 of 1: rope"):
+        progress = CohortProgress(board, 2, steps=10, start=0)
+        with heartbeat.doing("compiling"):
+            time.sleep(1.5)
+        progress.advance(5)
+        time.sleep(1.5)
+        progress.close()
+        board.say("rope: finished")
+    with heartbeat.doing("drawing the report"):
+        time.sleep(1)
+"""
+STEPS = (
+    r"checking variant 3 of 200 \(\d s\)",
+    r"cohort 1 of 1: rope: update 0 of 10: compiling \(\d s\)",
+    r"cohort 1 of 1: rope: update 5 of 10 \(\d s\)",
+    r"drawing the report \(\d s\)",
+)
+
+
+def test_each_thing_under_way_has_lines_in_a_file():
+    printed = subprocess.run([sys.executable, "-c", WORK], capture_output=True, text=True, check=True)
+    lines = printed.stdout.splitlines()
+    for step in STEPS:
+        assert sum(re.fullmatch(rf"{step}(; .* left|; time left unknown)?", line) is not None for line in lines) > 1
+    assert "\x1b" not in printed.stdout
+    assert printed.stderr == ""
+
+
+def test_a_terminal_has_lines_before_and_after_the_table_and_the_table_in_between():
+    leader, follower = pty.openpty()
+    environment = {**os.environ, "TERM": "xterm", "COLUMNS": "100"}
+    with subprocess.Popen([sys.executable, "-c", WORK], stdout=follower, stderr=follower, env=environment) as process:
+        os.close(follower)
+        printed = b""
+        try:
+            while block := os.read(leader, 65536):
+                printed += block
+        except OSError:  # the other end is closed
+            pass
+    os.close(leader)
+    assert process.returncode == 0
+    plain = re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", printed.decode())
+    lines = [line.strip() for line in re.split(r"[\r\n]+", plain)]
+    for step in STEPS:
+        assert any(re.fullmatch(step, line) for line in lines)
+    assert not [line for line in lines if line.startswith("cohort") and line.endswith("left unknown")]  # no second voice
+    begin, end = printed.index(b"\x1b[?25l"), printed.index(b"\x1b[?25h")  # the cursor is hidden while the table is drawn
+    assert b"checking" not in printed[begin:end]
+    assert b"drawing" not in printed[begin:end]
+    assert b"update" in printed[begin:end]

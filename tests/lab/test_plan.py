@@ -1,10 +1,12 @@
 """What a sweep would train is checked whole before anything trains."""
 
 import json
+import re
 
 import pytest
 
-from attention.lab import dry_run, grid, plan
+from attention.lab import dry_run, estimate, execute, grid, plan
+from attention.lab.estimate import Cost, Range
 from attention.training import config as configs
 from tests.support import sweeps, toy
 
@@ -166,7 +168,7 @@ def test_what_cannot_be_built_is_left_out_where_the_config_says_so(source):
     ((name, reason),) = made.dropped
     assert name == "rope"
     assert "embeddings" in reason
-    assert f"left out: 'rope' cannot be built: {reason}" in dry_run.outline(made, None)
+    assert f"left out: 'rope' cannot be built: {reason}" in dry_run.outline(made, None, timed=False)
 
 
 def test_no_two_trials_are_alike(source):
@@ -195,10 +197,104 @@ def test_trials_have_the_same_draws_for_each_variant(source):
 
 def test_the_outline_counts_members_and_programs_and_exports_a_command_for_each(source):
     made = sweeps.planned(sweeps.fields(source, grid.product(POOLINGS, RATES), baseline="mean, 0.01"))
-    text = dry_run.outline(made, None)
+    text = dry_run.outline(made, None, timed=False)
     assert "6 variants x 2 seeds, against 'mean, 0.01' by accuracy" in text
     assert "members: 12 in 3 programs" in text
+    assert not re.search(r"\d+ (to \d+ )?(s|min)\b", text)  # the sweep itself shows the time left
     lines = dry_run.export(made, "runs/x", ["--config=c.py", "--config.seeds=0,1"]).splitlines()
     commands = [line for line in lines if line.startswith("python sweep.py --config=c.py --config.seeds=0,1 --workdir=runs/x")]
     assert len(commands) == 4
     assert sum("--only=" in command for command in commands) == 3
+
+
+def test_a_dry_run_counts_and_says_a_range_for_each_program_and_for_all(source, monkeypatch):
+    monkeypatch.setattr(estimate, "BUDGET", 0.0)  # the baseline is timed, the other is like it
+    made = sweeps.planned(sweeps.fields(source, POOLINGS[:2]))
+    text = dry_run.outline(made, None, timed=True)
+    assert "parameters  operations per example" in text
+    (parameters, operations), _ = (line.split()[-2:] for line in text.splitlines() if line.split()[1:2] == ["12"])
+    assert int(parameters) == made.built[0].counted()[0] > 8
+    assert float(operations) > 100
+    *programs, total = re.findall(r"(\d+) to (\d+) s", text)
+    assert len(programs) == 2
+    assert int(total[0]) >= max(int(low) for low, _ in programs)
+    assert int(total[1]) >= sum(int(high) for _, high in programs) - 2  # rounded
+    assert "(1 from updates timed here, 1 taken to be like these)" in text
+
+
+def test_many_variants_are_planned_without_tracing_any(source, monkeypatch):
+    def traced(*_):
+        raise AssertionError("a variant was traced")
+
+    rates = grid.param("training.learning_rate", [0.001 * n for n in range(1, 68)])
+    made = sweeps.planned(sweeps.fields(source, grid.product(POOLINGS, rates), baseline="mean, 0.001"))
+    assert len(made.built) == 201
+    monkeypatch.setattr(plan, "abstract_members", traced)
+    monkeypatch.setattr(estimate, "BUDGET", 0.0)
+    text = dry_run.outline(made, None, timed=True)
+    assert "operations" not in text
+    assert "1 from updates timed here, 200 taken to be like these" in text
+
+
+def test_trained_members_are_better_evidence_than_timed_updates(source, tmp_path, monkeypatch):
+    given = sweeps.fields(source, POOLINGS[:2])
+    sweeps.run({**given, "seeds": (0,)}, tmp_path / "sweep")
+    made = sweeps.planned(given)
+    monkeypatch.setattr(estimate, "_timed", lambda *_: pytest.fail("an update was timed"))
+    with execute.opened(tmp_path / "sweep", made) as points:
+        found = estimate.estimate(made, points, {})
+        result = points.run(made.points()[0]).read_result()
+        text = dry_run.outline(made, points, timed=True)
+    spent = result["train_seconds"] - result["compile_seconds"]
+    assert found.costs["mean"].member.low <= spent  # less where it had to wait
+    assert "members: 4 in 2 programs, 2 of them already done or failed" in text
+    assert "(2 from members that are trained)" in text
+
+
+@pytest.mark.parametrize(("axis", "members"), [("map", 1), ("vmap", 3)])
+def test_members_side_by_side_are_timed_together(source, axis, members, monkeypatch):
+    calls, lower = [], estimate.cohort_step
+    monkeypatch.setattr(estimate, "cohort_step", lambda program, axis: calls.append(axis) or lower(program, axis))
+    drawn, draw = [], estimate.new_cohort
+    monkeypatch.setattr(
+        estimate,
+        "new_cohort",
+        lambda program, count, seeds, *rest: drawn.append(len(seeds)) or draw(program, count, seeds, *rest),
+    )
+    given = sweeps.fields(source, POOLINGS[:1], seeds=(0, 1, 2, 3))
+    made = sweeps.planned({**given, "cohort": {"axis": axis}})
+    cost = estimate._timed(made.built[0], 3, 0.0)
+    assert (calls, set(drawn)) == ([axis], {members})
+    assert 0 < cost.member.low < cost.member.high
+    assert 0 < cost.cohort.low < cost.cohort.high
+
+
+def test_what_is_not_known_is_in_proportion_to_its_operations():
+    known = {"a": Cost(Range(1.0, 3.0), Range(10.0, 20.0)), "b": Cost(Range(3.0, 5.0), Range(30.0, 60.0))}
+    one = estimate._alike("c", known, {})
+    assert one.cohort == (2.0, 4.0)
+    assert one.member.low < 20.0 < 40.0 < one.member.high
+    twice = estimate._alike("c", {"a": known["a"]}, {"a": 100.0, "c": 200.0})
+    assert twice.member.low < 20.0 < 40.0 < twice.member.high
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"),
+    [
+        ((20.2, 41.0), "20 to 41 s"),
+        ((0.1, 0.4), "0 s"),
+        ((250, 520), "4 to 9 min"),
+        ((100, 190), "1.7 to 3.2 min"),
+        ((7300, 15000), "2.0 to 4.2 h"),
+    ],
+)
+def test_ranges(seconds, words):
+    assert dry_run.between(Range(*seconds)) == words
+
+
+def test_cohorts_are_spread_over_devices_and_none_is_cut():
+    alone = estimate.whole([Range(10.0, 20.0), Range(30.0, 40.0)], 1, 2)
+    both = estimate.whole([Range(10.0, 20.0), Range(30.0, 40.0)], 2, 2)
+    assert alone.low - both.low == 10.0
+    assert alone.high - both.high == 20.0
+    assert estimate.whole([], 1, 2) == (0.0, 0.0)

@@ -154,6 +154,37 @@ def run(capsys, *arguments):
     return code, got, *capsys.readouterr()
 
 
+CONFIGURED = config_dict.ConfigDict({"seeds": (0,), "model": {"encoding": "none", "dim": 8}, "data": {"source": "listops"}})
+
+
+@pytest.mark.parametrize(
+    ("argument", "near"),
+    [
+        ("--confg=x", "config"),
+        ("--conf=x", "config"),
+        ("--wrkdir=x", "workdir"),
+        ("--confg.model.encoding=rope", "config.model.encoding"),
+        ("--configs.model.encodng=rope", "config.model.encoding"),
+        ("--model.encoding=rope", "config.model.encoding"),
+        ("--encoding=rope", "config.model.encoding"),
+        ("--seeds=1", "config.seeds"),
+        ("--noconfg.model.dim", "config.model.dim"),
+    ],
+)
+def test_an_unknown_flag_may_be_of_the_config(argument, near):
+    with pytest.raises(ValueError, match=rf"nearest: '{near}'\); flags: --config, --config.FIELD, --count, --workdir"):
+        command_line.parse_flags(["toy.py", argument], toy_flags(), usage="", config=CONFIGURED)
+
+
+def test_a_switch_and_a_dash_that_is_none_are_named():
+    values = toy_flags()
+    flags.DEFINE_boolean("dry", False, "", flag_values=values)
+    with pytest.raises(ValueError, match=r"^--dry is a switch, --dry or --nodry, got 'x'$"):
+        command_line.parse_flags(["toy.py", "--dry=x"], values, usage="")
+    with pytest.raises(ValueError, match=r"stray argument '—count=1'.*two hyphens: --count=1"):
+        command_line.parse_flags(["toy.py", "—count=1"], toy_flags(), usage="")
+
+
 def test_flags(capsys):
     assert run(capsys, "--workdir=a", "--count", "3") == (0, {"workdir": "a", "count": 3}, "", "")
     code, got, out, err = run(capsys, "--wrkdir=a")

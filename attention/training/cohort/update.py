@@ -16,6 +16,7 @@ import optax
 
 from attention.data.batches import inputs
 from attention.data.contracts import UNKNOWN
+from attention.training import heartbeat
 from attention.training.cohort.members import Axis, Members, member_key, over_members
 from attention.training.cohort.program import Program
 from attention.training.process import Clock, Spent
@@ -43,7 +44,8 @@ class Update:
         shape = tuple(size for name in sorted(batch) for size in batch[name].shape)
         if shape not in self._compiled:
             clock = Clock()
-            compiled = self._step.lower(count, members, batch, values).compile()
+            with heartbeat.doing("compiling an update"):
+                compiled = self._step.lower(count, members, batch, values).compile()
             self.compiling = self.compiling.more(clock.spent())
             memory: Any = compiled.memory_analysis()
             if memory is not None:  # None on devices that do not tell
