@@ -14,6 +14,7 @@ from attention.lab.report.tables import Head, Table
 
 _WIDE = 38  # characters above which a column of text is set in lines
 _LINE = 34  # of these lines
+_WORD = 16  # letters of a word above which it may be broken
 _ROWS = 38  # of a part: as many as a page holds
 _SIGNS = {
     "\\": r"\textbackslash{}",
@@ -23,8 +24,8 @@ _SIGNS = {
     ">": r"\textgreater{}",
     "|": r"\textbar{}",
     '"': r"\char34{}",  # babel gives the sign another meaning in some languages
-    "'": r"\textquotesingle{}",
-    "`": r"\textasciigrave{}",
+    "'": "'{}",
+    "`": r"{}\char96{}",
     "-": "-{}",  # two are not a dash
     "[": "{[}",  # after the end of a row, these would be its options
     "]": "{]}",
@@ -121,16 +122,15 @@ def in_latex(text: str, *, breaks: bool = False) -> str:
 
     Args:
       text: whatever a name holds; runs of white space are blanks.
-      breaks: whether a line may end within a word: after a sign, or where twelve letters went by.
+      breaks: whether a line may end within a long word: after a sign, or where so many letters went by.
     """
-    shown, run = [], 0
-    for sign in unicodedata.normalize("NFC", " ".join(text.split())):
-        shown.append(_sign(sign))
-        run = run + 1 if sign.isalnum() else 0
-        if breaks and (run == 12 or sign in ",(=+&_./;:-|"):
-            shown.append(r"\allowbreak{}")
-            run = 0
-    return "".join(shown)
+    words = unicodedata.normalize("NFC", text).split()
+    return " ".join(_broken(word) if breaks and len(word) > _WORD else "".join(map(_sign, word)) for word in words)
+
+
+def _broken(word: str) -> str:
+    pieces = re.findall(rf"\w{{1,{_WORD}}}\W?|\W", word)
+    return r"\allowbreak{}".join("".join(map(_sign, piece)) for piece in pieces)
 
 
 @functools.cache

@@ -3,14 +3,17 @@
 import base64
 import hashlib
 import re
+from collections.abc import Sequence
 from importlib import resources
 
 import jinja2
+import markupsafe
 
-from attention.lab.report import contents
+from attention.lab.report import contents, plot_style
 from attention.lab.report.numbers import MINUS, NONE
+from attention.lab.report.references import ARXIV
 from attention.lab.report.save_figures import Drawn
-from attention.lab.report.tables import Table
+from attention.lab.report.tables import Cell, Table
 
 _KINDS = (Table, Drawn, contents.Note, contents.Code, contents.Folded, contents.Definitions, contents.Variant)
 
@@ -28,7 +31,7 @@ def _environment() -> jinja2.Environment:
     made = jinja2.Environment(
         autoescape=True, trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True, undefined=jinja2.StrictUndefined
     )
-    made.filters |= {"base64": _base64, "pieces": pieces, "typeset": _typeset}
+    made.filters |= {"base64": _base64, "by_night": plot_style.by_night, "cited": _cited, "verdict": _verdict, "pieces": pieces, "typeset": _typeset}
     made.tests |= {kind.__name__.lower(): lambda part, kind=kind: isinstance(part, kind) for kind in _KINDS}
     return made
 
@@ -45,6 +48,16 @@ def pieces(name: str) -> list[str]:
 
 def _typeset(text: str, number: bool) -> str:
     return "–" if text == NONE else text.replace("-", MINUS) if number else text
+
+
+def _verdict(row: Sequence[Cell]) -> str:
+    """The verdict of a row."""
+    return next((cell.mark for cell in row if cell.mark), "")
+
+
+def _cited(text: str) -> markupsafe.Markup:
+    """Text with a link for each arXiv id."""
+    return markupsafe.Markup(ARXIV.sub(r'<a href="https://arxiv.org/abs/\g<0>">\g<0></a>', str(markupsafe.escape(text))))
 
 
 def _base64(data: bytes) -> str:
