@@ -14,7 +14,6 @@ from attention.lab.report.save_figures import FOLDER, TABLES, Drawn
 from attention.lab.report.tables import Table
 from attention.lab.results import Results
 
-
 _MANY = 20  # classes above which their table is folded
 
 
@@ -165,7 +164,12 @@ def _search(results: Results, figures: Sequence[Drawn]) -> list[Part]:
 def _reproduce(workdir: Path, results: Results) -> list[Part]:
     by_name = {name: analysis.rows(results, name) for name in results.sweep["variants"]}
     variants = [_variant(workdir, name, rows, Metric.of(results.sweep)) for name, rows in by_name.items() if rows]
-    return [sentences.WHOLE, Code(results.sweep["command"]), sentences.REPRODUCE.format(figures=FOLDER, tables=TABLES), *variants]
+    return [
+        sentences.WHOLE,
+        Code(results.sweep["command"]),
+        sentences.REPRODUCE.format(figures=FOLDER, tables=TABLES),
+        *variants,
+    ]
 
 
 def _variant(workdir: Path, name: str, rows: Sequence[Row], metric: Metric) -> Variant:

@@ -27,7 +27,7 @@ Curves = Mapping[str, Sequence[tuple[Sequence[float], Sequence[float]]]]  # by v
 
 
 def differences(results: Results, found: Sequence[Standing]) -> Figure | None:
-    """The difference of each variant from the baseline under its name: its pairs, their mean and 95 % interval; the largest on top.
+    """The difference of each variant from the baseline: its pairs, their mean and 95 % interval, the largest on top.
 
     Names stand above the intervals, so that a column of a paper, or a phone, is wide enough.
     """

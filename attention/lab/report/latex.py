@@ -58,8 +58,11 @@ _ACCENTS |= {"\u030a": "r", "\u030b": "H", "\u030c": "v", "\u0306": "u", "\u0327
 _GREEK = {
     sign: rf"$\{name}$"
     for signs, names in (
-        ("αβγδεζηθικλμνξπρστυφχψω", "alpha beta gamma delta epsilon zeta eta theta iota kappa lambda mu nu xi pi rho sigma tau"
-         " upsilon phi chi psi omega"),
+        (
+            "αβγδεζηθικλμνξπρστυφχψω",
+            "alpha beta gamma delta epsilon zeta eta theta iota kappa lambda mu nu xi pi rho sigma tau"
+            " upsilon phi chi psi omega",
+        ),
         ("ΓΔΘΛΞΠΣΥΦΨΩ", "Gamma Delta Theta Lambda Xi Pi Sigma Upsilon Phi Psi Omega"),
     )
     for sign, name in zip(signs, names.split(), strict=True)
@@ -84,7 +87,14 @@ def latex(shown: Table) -> str:
 
 def _part(columns: str, title: str, body: Sequence[str]) -> str:
     """A part of a table: measured in a box, and made smaller where that is wider than the line."""
-    begin = [r"\begingroup\small", r"\setbox0\hbox{%", rf"\begin{{tabular}}{{@{{}}{columns}@{{}}}}", r"\toprule", title, r"\midrule"]
+    begin = [
+        r"\begingroup\small",
+        r"\setbox0\hbox{%",
+        rf"\begin{{tabular}}{{@{{}}{columns}@{{}}}}",
+        r"\toprule",
+        title,
+        r"\midrule",
+    ]
     end = [r"\bottomrule", r"\end{tabular}}%", r"\noindent\ifdim\wd0>\linewidth\resizebox{\linewidth}{!}{\box0}\else\box0\fi"]
     return "\n".join([*begin, *body, *end, r"\endgroup"])
 

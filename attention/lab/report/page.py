@@ -31,23 +31,35 @@ def _environment() -> jinja2.Environment:
     made = jinja2.Environment(
         autoescape=True, trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True, undefined=jinja2.StrictUndefined
     )
-    made.filters |= {"base64": _base64, "by_night": plot_style.by_night, "cited": _cited, "verdict": _verdict, "pieces": pieces, "typeset": _typeset}
+    made.filters |= {
+        "base64": _base64,
+        "by_night": plot_style.by_night,
+        "cited": _cited,
+        "verdict": _verdict,
+        "dash": _dash,
+        "pieces": pieces,
+        "typeset": _typeset,
+    }
     made.tests |= {kind.__name__.lower(): lambda part, kind=kind: isinstance(part, kind) for kind in _KINDS}
     return made
 
 
 def pieces(name: str) -> list[str]:
-    """A name in pieces that may stand on lines of their own: each ends with a comma, an opening bracket or one of ``= + &``.
+    """A name in pieces that may stand on lines of their own: each ends with one of ``, ( = + & . _``.
 
     Example:
       >>> pieces("t5(buckets=32, max_distance=128)")
-      ['t5(', 'buckets=', '32,', ' max_distance=', '128)']
+      ['t5(', 'buckets=', '32,', ' max_', 'distance=', '128)']
     """
-    return re.findall(r"[^,(=+&]+[,(=+&]*|[,(=+&]+", name)
+    return re.findall(r"[^,(=+&._]+[,(=+&._]*|[,(=+&._]+", name)
 
 
-def _typeset(text: str, number: bool) -> str:
-    return "–" if text == NONE else text.replace("-", MINUS) if number else text
+def _dash(text: str) -> str:
+    return "–" if text == NONE else text
+
+
+def _typeset(text: str) -> str:
+    return _dash(text).replace("-", MINUS)
 
 
 def _verdict(row: Sequence[Cell]) -> str:

@@ -94,7 +94,7 @@ def save(figure: Figure, folder: Path, name: str) -> bytes:
 
 
 def by_night(svg: bytes) -> bytes:
-    """A saved figure that is dark where the reader prefers that, in the same hues; what is filled by a scale keeps its colours."""
+    """A saved figure, dark where the reader prefers that, in the same hues; what a scale fills keeps its colours."""
     rules = [f':is(path, use)[style*="fill: #ffffff"] {{ fill: {NIGHT} !important }}']
     for day, night in _BY_NIGHT.items():
         rules += [f'[style*="{what}: {day.lower()}"] {{ {what}: {night} !important }}' for what in ("fill", "stroke")]

@@ -14,7 +14,6 @@ from attention.lab.report import numbers
 from attention.lab.report.numbers import NONE, SIGNS, Metric
 from attention.lab.results import Results
 
-
 INTERVAL = ("low_95", "high_95")
 
 
@@ -192,7 +191,13 @@ def _time(written: Callable[[float | None], str], seconds: float | None, cost: C
 def interaction_table(results: Results, found: Grid) -> Table:
     """The effect of two changes together beyond the sum of each alone."""
     metric = Metric.of(results.sweep)
-    heads = [Head("cell", number=False), Head("interaction"), Head("95 % interval", plain=INTERVAL), Head("p"), Head("p (Holm)")]
+    heads = [
+        Head("cell", number=False),
+        Head("interaction"),
+        Head("95 % interval", plain=INTERVAL),
+        Head("p"),
+        Head("p (Holm)"),
+    ]
     heads += [Head("verdict", "better: the two changes together help more than the sum of each alone", number=False)]
     heads += [Head("pairs", "seeds that all four finished"), Head("left out")]
     rows = [
