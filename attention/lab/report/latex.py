@@ -69,7 +69,7 @@ _GREEK = {
 }
 _UNICODE = (
     r"\providecommand{\unicodesign}[2]{\ifdefined\Umathchar\iffontchar\font"
-    '"#1 #2\\else\\texttt{U+#1}\\fi\\else\\texttt{U+#1}\\fi}'
+    '"#1 #2\\else\\texttt{U+#1}\\fi\\else\\texttt{U+#1}\\fi\\allowbreak{}}'
 )
 
 
