@@ -14,7 +14,7 @@ import pytest
 from attention import specs
 from attention.lab import analysis, report, results
 from attention.lab.report import latex, markdown, references, save_tables, sentences, setting_tables
-from attention.lab.report.tables import Cell, Head, Table
+from attention.lab.report.parts import Cell, Head, Table
 from tests.support.made_results import failed, made, searched
 
 SIGNS = r"<b> _ & % # $ ~ ^ \ { } [x] * -- ?` ''"

@@ -10,7 +10,7 @@ import unicodedata
 from collections.abc import Iterable, Sequence
 
 from attention.lab.report.numbers import MINUS, NONE
-from attention.lab.report.tables import Head, Table
+from attention.lab.report.parts import Head, Table
 
 _WIDE = 38  # characters above which a column of text is set in lines
 _LINE = 34  # of these lines
