@@ -60,7 +60,7 @@ def main(argv: list[str]) -> None:
     from attention.training import loop, process
 
     process.keep_freed_memory()
-    name = opening.default_name(given.name, configs.to_dict(config))
+    name = opening.default_name(given.name, configs.words(config))
     workdir = values.workdir or Path("runs") / name
     result = loop.train(config, workdir, profile=values.profile, config_file=given.text)
     if result["summary"] is None:

@@ -34,7 +34,7 @@ from attention.specs import build, canonical, describe, names
 __version__ = "0.1.0"
 
 PURE_KINDS = ("encoding", "normalizer", "score", "mask", "mixer", "pooling", "gate")
-_LAZY = ("data", "decoders", "encoders", "evaluation", "lab", "models", "optimizers", "runs", "tasks", "training")
+_LAZY = ("data", "decoders", "encoders", "evaluation", "lab", "models", "optimizers", "rivals", "runs", "tasks", "training")
 
 
 def _mathematics(kind: str) -> dict[str, Any]:

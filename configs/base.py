@@ -12,6 +12,8 @@ def get_config() -> Any:  # a ConfigDict, whose fields a type checker cannot kno
     config: Any = ConfigDict()
 
     config.task = "classification"  # what is learned: the class of a text, or to write another (seq2seq)
+    # What the run is compared with, fitted after its last update: auto (TF-IDF and logistic regression for classes), none, linear(...).
+    config.rival = "auto"
     # One member of the cohort per seed: initialisation, order of the examples, dropout. 0,1,2 trains three at once.
     config.seeds = (0,)
 

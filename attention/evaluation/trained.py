@@ -63,6 +63,14 @@ class Evaluation(NamedTuple):
     clean: Clean | None
 
 
+class Rivalled(NamedTuple):
+    """The spec of a rival, its scores, and those on the examples of ``Clean``, where there are such."""
+
+    spec: str
+    scores: dict[str, float]
+    clean: dict[str, float] | None
+
+
 class Trained(NamedTuple):
     """A run with its best weights. ``params`` has a leading axis of members, in the order of ``settings.seeds``."""
 
@@ -177,6 +185,25 @@ class Trained(NamedTuple):
             return {}
         split = contracts.Split(examples.texts, examples.encoded.labels, examples.targets)
         return rules.accuracies(known, self.data.rules if learned is None else learned, split)
+
+    def rival(self, examples: Examples) -> "Rivalled | None":
+        """What the run's rival scores on the very examples; None where it was not fitted.
+
+        Raises:
+          ValueError: where its files are damaged, or what it needs is not installed.
+        """
+        found = (self.run.read_result().get("rival") or {}) if self.run.finished else {}
+        learned = self.run.read_rival() if found.get("splits") else None
+        if learned is None:
+            return None
+        spec, seen = str(found["spec"]), examples.seen
+        answer = specs.build("rival", spec).answer
+        try:
+            outputs = answer(learned, examples.texts)
+            scores = self.task.scores(outputs, examples.encoded)
+        except ValueError as error:
+            raise ValueError(f"{self.run.rival}: {error}") from None
+        return Rivalled(spec, scores, None if seen is None else clean_scores(self.task, outputs, examples.encoded, seen))
 
     def encode(self, texts: Sequence[str], answers: Sequence[str] | None = None) -> Examples:
         """Texts, and what is right of them where it is known: names of classes, or texts to be written."""

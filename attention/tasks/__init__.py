@@ -103,6 +103,7 @@ class Task(NamedTuple):
     Attributes:
       metrics: of a split, the one that validations compare by first. Equal ones are decided by the first loss among them.
       answers: what the option of a source and the column of a file are called that hold what is right.
+      rival: spec of the rival that its runs stand beside.
       search: options of ``forward`` that an evaluation may give, by name, with their values in training.
     """
 
@@ -125,6 +126,7 @@ class Task(NamedTuple):
     answers: str
     class_weights: Callable[[str, Dataset], tuple[float, ...] | None] | None = None
     telemetry: Telemetry | None = None
+    rival: str = "none"
     search: tuple[tuple[str, float], ...] = ()
     spec: str = ""
 

@@ -1,6 +1,7 @@
 """A training run from data to result."""
 
 import contextlib
+import functools
 import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -14,12 +15,12 @@ from attention.data.batches import Batches
 from attention.files import json_hash, write_atomic
 from attention.runs.identity import Content, Identity, check_content
 from attention.runs.opening import Opened, open_run
-from attention.training import bookkeeping, by_length, finetune, identities, machine, recipe, result, validation
+from attention.training import bookkeeping, by_length, finetune, identities, machine, recipe, result, rivals, validation
 from attention.training.bookkeeping import Course, Setting
 from attention.training.cohort.members import resolve_axis, take_sums
 from attention.training.cohort.predict import of_members, predict
 from attention.training.cohort.update import Update
-from attention.training.config import PATHS, Config, member_values, to_dict
+from attention.training.config import BESIDE, PATHS, Config, member_values, to_dict, words
 from attention.training.process import Clock, Spent, Trace, signals
 from attention.training.progress import Progress
 
@@ -40,7 +41,8 @@ def train(
       config: what to train.
       workdir: the run directory; made where missing. A finished run of this config and these data is left as it is.
       profile: whether to write a trace of a few updates into the run directory.
-      test: whether to score the test split at the end; False where a choice is still to be made, on validation.
+      test: whether to score the test split at the end, and to fit the rival; False where a choice is still to
+        be made, on validation.
       progress: shows how it goes, made of the number of updates and of those done before.
       config_file: the text of the file that asked for it, of which the run keeps a copy.
       expected: the data and the start that it was planned with, if it was.
@@ -55,12 +57,12 @@ def train(
     with contextlib.ExitStack() as stack:
         # ---- run directory: one that exists answers at once, a new one is made once all input has been checked
         folder = Path(workdir)
-        fields = to_dict(config)
-        opened = stack.enter_context(open_run(folder, fields, paths=PATHS)) if _holds_run(folder) else None
+        enter = functools.partial(open_run, folder, to_dict(config), paths=PATHS, beside=BESIDE)
+        opened = stack.enter_context(enter()) if _holds_run(folder) else None
         if opened is not None:
             identities.check_config(opened.run, config)
         if opened is not None and opened.status == "finished":
-            return _answer(opened, config)
+            return _answer(opened, config, rival=test)
 
         # ---- data, model, program
         begun = identities.begin(opened, config)
@@ -77,7 +79,7 @@ def train(
             vectors = np.asarray(experiment.model.embedding_table(jnp.asarray(vectors[0]))), vectors[1]
 
         # ---- state
-        opened = opened or stack.enter_context(open_run(folder, fields, paths=PATHS))
+        opened = opened or stack.enter_context(enter())
         for note in (*_moved(opened), *opened.notes, *notes):
             print(f"note: {note}")
         if config_file is not None and not opened.run.config_file.exists():
@@ -93,6 +95,8 @@ def train(
 
         # ---- final test and result
         finished = _finish(setting, course, test=test)
+        if test:
+            finished = rivals.add(setting.run, config, finished, lambda: experiment.data)
         print(result.table(finished))
         return finished
 
@@ -101,15 +105,18 @@ def _holds_run(folder: Path) -> bool:
     return (folder / "config.json").exists()
 
 
-def _answer(opened: Opened, config: Config) -> dict[str, Any]:
-    """The result of a finished run, once it is known that its data are what they were."""
+def _answer(opened: Opened, config: Config, *, rival: bool) -> dict[str, Any]:
+    """The result of a finished run, once it is known that its data are what they were; with the rival that it lacks."""
     same, notes = identities.still_there(opened, config)
+    load = functools.cache(lambda: identities.check_finished(opened, config))
     if not same:
-        identities.check_finished(opened, config)
+        load()
     for note in (*_moved(opened), *opened.notes, *notes):
         print(f"note: {note}")
     print(f"{opened.run.path} is finished; its result:")
     finished = opened.run.read_result()
+    if rival:
+        finished = rivals.add(opened.run, config, finished, load)
     print(result.stored_table(finished, opened.run.result))
     return finished
 
@@ -232,7 +239,7 @@ def _finish(setting: Setting, course: Course, *, test: bool) -> dict[str, Any]:
     device = jax.devices()[0]
     split = recipe.scored_split(data, task) if test else "validation"
     finished = {
-        "config_hash": json_hash(to_dict(config)),
+        "config_hash": json_hash(words(config)),
         "task": config.task,
         "baselines": data.baselines[split],
         "notes": recipe.notes(data),

@@ -62,7 +62,7 @@ def table(result: Mapping[str, Any]) -> str:
             rows.append([head, "", "", *cells, ""])
     lines = [text_table(rows, left=0), *_said_of_splits(result)]
     lines += [f"baseline {name}: {100 * value:.2f}" for name, value in result["baselines"].items()]
-    lines += _cost(result)
+    lines += [*_rival(result, metrics), *_cost(result)]
     if result["by_length"] is not None:
         lines += ["", by_length.table(result["by_length"])]
     return "\n".join(shortened(line, LONGEST) for line in "\n".join(lines).split("\n"))
@@ -94,6 +94,25 @@ def _said_of_splits(result: Mapping[str, Any]) -> list[str]:
         return []
     why = "There is no labelled test split" if result.get("tested", True) else "Test is not looked at in a search"
     return [f"{why}: test is null, and the summary is of validation."]
+
+
+def _rival(result: Mapping[str, Any], metrics: Sequence[Metric]) -> list[str]:
+    """What the rival scores, and whether no member is better."""
+    rival, first, split = result.get("rival"), metrics[0], result["summary_split"]
+    if rival is None or not rival["splits"]:
+        return [] if rival is None else [f"rival {rival['spec']}: left out: {rival['note']}"]
+    others = ", ".join(f"{each.head} {_score(rival['splits'][split], each)}" for each in metrics[1:])
+    beside = "" if split == "validation" else f"; {_score(rival['splits']['validation'], first)} on validation"
+    lines = [f"rival {rival['spec']}: {_score(rival['splits'][split], first)} ({others}){beside}"]
+    if rival["clean"]:
+        lines[0] += f", {_score(rival['clean'], first)} on the clean texts"
+    if not rival["facts"]["converged"]:
+        lines.append("its fit did not converge: more is in reach of such a rival")
+    worth = lambda scores: scores[first.name] if first.higher_is_better else -scores[first.name]
+    known = [worth(member[split]) for member in result["members"] if member[split] and member[split][first.name] is not None]
+    if known and max(known) <= worth(rival["splits"][split]):
+        lines.append(f"no member is better than the rival {rival['spec']}")
+    return lines
 
 
 def _cost(result: Mapping[str, Any]) -> list[str]:
