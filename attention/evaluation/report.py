@@ -79,7 +79,12 @@ def report(
     if trained.task.answered(examples.encoded):
         evaluation = trained.score(examples, name, **search)
         predictions = evaluation.predictions
-        sections += _evaluation(trained, evaluation, trained.baselines(examples, learned), trained.rival(examples))
+        try:
+            rival = trained.rival(examples)
+        except ImportError as error:
+            rival = None
+            sections.append(f"note: the rival is left out: {error}")
+        sections += _evaluation(trained, evaluation, trained.baselines(examples, learned), rival)
         if evaluation.by_length:
             sections.append(by_length.table(lengths or {"ranges": evaluation.by_length}))
     elif not (texts or target):

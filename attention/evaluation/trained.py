@@ -190,7 +190,8 @@ class Trained(NamedTuple):
         """What the run's rival scores on the very examples; None where it was not fitted.
 
         Raises:
-          ValueError: where its files are damaged, or what it needs is not installed.
+          ValueError: where its files are damaged.
+          ImportError: where what it needs is not installed.
         """
         found = (self.run.read_result().get("rival") or {}) if self.run.finished else {}
         learned = self.run.read_rival() if found.get("splits") else None

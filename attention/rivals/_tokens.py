@@ -25,13 +25,13 @@ def _pattern() -> re.Pattern[str]:
 
 
 def tokens(text: str) -> list[str]:
-    """The words of a text in lower case, signs among them.
+    """The words of a text in lower case, signs among them; half a surrogate pair is a question mark.
 
     Example:
       >>> tokens("It's 3 o'clock, 你好!")
       ['it', "'", 's', '3', 'o', "'", 'clock', ',', '你', '好', '!']
     """
-    return _pattern().findall(text.lower())
+    return _pattern().findall(text.lower().encode("utf-8", "replace").decode())
 
 
 def with_pairs(text: str) -> list[str]:
@@ -44,11 +44,11 @@ def counts(texts: Sequence[str], analyzer: Callable[[str], list[str]], size: int
     """How often the tokens of each text occur, a sparse float64 ``[n size]``; the column is a hash of the token.
 
     Raises:
-      ValueError: where scikit-learn is missing.
+      ImportError: where scikit-learn is missing.
     """
     try:
         from sklearn.feature_extraction.text import HashingVectorizer
     except ImportError:
-        raise ValueError("scikit-learn is missing: pip install 'attention-lab[train]'") from None
-    hashing = HashingVectorizer(analyzer=analyzer, n_features=size, alternate_sign=False, norm=None)
-    return hashing.transform(texts)
+        raise ImportError("scikit-learn is missing: pip install 'attention-lab[train]'") from None
+    options: dict[str, Any] = {"analyzer": analyzer, "alternate_sign": False, "norm": None}
+    return HashingVectorizer(n_features=size, **options).transform(texts)

@@ -5,14 +5,15 @@
   x_j = (1 + log n_j) (1 + log((1 + N) / (1 + N_j))),   x <- x / |x|,   p = softmax(W x + b)
 
 with n_j the count of token j in the text, N texts of train and N_j of them with j. W minimises
-``|W|^2 / 2 + C sum -log p(label)`` over train; of C = 1/4, 1, 4, 16 and 64 that with the best accuracy on validation is kept, then
-with the lowest negative log likelihood.
+``|W|^2 / 2 + C sum -log p(label)`` over train. Of C = 1/4, 1, 4, 16 and 64 that with the best accuracy on validation is kept,
+of equal ones that with the lowest negative log likelihood.
 
-**Tokens**: the text in lower case, whole, whatever ``config.data.max_length``. A run of letters, digits and underscores, with their
-combining marks, is a word (``don't`` is ``don ' t``); so is every other sign that is no blank, and every sign of a script that is
-written without blanks (Chinese, kana, Thai, Lao, Khmer, Burmese), where pairs are of neighbouring signs. Each token, and each two
-neighbours joined by a blank, is counted in column ``abs(MurmurHash3_32) mod size`` of its UTF-8, so that no vocabulary is
-kept: only the columns that occur in train, with their weights in float32. A text without a token of train gets the answer of ``b`` alone.
+**Tokens**: the text in lower case, whole, whatever ``config.data.max_length``. A run of letters, digits and underscores, with
+their combining marks, is a word (``don't`` is ``don ' t``); so is every other sign that is no blank, and every sign of a script
+that is written without blanks (Chinese, kana, Thai, Lao, Khmer, Burmese), where pairs are of neighbouring signs. Each token and
+each two neighbours joined by a blank are counted in column ``abs(MurmurHash3_32) mod size`` of its UTF-8, so that no vocabulary
+is kept: only the columns that occur in train, with their weights in float32. A text of which no token occurs in train gets the
+answer of ``b`` alone.
 
 A class that train has not is given one N-th of the mass of the others, so that no likelihood is infinite.
 
@@ -82,8 +83,8 @@ def fit(counter: Counter, train: Split, validation: Split, classes: int) -> dict
         "columns": columns.astype(np.int32),
         "rarity": (1 + np.log((1 + len(labels)) / (1 + occurring))).astype(np.float32),
         "present": np.unique(labels).astype(np.int32),
-        "classes": np.int64(classes),
-        "count": np.int64(len(labels)),
+        "classes": np.array(classes),
+        "count": np.array(len(labels)),
     }
     rows, others = (features(found, learned) for found in (counts, counter(validation.texts)))
     return max(_fits(rows, labels, learned), key=lambda one: _quality(one, others, validation))
@@ -106,8 +107,10 @@ def _fits(rows: Any, labels: np.ndarray, learned: Arrays) -> list[dict[str, np.n
                 warnings.simplefilter("always")
                 model.set_params(C=strength).fit(rows, labels)
             converged = not any(issubclass(each.category, ConvergenceWarning) for each in caught)
-            pairs = [np.insert(each, 0, 0.0, axis=0) if len(each) == 1 else each for each in (model.coef_, model.intercept_)]
-            found.append({**learned, **_kept(pairs[0].T, pairs[1], strength, converged)})
+            weights, intercept = np.asarray(model.coef_).T, np.asarray(model.intercept_)
+            if len(intercept) == 1:  # of two classes the second alone
+                weights, intercept = np.insert(weights, 0, 0.0, axis=1), np.insert(intercept, 0, 0.0)
+            found.append({**learned, **_kept(weights, intercept, strength, converged)})
     return found
 
 
@@ -116,8 +119,8 @@ def _kept(weights: np.ndarray, intercept: np.ndarray, strength: float, converged
     return {
         "weights": (weights[:, 1:] - weights[:, :1]).astype(np.float32),
         "intercept": (intercept[1:] - intercept[0]).astype(np.float32),
-        "strength": np.float64(strength),
-        "converged": np.bool_(converged),
+        "strength": np.array(strength),
+        "converged": np.array(converged),
     }
 
 

@@ -206,7 +206,7 @@ class RunDirectory:
         return self._read_arrays(self.predictions)
 
     def write_rival(self, learned: Mapping[str, np.ndarray], predictions: Mapping[str, np.ndarray] | None) -> None:
-        """Writes ``rival.npz`` and, where there are any, ``rival_predictions.npz``, arrays ``[n]`` by name: before the result."""
+        """Writes ``rival.npz`` and, where there are any, ``rival_predictions.npz`` of arrays ``[n]``: before the result."""
         write_atomic(self.rival, packed(learned))
         if predictions is not None:
             write_atomic(self.rival_predictions, packed(predictions))

@@ -93,8 +93,8 @@ def _enter(
         run.write_config(config)
         return "new", {}, ()
     stored = run.read_config()
-    without = ({name: value for name, value in each.items() if name not in beside} for each in (stored, config))
-    different, moved = identity.differing(*without, paths)
+    was, given = ({name: value for name, value in each.items() if name not in beside} for each in (stored, config))
+    different, moved = identity.differing(was, given, paths)
     if different:
         raise ValueError(
             f"workdir {run.path} holds a run of another config; give another --workdir, or the same config. "
