@@ -21,11 +21,10 @@ from attention.messages import quoted, shown
 from attention.metrics import summarize
 from attention.runs import checkpoints, data_record
 from attention.runs.directory import DataRecord, RunDirectory
-from attention.tasks import Examples, Facts, Task
+from attention.tasks import Examples, Facts, Task, clean_scores
 from attention.training import by_length, config, identities, recipe
 from attention.training.cohort.members import abstract_params
 from attention.training.cohort.predict import of_members, predict
-from attention.training.result import clean_scores
 from attention.training.result import summary as summarized
 
 _LARGEST = 10**8  # whole number in a spec of a run: examples of a source, width of a layer

@@ -39,12 +39,12 @@ _PART = 10_000  # texts at a time
 Counter = Callable[[Sequence[str]], Any]
 
 
-def build(*, pairs: bool = True, size: int = 2**18, texts: int = 200_000) -> Rival:
+def build(*, pairs: bool = True, size: int = 2**20, texts: int = 200_000) -> Rival:
     """The rival ``linear``.
 
     Args:
       pairs: whether pairs of neighbouring words are counted beside the words.
-      size: columns that tokens are hashed to, in [1, 2**24].
+      size: columns that tokens are hashed to, in [1, 2**24]; fewer cost accuracy, as more of the tokens share one.
       texts: of train at most; of more, nothing is fitted.
     """
     for name, value, most in (("size", size, 2**24), ("texts", texts, 2**31)):

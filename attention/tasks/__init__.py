@@ -142,6 +142,13 @@ class Task(NamedTuple):
         return tuple(value if np.isfinite(value) else -np.inf for value in signed)
 
 
+def clean_scores(task: Task, outputs: Outputs, encoded: Encoded, seen: np.ndarray) -> dict[str, float] | None:
+    """The scores of a member on the texts that it has not ``seen``, bool ``[n]``; None where these are all or none."""
+    if not seen.any() or seen.all():
+        return None
+    return task.scores({name: array[~seen] for name, array in outputs.items()}, encoded.only(~seen))
+
+
 def smoothed_cross_entropy(logits: jax.Array, labels: jax.Array, smoothing: Any) -> jax.Array:
     """``-sum_k ((1 - s) [k = y] + s / C) log p_k`` of each label, ``[... C]`` and ``[...]`` to ``[...]``."""
     log_p = jax.nn.log_softmax(logits.astype(jnp.float32))

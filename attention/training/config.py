@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from attention import rivals, specs
+from attention import specs
 from attention.messages import quoted, shown
 
 T = TypeVar("T")
@@ -350,12 +350,7 @@ def _check_members(config: Config) -> Config:
 
 
 def _check_task(config: Config) -> None:
-    """Raises ValueError for a rival of other tasks, and a field without a meaning in this one that is not at its default."""
-    task = specs.build("task", config.task)
-    rival = rivals.chosen(config.rival, task.rival)
-    if rival.answers not in ("", task.answers):
-        have = f"config.task={config.task} has {task.answers}s"
-        raise ValueError(f"config.rival={config.rival} learns {rival.answers}s, {have}; give none, or auto for its own")
+    """Raises ValueError for a field that the task gives no meaning to and that is not at its default."""
     default, own = Config(), _fields_of(config.task)
     of_tasks = [*(f"model.{field.name}" for field in dataclasses.fields(ModelConfig)), "training.class_weights"]
     for field in of_tasks:

@@ -15,6 +15,7 @@ from attention.data.batches import Batches
 from attention.files import json_hash, write_atomic
 from attention.runs.identity import Content, Identity, check_content
 from attention.runs.opening import Opened, open_run
+from attention.tasks import clean_scores
 from attention.training import bookkeeping, by_length, finetune, identities, machine, recipe, result, rivals, validation
 from attention.training.bookkeeping import Course, Setting
 from attention.training.cohort.members import resolve_axis, take_sums
@@ -282,7 +283,7 @@ def _test(
         split = data.splits[name]
         members = of_members(predict(model, course.best, split, config, lengths))
         tested = [task.scores(member, split) if there else None for there, member in zip(known, members)]
-        unseen = lambda member: result.clean_scores(task, member, split, data.seen[name])
+        unseen = lambda member: clean_scores(task, member, split, data.seen[name])
         clean = [unseen(member) if there else None for there, member in zip(known, members)]
         setting.run.write_predictions([task.predictions(member, split) for member in members])
     found = by_length.measured(model, course.best, data, config, lengths, known)

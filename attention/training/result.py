@@ -4,13 +4,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from attention import specs
-from attention.data.contracts import Dataset, Encoded
+from attention.data.contracts import Dataset
 from attention.messages import LONGEST, shortened, shown
 from attention.metrics import summarize
-from attention.tasks import Metric, Outputs, Task
+from attention.tasks import Metric, Task
 from attention.text_table import table as text_table
 from attention.training import by_length, machine
 from attention.training.progress import duration
@@ -20,13 +18,6 @@ def summary(scores: Sequence[Mapping[str, float] | None], task: Task) -> dict[st
     """Mean, standard deviation and 95 % interval of each metric over the members that have scores; None for none."""
     known = [score for score in scores if score is not None]
     return {name: summarize([score[name] for score in known]) for name, *_ in task.metrics} if known else None
-
-
-def clean_scores(task: Task, outputs: Outputs, encoded: Encoded, seen: np.ndarray) -> dict[str, float] | None:
-    """The scores of a member on the texts that it has not ``seen``, bool ``[n]``; None where these are all or none."""
-    if not seen.any() or seen.all():
-        return None
-    return task.scores({name: array[~seen] for name, array in outputs.items()}, encoded.only(~seen))
 
 
 def clean(data: Dataset, scores: Sequence[Mapping[str, float] | None], task: Task) -> dict[str, Any] | None:

@@ -11,23 +11,17 @@ from typing import Any
 
 import numpy as np
 
-from attention import rivals, specs
+from attention import specs
 from attention.data.contracts import Dataset, Split
 from attention.files import cache_folder, json_hash, packed, read_arrays, read_sealed, write_sealed
 from attention.messages import one_line
 from attention.rivals import Rival
 from attention.runs import environment
 from attention.runs.directory import RunDirectory
-from attention.tasks import Task
+from attention.tasks import Task, clean_scores
 from attention.training import recipe
 from attention.training.config import Config
 from attention.training.progress import duration
-from attention.training.result import clean_scores
-
-
-def chosen(config: Config) -> Rival:
-    """The rival of a config."""
-    return rivals.chosen(config.rival, specs.build("task", config.task).rival)
 
 
 def add(run: RunDirectory, config: Config, result: Mapping[str, Any], load: Callable[[], Dataset]) -> dict[str, Any]:
@@ -39,7 +33,7 @@ def add(run: RunDirectory, config: Config, result: Mapping[str, Any], load: Call
       result: of the run.
       load: returns its data.
     """
-    rival, known = chosen(config), result.get("rival")
+    rival, known = recipe.checked_rival(config), result.get("rival")
     if rival.fit is None or (known is not None and known["spec"] == rival.spec and not known["failed"]):
         return dict(result)
     if not run.identity.exists():

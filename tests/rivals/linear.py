@@ -15,9 +15,9 @@ from attention import specs
 from attention.data.contracts import Split
 from attention.metrics import softmax
 from attention.rivals import _tokens, linear
-from attention.training import config
+from attention.training import config, recipe
 from tests.support.evidence import RivalEvidence
-from tests.support.rivals import CLASSES, TEST, TRAIN, VALIDATION
+from tests.support.rivals import CLASSES, TEST, TRAIN, VALIDATION, split
 from tests.support.row import Row
 
 SIZE = 2**16
@@ -119,11 +119,20 @@ def test_a_fit_that_does_not_end_by_itself_says_so(monkeypatch):
     assert rival.facts(rival.fit(TRAIN, VALIDATION, CLASSES))["converged"] is False
 
 
+def test_a_class_that_train_has_not_is_given_one_nth():
+    train = split(100, 3, (0, 2))
+    arrays = specs.build("rival", ROW.spec).fit(train, VALIDATION, CLASSES)
+    found = softmax(specs.build("rival", ROW.spec).answer(arrays, TEST.texts)["logits"])
+    np.testing.assert_allclose(found[:, 1] / (found[:, 0] + found[:, 2]), 0.01, rtol=1e-6)
+
+
 def test_a_task_of_another_kind_is_refused():
     with pytest.raises(
         ValueError, match=r"config.rival=linear learns labels, config.task=seq2seq has targets; give none, or auto"
     ):
-        config.from_dict({"task": "seq2seq", "rival": "linear"})
+        recipe.experiment(config.from_dict({"task": "seq2seq", "rival": "linear"}))
+    with pytest.raises(ValueError, match=r"config.rival: rival 'linear\(size=0\)': size must be in"):
+        recipe.experiment(config.from_dict({"rival": "linear(size=0)"}))
 
 
 @pytest.mark.skipif("ATTENTION_DATA_DIR" not in os.environ, reason="needs ATTENTION_DATA_DIR")
