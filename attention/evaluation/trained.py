@@ -197,8 +197,10 @@ class Trained(NamedTuple):
         if learned is None:
             return None
         spec, seen = str(found["spec"]), examples.seen
-        answer = specs.build("rival", spec).answer
         try:
+            answer = specs.build("rival", spec).answer
+            if answer is None:
+                raise ValueError(f"{shown(spec)} answers nothing")
             outputs = answer(learned, examples.texts)
             scores = self.task.scores(outputs, examples.encoded)
         except ValueError as error:

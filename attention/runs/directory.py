@@ -175,7 +175,8 @@ class RunDirectory:
     def read_result(self) -> dict[str, Any]:
         """What ``write_result`` was given. Raises ValueError where the file is missing or not what was written."""
         stored = self._own(self.result)
-        for name, fits in (("members", _are_members), ("summary", lambda value: isinstance(value, (dict, type(None))))):
+        perhaps = lambda value: isinstance(value, (dict, type(None)))
+        for name, fits in (("members", _are_members), ("summary", perhaps), ("rival", _is_rival)):
             if not fits(stored.get(name)):
                 raise ValueError(f"{shown(self.result)} is not what training writes: {name} is {quoted(stored.get(name))}")
         return {name: value for name, value in stored.items() if name != "files"}
@@ -281,6 +282,14 @@ def _are_members(value: Any) -> bool:
         and bool(value)
         and all(isinstance(one, dict) and known <= set(one) and isinstance(one["failed"], bool) for one in value)
     )
+
+
+def _is_rival(value: Any) -> bool:
+    """Whether a value of JSON is what is known of a rival; None where nothing is."""
+    if value is None:
+        return True
+    kinds = {"spec": str, "splits": dict, "failed": bool}
+    return isinstance(value, dict) and all(isinstance(value.get(name), kind) for name, kind in kinds.items())
 
 
 def _both(before: str, now: str) -> str:

@@ -12,6 +12,7 @@ from attention import specs
 from attention.data import tables
 from attention.evaluation import load, report
 from attention.files import packed
+from attention.runs import json_files
 from attention.runs.directory import RunDirectory
 from attention.training import config, loop, result, rivals
 from attention.training.loop import recipe
@@ -195,6 +196,23 @@ def test_arrays_of_somebody_else_are_one_line(copied):
         with pytest.raises(ValueError, match=r"rival\.npz") as error:
             report.report(str(copied.path))
         assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        ("linear", "is not what training writes: rival is 'linear'"),
+        ({"spec": 5, "splits": {}, "failed": False}, "is not what training writes: rival is"),
+        ({"spec": "none", "splits": {"test": {}}, "failed": False}, "none answers nothing"),
+        ({"spec": "linea", "splits": {"test": {}}, "failed": False}, r"unknown rival 'linea' \(nearest: 'linear'\)"),
+    ],
+)
+def test_a_result_of_somebody_else_is_one_line(copied, damage, message):
+    stored = json_files.read(copied.result)
+    json_files.write(copied.result, {**stored, "rival": damage})
+    with pytest.raises(ValueError, match=message) as error:
+        report.report(str(copied.path))
+    assert "\n" not in str(error.value)
 
 
 def test_without_scikit_learn(run, copied, monkeypatch, capsys):
