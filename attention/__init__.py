@@ -35,7 +35,20 @@ from attention.specs import build, canonical, describe, names
 __version__ = installation.version()
 
 PURE_KINDS = ("encoding", "normalizer", "score", "mask", "mixer", "pooling", "gate")
-_LAZY = ("commands", "data", "decoders", "encoders", "evaluation", "lab", "models", "optimizers", "runs", "tasks", "training")
+_LAZY = (
+    "commands",
+    "data",
+    "decoders",
+    "encoders",
+    "evaluation",
+    "lab",
+    "models",
+    "optimizers",
+    "rivals",
+    "runs",
+    "tasks",
+    "training",
+)
 _FUNCTIONS = {
     "base_config": "attention.training.config_files",
     "load": "attention.evaluation",

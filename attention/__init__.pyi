@@ -182,6 +182,7 @@ from . import evaluation as evaluation
 from . import lab as lab
 from . import models as models
 from . import optimizers as optimizers
+from . import rivals as rivals
 from . import runs as runs
 from . import tasks as tasks
 from . import training as training
@@ -197,6 +198,7 @@ from attention.encoders._modules import Encoder as _Encoder
 from attention.kernels import Kernel as _Kernel
 from attention.optimizers._optimizer import Optimizer as _Optimizer
 from attention.records.layers import Gate as _Gate
+from attention.rivals import Rival as _Rival
 from attention.tasks import Task as _Task
 from attention.specs import Spec as _Spec
 
@@ -229,6 +231,8 @@ def build(kind: Literal["source"], spec: str | _Spec) -> _Source: ...
 def build(kind: Literal["tokenizer"], spec: str | _Spec) -> _Tokenizer: ...
 @overload
 def build(kind: Literal["task"], spec: str | _Spec) -> _Task: ...
+@overload
+def build(kind: Literal["rival"], spec: str | _Spec) -> _Rival: ...
 @overload
 def build(kind: Literal["optimizer"], spec: str | _Spec) -> _Optimizer: ...
 @overload

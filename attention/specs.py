@@ -38,6 +38,7 @@ KINDS = {
     "source": "attention.data.sources",
     "tokenizer": "attention.data.tokenizers",
     "task": "attention.tasks",
+    "rival": "attention.rivals",
     "optimizer": "attention.optimizers",
 }
 # The operator of a kind that composes; its package provides `combine(*records)`.

@@ -51,7 +51,7 @@ def test_parts_are_loaded_when_used():
 
 @pytest.mark.parametrize("path", sorted((ROOT / "attention").rglob("*.py")), ids=lambda p: str(p.relative_to(ROOT)))
 def test_imports_run_downwards(path):
-    """lab → evaluation → training → runs → tasks, optimizers → models → encoders → mixers → attend → kernels → kinds → records.
+    """lab → evaluation → training → runs → tasks, rivals → models → encoders → mixers → attend → kernels → kinds → records.
 
     Data knows no model, and Flax is in few places.
     """
@@ -70,7 +70,7 @@ def test_imports_run_downwards(path):
         ["encoders"],
         ["decoders"],
         ["models"],
-        ["optimizers", "tasks"],
+        ["optimizers", "rivals", "tasks"],
         ["runs"],
         ["training"],
         ["evaluation"],
@@ -101,7 +101,7 @@ def test_imports_run_downwards(path):
         elif parts[1] != "data":
             assert layer[parts[1]] <= layer[here], name
         else:
-            assert here in ("tasks", "runs", "training", "evaluation", "lab", "commands"), name
+            assert here in ("rivals", "tasks", "runs", "training", "evaluation", "lab", "commands"), name
 
 
 def test_folders_do_not_import_each_other_in_a_circle():

@@ -131,7 +131,7 @@ def _train(
 ) -> Result:
     backend.prepare()
     process.keep_freed_memory()
-    folder = Path(workdir or Path("runs") / default_name(given.name, configs.to_dict(config)))
+    folder = Path(workdir or Path("runs") / default_name(given.name, configs.words(config)))
     return Result(folder, loop.train(config, folder, profile=profile, config_file=given.text))
 
 

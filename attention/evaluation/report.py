@@ -10,7 +10,7 @@ from typing import Any
 from attention import specs
 from attention.data import remarks, tables
 from attention.data.contracts import Dataset
-from attention.evaluation.trained import Clean, Evaluation, Trained, load
+from attention.evaluation.trained import Clean, Evaluation, Rivalled, Trained, load
 from attention.files import write_atomic
 from attention.messages import one_line, shown
 from attention.runs import data_record
@@ -79,7 +79,12 @@ def report(
     if trained.task.answered(examples.encoded):
         evaluation = trained.score(examples, name, **search)
         predictions = evaluation.predictions
-        sections += _evaluation(trained, evaluation, trained.baselines(examples, learned))
+        try:
+            rival = trained.rival(examples)
+        except ImportError as error:
+            rival = None
+            sections.append(f"note: the rival is left out: {error}")
+        sections += _evaluation(trained, evaluation, trained.baselines(examples, learned), rival)
         if evaluation.by_length:
             sections.append(by_length.table(lengths or {"ranges": evaluation.by_length}))
     elif not (texts or target):
@@ -177,9 +182,10 @@ def _headline(trained: Trained) -> str:
     return f"{shown(trained.run.path)}: {which}, {what}, data {shown(trained.data.source)}"
 
 
-def _evaluation(trained: Trained, evaluation: Evaluation, baselines: Mapping[str, float]) -> list[str]:
-    """The scores of each member and over the members with the baselines, and what the task says beside them."""
-    lines = [f"{evaluation.split}, {len(evaluation.examples.texts)} examples", _scores(trained, evaluation)]
+def _evaluation(trained: Trained, evaluation: Evaluation, baselines: Mapping[str, float], rival: Rivalled | None) -> list[str]:
+    """The scores of each member, over the members, and of the rival, with the baselines, and what the task says beside them."""
+    beside = [None, None] if rival is None else [(rival.spec, scores) for scores in (rival.scores, rival.clean)]
+    lines = [f"{evaluation.split}, {len(evaluation.examples.texts)} examples", _scores(trained, evaluation, beside[0])]
     if len(evaluation.members) > 1:
         lines.append("mean ± half width of its 95 % Student-t interval")
     lines += [f"baseline {name}: {100 * value:.2f} %" for name, value in baselines.items()]
@@ -187,20 +193,22 @@ def _evaluation(trained: Trained, evaluation: Evaluation, baselines: Mapping[str
         where = "in train or validation" if evaluation.split == "test" else "in train"
         lines += [
             f"without the texts that are also {where}, {evaluation.clean.examples} examples",
-            _scores(trained, evaluation.clean),
+            _scores(trained, evaluation.clean, beside[1]),
         ]
     details = trained.task.details(evaluation.outputs, evaluation.examples, trained.facts)
     return ["\n".join(lines), *details]
 
 
-def _scores(trained: Trained, scored: Evaluation | Clean) -> str:
-    """A row of scores for each member, and one of their means."""
+def _scores(trained: Trained, scored: Evaluation | Clean, rival: tuple[str, Mapping[str, float] | None] | None) -> str:
+    """A row of scores for each member, one of their means, and one of the rival, which has a spec."""
     metrics = trained.task.metrics
     rows = [["", *(metric.name for metric in metrics)]]
     for member in scored.members:
         rows.append([f"seed {member['seed']}", *(_number(metric, member[metric.name]) for metric in metrics)])
     if len(scored.members) > 1:
         rows.append(["mean", *(_interval(metric, scored.summary[metric.name]) for metric in metrics)])
+    if rival is not None and rival[1] is not None:
+        rows.append([f"rival {rival[0]}", *(_number(metric, rival[1][metric.name]) for metric in metrics)])
     return table(rows)
 
 

@@ -21,11 +21,10 @@ from attention.messages import quoted, shown
 from attention.metrics import summarize
 from attention.runs import checkpoints, data_record
 from attention.runs.directory import DataRecord, RunDirectory
-from attention.tasks import Examples, Facts, Task
+from attention.tasks import Examples, Facts, Task, clean_scores
 from attention.training import by_length, config, identities, recipe
 from attention.training.cohort.members import abstract_params
 from attention.training.cohort.predict import of_members, predict
-from attention.training.result import clean_scores
 from attention.training.result import summary as summarized
 
 _LARGEST = 10**8  # whole number in a spec of a run: examples of a source, width of a layer
@@ -61,6 +60,14 @@ class Evaluation(NamedTuple):
     outputs: dict[str, np.ndarray]
     examples: Examples
     clean: Clean | None
+
+
+class Rivalled(NamedTuple):
+    """The spec of a rival, its scores, and those on the examples of ``Clean``, where there are such."""
+
+    spec: str
+    scores: dict[str, float]
+    clean: dict[str, float] | None
 
 
 class Trained(NamedTuple):
@@ -177,6 +184,28 @@ class Trained(NamedTuple):
             return {}
         split = contracts.Split(examples.texts, examples.encoded.labels, examples.targets)
         return rules.accuracies(known, self.data.rules if learned is None else learned, split)
+
+    def rival(self, examples: Examples) -> "Rivalled | None":
+        """What the run's rival scores on the very examples; None where it was not fitted.
+
+        Raises:
+          ValueError: where its files are damaged.
+          ImportError: where what it needs is not installed.
+        """
+        found = (self.run.read_result().get("rival") or {}) if self.run.finished else {}
+        learned = self.run.read_rival() if found.get("splits") else None
+        if learned is None:
+            return None
+        spec, seen = str(found["spec"]), examples.seen
+        try:
+            answer = specs.build("rival", spec).answer
+            if answer is None:
+                raise ValueError(f"{shown(spec)} answers nothing")
+            outputs = answer(learned, examples.texts)
+            scores = self.task.scores(outputs, examples.encoded)
+        except ValueError as error:
+            raise ValueError(f"{self.run.rival}: {error}") from None
+        return Rivalled(spec, scores, None if seen is None else clean_scores(self.task, outputs, examples.encoded, seen))
 
     def encode(self, texts: Sequence[str], answers: Sequence[str] | None = None) -> Examples:
         """Texts, and what is right of them where it is known: names of classes, or texts to be written."""

@@ -121,7 +121,7 @@ def _finished(run: RunDirectory, point: Point) -> dict[str, Any]:
     failed = member["failed"] or member["validation"] is None
     predictions = run.read_predictions()
     right = None if predictions is None or member["test"] is None else predictions.get("correct", [None])[0]
-    clean, processor = result.get("clean") or {}, result.get("process_seconds")
+    clean, processor, rival = result.get("clean") or {}, result.get("process_seconds"), result.get("rival") or {}
     updates = max(member["updates"], 1)
     validated = [each.name for each in specs.build("task", result["task"]).metrics]
     curve = lambda split, name: [
@@ -142,6 +142,8 @@ def _finished(run: RunDirectory, point: Point) -> dict[str, Any]:
         "parameters": result["parameters"],
         "kernel": result["kernel"],
         "baselines": result["baselines"],
+        "rival": rival["spec"] if rival.get("splits") else None,
+        "rival_scores": rival.get("splits", {}).get(result["summary_split"]),
         "losses": curve("train", "loss"),
         "validations": {name: curve("validation", name) for name in validated},
         "by_length": None if result["by_length"] is None else json.dumps(result["by_length"]),

@@ -118,7 +118,8 @@ class Sweep:
 
     def words(self) -> dict[str, Any]:
         """What the name of its directory is made of."""
-        return {"base": self.base, "search": self.identity()["search"]}
+        base = {name: value for name, value in self.base.items() if name not in configs.BESIDE}
+        return {"base": base, "search": self.identity()["search"]}
 
 
 class Point(NamedTuple):

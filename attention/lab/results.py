@@ -46,6 +46,8 @@ SCHEMA = pa.schema(
         ("flops_per_example", pa.float64()),
         ("kernel", pa.string()),
         ("baselines", _SCORES),  # of trivial rules
+        ("rival", pa.string()),  # spec of the rival; null where none was fitted
+        ("rival_scores", _SCORES),  # its own, on the split of the scores
         ("losses", _CURVE),  # of training
         ("validations", pa.map_(pa.string(), _CURVE)),  # by metric
         ("by_length", pa.string()),  # JSON, as result.json has it
@@ -75,6 +77,7 @@ _SEAL = "sha256"  # of what is compared; pages of rows have their own
 # Columns that results of before did not have.
 _ADDED = {"clean", "clean_count", "clean_of", "split_hash", "measured_process_seconds", "measured_load", "measured_cores"}
 _ADDED |= {"data", "measured_started", "measured_ended"}
+_ADDED |= {"rival", "rival_scores"}
 
 
 class Results(NamedTuple):

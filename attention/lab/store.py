@@ -173,6 +173,9 @@ class Points:
             predictions = cohort.read_predictions()
             if predictions is not None:
                 run.write_predictions([{name: array[number] for name, array in predictions.items()}])
+            for file in (cohort.rival, cohort.rival_predictions):
+                if file.exists():
+                    shutil.copyfile(file, run.path / file.name)
             run.write_result(_own_result(result, number, point))
             sync_folder(run.path)
             self._put_away(target)  # a folder that lost its result: it may hold weights
@@ -242,7 +245,7 @@ def _own_result(result: Mapping[str, Any], number: int, point: Point) -> dict[st
     return {
         **result,
         **shares,
-        "config_hash": json_hash(configs.to_dict(point.config)),
+        "config_hash": json_hash(configs.words(point.config)),
         "members": [member],
         "summary": summary([member[split]], task),
         "clean": clean and {**clean, "summary": summary([member["clean"]], task)},

@@ -12,6 +12,8 @@
               checkpoints/      step-*: the last ones; best-*: the best weights of each member
               metrics.jsonl     one JSON object per line, of training or of a validation
               predictions.npz   what each member says of each example of test, and whether it is right
+              rival.npz         what the rival of the run has learned
+              rival_predictions.npz   what it says of each example of test
               by_length.png     accuracy by length, where the source has texts for it
               result.json       written last: a run that has it is finished
 
@@ -20,7 +22,6 @@ JSON files are written aside, fsynced and renamed, and hold their ``format`` and
 is what JSON has. Runs of format 1, whose files do not say it, are evaluated; one that is not finished cannot be gone on with.
 """
 
-import io
 import json
 import os
 import uuid
@@ -31,7 +32,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from attention import specs
-from attention.files import file_hash, json_hash, parse_json, plain, read_arrays, regular, write_atomic
+from attention.files import file_hash, json_hash, packed, parse_json, plain, read_arrays, regular, write_atomic
 from attention.messages import quoted, shown
 from attention.runs import data_record, environment, identity, json_files
 from attention.runs.data_record import DataRecord
@@ -60,6 +61,8 @@ class RunDirectory:
         self.checkpoints = self.path / "checkpoints"
         self.metrics = self.path / "metrics.jsonl"
         self.predictions = self.path / "predictions.npz"
+        self.rival = self.path / "rival.npz"
+        self.rival_predictions = self.path / "rival_predictions.npz"
         self.by_length = self.path / "by_length.png"
         self.result = self.path / "result.json"
 
@@ -165,13 +168,15 @@ class RunDirectory:
 
     def write_result(self, result: Mapping[str, Any]) -> None:
         """Writes ``result.json``, with which a run is finished, and in it the hashes of what else is read of a finished run."""
-        files = {path.name: file_hash(path) for path in (self.metrics, self.predictions) if path.exists()}
+        rival = (self.rival, self.rival_predictions) if (result.get("rival") or {}).get("splits") else ()
+        files = {path.name: file_hash(path) for path in (self.metrics, self.predictions, *rival) if path.exists()}
         json_files.write(self.result, {**result, "files": files, "run": self.token})
 
     def read_result(self) -> dict[str, Any]:
         """What ``write_result`` was given. Raises ValueError where the file is missing or not what was written."""
         stored = self._own(self.result)
-        for name, fits in (("members", _are_members), ("summary", lambda value: isinstance(value, (dict, type(None))))):
+        perhaps = lambda value: isinstance(value, (dict, type(None)))
+        for name, fits in (("members", _are_members), ("summary", perhaps), ("rival", _is_rival)):
             if not fits(stored.get(name)):
                 raise ValueError(f"{shown(self.result)} is not what training writes: {name} is {quoted(stored.get(name))}")
         return {name: value for name, value in stored.items() if name != "files"}
@@ -191,10 +196,7 @@ class RunDirectory:
 
     def write_predictions(self, members: Sequence[Mapping[str, np.ndarray]]) -> None:
         """Writes ``predictions.npz``: arrays ``[M n]`` by name, from ``[n]`` of each member."""
-        content = io.BytesIO()
-        arrays: dict[str, Any] = {name: np.stack([member[name] for member in members]) for name in members[0]}
-        np.savez_compressed(content, **arrays)
-        write_atomic(self.predictions, content.getvalue())
+        write_atomic(self.predictions, packed({name: np.stack([member[name] for member in members]) for name in members[0]}))
 
     def read_predictions(self) -> dict[str, np.ndarray] | None:
         """What ``write_predictions`` wrote; None where the run has no test split with labels.
@@ -202,13 +204,30 @@ class RunDirectory:
         Raises:
           ValueError: where the file is damaged.
         """
-        if not self._verified(self.predictions).exists():
+        return self._read_arrays(self.predictions)
+
+    def write_rival(self, learned: Mapping[str, np.ndarray], predictions: Mapping[str, np.ndarray] | None) -> None:
+        """Writes ``rival.npz`` and, where there are any, ``rival_predictions.npz`` of arrays ``[n]``: before the result."""
+        write_atomic(self.rival, packed(learned))
+        if predictions is not None:
+            write_atomic(self.rival_predictions, packed(predictions))
+
+    def read_rival(self) -> dict[str, np.ndarray] | None:
+        """What the rival has learned; None where none was fitted. Raises ValueError where the file is damaged."""
+        return self._read_arrays(self.rival)
+
+    def read_rival_predictions(self) -> dict[str, np.ndarray] | None:
+        """What the rival says of each example of test; None where it was not asked. Raises ValueError where it is damaged."""
+        return self._read_arrays(self.rival_predictions)
+
+    def _read_arrays(self, path: Path) -> dict[str, np.ndarray] | None:
+        if not self._verified(path).exists():
             return None
         try:
-            with open(self.predictions, "rb") as file:
+            with open(path, "rb") as file:
                 return read_arrays(file)
         except ValueError as error:
-            raise ValueError(f"{self.predictions} cannot be read ({error})") from None
+            raise ValueError(f"{path} cannot be read ({error})") from None
 
     def append_metrics(self, line: Mapping[str, Any]) -> None:
         """Adds one line to ``metrics.jsonl`` and hands it to the operating system, so that a kill does not lose it."""
@@ -263,6 +282,14 @@ def _are_members(value: Any) -> bool:
         and bool(value)
         and all(isinstance(one, dict) and known <= set(one) and isinstance(one["failed"], bool) for one in value)
     )
+
+
+def _is_rival(value: Any) -> bool:
+    """Whether a value of JSON is what is known of a rival; None where nothing is."""
+    if value is None:
+        return True
+    kinds = {"spec": str, "splits": dict, "failed": bool}
+    return isinstance(value, dict) and all(isinstance(value.get(name), kind) for name, kind in kinds.items())
 
 
 def _both(before: str, now: str) -> str:

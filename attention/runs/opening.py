@@ -46,7 +46,9 @@ class Opened(NamedTuple):
         self.lock.close()
 
 
-def open_run(workdir: str | os.PathLike[str], config: dict[str, Any], *, paths: Collection[str] = ()) -> Opened:
+def open_run(
+    workdir: str | os.PathLike[str], config: dict[str, Any], *, paths: Collection[str] = (), beside: Collection[str] = ()
+) -> Opened:
     """Makes a run directory or finds it again, and locks it for this process.
 
     Args:
@@ -54,6 +56,7 @@ def open_run(workdir: str | os.PathLike[str], config: dict[str, Any], *, paths: 
       config: what JSON can hold; the run is new where the folder is empty.
       paths: fields of it, as ``data.source``, that say where something lies: they may differ, and the caller compares what lies
         there.
+      beside: fields at its top that no weight depends on, which may differ; an unfinished run goes on with those given.
 
     Returns:
       The run and whether it is new, unfinished or finished.
@@ -65,13 +68,15 @@ def open_run(workdir: str | os.PathLike[str], config: dict[str, Any], *, paths: 
     run = RunDirectory(workdir)
     lock = _lock(run)
     try:
-        return Opened(run, *_enter(run, plain(config), paths), lock)
+        return Opened(run, *_enter(run, plain(config), paths, beside), lock)
     except BaseException:
         lock.close()
         raise
 
 
-def _enter(run: RunDirectory, config: dict[str, Any], paths: Collection[str]) -> tuple[Status, dict[str, str], tuple[str, ...]]:
+def _enter(
+    run: RunDirectory, config: dict[str, Any], paths: Collection[str], beside: Collection[str]
+) -> tuple[Status, dict[str, str], tuple[str, ...]]:
     # Of a process that was killed while it wrote: the lock is ours.
     for leftover in (*run.path.glob(f"{TEMPORARY}*"), *run.tokenizer.glob(f"{TEMPORARY}*")):
         leftover.unlink()
@@ -87,7 +92,9 @@ def _enter(run: RunDirectory, config: dict[str, Any], paths: Collection[str]) ->
         run.write_environment()
         run.write_config(config)
         return "new", {}, ()
-    different, moved = identity.differing(run.read_config(), config, paths)
+    stored = run.read_config()
+    was, given = ({name: value for name, value in each.items() if name not in beside} for each in (stored, config))
+    different, moved = identity.differing(was, given, paths)
     if different:
         raise ValueError(
             f"workdir {run.path} holds a run of another config; give another --workdir, or the same config. "
@@ -103,6 +110,8 @@ def _enter(run: RunDirectory, config: dict[str, Any], paths: Collection[str]) ->
     since = _since(run)
     if run.data.exists() and not run.finished:
         run.add_sources()
+        if any(stored.get(name) != config.get(name) for name in beside):
+            run.write_config({**stored, **{name: config[name] for name in beside}})
     return ("finished" if run.finished else "unfinished"), moved, since
 
 

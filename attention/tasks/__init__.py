@@ -103,6 +103,7 @@ class Task(NamedTuple):
     Attributes:
       metrics: of a split, the one that validations compare by first. Equal ones are decided by the first loss among them.
       answers: what the option of a source and the column of a file are called that hold what is right.
+      rival: spec of the rival that its runs stand beside.
       search: options of ``forward`` that an evaluation may give, by name, with their values in training.
     """
 
@@ -125,6 +126,7 @@ class Task(NamedTuple):
     answers: str
     class_weights: Callable[[str, Dataset], tuple[float, ...] | None] | None = None
     telemetry: Telemetry | None = None
+    rival: str = "none"
     search: tuple[tuple[str, float], ...] = ()
     spec: str = ""
 
@@ -138,6 +140,13 @@ class Task(NamedTuple):
         loss = next((metric for metric in self.metrics if not metric.higher_is_better), self.metrics[0])
         signed = (scores[each.name] * (1 if each.higher_is_better else -1) for each in (self.metrics[0], loss))
         return tuple(value if np.isfinite(value) else -np.inf for value in signed)
+
+
+def clean_scores(task: Task, outputs: Outputs, encoded: Encoded, seen: np.ndarray) -> dict[str, float] | None:
+    """The scores of a member on the texts that it has not ``seen``, bool ``[n]``; None where these are all or none."""
+    if not seen.any() or seen.all():
+        return None
+    return task.scores({name: array[~seen] for name, array in outputs.items()}, encoded.only(~seen))
 
 
 def smoothed_cross_entropy(logits: jax.Array, labels: jax.Array, smoothing: Any) -> jax.Array:

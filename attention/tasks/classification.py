@@ -71,6 +71,7 @@ def build() -> Task:
         ),
         answers="label",
         class_weights=class_weights,
+        rival="linear",
         telemetry=Telemetry(_telemetry.attention_sample, _telemetry.measure),
     )
 

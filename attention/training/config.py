@@ -130,13 +130,17 @@ class Config:
     model: ModelConfig = dataclasses.field(default_factory=ModelConfig)
     training: TrainingConfig = dataclasses.field(default_factory=TrainingConfig)
     cohort: CohortConfig = dataclasses.field(default_factory=CohortConfig)
+    rival: str = _field("auto", "spec of what is fitted after the last update, to be compared with", kind="rival")
     seeds: tuple[int, ...] = _field((0,), "one member per seed: init, order of examples, dropout")
 
 
 PER_MEMBER = tuple(field.name for field in dataclasses.fields(TrainingConfig) if field.metadata["per_member"])
 # Those of them that are a feature of the program: 0 leaves it out.
 FEATURES = ("clip_norm", "ema_decay", "dropout", "word_dropout")
+_ALONE = ("task", "rival")
 _SECTIONS = {"data": DataConfig, "model": ModelConfig, "training": TrainingConfig, "cohort": CohortConfig}
+# The fields that no weight depends on: what a run is does not either.
+BESIDE = ("rival",)
 # The fields that say where something lies.
 PATHS = tuple(
     f"{section}.{field.name}"
@@ -163,11 +167,11 @@ def from_dict(values: Mapping[str, Any]) -> Config:
       ValueError: for an unknown field, a value of the wrong type or out of range, an unknown variant or option, or
         fields that exclude each other.
     """
-    _known(values, ("task", *_SECTIONS, "seeds"), "config")
-    field = Config.__dataclass_fields__["task"]
-    task = _checked(field, str, values.get("task", field.default), "config.task")
+    _known(values, (*_ALONE, *_SECTIONS, "seeds"), "config")
+    fields = Config.__dataclass_fields__
+    alone = {name: _checked(fields[name], str, values.get(name, fields[name].default), f"config.{name}") for name in _ALONE}
     made = {name: _section(section, values.get(name, {}), f"config.{name}") for name, section in _SECTIONS.items()}
-    config = Config(task=task, **made, seeds=_seeds(values.get("seeds", (0,))))
+    config = Config(**alone, **made, seeds=_seeds(values.get("seeds", (0,))))
     _check_task(config)
     _check_training(config.training)
     config = _check_members(config)
@@ -183,9 +187,14 @@ def to_dict(config: Config) -> dict[str, Any]:
     return dataclasses.asdict(config)
 
 
+def words(config: Config) -> dict[str, Any]:
+    """The fields that the name of a run is a hash of: those that its weights depend on."""
+    return {name: value for name, value in to_dict(config).items() if name not in BESIDE}
+
+
 def content(config: Config) -> dict[str, Any]:
-    """The fields of a config, without those of ``PATHS``."""
-    fields = to_dict(config)
+    """The fields that say what a run is: ``words`` without those of ``PATHS``."""
+    fields = words(config)
     for path in PATHS:
         section, _, name = path.partition(".")
         del fields[section][name]

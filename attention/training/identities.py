@@ -99,8 +99,8 @@ def still_there(opened: Opened, config: Config) -> tuple[bool, list[str]]:
     return same, [f"{path} is not there any more: whether it is as it was cannot be told" for path in gone]
 
 
-def check_finished(opened: Opened, config: Config) -> None:
-    """Compares what a finished run was made of with what its config names now, and remembers where that lies.
+def check_finished(opened: Opened, config: Config) -> contracts.Dataset:
+    """The data of a finished run: compares what it was made of with what its config names now, and remembers where that lies.
 
     Raises:
       ValueError: where it is something else.
@@ -111,6 +111,7 @@ def check_finished(opened: Opened, config: Config) -> None:
     if any(name in opened.moved for name in _START) or any(there):  # else it is believed to be what it was
         start = start_hash(config, finetune.read(config))
     check(opened, config, data, start)
+    return data
 
 
 def check(opened: Opened, config: Config, data: contracts.Dataset, start: str | None) -> None:

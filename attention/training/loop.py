@@ -1,6 +1,7 @@
 """A training run from data to result."""
 
 import contextlib
+import functools
 import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -16,12 +17,24 @@ from attention.files import json_hash, write_atomic
 from attention.runs import environment
 from attention.runs.identity import Content, Identity, check_content
 from attention.runs.opening import Opened, open_run
-from attention.training import bookkeeping, by_length, finetune, heartbeat, identities, machine, recipe, result, validation
+from attention.tasks import clean_scores
+from attention.training import (
+    bookkeeping,
+    by_length,
+    finetune,
+    heartbeat,
+    identities,
+    machine,
+    recipe,
+    result,
+    rivals,
+    validation,
+)
 from attention.training.bookkeeping import Course, Setting
 from attention.training.cohort.members import resolve_axis, take_sums
 from attention.training.cohort.predict import of_members, predict
 from attention.training.cohort.update import Update
-from attention.training.config import PATHS, Config, member_values, to_dict
+from attention.training.config import BESIDE, PATHS, Config, member_values, to_dict, words
 from attention.training.process import Clock, Spent, Trace, signals
 from attention.training.progress import Progress
 
@@ -42,7 +55,8 @@ def train(
       config: what to train.
       workdir: the run directory; made where missing. A finished run of this config and these data is left as it is.
       profile: whether to write a trace of a few updates into the run directory.
-      test: whether to score the test split at the end; False where a choice is still to be made, on validation.
+      test: whether to score the test split at the end, and to fit the rival; False where a choice is still to
+        be made, on validation.
       progress: shows how it goes, made of the number of updates and of those done before.
       config_file: the text of the file that asked for it, of which the run keeps a copy.
       expected: the data and the start that it was planned with, if it was.
@@ -58,12 +72,12 @@ def train(
         stack.enter_context(heartbeat.watching())
         # ---- run directory: one that exists answers at once, a new one is made once all input has been checked
         folder = Path(workdir)
-        fields = to_dict(config)
-        opened = stack.enter_context(open_run(folder, fields, paths=PATHS)) if _holds_run(folder) else None
+        enter = functools.partial(open_run, folder, to_dict(config), paths=PATHS, beside=BESIDE)
+        opened = stack.enter_context(enter()) if _holds_run(folder) else None
         if opened is not None:
             identities.check_config(opened.run, config)
         if opened is not None and opened.status == "finished":
-            return _answer(opened, config)
+            return _answer(opened, config, rival=test)
 
         # ---- data, model, program
         begun = identities.begin(opened, config)
@@ -80,7 +94,7 @@ def train(
             vectors = np.asarray(experiment.model.embedding_table(jnp.asarray(vectors[0]))), vectors[1]
 
         # ---- state
-        opened = opened or stack.enter_context(open_run(folder, fields, paths=PATHS))
+        opened = opened or stack.enter_context(enter())
         for note in (*_moved(opened), *opened.notes, *notes):
             print(f"note: {note}")
         if config_file is not None and not opened.run.config_file.exists():
@@ -98,6 +112,9 @@ def train(
         # ---- final test and result
         with heartbeat.doing("scoring"):
             finished = _finish(setting, course, test=test)
+        if test:
+            with heartbeat.doing("fitting the rival"):
+                finished = rivals.add(setting.run, config, finished, lambda: experiment.data)
         print(result.table(finished))
         return finished
 
@@ -106,15 +123,18 @@ def _holds_run(folder: Path) -> bool:
     return (folder / "config.json").exists()
 
 
-def _answer(opened: Opened, config: Config) -> dict[str, Any]:
-    """The result of a finished run, once it is known that its data are what they were."""
+def _answer(opened: Opened, config: Config, *, rival: bool) -> dict[str, Any]:
+    """The result of a finished run, once it is known that its data are what they were; with the rival that it lacks."""
     same, notes = identities.still_there(opened, config)
+    load = functools.cache(lambda: identities.check_finished(opened, config))
     if not same:
-        identities.check_finished(opened, config)
+        load()
     for note in (*_moved(opened), *opened.notes, *notes):
         print(f"note: {note}")
     print(f"{opened.run.path} is finished; its result:")
     finished = opened.run.read_result()
+    if rival:
+        finished = rivals.add(opened.run, config, finished, load)
     print(result.stored_table(finished, opened.run.result))
     return finished
 
@@ -239,7 +259,7 @@ def _finish(setting: Setting, course: Course, *, test: bool) -> dict[str, Any]:
     device = jax.devices()[0]
     split = recipe.scored_split(data, task) if test else "validation"
     finished = {
-        "config_hash": json_hash(to_dict(config)),
+        "config_hash": json_hash(words(config)),
         "version": installation.version(),
         "task": config.task,
         "baselines": data.baselines[split],
@@ -284,7 +304,7 @@ def _test(
         split = data.splits[name]
         members = of_members(predict(model, course.best, split, config, lengths))
         tested = [task.scores(member, split) if there else None for there, member in zip(known, members)]
-        unseen = lambda member: result.clean_scores(task, member, split, data.seen[name])
+        unseen = lambda member: clean_scores(task, member, split, data.seen[name])
         clean = [unseen(member) if there else None for there, member in zip(known, members)]
         setting.run.write_predictions([task.predictions(member, split) for member in members])
     found = by_length.measured(model, course.best, data, config, lengths, known)

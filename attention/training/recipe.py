@@ -8,10 +8,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from attention import specs
+from attention import rivals, specs
 from attention.data import batches, contracts, dataset, remarks
 from attention.data.vectors import load_vectors
 from attention.messages import shown
+from attention.rivals import Rival
 from attention.tasks import Task
 from attention.training import heartbeat
 from attention.training.cohort.program import Program, program
@@ -52,6 +53,7 @@ def experiment(config: Config, *, data: contracts.Dataset | None = None, tokeniz
       ValueError: for bad input of any kind; what is wrong with the model is said before anything is loaded.
     """
     task, checked = specs.build("task", config.task), checked_model(config)
+    checked_rival(config)
     data = load_data(config, tokenizer) if data is None else data
     section, training = config.data, config.training
     lengths = data.splits["train"].extents
@@ -79,6 +81,19 @@ def checked_model(config: Config) -> Any:
     if model.encoder.needs_segments and config.data.segments == "none":
         raise ValueError(f"config.model.encoder={config.model.encoder} wants config.data.segments=sentences or lines, got none")
     return model
+
+
+def checked_rival(config: Config) -> Rival:
+    """The rival of a config. Raises ValueError for one of other tasks."""
+    task = specs.build("task", config.task)
+    try:
+        rival = rivals.chosen(config.rival, task.rival)
+    except ValueError as error:
+        raise ValueError(f"config.rival: {error}") from None
+    if rival.answers not in ("", task.answers):
+        have = f"config.task={config.task} has {task.answers}s"
+        raise ValueError(f"config.rival={config.rival} learns {rival.answers}s, {have}; give none, or auto for its own")
+    return rival
 
 
 def load_data(config: Config, tokenizer: Path | None = None) -> contracts.Dataset:

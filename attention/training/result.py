@@ -4,13 +4,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from attention import specs
-from attention.data.contracts import Dataset, Encoded
+from attention.data.contracts import Dataset
 from attention.messages import LONGEST, shortened, shown
 from attention.metrics import summarize
-from attention.tasks import Metric, Outputs, Task
+from attention.tasks import Metric, Task
 from attention.text_table import table as text_table
 from attention.training import by_length, machine
 from attention.training.progress import duration
@@ -20,13 +18,6 @@ def summary(scores: Sequence[Mapping[str, float] | None], task: Task) -> dict[st
     """Mean, standard deviation and 95 % interval of each metric over the members that have scores; None for none."""
     known = [score for score in scores if score is not None]
     return {name: summarize([score[name] for score in known]) for name, *_ in task.metrics} if known else None
-
-
-def clean_scores(task: Task, outputs: Outputs, encoded: Encoded, seen: np.ndarray) -> dict[str, float] | None:
-    """The scores of a member on the texts that it has not ``seen``, bool ``[n]``; None where these are all or none."""
-    if not seen.any() or seen.all():
-        return None
-    return task.scores({name: array[~seen] for name, array in outputs.items()}, encoded.only(~seen))
 
 
 def clean(data: Dataset, scores: Sequence[Mapping[str, float] | None], task: Task) -> dict[str, Any] | None:
@@ -62,7 +53,7 @@ def table(result: Mapping[str, Any]) -> str:
             rows.append([head, "", "", *cells, ""])
     lines = [text_table(rows, left=0), *_said_of_splits(result)]
     lines += [f"baseline {name}: {100 * value:.2f}" for name, value in result["baselines"].items()]
-    lines += _cost(result)
+    lines += [*_rival(result, metrics), *_cost(result)]
     if result["by_length"] is not None:
         lines += ["", by_length.table(result["by_length"])]
     return "\n".join(shortened(line, LONGEST) for line in "\n".join(lines).split("\n"))
@@ -94,6 +85,25 @@ def _said_of_splits(result: Mapping[str, Any]) -> list[str]:
         return []
     why = "There is no labelled test split" if result.get("tested", True) else "Test is not looked at in a search"
     return [f"{why}: test is null, and the summary is of validation."]
+
+
+def _rival(result: Mapping[str, Any], metrics: Sequence[Metric]) -> list[str]:
+    """What the rival scores, and whether no member is better."""
+    rival, first, split = result.get("rival"), metrics[0], result["summary_split"]
+    if rival is None or not rival["splits"]:
+        return [] if rival is None else [f"rival {rival['spec']}: left out: {rival['note']}"]
+    others = ", ".join(f"{each.head} {_score(rival['splits'][split], each)}" for each in metrics[1:])
+    beside = "" if split == "validation" else f"; {_score(rival['splits']['validation'], first)} on validation"
+    lines = [f"rival {rival['spec']}: {_score(rival['splits'][split], first)} ({others}){beside}"]
+    if rival["clean"]:
+        lines[0] += f", {_score(rival['clean'], first)} on the clean texts"
+    if not rival["facts"]["converged"]:
+        lines.append("its fit did not converge: more is in reach of such a rival")
+    worth = lambda scores: scores[first.name] if first.higher_is_better else -scores[first.name]
+    known = [worth(member[split]) for member in result["members"] if member[split] and member[split][first.name] is not None]
+    if known and max(known) <= worth(rival["splits"][split]):
+        lines.append(f"no member is better than the rival {rival['spec']}")
+    return lines
 
 
 def _cost(result: Mapping[str, Any]) -> list[str]:

@@ -110,6 +110,8 @@ def _row(random, names, place, seed, luck, task, metric, *, search=None, trial=N
         "flops_per_example": 2e6 * (1 + 0.1 * place),
         "kernel": "dense",
         "baselines": {"majority": 0.2},
+        "rival": None,
+        "rival_scores": None,
         "losses": curve(losses),
         "validations": {metric: curve(validations)},
         "by_length": json.dumps(_lengths(random, place)) if by_length else None,

@@ -63,7 +63,9 @@ def best(where):
 
 def test_result_has_what_it_promises(folder):
     result = json.loads((folder / "run" / "result.json").read_text())
-    assert result["config_hash"] == files.json_hash(directory.RunDirectory(folder / "run").read_config())
+    assert result["config_hash"] == files.json_hash(
+        config.words(config.from_dict(directory.RunDirectory(folder / "run").read_config()))
+    )
     assert set(result["baselines"]) >= {"majority"}
     assert [member["seed"] for member in result["members"]] == [0, 1]
     for member in result["members"]:

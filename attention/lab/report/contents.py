@@ -73,7 +73,7 @@ def contents(
     return Contents(
         sentences.title(results),
         sentences.subject(results),
-        sentences.findings(results, found),
+        [*sentences.findings(results, found), *sentences.beside_rival(results)],
         sentences.power(results, analysis.outlook(found)),
         sentences.warnings(results, found, ledger),
         [section for section in sections if section.parts],

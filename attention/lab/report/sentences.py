@@ -5,7 +5,7 @@ import shlex
 from collections.abc import Sequence
 
 from attention import installation
-from attention.lab import analysis, paired_tests
+from attention.lab import against_rival, analysis, paired_tests
 from attention.lab.analysis import Grid, Outlook, Row, Standing
 from attention.lab.costs import Cost
 from attention.lab.report import numbers, tables
@@ -68,6 +68,21 @@ def findings(results: Results, found: Sequence[Standing]) -> list[str]:
     elif single:
         said.append(f"No verdict, because only one seed finished: {_named(single)}.")
     return said
+
+
+def beside_rival(results: Results) -> list[str]:
+    """Which variants are better than the rival."""
+    found, metric = against_rival.against(results), Metric.of(results.sweep)
+    if not found:
+        return []
+    scores = dict.fromkeys(f"{one.rival} {metric.value(one.score)}{' %' if metric.share else ''}" for one in found)
+    said = [f"The rival's {metric.words} on {tables.scored_on(results)}: {'; '.join(scores)}."]
+    better, others = ([one.name for one in found if one.better is wanted] for wanted in (True, False))
+    said += [f"Better than the rival: {_named(better)}."] if better else []
+    said += [f"No better than the rival: {_named(others)}."] if others else []
+    single = [one.name for one in found if one.p is None]
+    said += [f"By the score of one seed alone, which is no test: {_named(single)}."] if single else []
+    return [" ".join(said)]
 
 
 def _named(names: Sequence[str]) -> str:
@@ -262,6 +277,11 @@ def methods(results: Results) -> list[tuple[str, str]]:
             " for the true one: a rough guide with few seeds.",
         ),
         ("Effect d_z", "mean of the paired differences divided by their sample standard deviation."),
+        (
+            "Beside the rival",
+            "one-sided one-sample t-test of the members' scores against that of the rival, which has no seed, with Holm's"
+            " correction over the variants; members of one score by their signs, 2^-n; a single one by its score alone.",
+        ),
         (
             "Interaction",
             "v[a, b] - v[a0, b] - v[a, b0] + v[a0, b0], per seed, tested in the same way, with Holm's correction over the"

@@ -4,7 +4,8 @@ import json
 from collections.abc import Callable, Sequence
 
 from attention.data.contracts import LENGTHS
-from attention.lab import analysis
+from attention.lab import against_rival, analysis
+from attention.lab.against_rival import Against
 from attention.lab.analysis import Agreement, Grid, Standing
 from attention.lab.comparisons import Comparison
 from attention.lab.costs import Cost
@@ -32,10 +33,27 @@ def verdict_table(results: Results, found: Sequence[Standing]) -> Table:
         Head("detectable", "the difference that this number of seeds detects with probability 0.8"),
         Head("seeds needed", "to detect the observed difference with probability 0.8; a rough guide"),
     ]
+    beside = {one.name: one for one in against_rival.against(results)}
+    if beside:
+        heads.append(
+            Head(
+                "beside the rival",
+                "better if the members are above it by a one-sided t-test over seeds, with Holm's correction",
+                number=False,
+            )
+        )
     order = sorted(found, key=lambda one: (one.rank is None, one.rank or 0))
     better = "higher" if sweep["higher_is_better"] else "lower"
     caption = f"{metric.title} on {split}, compared with the baseline “{sweep['baseline']}”; {better} is better"
-    return Table("verdicts", caption, heads, [_verdict_row(one, metric, sweep["baseline"]) for one in order])
+    return Table(
+        "verdicts",
+        caption,
+        heads,
+        [
+            [*_verdict_row(one, metric, sweep["baseline"]), *([_beside(beside.get(one.name))] if beside else [])]
+            for one in order
+        ],
+    )
 
 
 def _verdict_row(one: Standing, metric: Metric, baseline: str) -> list[Cell]:
@@ -54,6 +72,10 @@ def _verdict_row(one: Standing, metric: Metric, baseline: str) -> list[Cell]:
         Cell(metric.value(c.detectable), c.detectable),
         Cell(numbers.seeds(c.seeds_needed), c.seeds_needed),
     ]
+
+
+def _beside(found: Against | None) -> Cell:
+    return Cell(NONE) if found is None else Cell(found.verdict, found.difference, "better" if found.better else "")
 
 
 def verdict(found: Comparison) -> str:

@@ -28,6 +28,7 @@ from tests.support.evidence.layers import PoolingEvidence as PoolingEvidence
 from tests.support.evidence.training import Lengths as Lengths
 from tests.support.evidence.training import OptimizerCase as OptimizerCase
 from tests.support.evidence.training import OptimizerEvidence as OptimizerEvidence
+from tests.support.evidence.training import RivalEvidence as RivalEvidence
 from tests.support.evidence.training import SourceCase as SourceCase
 from tests.support.evidence.training import SourceEvidence as SourceEvidence
 from tests.support.evidence.training import TaskEvidence as TaskEvidence

@@ -108,6 +108,19 @@ class OptimizerEvidence(NamedTuple):
     errors: dict[str, str] = {}
 
 
+class RivalEvidence(NamedTuple):
+    """Of a rival.
+
+    Attributes:
+      reference: (arrays, texts) -> probabilities ``[n C]`` of what it has learned of the texts of ``tests.support.rivals``;
+        None for one that fits nothing.
+      errors: as above.
+    """
+
+    reference: Callable[..., np.ndarray] | None = None
+    errors: dict[str, str] = {}
+
+
 class TaskEvidence(NamedTuple):
     """Of a task, with the three texts of ``tests.support.tasks``, which has their tokens and the facts of a run.
 
