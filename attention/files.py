@@ -147,7 +147,7 @@ def most_unpacked(size: int) -> int:
 def packed(arrays: Mapping[str, np.ndarray]) -> bytes:
     """Arrays by name as an ``.npz`` file, which ``read_arrays`` reads: the same bytes for the same arrays."""
     content = io.BytesIO()
-    np.savez_compressed(content, **dict(arrays))
+    np.savez_compressed(content, allow_pickle=False, **arrays)
     return content.getvalue()
 
 
