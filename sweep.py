@@ -16,6 +16,7 @@ from absl import flags
 
 from attention.training import backend, command_line
 
+OF_REPORT = ("baseline", "metric", "title", "data_name")  # flags that go with --report
 DEFAULT = Path(__file__).parent / "configs" / "sweeps" / "smoke.py"
 
 
@@ -34,6 +35,8 @@ def define_flags() -> flags.FlagValues:
     flags.DEFINE_string("report", None, "Write the report of a sweep's directory anew; train nothing.", flag_values=values)
     flags.DEFINE_string("baseline", None, "Of --report: the variant to compare the others with.", flag_values=values)
     flags.DEFINE_string("metric", None, "Of --report: what to compare them by.", flag_values=values)
+    flags.DEFINE_string("title", None, "Of --report: its heading.", flag_values=values)
+    flags.DEFINE_string("data_name", None, "Of --report: what it calls the data.", flag_values=values)
     flags.DEFINE_list("compare", None, "Compare two runs: --compare RUN_A RUN_B.", flag_values=values)
     return values
 
@@ -51,12 +54,10 @@ def main(argv: list[str]) -> None:
     if values.report is not None:
         from attention.lab import report
 
-        print(report.write(Path(values.report), baseline=values.baseline, metric=values.metric))
+        print(report.write(Path(values.report), **{name: getattr(values, name) for name in OF_REPORT}))
         return
-    if values.baseline is not None or values.metric is not None:
-        raise ValueError(
-            "--baseline and --metric go with --report=DIR; of a sweep they are --config.sweep.baseline and .metric"
-        )
+    if given_too := [name for name in OF_REPORT if getattr(values, name) is not None]:
+        raise ValueError(f"--{given_too[0]} goes with --report=DIR; of a sweep it is --config.sweep.{given_too[0]}")
     from attention.lab import command
 
     arguments = [argument for argument in argv[1:] if argument.lstrip("-").startswith(("config", "noconfig"))]

@@ -32,6 +32,8 @@ def collect(plan: Plan, points: Points, chosen: dict[str, dict[str, float]], com
         rows,
         {
             "name": plan.sweep.name,
+            "title": plan.sweep.title,
+            "data_name": plan.sweep.data_name,
             "baseline": plan.sweep.baseline,
             "metric": plan.sweep.metric,
             "metrics": [*(metric.name for metric in task.metrics), *beyond],
@@ -99,6 +101,7 @@ def _row(points: Points, point: Point, flops: float, drawn: dict[str, float]) ->
 def _finished(run: RunDirectory, point: Point) -> dict[str, Any]:
     result, environment, lines = run.read_result(), run.read_environment(), run.read_metrics().lines
     member, data = result["members"][0], run.read_data()
+    started = environment.pop("started", None)
     cohort = result.get("cohort", {"members": 1})["members"]  # a run that train.py made is alone
     failed = member["failed"] or member["validation"] is None
     predictions = run.read_predictions()
@@ -133,7 +136,10 @@ def _finished(run: RunDirectory, point: Point) -> dict[str, Any]:
         "split_hash": data.hashes.get(result["summary_split"]),
         "device": result["device"],
         "environment": json.dumps(environment),
+        "data": json.dumps({"classes": data.classes, "splits": data.splits}),
         "cohort_members": cohort,
+        "measured_started": started,
+        "measured_ended": result.get("ended"),
         "measured_seconds": result["train_seconds"],
         "measured_update_seconds": result["step_seconds"] / updates,
         "measured_process_seconds": None if processor is None else processor / updates,

@@ -35,6 +35,8 @@ def section(
     *,
     baseline: str,
     metric: str = "",
+    title: str = "",
+    data_name: str = "",
     max_members: int = 32,
     drop_incompatible: bool = False,
     search: Mapping[str, str] | None = None,
@@ -49,6 +51,8 @@ def section(
       baseline: the name of the variant that the others are compared with.
       metric: what they are compared by; the task's first where empty. ``accuracy_beyond_training`` is that on all texts longer
         than those of training.
+      title: the heading of the report; the name of the config file where empty.
+      data_name: what the report calls the data; their spec where empty.
       max_members: points of a cohort at most.
       drop_incompatible: whether variants that cannot be built are left out, with their reasons, or stop the sweep.
       search: by field, what is searched for each variant before its seeds are trained: ``log(1e-4, 1e-2)``,
@@ -58,6 +62,7 @@ def section(
       search_seed: the seed of the trials, and of the draws; none of ``config.seeds``.
     """
     given: dict[str, Any] = {"variants": tuple(variants), "baseline": baseline, "metric": metric}
+    given |= {"title": title, "data_name": data_name}
     given |= {"max_members": max_members, "drop_incompatible": drop_incompatible}
     given["search"] = tuple((search or {}).items())
     return config_dict.ConfigDict({**given, "trials": trials, "halvings": halvings, "search_seed": search_seed})
@@ -74,6 +79,8 @@ class Sweep:
       baseline: the name of one of them.
       seeds: of the members of each.
       metric: what they are compared by.
+      title: the heading of the report, or "".
+      data_name: what the report calls the data, or "".
       max_members: points of a cohort at most.
       drop_incompatible: whether variants that cannot be built are left out.
       search: of hyperparameters, or None.
@@ -85,6 +92,8 @@ class Sweep:
     baseline: str
     seeds: tuple[int, ...]
     metric: str
+    title: str
+    data_name: str
     max_members: int
     drop_incompatible: bool
     search: Search | None
@@ -263,6 +272,8 @@ def read(fields: Mapping[str, Any], name: str) -> Sweep:
         baseline=asked["baseline"],
         seeds=checked.seeds,
         metric=metric,
+        title=asked["title"],
+        data_name=asked["data_name"],
         max_members=asked["max_members"],
         drop_incompatible=asked["drop_incompatible"],
         search=search,

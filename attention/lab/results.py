@@ -1,6 +1,6 @@
 """``results.parquet``: a row for each point of a sweep, from which every number of a report can be recomputed.
 
-Columns whose names start with ``measured_`` hold times and memory of the machine; all others are the same however often the
+Columns whose names start with ``measured_`` hold dates, times and memory of the machine; all others are the same however often the
 sweep was cut off. The schema's metadata, under ``sweep``, says which variant is the baseline, which metric decides, and
 which way is better; ``--report`` asks the same rows another question.
 """
@@ -55,7 +55,10 @@ SCHEMA = pa.schema(
         ("split_hash", pa.string()),  # of the content of the split of the scores
         ("device", pa.string()),
         ("environment", pa.string()),  # JSON
+        ("data", pa.string()),  # JSON: the classes, and of each split what data.json says
         ("cohort_members", pa.int32()),  # that shared the program
+        ("measured_started", pa.string()),  # when it was begun, UTC
+        ("measured_ended", pa.string()),
         ("measured_seconds", pa.float64()),  # of training, this member's share
         ("measured_update_seconds", pa.float64()),  # of one update of one member, without compiling
         ("measured_process_seconds", pa.float64()),  # of the processors, in one update of one member; null where not known
@@ -71,6 +74,7 @@ SCHEMA = pa.schema(
 _SEAL = "sha256"  # of what is compared; pages of rows have their own
 # Columns that results of before did not have.
 _ADDED = {"clean", "clean_count", "clean_of", "split_hash", "measured_process_seconds", "measured_load", "measured_cores"}
+_ADDED |= {"data", "measured_started", "measured_ended"}
 
 
 class Results(NamedTuple):
@@ -80,7 +84,8 @@ class Results(NamedTuple):
       rows: as dicts by column.
       sweep: "name", "baseline", "metric", "metrics", "shares", "variants",
         "higher_is_better", "axes" (how many), "seeds", "search" (or None), "dropped" (pairs of name and reason), "command",
-        "split" (that variants are compared on), "notes" (on the data: pairs of one and the variants that it is about).
+        "split" (that variants are compared on), "notes" (on the data: pairs of one and the variants that it is about), "title"
+        and "data_name" (the words of the report for itself and for its data, or "").
     """
 
     rows: list[dict[str, Any]]
@@ -117,11 +122,13 @@ def read(path: Path) -> Results:
         row |= {name: None for name in SCHEMA.names if name not in row}  # of an older version
         if isinstance(row["validations"], list):
             row["validations"] = {sweep["metric"]: row["validations"]}
-    return Results(rows, {"split": "test", "notes": [], "other_sources": [], **sweep})
+    return Results(rows, {"split": "test", "notes": [], "other_sources": [], "title": "", "data_name": "", **sweep})
 
 
-def asked(results: Results, baseline: str | None, metric: str | None) -> Results:
-    """The results with another question: which variant the others are compared with, and by what.
+def asked(
+    results: Results, *, baseline: str | None, metric: str | None, title: str | None = None, data_name: str | None = None
+) -> Results:
+    """The results with another question: which variant the others are compared with, and by what; or under other words.
 
     Raises:
       ValueError: for a variant or a metric that they have not.
@@ -134,7 +141,8 @@ def asked(results: Results, baseline: str | None, metric: str | None) -> Results
         metrics = specs.build("task", json.loads(results.rows[0]["config"])["task"]).metrics
         higher = next((each.higher_is_better for each in metrics if each.name == metric), True)
         sweep = {**sweep, "metric": metric, "higher_is_better": higher}
-    return results._replace(sweep=sweep if baseline is None else {**sweep, "baseline": baseline})
+    given = {"baseline": baseline, "title": title, "data_name": data_name}
+    return results._replace(sweep={**sweep, **{name: value for name, value in given.items() if value is not None}})
 
 
 def validations(row: dict[str, Any], metric: str) -> tuple[str, list[dict[str, Any]]]:

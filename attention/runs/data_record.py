@@ -20,8 +20,8 @@ class DataRecord(NamedTuple):
       bucket_lengths: the padded lengths of the training plan. Evaluation uses them too, so that its programs, and with
         them the last bits of its numbers, are training's own.
       rules: what each trivial rule of the source has learned of train, by its name, so that it can be scored on any file.
-      splits: for each split its statistics, as ``Dataset.statistics`` has them, and under "baselines" the accuracy, 0 to 1, of
-        each rule on it.
+      splits: for each split its statistics, as ``Dataset.statistics`` has them, under "baselines" the accuracy, 0 to 1, of
+        each rule on it, and where each text has one class, under "class_counts" the texts of each, in the order of ``classes``.
       notes: what was said of the data.
 
     In a run of before the last three were kept, they are empty.
@@ -42,9 +42,10 @@ def _all(kind: type | tuple[type, ...]) -> Callable[[Any], bool]:
 
 
 def _facts(value: dict[str, Any]) -> bool:
-    baselines = value.get("baselines", {})
-    numbers = {name: fact for name, fact in value.items() if name != "baselines"}
-    return isinstance(baselines, dict) and _all((int, float))(baselines) and _all((int, float))(numbers)
+    baselines, counts = value.get("baselines", {}), value.get("class_counts", [])
+    numbers = {name: fact for name, fact in value.items() if name not in ("baselines", "class_counts")}
+    whole = isinstance(baselines, dict) and isinstance(counts, list) and _all(int)(counts)
+    return whole and _all((int, float))(baselines) and _all((int, float))(numbers)
 
 
 def _rising(value: Any) -> bool:

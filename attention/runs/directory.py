@@ -142,7 +142,7 @@ class RunDirectory:
     def write_environment(self) -> None:
         """Writes ``environment.json`` and ``sources.json``."""
         json_files.write(self.sources, environment.sources())
-        json_files.write(self.environment, environment.environment())
+        json_files.write(self.environment, {**environment.environment(), "started": environment.now()})
 
     def add_sources(self) -> None:
         """Notes that files of the package are not those it began with: a run that went on with others is of both."""

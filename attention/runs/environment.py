@@ -1,5 +1,6 @@
 """What a number may depend on beside config and data: versions, machine, sources."""
 
+import datetime
 import functools
 import os
 import platform
@@ -17,7 +18,7 @@ _PACKAGE = Path(__file__).parent.parent
 
 
 def environment() -> dict[str, Any]:
-    """What a number may depend on beside the config: versions, device, cores, kernel of the system, and the sources.
+    """What a number may depend on beside the config: versions, device, processor, cores, kernel of the system, and the sources.
 
     ``sources`` is a hash over those of ``sources()``; ``git_dirty`` says whether files differ from the commit or are in none,
     of which ``git_untracked`` lists those of Python.
@@ -29,6 +30,7 @@ def environment() -> dict[str, Any]:
         **{name: metadata.version(name) for name in packages},
         "device": device.device_kind,
         "device_count": jax.device_count(),
+        "processor": processor(),
         "cores": cores(),
         "platform": device.platform,
         "system": platform.platform(),
@@ -36,6 +38,20 @@ def environment() -> dict[str, Any]:
         "sources": json_hash(sources()),
         **_git(),
     }
+
+
+def now() -> str:
+    """The time in UTC, to the second: ``2026-11-29T20:15:04Z``."""
+    return datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+@functools.cache
+def processor() -> str | None:
+    """The name that the processor gives itself, on one line; where the system does not tell it, None."""
+    lines = _text("/proc/cpuinfo").splitlines()
+    found = {name.strip(): " ".join(value.split()) for name, _, value in (line.partition(":") for line in lines)}
+    told = found.get("model name") or found.get("Model") or _ask("sysctl", "-n", "machdep.cpu.brand_string")
+    return told or " ".join(platform.processor().split()) or None
 
 
 def cores() -> int:
@@ -64,12 +80,7 @@ def _git() -> dict[str, Any]:
     here = Path(__file__)
 
     def ask(*arguments: str) -> str | None:
-        try:
-            command = ["git", "--no-optional-locks", "-C", here.parent, *arguments]  # a kill leaves no lock behind
-            done = subprocess.run(command, capture_output=True, text=True, timeout=10)
-        except (OSError, subprocess.TimeoutExpired):
-            return None
-        return done.stdout.strip() if done.returncode == 0 else None
+        return _ask("git", "--no-optional-locks", "-C", str(here.parent), *arguments)  # a kill leaves no lock behind
 
     if not ask("ls-files", "--error-unmatch", here.name):  # installed into a folder of some other repository
         return {"git_commit": None, "git_dirty": None, "git_untracked": None}
@@ -77,3 +88,20 @@ def _git() -> dict[str, Any]:
     names = [] if not untracked else untracked.splitlines()
     dirty = bool(ask("status", "--porcelain", "-uno")) or bool(names)
     return {"git_commit": ask("rev-parse", "HEAD"), "git_dirty": dirty, "git_untracked": names}
+
+
+def _ask(*command: str) -> str | None:
+    """What a program prints; None where there is none, or it fails."""
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=10)
+    except (OSError, subprocess.TimeoutExpired, UnicodeDecodeError):
+        return None
+    return done.stdout.strip() if done.returncode == 0 else None
+
+
+def _text(path: str) -> str:
+    """What a file of the system says; nothing where there is none."""
+    try:
+        return Path(path).read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return ""

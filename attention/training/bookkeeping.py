@@ -7,7 +7,9 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
+from attention.data.contracts import Encoded
 from attention.runs import checkpoints
 from attention.runs.directory import DataRecord, RunDirectory
 from attention.training import machine, recipe
@@ -57,9 +59,20 @@ class Setting(NamedTuple):
     def record(self) -> DataRecord:
         """What ``data.json`` says."""
         data = self.experiment.data
-        splits = {name: {**facts, "baselines": data.baselines[name]} for name, facts in data.statistics.items()}
+        splits = {
+            name: {**facts, "baselines": data.baselines[name], **class_counts(data.splits[name], len(data.classes))}
+            for name, facts in data.statistics.items()
+        }
         facts = data.source, data.hashes, data.classes, data.vocab_size, self.experiment.plan.bucket_lengths
         return DataRecord(*facts, data.rules, splits, recipe.notes(data))
+
+
+def class_counts(encoded: Encoded, classes: int) -> dict[str, list[int]]:
+    """The texts of each class, as ``data.json`` has them of a split; nothing where a text has no class or several."""
+    labels = encoded.labels
+    if not classes or labels.ndim != 1 or not len(labels) or labels.min() < 0:
+        return {}
+    return {"class_counts": np.bincount(labels, minlength=classes).tolist()}
 
 
 @dataclasses.dataclass

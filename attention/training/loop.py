@@ -12,6 +12,7 @@ import numpy as np
 
 from attention.data.batches import Batches
 from attention.files import json_hash, write_atomic
+from attention.runs import environment
 from attention.runs.identity import Content, Identity, check_content
 from attention.runs.opening import Opened, open_run
 from attention.training import bookkeeping, by_length, finetune, identities, machine, recipe, result, validation
@@ -255,6 +256,7 @@ def _finish(setting: Setting, course: Course, *, test: bool) -> dict[str, Any]:
         "examples_per_second": len(members) * course.examples / max(course.step_seconds, 1e-9),
         "device": f"{device.device_kind} ({os.cpu_count()} cores)" if device.platform == "cpu" else device.device_kind,
         "kernel": _kernel(setting),
+        "ended": environment.now(),
     }
     setting.run.write_result(finished)
     return setting.run.read_result()

@@ -25,7 +25,7 @@ ROOT = Path(__file__).parent.parent.parent
 KILLS = 10
 CLOCK = ("seconds", "examples_per_second")
 _TIMES = ("train_seconds", "step_seconds", "process_seconds", "compile_seconds", "examples_per_second")
-MEASURED = (*_TIMES, "load", "state_bytes", "work_bytes")
+MEASURED = (*_TIMES, "ended", "load", "state_bytes", "work_bytes")
 # Trains the config of a JSON file: what train.py does after its flags.
 SCRIPT = """
 import json, sys

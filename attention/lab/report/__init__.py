@@ -6,15 +6,25 @@ from attention.files import write_atomic
 from attention.lab import analysis, costs, results, sweep_record
 
 
-def write(workdir: Path, *, baseline: str | None = None, metric: str | None = None) -> str:
-    """Writes ``report.html``, ``report.md``, ``table.tex`` and ``figures/`` beside ``results.parquet``.
+def write(
+    workdir: Path,
+    *,
+    baseline: str | None = None,
+    metric: str | None = None,
+    title: str | None = None,
+    data_name: str | None = None,
+) -> str:
+    """Writes ``report.html``, ``report.md``, ``figures/`` and ``tables/`` beside ``results.parquet``.
 
-    The same rows and versions give the same bytes. Figures of an earlier report that this one does not have are removed.
+    The same rows and versions give the same bytes. Figures and tables of an earlier report that this one does not have are
+    removed.
 
     Args:
       workdir: of the sweep.
       baseline: the variant to compare the others with, where it is not the sweep's own.
       metric: what to compare them by, where it is not the sweep's own.
+      title: the heading, where it is not the sweep's own.
+      data_name: what the data are called, where it is not what the sweep calls them.
 
     Returns:
       What is printed: the verdicts, the power of the comparison, warnings, and where the report is.
@@ -22,9 +32,11 @@ def write(workdir: Path, *, baseline: str | None = None, metric: str | None = No
     Raises:
       ValueError: where there are no results, or not of this variant or metric.
     """
-    from attention.lab.report import contents, markdown_latex, page, save_figures, tables
+    from attention.lab.report import contents, markdown, page, save_figures, save_tables, tables, terminal
 
-    found = results.asked(results.read(workdir / "results.parquet"), baseline, metric)
+    found = results.asked(
+        results.read(workdir / "results.parquet"), baseline=baseline, metric=metric, title=title, data_name=data_name
+    )
     known = sweep_record.token(workdir)
     if known is not None and found.sweep.get("sweep", known) != known:
         raise ValueError(f"{workdir / 'results.parquet'} is of another sweep than {workdir / 'sweep.json'} beside it")
@@ -32,7 +44,7 @@ def write(workdir: Path, *, baseline: str | None = None, metric: str | None = No
     drawn = save_figures.draw(workdir, found, standings, ledger, grid)
     verdicts = tables.verdict_table(found, standings)
     report = contents.contents(workdir, found, standings, verdicts, ledger, grid, drawn)
-    write_atomic(workdir / "report.md", markdown_latex.markdown(report).encode())
-    write_atomic(workdir / "table.tex", markdown_latex.latex(report, verdicts).encode())
+    write_atomic(workdir / "report.md", markdown.markdown(report).encode())
+    save_tables.save(workdir, report)
     write_atomic(workdir / "report.html", page.page(report).encode())
-    return markdown_latex.terminal(report, verdicts, workdir / "report.html")
+    return terminal.terminal(report, verdicts, workdir / "report.html")

@@ -1,18 +1,21 @@
-"""What a report says, section by section: ``page`` writes it as HTML, ``markdown_latex`` as Markdown."""
+"""What a report says, section by section: ``page`` writes it as HTML, ``markdown`` as Markdown, ``save_tables`` its tables."""
 
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from attention.lab import analysis
 from attention.lab.analysis import Grid, Row, Standing
 from attention.lab.costs import Cost
-from attention.lab.report import sentences, tables
+from attention.lab.report import references, sentences, setting_tables, tables, words
 from attention.lab.report.numbers import Metric
-from attention.lab.report.save_figures import FOLDER, Drawn
+from attention.lab.report.save_figures import FOLDER, TABLES, Drawn
 from attention.lab.report.tables import Table
 from attention.lab.results import Results
+
+
+_MANY = 20  # classes above which their table is folded
 
 
 class Note(NamedTuple):
@@ -54,7 +57,6 @@ class Variant(NamedTuple):
     name: str
     fields: str
     members: list[Member]
-    config: str
 
 
 Part = str | Note | Code | Table | Folded | Drawn | Definitions | Variant
@@ -118,7 +120,11 @@ def contents(
         Section("search", "Search", _search(results, figures(*(name for name in drawn if name.startswith("search_"))))),
         Section("failures", "Failures", [failures if failures.rows else sentences.NO_FAILURES]),
         Section("methods", "How the numbers were computed", [Definitions(sentences.methods(results))]),
-        Section("environment", "Environment", [tables.environment_table(results)]),
+        Section("words", "Words", [Definitions(words.explained(results)), Note(words.MORE)]),
+        Section("data", "Data", _data(results)),
+        Section("hyperparameters", "Hyperparameters", [setting_tables.hyperparameter_table(results)]),
+        Section("references", "References", _given(references.reference_table(results))),
+        Section("environment", "Environment", [setting_tables.environment_table(results)]),
         Section("reproduce", "Reproduce", _reproduce(workdir, results)),
     ]
     return Contents(
@@ -135,6 +141,16 @@ def _interactions(results: Results, grid: Grid) -> Part:
     return tables.interaction_table(results, grid) if grid.contrasts else Note(sentences.no_interactions(results, grid))
 
 
+def _data(results: Results) -> list[Part]:
+    classes = setting_tables.class_table(results)
+    shown = classes if classes is None or len(classes.rows) <= _MANY else Folded("All classes", classes)
+    return [Definitions(setting_tables.data_facts(results)), *_given(setting_tables.split_table(results)), *_given(shown)]
+
+
+def _given(part: Part | None) -> list[Part]:
+    return [] if part is None else [part]
+
+
 def _errors(results: Results) -> list[Part]:
     shared = analysis.agreements(results)
     return [tables.agreement_table(results, shared), Note(sentences.SHARED_ERRORS)] if shared else []
@@ -149,7 +165,7 @@ def _search(results: Results, figures: Sequence[Drawn]) -> list[Part]:
 def _reproduce(workdir: Path, results: Results) -> list[Part]:
     by_name = {name: analysis.rows(results, name) for name in results.sweep["variants"]}
     variants = [_variant(workdir, name, rows, Metric.of(results.sweep)) for name, rows in by_name.items() if rows]
-    return [sentences.WHOLE, Code(results.sweep["command"]), sentences.REPRODUCE.format(folder=FOLDER), *variants]
+    return [sentences.WHOLE, Code(results.sweep["command"]), sentences.REPRODUCE.format(figures=FOLDER, tables=TABLES), *variants]
 
 
 def _variant(workdir: Path, name: str, rows: Sequence[Row], metric: Metric) -> Variant:
@@ -160,9 +176,5 @@ def _variant(workdir: Path, name: str, rows: Sequence[Row], metric: Metric) -> V
             run = str(workdir / row["run"])
             commands = [sentences.evaluate_command(run), sentences.again_command(run, str(workdir / "again" / Path(run).name))]
         members.append(Member(row["seed"], sentences.outcome(row, metric), commands))
-    fields = _json(json.loads(rows[0]["fields"]))
-    return Variant(name, fields, members, _json(json.loads(rows[0]["config"]), indent=1))
-
-
-def _json(value: Any, indent: int | None = None) -> str:
-    return json.dumps(value, ensure_ascii=False, indent=indent)
+    fields = [f"{field} = {value}" for field, value in json.loads(rows[0]["fields"]).items()]
+    return Variant(name, "; ".join(fields) or "none", members)

@@ -12,7 +12,7 @@ from attention.lab.report import figures, numbers, plot_style
 from attention.lab.report.numbers import Metric
 from attention.lab.results import Results
 
-FOLDER = "figures"
+FOLDER, TABLES = "figures", "tables"  # of the sweep's directory
 
 
 class Drawn(NamedTuple):

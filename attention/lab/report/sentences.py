@@ -23,13 +23,14 @@ REPRODUCE = (
     "Data, seeds and config determine the numbers. The same versions on the same CPU with the same number of cores reproduce"
     " them bit for bit; elsewhere they differ by rounding, which training amplifies. Below are, for each member that finished,"
     " the command that scores its saved weights and the one that trains it again from its config.json. The figures are in"
-    " {folder} as SVG and PNG, the rows in results.parquet, from which alone report.html, report.md and table.tex are made."
+    " {figures} as SVG, PDF and PNG, the tables in {tables} as CSV, LaTeX and Markdown, the rows in results.parquet, from"
+    " which alone all of them are made."
 )
 
 
 def title(results: Results) -> str:
     """The heading."""
-    return f"Sweep {results.sweep['name']}"
+    return results.sweep["title"] or f"Sweep {results.sweep['name']}"
 
 
 def subject(results: Results) -> str:
@@ -38,7 +39,8 @@ def subject(results: Results) -> str:
     seeds = len(sweep["seeds"])
     what = f"{len(sweep['variants'])} variants, {seeds} {'seed' if seeds == 1 else 'seeds'} each"
     sources = dict.fromkeys(json.loads(row["config"])["data"]["source"] for row in results.rows)
-    of = f" of {next(iter(sources))}" if len(sources) == 1 else ""
+    known = results.sweep["data_name"] or (next(iter(sources)) if len(sources) == 1 else "")
+    of = f" of {known}" if known else ""
     return f"{what}, compared with the baseline “{sweep['baseline']}” by {metric.words} on {tables.scored_on(results)}{of}."
 
 

@@ -15,6 +15,9 @@ from attention.lab.report.numbers import NONE, SIGNS, Metric
 from attention.lab.results import Results
 
 
+INTERVAL = ("low_95", "high_95")
+
+
 class Cell(NamedTuple):
     """A cell.
 
@@ -22,19 +25,31 @@ class Cell(NamedTuple):
       text: as shown.
       key: the number that its column is sorted by; None sorts last.
       mark: a verdict, which gives the colour.
+      other: the second number of a cell that shows two, as the upper end of an interval.
     """
 
     text: str
     key: float | None = None
     mark: str = ""
+    other: float | None = None
 
 
 class Head(NamedTuple):
-    """A column: its name, its meaning, and whether it holds numbers."""
+    """A column.
+
+    Attributes:
+      text: its name.
+      meaning: in a few words.
+      number: whether it holds numbers.
+      plain: its name in CSV, where that is not ``text`` in small letters, or its two names where a cell holds two numbers.
+      cites: whether it names sources, whose arXiv ids become links.
+    """
 
     text: str
     meaning: str = ""
     number: bool = True
+    plain: tuple[str, ...] = ()
+    cites: bool = False
 
 
 class Table(NamedTuple):
@@ -53,14 +68,14 @@ def verdict_table(results: Results, found: Sequence[Standing]) -> Table:
     split = scored_on(results)
     heads = [
         Head("variant", number=False),
+        Head("verdict", "better or worse if p (Holm) is at most 0.05", number=False),
         Head("rank", "by the difference; variants that are not distinguishable are in chance order"),
-        Head("members", "finished, of those requested"),
+        Head("members", "finished, of those requested", plain=("finished", "requested")),
         Head(metric.title, f"mean over the finished members, on {split}"),
         Head("sd", "sample standard deviation over members"),
         Head("difference", f"mean over seeds of variant - {sweep['baseline']}{metric.in_unit}"),
-        Head("95 % interval", "for this difference alone, not corrected for multiple comparisons"),
+        Head("95 % interval", "for this difference alone, not corrected for multiple comparisons", plain=INTERVAL),
         Head("p (Holm)", "corrected for multiple comparisons; decides the verdict"),
-        Head("verdict", "better or worse if p (Holm) is at most 0.05", number=False),
         Head("detectable", "the difference that this number of seeds detects with probability 0.8"),
         Head("seeds needed", "to detect the observed difference with probability 0.8; a rough guide"),
     ]
@@ -75,14 +90,14 @@ def _verdict_row(one: Standing, metric: Metric, baseline: str) -> list[Cell]:
     c = one.comparison or Comparison(0, 0, verdict="baseline" if base else "no pair")
     return [
         Cell(one.name),
+        Cell(verdict(c), mark=c.verdict),
         Cell(NONE if one.rank is None else str(one.rank), one.rank),
-        Cell(f"{one.finished} of {len(one.members)}", one.finished),
+        Cell(f"{one.finished} of {len(one.members)}", one.finished, other=len(one.members)),
         Cell(metric.value(one.mean), one.mean),
         Cell(metric.value(one.spread), one.spread),
         Cell(metric.difference(c.difference), c.difference),
-        Cell(metric.interval(c), c.low),
+        Cell(metric.interval(c), c.low, other=c.high),
         Cell(numbers.p_value(c.adjusted), c.adjusted),
-        Cell(verdict(c), mark=c.verdict),
         Cell(metric.value(c.detectable), c.detectable),
         Cell(numbers.seeds(c.seeds_needed), c.seeds_needed),
     ]
@@ -132,15 +147,15 @@ def ledger_table(ledger: Sequence[Cost]) -> Table:
         Head("variant", number=False),
         Head("parameters", "of one member"),
         Head("operations per example", "floating-point, forward and backward, at the longest padded length"),
-        Head("ms per update", "of one member, without compilation; median over members"),
-        Head("processor ms per update", "of one member, over all cores; median over members"),
-        Head("training per member", "all updates, without compilation; median over members"),
-        Head("state per member", "weights, optimizer and batch"),
-        Head("work memory", "of the program during an update"),
+        Head("ms per update", "of one member, without compilation; median over members", plain=("seconds_per_update",)),
+        Head("processor ms per update", "of one member, over all cores; median over members", plain=("processor_seconds",)),
+        Head("training per member", "all updates, without compilation; median over members", plain=("training_seconds",)),
+        Head("state per member", "weights, optimizer and batch", plain=("state_bytes",)),
+        Head("work memory", "of the program during an update", plain=("work_bytes",)),
         Head("examples seen", "in training, by all members"),
         Head("trials", "of the search, the same for each variant"),
         Head("updates in trials", "made in trials"),
-        Head("total time", "of finished members and trials, with compilation"),
+        Head("total time", "of finished members and trials, with compilation", plain=("total_seconds",)),
         Head("kernel", "that computed attention", number=False),
     ]
     rows = [
@@ -177,14 +192,14 @@ def _time(written: Callable[[float | None], str], seconds: float | None, cost: C
 def interaction_table(results: Results, found: Grid) -> Table:
     """The effect of two changes together beyond the sum of each alone."""
     metric = Metric.of(results.sweep)
-    heads = [Head("cell", number=False), Head("interaction"), Head("95 % interval"), Head("p"), Head("p (Holm)")]
+    heads = [Head("cell", number=False), Head("interaction"), Head("95 % interval", plain=INTERVAL), Head("p"), Head("p (Holm)")]
     heads += [Head("verdict", "better: the two changes together help more than the sum of each alone", number=False)]
     heads += [Head("pairs", "seeds that all four finished"), Head("left out")]
     rows = [
         [
             Cell(", ".join(cell)),
             Cell(metric.difference(c.difference), c.difference),
-            Cell(metric.interval(c), c.low),
+            Cell(metric.interval(c), c.low, other=c.high),
             Cell(numbers.p_value(c.p), c.p),
             Cell(numbers.p_value(c.adjusted), c.adjusted),
             Cell(verdict(c), mark=c.verdict),
@@ -222,8 +237,7 @@ def length_table(results: Results) -> Table | None:
         return None
     trained, by_name = found
     places = sorted({(one.above, one.up_to) for ranges in by_name.values() for one in ranges})
-    beyond = lambda up_to: "beyond training" if up_to > trained else "seen in training"
-    heads = [Head("variant", number=False), *(Head(f"{above + 1}-{up_to}", beyond(up_to)) for above, up_to in places)]
+    heads = [Head("variant", number=False), *(_range(above, up_to, trained) for above, up_to in places)]
     rows = []
     for name, ranges in by_name.items():
         known = {(one.above, one.up_to): one for one in ranges}
@@ -237,12 +251,17 @@ def length_table(results: Results) -> Table | None:
     return Table("lengths", f"Accuracy, %, by length in symbols; trained up to length {trained}", heads, rows)
 
 
+def _range(above: int, up_to: int, trained: int) -> Head:
+    meaning = "beyond training" if up_to > trained else "seen in training"
+    return Head(f"{above + 1}-{up_to}", meaning, plain=(f"accuracy_{above + 1}_to_{up_to}",))
+
+
 def trial_table(results: Results) -> Table:
     """The trials of the search."""
     metric = Metric.of(results.sweep)
     fields = list(results.sweep["search"]["ranges"])
     heads = [Head("variant", number=False), *(Head(field, results.sweep["search"]["ranges"][field]) for field in fields)]
-    heads += [Head(f"validation {metric.title}"), Head("updates"), Head("", number=False)]
+    heads += [Head(f"validation {metric.title}"), Head("updates"), Head("note", number=False)]
     rows = []
     for row in results.rows:
         if row["phase"] == "search":
@@ -266,23 +285,3 @@ def failure_table(results: Results) -> Table:
     ]
     rows += [[Cell(name), Cell(NONE), Cell(NONE), Cell("left out"), Cell(reason)] for name, reason in results.sweep["dropped"]]
     return Table("failures", "Members without a score, and variants that could not be built", heads, rows, sortable=False)
-
-
-def environment_table(results: Results) -> Table:
-    """Data, versions, machine and code, with a column for each combination that members were trained with."""
-    known: dict[str, int] = {}
-    for row in results.rows:
-        if row["status"] == "finished" and row["phase"] == "final":
-            facts = {**json.loads(row["environment"]), "device": row["device"]}
-            tested = f"{row['test_count']} examples, {(row['test_hash'] or '')[:12]}" if row["test_count"] else NONE
-            facts |= {"data": json.loads(row["config"])["data"]["source"], "test split": tested}
-            text = json.dumps(facts, sort_keys=True)
-            known[text] = known.get(text, 0) + 1
-    columns = [json.loads(text) for text in known]
-    fields = list(dict.fromkeys(field for column in columns for field in column))
-    heads = [
-        Head("", number=False),
-        *(Head(f"{count} {'member' if count == 1 else 'members'}", number=False) for count in known.values()),
-    ]
-    rows = [[Cell(field.replace("_", " ")), *(Cell(str(column.get(field, NONE))) for column in columns)] for field in fields]
-    return Table("environment", "Data, versions, machine and code", heads, rows, sortable=False)

@@ -1,0 +1,63 @@
+"""The tables of a report as files: CSV to compute with, LaTeX for a paper, Markdown for a page."""
+
+import csv
+import io
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+from attention.files import write_atomic
+from attention.lab.report import latex, markdown
+from attention.lab.report.contents import Contents, Folded
+from attention.lab.report.numbers import NONE
+from attention.lab.report.save_figures import TABLES
+from attention.lab.report.tables import Cell, Head, Table
+
+NAMES = (
+    *("verdicts", "metrics", "lengths", "ledger", "interactions", "agreement", "trials", "failures"),
+    *("splits", "classes", "hyperparameters", "references", "environment"),
+)
+_WRITTEN = {"csv": lambda table: comma_separated(table), "tex": latex.latex, "md": lambda table: markdown.table(table) + "\n"}
+
+
+def save(workdir: Path, report: Contents) -> None:
+    """Writes ``tables/NAME.csv``, ``.tex`` and ``.md`` for each table, and removes those that the report does not have."""
+    found = {table.name: table for table in _tables(report) if table.rows}
+    for name, table in found.items():
+        for ending, written in _WRITTEN.items():
+            write_atomic(workdir / TABLES / f"{name}.{ending}", written(table).encode())
+    for name in NAMES:
+        if name not in found:
+            for ending in _WRITTEN:
+                (workdir / TABLES / f"{name}.{ending}").unlink(missing_ok=True)
+
+
+def _tables(report: Contents) -> list[Table]:
+    parts = [part for section in report.sections for part in section.parts]
+    return [part.table if isinstance(part, Folded) else part for part in parts if isinstance(part, Table | Folded)]
+
+
+def comma_separated(table: Table) -> str:
+    """A table as CSV: numbers in full, shares from 0 to 1, seconds and bytes; what is not known is empty."""
+    sink = io.StringIO()
+    writer = csv.writer(sink, lineterminator="\n")
+    names = [_names(head) for head in table.heads]
+    writer.writerow(name for several in names for name in several)
+    for row in table.rows:
+        columns = zip(row, table.heads, names)
+        writer.writerow(value for cell, head, several in columns for value in _values(cell, head, len(several)))
+    return sink.getvalue()
+
+
+def _names(head: Head) -> Sequence[str]:
+    return head.plain or (re.sub(r"[^a-z0-9]+", "_", head.text.lower()).strip("_"),)
+
+
+def _values(cell: Cell, head: Head, count: int) -> list[float | int | str]:
+    if cell.mark:
+        return [cell.mark]
+    if not head.number:
+        return ["" if cell.text == NONE else cell.text]
+    if cell.key is None:  # a word in the place of a number says why there is none
+        return ["" if cell.text == NONE else cell.text, *[""] * (count - 1)]
+    return [value if value is not None else "" for value in (cell.key, cell.other)[:count]]
