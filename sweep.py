@@ -7,6 +7,7 @@ python sweep.py --config=... --config.training.steps=500               another b
 python sweep.py --config=... --export=shell                            a command for each cohort, for a scheduler
 python sweep.py --compare runs/A runs/B                                two finished runs, seed by seed
 python sweep.py --report=runs/S --baseline=rope --metric=nll           another question to what is trained
+python sweep.py --report=runs/S --compare rope alibi                   any two of its variants
 """
 
 import sys
@@ -16,7 +17,7 @@ from absl import flags
 
 from attention.training import backend, command_line
 
-OF_REPORT = ("baseline", "metric", "title", "data_name")  # flags that go with --report
+OF_REPORT = ("baseline", "metric", "margin", "title", "data_name")  # flags that go with --report
 DEFAULT = Path(__file__).parent / "configs" / "sweeps" / "smoke.py"
 
 
@@ -35,9 +36,10 @@ def define_flags() -> flags.FlagValues:
     flags.DEFINE_string("report", None, "Write the report of a sweep's directory anew; train nothing.", flag_values=values)
     flags.DEFINE_string("baseline", None, "Of --report: the variant to compare the others with.", flag_values=values)
     flags.DEFINE_string("metric", None, "Of --report: what to compare them by.", flag_values=values)
+    flags.DEFINE_float("margin", None, "Of --report: a difference that does not matter.", flag_values=values)
     flags.DEFINE_string("title", None, "Of --report: its heading.", flag_values=values)
     flags.DEFINE_string("data_name", None, "Of --report: what it calls the data.", flag_values=values)
-    flags.DEFINE_list("compare", None, "Compare two runs: --compare RUN_A RUN_B.", flag_values=values)
+    flags.DEFINE_list("compare", None, "Compare two runs, or with --report two variants: --compare A B.", flag_values=values)
     return values
 
 
@@ -46,6 +48,12 @@ def main(argv: list[str]) -> None:
     given = command_line.parse_config(joined(argv), default=DEFAULT)
     values = define_flags()
     command_line.parse_flags(given.argv, values, usage=__doc__ or "")
+    if values.compare is not None and values.report is not None:
+        from attention.lab import compare_variants
+
+        options = {"metric": values.metric, "margin": values.margin}
+        print(compare_variants.compare(Path(values.report), values.compare, **options))
+        return
     if values.compare is not None:
         from attention.lab import compare_runs
 
@@ -73,7 +81,8 @@ def joined(argv: list[str]) -> list[str]:
     for place, argument in enumerate(argv):
         if argument.lstrip("-") == "compare":
             runs = argv[place + 1 : place + 3]
-            return [*argv[:place], f"--compare={','.join(runs)}", *argv[place + 3 :]]
+            quoted = ",".join(f'"{run}"' for run in runs)  # a name may have commas
+            return [*argv[:place], f"--compare={quoted}", *argv[place + 3 :]]
     return argv
 
 

@@ -1,14 +1,15 @@
 """What the members of a sweep say: variants against a baseline, every two variants, and interactions of two axes.
 
 Everything is paired. The members of a variant and of the baseline that have one seed share the order of the examples and the
-draws of dropout, so that their difference has less noise than either. ``paired_tests`` says which test a number of pairs gets.
+draws of dropout, so that their difference has less noise than either. ``paired_tests`` says which test so many pairs get.
 
-Of a family of m differences, each is tested at the level ``0.05 / m`` (Bonferroni), and its interval is what this very test does
-not reject. So the chance of any false verdict in the family is at most 0.05 however the tests depend on each other, all intervals
-hold together with a chance of at least 0.95, and an interval leaves out 0 exactly where the verdict is better or worse. Holm's
-correction, which rejects a little more, has no intervals that do all that: those that go with it have no end for any difference it
-rejects as long as one is not rejected (Guilbaud, Biometrical Journal 50 (2008); Strassburger and Bretz, Statistics in Medicine 27
-(2008)). With two thirds of seven variants better, Bonferroni's finds HOLM_LOSS.
+Of a family of m differences, each is tested at the level ``0.05 / m`` (Bonferroni), and its interval is what this very test
+does not reject. So the chance of any false verdict in the family is at most 0.05 however the tests depend on each other, all
+intervals hold together with a chance of at least 0.95, and one leaves out 0 exactly where the verdict is better or worse.
+Holm's correction, which rejects more, has no intervals that do all that: those that agree with it have no far end for what it
+rejects, unless it rejects everything (O. Guilbaud, Biometrical Journal 50 (2008); K. Strassburger and F. Bretz, Statistics in
+Medicine 27 (2008)). The price: where five of seven variants are better, by so much that Holm's correction finds 80 % of them
+with 5 seeds, this one finds 67 %.
 
 A member is a number, or None where it failed (a loss that was not finite, a process that died). Its pair is left out and
 counted: a variant that fails where the baseline does not is not shown to be as good by the seeds that are left.
@@ -160,9 +161,9 @@ def every_two(
     """Every two variants, ``mean over seeds of second - first``, corrected for the number of pairs of variants.
 
     Example:
-      >>> accuracy = {"none": {0: 0.80, 1: 0.82, 2: 0.81}, "rope": {0: 0.84, 1: 0.85, 2: 0.86}, "t5": {0: 0.83, 1: 0.84, 2: 0.85}}
+      >>> accuracy = {"none": {0: 0.80, 1: 0.82}, "rope": {0: 0.84, 1: 0.85}, "t5": {0: 0.83, 1: 0.84}}
       >>> {names: (round(c.difference, 6), c.verdict) for names, c in every_two(accuracy).items()}
-      {('none', 'rope'): (0.04, 'not distinguishable'), ('none', 't5'): (0.03, 'not distinguishable'), ('rope', 't5'): ...}
+      {('none', 'rope'): (0.035, 'not distinguishable'), ('none', 't5'): ..., ('rope', 't5'): ...}
 
     Args:
       results: by variant, the metric of each member by seed, None for one that failed.

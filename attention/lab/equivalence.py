@@ -5,6 +5,7 @@ margin where the effects ``-margin`` and ``+margin`` are both excluded. What is 
 ``paired_tests.intervals(..., one_sided=True)`` leaves out.
 """
 
+import bisect
 import math
 
 import numpy as np
@@ -87,6 +88,7 @@ def pairs_needed(margin: float, *, level: float) -> int | None:
 
     def enough(pairs: int) -> bool:
         reach = stats.t.isf(level, pairs - 1) + stats.t.isf((1 - paired_tests.POWER) / 2, pairs - 1)
-        return reach / math.sqrt(pairs) <= margin
+        return bool(reach / math.sqrt(pairs) <= margin)
 
-    return paired_tests.first_enough(enough, 2)
+    found = 2 + bisect.bisect_left(range(2, paired_tests.MOST_PAIRS + 1), True, key=enough)
+    return found if found <= paired_tests.MOST_PAIRS else None

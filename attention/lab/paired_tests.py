@@ -19,7 +19,6 @@ same differences give the same numbers.
 import bisect
 import functools
 import math
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -33,9 +32,7 @@ MOST_PAIRS = 1_000_000  # no search for a number of pairs goes on beyond
 _BATCH = 2**22  # means of flipped differences at once
 
 
-def p_values(
-    differences: np.ndarray, *, level: float = LEVEL, tolerance: float = 0.0, resampling_seed: int = 0
-) -> np.ndarray:
+def p_values(differences: np.ndarray, *, level: float = LEVEL, tolerance: float = 0.0, resampling_seed: int = 0) -> np.ndarray:
     """Two-sided p-value of the mean of each row of differences, by the table above.
 
     * t-test: ``t = mean / (s / sqrt(n))`` with ``s^2 = sum (d - mean)^2 / (n-1)``, n-1 degrees of freedom; exact for normal
@@ -333,29 +330,8 @@ def pairs_needed(effect: float, *, level: float, beyond: int = 1) -> int | None:
     enough = lambda pairs: power(effect, pairs, level=level) >= POWER
     # up to where flips are drawn a pair more can be a step back: sign flips of 10 pairs find less than a t-test of 9
     rising = max(beyond + 1, FLIPS.bit_length())
-    some = next((pairs for pairs in range(beyond + 1, rising) if enough(pairs)), None)
-    return some or first_enough(enough, rising)
-
-
-def first_enough(enough: Callable[[int], bool], least: int) -> int | None:
-    """The first number of pairs from ``least`` on that is enough, where more are enough too.
-
-    Example:
-      >>> first_enough(lambda pairs: pairs > 40, 2)
-      41
-
-    Args:
-      enough: whether a number of pairs is.
-      least: the first that is asked for.
-
-    Returns:
-      The number of pairs; None where a million are not enough.
-
-    Raises:
-      Nothing.
-
-    Source:
-      A search by halves.
-    """
-    found = least + bisect.bisect_left(range(least, MOST_PAIRS + 1), True, key=enough)
+    for pairs in range(beyond + 1, rising):
+        if enough(pairs):
+            return pairs
+    found = rising + bisect.bisect_left(range(rising, MOST_PAIRS + 1), True, key=enough)
     return found if found <= MOST_PAIRS else None

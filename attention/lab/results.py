@@ -15,6 +15,7 @@ from pyarrow import parquet
 
 from attention import specs
 from attention.files import json_hash, write_atomic
+from attention.lab.plan import checked_margin
 from attention.messages import listed, quoted
 from attention.specs import nearest
 
@@ -83,7 +84,8 @@ class Results(NamedTuple):
     Attributes:
       rows: as dicts by column.
       sweep: "name", "baseline", "metric", "metrics", "shares", "variants",
-        "higher_is_better", "axes" (how many), "seeds", "search" (or None), "dropped" (pairs of name and reason), "command",
+        "higher_is_better", "margin" (or None), "axes" (how many),
+        "seeds", "search" (or None), "dropped" (pairs of name and reason), "command",
         "split" (that variants are compared on), "notes" (on the data: pairs of one and the variants that it is about), "title"
         and "data_name" (the words of the report for itself and for its data, or "").
     """
@@ -122,16 +124,26 @@ def read(path: Path) -> Results:
         row |= {name: None for name in SCHEMA.names if name not in row}  # of an older version
         if isinstance(row["validations"], list):
             row["validations"] = {sweep["metric"]: row["validations"]}
-    return Results(rows, {"split": "test", "notes": [], "other_sources": [], "title": "", "data_name": "", **sweep})
+    return Results(
+        rows, {"split": "test", "notes": [], "other_sources": [], "margin": None, "title": "", "data_name": "", **sweep}
+    )
 
 
 def asked(
-    results: Results, *, baseline: str | None, metric: str | None, title: str | None = None, data_name: str | None = None
+    results: Results,
+    *,
+    baseline: str | None = None,
+    metric: str | None = None,
+    margin: float | None = None,
+    title: str | None = None,
+    data_name: str | None = None,
 ) -> Results:
     """The results with another question: which variant the others are compared with, and by what; or under other words.
 
+    The sweep's own margin is one of its own metric: another metric has none unless it is given.
+
     Raises:
-      ValueError: for a variant or a metric that they have not.
+      ValueError: for a variant or a metric that they have not, or a margin that is none.
     """
     sweep = results.sweep
     for what, given, known in (("baseline", baseline, sweep["variants"]), ("metric", metric, sweep["metrics"])):
@@ -140,8 +152,11 @@ def asked(
     if metric is not None:
         metrics = specs.build("task", json.loads(results.rows[0]["config"])["task"]).metrics
         higher = next((each.higher_is_better for each in metrics if each.name == metric), True)
-        sweep = {**sweep, "metric": metric, "higher_is_better": higher}
-    given = {"baseline": baseline, "title": title, "data_name": data_name}
+        kept = sweep["margin"] if metric == sweep["metric"] else None
+        sweep = {**sweep, "metric": metric, "higher_is_better": higher, "margin": kept}
+    if margin is not None:
+        checked_margin(margin, sweep["metric"], sweep["shares"], "--margin")
+    given = {"baseline": baseline, "margin": margin, "title": title, "data_name": data_name}
     return results._replace(sweep={**sweep, **{name: value for name, value in given.items() if value is not None}})
 
 

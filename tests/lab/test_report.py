@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from attention.lab import analysis, comparisons, report, results
-from attention.lab.report import markdown_latex, numbers, page, sentences
+from attention.lab.report import differences, markdown_latex, numbers, page
 from tests.support.made_results import failed, made, pending, searched
 
 ROOT = Path(report.__file__).parents[3]
@@ -280,7 +280,7 @@ def test_warnings(tmp_path):
 
 def test_a_verdict_that_no_seed_could_give_is_told():
     found = made([f"v{number}" for number in range(41)], seeds=10)
-    said = sentences.power(found, analysis.outlook(analysis.standings(found)))
+    said = differences.power(found, analysis.outlook(analysis.standings(found)))
     assert said[0] == "Smallest attainable p with 10 pairs: 0.00195; 0.0781 after correction for 40 comparisons."
     assert said[1] == "That is above 0.05: no difference can reach a verdict with fewer than 11 seeds."
 

@@ -8,12 +8,11 @@ from typing import NamedTuple
 from attention.lab import analysis
 from attention.lab.analysis import Grid, Row, Standing
 from attention.lab.costs import Cost
-from attention.lab.report import references, sentences, setting_tables, tables, words
+from attention.lab.report import differences, references, sentences, setting_tables, tables, words
 from attention.lab.report.numbers import Metric
 from attention.lab.report.save_figures import FOLDER, TABLES, Drawn
 from attention.lab.report.tables import Table
 from attention.lab.results import Results
-
 
 _MANY = 20  # classes above which their table is folded
 
@@ -107,11 +106,14 @@ def contents(
       drawn: the saved figures by name.
     """
     figures = lambda *names: [drawn[name] for name in names if name in drawn]
-    reading = [Note(sentences.reading(results)), *figures("differences")]
+    aloud = differences.aloud(results, found)
+    reading = [Note(differences.reading(results)), *figures("differences"), *([Definitions(aloud)] if aloud else [])]
+    pairs = analysis.every_two(results)
+    every_two = [] if pairs is None else [Folded("Every two variants", tables.pair_table(results, pairs))]
     lengths = tables.length_table(results)
     failures = tables.failure_table(results)
     sections = [
-        Section("verdicts", "Verdicts", [verdicts, *reading, tables.metric_table(results, found)]),
+        Section("verdicts", "Verdicts", [verdicts, *reading, *every_two, tables.metric_table(results, found)]),
         Section("training", "Training", figures("learning", "losses")),
         Section("lengths", "Lengths", [] if lengths is None else [*figures("lengths"), lengths]),
         Section("costs", "Costs", [*figures("costs"), tables.ledger_table(ledger)]),
@@ -130,8 +132,8 @@ def contents(
     return Contents(
         sentences.title(results),
         sentences.subject(results),
-        sentences.findings(results, found),
-        sentences.power(results, analysis.outlook(found)),
+        differences.findings(results, found),
+        differences.power(results, analysis.outlook(found)),
         sentences.warnings(results, found, ledger),
         [section for section in sections if section.parts],
     )
@@ -165,7 +167,12 @@ def _search(results: Results, figures: Sequence[Drawn]) -> list[Part]:
 def _reproduce(workdir: Path, results: Results) -> list[Part]:
     by_name = {name: analysis.rows(results, name) for name in results.sweep["variants"]}
     variants = [_variant(workdir, name, rows, Metric.of(results.sweep)) for name, rows in by_name.items() if rows]
-    return [sentences.WHOLE, Code(results.sweep["command"]), sentences.REPRODUCE.format(figures=FOLDER, tables=TABLES), *variants]
+    return [
+        sentences.WHOLE,
+        Code(results.sweep["command"]),
+        sentences.REPRODUCE.format(figures=FOLDER, tables=TABLES),
+        *variants,
+    ]
 
 
 def _variant(workdir: Path, name: str, rows: Sequence[Row], metric: Metric) -> Variant:

@@ -25,12 +25,12 @@ Curves = Mapping[str, Sequence[tuple[Sequence[float], Sequence[float]]]]  # by v
 
 
 def differences(results: Results, found: Sequence[Standing]) -> Figure | None:
-    """The difference of each variant from the baseline: its pairs, their mean and 95 % interval, the largest on top."""
+    """The difference of each variant from the baseline: its pairs, their mean and 95 % intervals, in the table's order."""
     base = next(one for one in found if one.name == results.sweep["baseline"])
-    shown = [one for one in found if one.comparison is not None and one.comparison.difference is not None]
+    ordered = analysis.by_verdict(found)[::-1]  # the first is drawn on top
+    shown = [one for one in ordered if one.comparison is not None and one.comparison.difference is not None]
     if not shown:
         return None
-    shown.sort(key=lambda one: one.comparison.difference if one.comparison and one.comparison.difference else 0.0)
     metric = Metric.of(results.sweep)
     labels = [wrapped(one.name, 34) for one in shown]
     height = 0.75 + sum(0.22 + 0.15 * (1 + label.count("\n")) for label in labels)
@@ -58,6 +58,8 @@ def _interval(axes: Any, place: int, one: Standing, base: Standing, factor: floa
     axes.plot(dots, [place] * len(dots), "|", color=INK, alpha=0.35, markersize=7, zorder=2)
     decided = found.verdict in ("better", "worse")
     colour = {"better": COLOURS[0], "worse": COLOURS[1]}.get(found.verdict, INK)
+    if isinstance(one.over_texts, tuple):
+        axes.plot([factor * end for end in one.over_texts], [place, place], color=colour, linewidth=0.9, zorder=3)
     if found.low is not None and found.high is not None:
         axes.plot([factor * found.low, factor * found.high], [place, place], color=colour, linewidth=2.4, zorder=3)
     marker = {"better": "^", "worse": "v"}.get(found.verdict, "o")

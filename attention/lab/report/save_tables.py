@@ -14,7 +14,7 @@ from attention.lab.report.save_figures import TABLES
 from attention.lab.report.tables import Cell, Head, Table
 
 NAMES = (
-    *("verdicts", "metrics", "lengths", "ledger", "interactions", "agreement", "trials", "failures"),
+    *("verdicts", "pairs", "metrics", "lengths", "ledger", "interactions", "agreement", "trials", "failures"),
     *("splits", "classes", "hyperparameters", "references", "environment"),
 )
 _WRITTEN = {"csv": lambda table: comma_separated(table), "tex": latex.latex, "md": lambda table: markdown.table(table) + "\n"}
