@@ -1,8 +1,8 @@
 """``results.parquet``: a row for each point of a sweep, from which every number of a report can be recomputed.
 
-Columns whose names start with ``measured_`` hold dates, times and memory of the machine; all others are the same however often the
-sweep was cut off. The schema's metadata, under ``sweep``, says which variant is the baseline, which metric decides, and
-which way is better; ``--report`` asks the same rows another question.
+Columns whose names start with ``measured_`` hold dates, times and memory of the machine; all others are the same however
+often the sweep was cut off. The schema's metadata, under ``sweep``, says which variant is the baseline, which metric decides,
+and which way is better; ``--report`` asks the same rows another question.
 """
 
 import json

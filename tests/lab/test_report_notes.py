@@ -44,7 +44,7 @@ def swept(folder, workdir, capsys, training=None, **splits):
     except SystemExit as ended:
         code = ended.code
     said = capsys.readouterr().out
-    files = [workdir / name for name in ("report.md", "report.html", "table.tex")]
+    files = [workdir / "report.md", workdir / "report.html", *sorted((workdir / "tables").iterdir())]
     return code, said, said + "".join(path.read_text() for path in files)
 
 

@@ -50,7 +50,7 @@ def test_a_sweep_ends_in_a_report_and_a_second_call_trains_nothing(config, tmp_p
     said = capsys.readouterr().out
     assert "members: 4 in 2 programs" in said
     assert f"report: {workdir / 'report.html'}" in said
-    assert {"report.html", "report.md", "table.tex", "results.parquet", "figures"} <= {path.name for path in workdir.iterdir()}
+    assert {"report.html", "report.md", "tables", "results.parquet", "figures"} <= {path.name for path in workdir.iterdir()}
     rows = results.read(workdir / "results.parquet").rows
     assert [row["status"] for row in rows] == ["finished"] * 4
     log = next((workdir / "logs").iterdir()).read_text()

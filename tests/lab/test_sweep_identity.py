@@ -126,7 +126,7 @@ def test_report_asks_another_question_and_trains_nothing(source, tmp_path, capsy
         assert call(f"--report={folder}", *flags) == 2
         assert message in capsys.readouterr().err
     assert call("--baseline=max") == 2
-    assert "go with --report=DIR" in capsys.readouterr().err
+    assert "goes with --report=DIR" in capsys.readouterr().err
 
 
 def test_the_printed_command_trains_a_member_again(source, tmp_path):

@@ -11,7 +11,22 @@ METRICS = {
     "classification": (["accuracy", "macro_f1", "nll", "ece"], ["accuracy", "macro_f1"]),
     "seq2seq": (["exact_match", "token_accuracy", "nll"], ["exact_match", "token_accuracy"]),
 }
-ENVIRONMENT = {"python": "3.11.7", "jax": "0.10.2", "git_commit": "0123abc", "git_dirty": False, "kernel": "dense"}
+ENVIRONMENT = {
+    "processor": "Some CPU @ 2.00GHz",
+    "cores": 2,
+    "python": "3.11.7",
+    "jax": "0.10.2",
+    "git_commit": "0123abc",
+    "git_dirty": False,
+    "kernel": "dense",
+}
+DATA = {
+    "classes": ["no", "yes"],
+    "splits": {
+        "train": {"examples": 2000, "mean_length": 20.5, "max_length": 40, "class_counts": [1500, 500]},
+        "test": {"examples": 300, "mean_length": 20.1, "max_length": 39, "class_counts": [150, 150]},
+    },
+}
 UPDATES, EVERY, TESTED = 400, 50, 300
 
 
@@ -35,7 +50,7 @@ def made(variants, *, seeds=5, baseline=None, metric=None, task="classification"
     sweep = {"name": "made", "baseline": baseline or names[0], "metric": metric, "metrics": metrics, "shares": shares}
     sweep |= {"higher_is_better": metric not in ("nll", "ece"), "variants": names, "axes": len(variants[0])}
     sweep |= {"seeds": list(range(seeds)), "search": search, "dropped": [list(each) for each in dropped]}
-    sweep |= {"split": "test", "notes": [], "margin": None}
+    sweep |= {"split": "test", "notes": [], "margin": None, "title": "", "data_name": ""}
     return Results(found, {**sweep, "command": "python sweep.py --config=configs/sweeps/made.py"})
 
 
@@ -107,7 +122,10 @@ def _row(random, names, place, seed, luck, task, metric, *, search=None, trial=N
         "split_hash": "ab" * 32,
         "device": "cpu (2 cores)",
         "environment": json.dumps(ENVIRONMENT),
+        "data": json.dumps(DATA),
         "cohort_members": 5,
+        "measured_started": f"2026-11-29T2{seed % 3}:15:04Z",
+        "measured_ended": f"2026-11-29T2{seed % 3}:15:40Z",
         "measured_seconds": 20.0 + place + random.random(),
         "measured_update_seconds": 0.01 * (1 + 0.2 * place) + 0.001 * random.random(),
         "measured_process_seconds": 0.018 * (1 + 0.2 * place),

@@ -18,56 +18,69 @@ from attention.lab.analysis import Grid, Standing
 from attention.lab.costs import Cost
 from attention.lab.report import plot_style
 from attention.lab.report.numbers import MINUS, SIGNS, Metric, wrapped
-from attention.lab.report.plot_style import COLOURS, GROUND, INK, MARKERS, WIDTH
+from attention.lab.report.plot_style import COLOURS, COLUMN, GROUND, INK, MARKERS, WIDTH
 from attention.lab.results import Results, validations
+
+_LINE = 0.155  # inches, of the names in the figure of differences
 
 Curves = Mapping[str, Sequence[tuple[Sequence[float], Sequence[float]]]]  # by variant, x and y of each member
 
 
 def differences(results: Results, found: Sequence[Standing]) -> Figure | None:
-    """The difference of each variant from the baseline: its pairs, their mean and 95 % intervals, in the table's order."""
+    """The difference of each variant from the baseline: its pairs, their mean and 95 % intervals, in the table's order.
+
+    Names stand above the intervals, so that a column of a paper, or a phone, is wide enough.
+    """
     base = next(one for one in found if one.name == results.sweep["baseline"])
-    ordered = analysis.by_verdict(found)[::-1]  # the first is drawn on top
-    shown = [one for one in ordered if one.comparison is not None and one.comparison.difference is not None]
+    shown = [one for one in analysis.by_verdict(found) if one.comparison is not None and one.comparison.difference is not None]
     if not shown:
         return None
     metric = Metric.of(results.sweep)
-    labels = [wrapped(one.name, 34) for one in shown]
-    height = 0.75 + sum(0.22 + 0.15 * (1 + label.count("\n")) for label in labels)
-    figure = Figure(figsize=(WIDTH, height))
+    labels = [wrapped(one.name, 36, lines=5) for one in shown]
+    heights = [_LINE * (2.9 + label.count("\n")) for label in labels]
+    figure = Figure(figsize=(COLUMN, 0.55 + sum(heights)))
     axes = figure.subplots()
     axes.axvline(0, color=INK, linewidth=0.8)
     plot_style.grid_lines(axes, "x")
-    for place, one in enumerate(shown):
-        _interval(axes, place, one, base, metric.factor)
-    axes.set_yticks(range(len(shown)), labels)
-    axes.tick_params(axis="y", length=0)
-    axes.set_ylim(-0.6, len(shown) - 0.4)
+    top = 0.0
+    for one, label, height in zip(shown, labels, heights):
+        _named_interval(axes, top, label, one)
+        _interval(axes, top + height - 0.95 * _LINE, one, base, metric.factor)
+        top += height
+    axes.set_ylim(top + 0.05, -0.05)
+    axes.set_yticks([])
     axes.spines["left"].set_visible(False)
-    better = "to the right" if results.sweep["higher_is_better"] else "to the left"
-    axes.set_xlabel(f"{metric.words} minus that of the baseline{metric.in_unit}; better is {better}")
+    better = "right" if results.sweep["higher_is_better"] else "left"
+    axes.set_xlabel(f"difference in {metric.words}{metric.in_unit}\nfrom {wrapped(base.name, 36)}; better is to the {better}")
     return figure
 
 
-def _interval(axes: Any, place: int, one: Standing, base: Standing, factor: float) -> None:
+def _named_interval(axes: Any, top: float, label: str, one: Standing) -> None:
+    """The name of a variant at the left, and its verdict at the right of the last line of the name, or below a long one."""
+    assert one.comparison is not None
+    words = f"{SIGNS.get(one.comparison.verdict, '')} {one.comparison.verdict}".strip()
+    shown: dict[str, Any] = {"transform": axes.get_yaxis_transform(), "va": "top", "zorder": 5}
+    shown["bbox"] = {"facecolor": GROUND, "edgecolor": "none", "pad": 0.8}  # over the lines of the ticks
+    axes.text(0, top, label, linespacing=1.15, **shown)
+    axes.text(1, top + _LINE * label.count("\n"), words, ha="right", fontsize=7, **shown)
+
+
+def _interval(axes: Any, place: float, one: Standing, base: Standing, factor: float) -> None:
     found = one.comparison
     assert found is not None
     assert found.difference is not None
     pairs = [(one.members[seed], base.members.get(seed)) for seed in one.members]
     dots = [factor * (a - b) for a, b in pairs if a is not None and b is not None]
-    axes.plot(dots, [place] * len(dots), "|", color=INK, alpha=0.35, markersize=7, zorder=2)
+    axes.plot(dots, [place] * len(dots), "|", color=INK, alpha=0.35, markersize=6, zorder=2)
     decided = found.verdict in ("better", "worse")
     colour = {"better": COLOURS[0], "worse": COLOURS[1]}.get(found.verdict, INK)
     if isinstance(one.over_texts, tuple):
         axes.plot([factor * end for end in one.over_texts], [place, place], color=colour, linewidth=0.9, zorder=3)
     if found.low is not None and found.high is not None:
-        axes.plot([factor * found.low, factor * found.high], [place, place], color=colour, linewidth=2.4, zorder=3)
+        axes.plot([factor * found.low, factor * found.high], [place, place], color=colour, linewidth=2, zorder=3)
     marker = {"better": "^", "worse": "v"}.get(found.verdict, "o")
-    axes.plot(
-        factor * found.difference, place, marker, color=colour, mfc=colour if decided else GROUND, ms=7, mew=1.6, zorder=4
-    )
-    words = f"{SIGNS.get(found.verdict, '')} {found.verdict}".strip()
-    axes.text(1.01, place, words, transform=axes.get_yaxis_transform(), va="center", fontsize=8.5)
+    mean = factor * found.difference
+    axes.plot(mean, place, marker, color=colour, mfc=colour if decided else GROUND, ms=5.5, mew=1.4, zorder=4)
 
 
 def curves(results: Results, column: str) -> Figure | None:
@@ -88,8 +101,8 @@ def curves(results: Results, column: str) -> Figure | None:
         if column == "losses":
             one.set_ylim(*_without_outliers(series))
     if figure is not None:
-        figure.supxlabel("update", fontsize=9, color=INK)
-        figure.supylabel(title, fontsize=9, color=INK)
+        figure.supxlabel("update", fontsize=8, color=INK)
+        figure.supylabel(title, fontsize=8, color=INK)
     return figure
 
 
@@ -117,10 +130,10 @@ def by_length(results: Results) -> Figure | None:
             one.axvspan(gone[0].above + 0.5, longest + 1, color=INK, alpha=0.07, linewidth=0)
             place = (gone[0].above + longest + 1) / 2
             ground = {"facecolor": GROUND, "edgecolor": "none", "pad": 1.5}
-            one.text(place, 8, "undefined", ha="center", va="bottom", fontsize=8, bbox=ground)
+            one.text(place, 8, "undefined", ha="center", va="bottom", fontsize=7, bbox=ground)
     if figure is not None:
-        figure.supxlabel("length in symbols (dotted: the longest in training)", fontsize=9, color=INK)
-        figure.supylabel("accuracy, %", fontsize=9, color=INK)
+        figure.supxlabel("length in symbols (dotted: the longest in training)", fontsize=8, color=INK)
+        figure.supylabel("accuracy, %", fontsize=8, color=INK)
     return figure
 
 
@@ -129,17 +142,17 @@ def _panels(results: Results, series: Curves, *, marked: bool) -> tuple[Figure |
     there = [name for name in series if any(len(x) for x, _ in series[name])]
     if not there:
         return None, []
-    figure, axes = plot_style.panels(len(there), height=1.75, sharex=True, sharey=True)
+    figure, axes = plot_style.panels(len(there), height=1.25, sharex=True, sharey=True)
     base = results.sweep["baseline"]
     for place, (one, name) in enumerate(zip(axes, there)):
         colour = INK if name == base else COLOURS[place % len(COLOURS)]
         plot_style.grid_lines(one)
         for x, y in series[name]:
-            one.plot(x, y, color=colour, alpha=0.45, linewidth=0.7)
+            one.plot(x, y, color=colour, alpha=0.45, linewidth=0.5)
         if name != base and base in there:
             one.plot(*_mean(series[base]), color=INK, linewidth=1.2, linestyle="--")
         few = marked and max(len(x) for x, _ in series[name]) <= 15
-        one.plot(*_mean(series[name]), color=colour, linewidth=2, marker="o" if few else None, markersize=3)
+        one.plot(*_mean(series[name]), color=colour, linewidth=1.5, marker="o" if few else None, markersize=2.5)
         plot_style.named(one, f"{name} (baseline)" if name == base else name)
     return figure, axes
 
@@ -176,7 +189,7 @@ def costs(results: Results, found: Sequence[Standing], ledger: Sequence[Cost]) -
             shown[title] = values
     if not shown:
         return None
-    figure, panels = plot_style.panels(len(shown), height=3.1, sharey=True)
+    figure, panels = plot_style.panels(len(shown), height=2.1, sharey=True)
     for axes, (title, values) in zip(panels, shown.items()):
         plot_style.grid_lines(axes)
         for place in there:
@@ -190,7 +203,7 @@ def costs(results: Results, found: Sequence[Standing], ledger: Sequence[Cost]) -
         axes.set_xlabel(title)
     panels[0].set_ylabel(metric.title)
     handles, labels = panels[0].get_legend_handles_labels()
-    labels = [wrapped(label, 34) for label in labels]
+    labels = [wrapped(label, 30) for label in labels]
     figure.legend(handles, labels, loc="outside lower left", ncols=3 if max(map(len, labels)) > 18 else 4, alignment="left")
     return figure
 
@@ -202,7 +215,7 @@ def _cost(axes: Any, x: float | None, one: Standing, place: int, factor: float, 
     label = f"{one.name} (baseline)" if base else one.name
     y, spread = factor * one.mean, factor * (one.spread or 0.0)
     axes.plot([x, x], [y - spread, y + spread], color=colour, linewidth=1, alpha=0.6)
-    axes.plot(x, y, MARKERS[place % len(MARKERS)], color=colour, markersize=7, label=label, mfc=GROUND if base else colour)
+    axes.plot(x, y, MARKERS[place % len(MARKERS)], color=colour, markersize=5, label=label, mfc=GROUND if base else colour)
 
 
 def heat_map(results: Results, found: Grid) -> Figure | None:
@@ -215,12 +228,12 @@ def heat_map(results: Results, found: Grid) -> Figure | None:
     if not any(np.isfinite(cells).any() for cells in tables.values()):
         return None
     rows, columns = len(found.axes[0]), len(found.axes[1])
-    figure = Figure(figsize=(WIDTH, 1.2 + 0.5 * rows))
+    figure = Figure(figsize=(WIDTH, 0.9 + 0.36 * rows))
     panels = figure.subplots(1, len(tables), sharey=True, squeeze=False)[0]
     for number, (axes, (title, cells)) in enumerate(zip(panels, tables.items())):
         _heat(axes, cells, metric, found if number else None)
-        axes.set_title(title)
-        axes.set_xticks(range(columns), [wrapped(name, 60 // (columns * len(tables)) + 8) for name in found.axes[1]])
+        axes.set_title(wrapped(title, 26 if len(tables) > 1 else 60))
+        axes.set_xticks(range(columns), [wrapped(name, 48 // (columns * len(tables)) + 6) for name in found.axes[1]])
         axes.set_yticks(range(rows), [wrapped(name, 20) for name in found.axes[0]])
         axes.set_xlabel(found.fields[1])
         axes.tick_params(length=0)
@@ -246,15 +259,13 @@ def _heat(axes: Any, cells: np.ndarray, metric: Metric, contrasts: Grid | None) 
     for (row, column), value in np.ndenumerate(cells):
         fill: Any = scale(norm(value)) if np.isfinite(value) else "none"
         axes.fill([column - 0.49, column + 0.49, column + 0.49, column - 0.49], [row - 0.48] * 2 + [row + 0.48] * 2, color=fill)
-        light = np.isfinite(value) and np.dot(fill[:3], (0.299, 0.587, 0.114)) > 0.55
-        dark: Any = "#111111" if light else "#ffffff"
+        ink = plot_style.readable_on(fill) if np.isfinite(value) else INK
         words = metric.value(value / metric.factor)
         if contrasts is not None:
             verdict = contrasts.contrasts.get((contrasts.axes[0][row], contrasts.axes[1][column]))
             sign = SIGNS[verdict.verdict] if verdict is not None and verdict.verdict in ("better", "worse") else ""
             words = f"{metric.difference(value / metric.factor)} {sign}".strip().replace("-", MINUS)
-        known_here = bool(np.isfinite(value))
-        axes.text(column, row, words if known_here else "–", ha="center", va="center", color=dark if known_here else INK)
+        axes.text(column, row, words if np.isfinite(value) else "–", ha="center", va="center", color=ink)
     axes.set(xlim=(-0.5, cells.shape[1] - 0.5), ylim=(cells.shape[0] - 0.5, -0.5))
 
 
@@ -270,21 +281,21 @@ def search(results: Results, field: str) -> Figure | None:
     there = [name for name, trials in by_name.items() if trials]
     if not there:
         return None
-    figure, panels = plot_style.panels(len(there), height=1.75, sharex=True, sharey=True)
+    figure, panels = plot_style.panels(len(there), height=1.25, sharex=True, sharey=True)
     for place, (axes, name) in enumerate(zip(panels, there)):
         base = name == results.sweep["baseline"]
         colour = INK if base else COLOURS[place % len(COLOURS)]
         plot_style.grid_lines(axes)
         for x, y, whole in by_name[name]:
-            axes.plot(x, y, "o", color=colour, mfc=colour if whole else GROUND, markersize=5)
+            axes.plot(x, y, "o", color=colour, mfc=colour if whole else GROUND, markersize=3.5)
         chosen = {json.loads(row["drawn"]).get(field) for row in analysis.rows(results, name)} - {None}
         for x in chosen:
             axes.axvline(x, color=colour, linewidth=0.8, linestyle="--")
         if ranges[field].strip().startswith("log"):
             plot_style.logarithmic(axes)
         plot_style.named(axes, f"{name} (baseline)" if base else name)
-    figure.supxlabel(f"{field} (hollow: stopped early; dashed: chosen)", fontsize=9, color=INK)
-    figure.supylabel(f"validation {metric.title}", fontsize=9, color=INK)
+    figure.supxlabel(f"{field} (hollow: stopped early; dashed: chosen)", fontsize=8, color=INK)
+    figure.supylabel(f"validation {metric.title}", fontsize=8, color=INK)
     return figure
 
 

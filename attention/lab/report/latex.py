@@ -14,6 +14,7 @@ from attention.lab.report.tables import Head, Table
 
 _WIDE = 38  # characters above which a column of text is set in lines
 _LINE = 34  # of these lines
+_WORD = 16  # letters of a word above which it may be broken
 _ROWS = 38  # of a part: as many as a page holds
 _SIGNS = {
     "\\": r"\textbackslash{}",
@@ -23,8 +24,8 @@ _SIGNS = {
     ">": r"\textgreater{}",
     "|": r"\textbar{}",
     '"': r"\char34{}",  # babel gives the sign another meaning in some languages
-    "'": r"\textquotesingle{}",
-    "`": r"\textasciigrave{}",
+    "'": "'{}",
+    "`": r"{}\char96{}",
     "-": "-{}",  # two are not a dash
     "[": "{[}",  # after the end of a row, these would be its options
     "]": "{]}",
@@ -57,15 +58,18 @@ _ACCENTS |= {"\u030a": "r", "\u030b": "H", "\u030c": "v", "\u0306": "u", "\u0327
 _GREEK = {
     sign: rf"$\{name}$"
     for signs, names in (
-        ("αβγδεζηθικλμνξπρστυφχψω", "alpha beta gamma delta epsilon zeta eta theta iota kappa lambda mu nu xi pi rho sigma tau"
-         " upsilon phi chi psi omega"),
+        (
+            "αβγδεζηθικλμνξπρστυφχψω",
+            "alpha beta gamma delta epsilon zeta eta theta iota kappa lambda mu nu xi pi rho sigma tau"
+            " upsilon phi chi psi omega",
+        ),
         ("ΓΔΘΛΞΠΣΥΦΨΩ", "Gamma Delta Theta Lambda Xi Pi Sigma Upsilon Phi Psi Omega"),
     )
     for sign, name in zip(signs, names.split(), strict=True)
 }
 _UNICODE = (
     r"\providecommand{\unicodesign}[2]{\ifdefined\Umathchar\iffontchar\font"
-    '"#1 #2\\else\\texttt{U+#1}\\fi\\else\\texttt{U+#1}\\fi}'
+    '"#1 #2\\else\\texttt{U+#1}\\fi\\else\\texttt{U+#1}\\fi\\allowbreak{}}'
 )
 
 
@@ -83,7 +87,14 @@ def latex(shown: Table) -> str:
 
 def _part(columns: str, title: str, body: Sequence[str]) -> str:
     """A part of a table: measured in a box, and made smaller where that is wider than the line."""
-    begin = [r"\begingroup\small", r"\setbox0\hbox{%", rf"\begin{{tabular}}{{@{{}}{columns}@{{}}}}", r"\toprule", title, r"\midrule"]
+    begin = [
+        r"\begingroup\small",
+        r"\setbox0\hbox{%",
+        rf"\begin{{tabular}}{{@{{}}{columns}@{{}}}}",
+        r"\toprule",
+        title,
+        r"\midrule",
+    ]
     end = [r"\bottomrule", r"\end{tabular}}%", r"\noindent\ifdim\wd0>\linewidth\resizebox{\linewidth}{!}{\box0}\else\box0\fi"]
     return "\n".join([*begin, *body, *end, r"\endgroup"])
 
@@ -121,16 +132,15 @@ def in_latex(text: str, *, breaks: bool = False) -> str:
 
     Args:
       text: whatever a name holds; runs of white space are blanks.
-      breaks: whether a line may end within a word: after a sign, or where twelve letters went by.
+      breaks: whether a line may end within a long word: after a sign, or where so many letters went by.
     """
-    shown, run = [], 0
-    for sign in unicodedata.normalize("NFC", " ".join(text.split())):
-        shown.append(_sign(sign))
-        run = run + 1 if sign.isalnum() else 0
-        if breaks and (run == 12 or sign in ",(=+&_./;:-|"):
-            shown.append(r"\allowbreak{}")
-            run = 0
-    return "".join(shown)
+    words = unicodedata.normalize("NFC", text).split()
+    return " ".join(_broken(word) if breaks and len(word) > _WORD else "".join(map(_sign, word)) for word in words)
+
+
+def _broken(word: str) -> str:
+    pieces = re.findall(rf"\w{{1,{_WORD}}}\W?|\W", word)
+    return r"\allowbreak{}".join("".join(map(_sign, piece)) for piece in pieces)
 
 
 @functools.cache

@@ -7,6 +7,7 @@ from attention.lab.report.references import ARXIV
 from attention.lab.report.save_figures import FOLDER, Drawn
 from attention.lab.report.tables import Table
 
+
 def markdown(report: Contents) -> str:
     """``report.md``."""
     parts = [f"# {escaped(report.title)}", escaped(report.subject), "\n".join(f"- {escaped(line)}" for line in report.summary)]

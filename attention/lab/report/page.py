@@ -3,14 +3,17 @@
 import base64
 import hashlib
 import re
+from collections.abc import Sequence
 from importlib import resources
 
 import jinja2
+import markupsafe
 
-from attention.lab.report import contents
+from attention.lab.report import contents, plot_style
 from attention.lab.report.numbers import MINUS, NONE
+from attention.lab.report.references import ARXIV
 from attention.lab.report.save_figures import Drawn
-from attention.lab.report.tables import Table
+from attention.lab.report.tables import Cell, Table
 
 _KINDS = (Table, Drawn, contents.Note, contents.Code, contents.Folded, contents.Definitions, contents.Variant)
 
@@ -28,23 +31,45 @@ def _environment() -> jinja2.Environment:
     made = jinja2.Environment(
         autoescape=True, trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True, undefined=jinja2.StrictUndefined
     )
-    made.filters |= {"base64": _base64, "pieces": pieces, "typeset": _typeset}
+    made.filters |= {
+        "base64": _base64,
+        "by_night": plot_style.by_night,
+        "cited": _cited,
+        "verdict": _verdict,
+        "dash": _dash,
+        "pieces": pieces,
+        "typeset": _typeset,
+    }
     made.tests |= {kind.__name__.lower(): lambda part, kind=kind: isinstance(part, kind) for kind in _KINDS}
     return made
 
 
 def pieces(name: str) -> list[str]:
-    """A name in pieces that may stand on lines of their own: each ends with a comma, an opening bracket or one of ``= + &``.
+    """A name in pieces that may stand on lines of their own: each ends with one of ``, ( = + & . _``.
 
     Example:
       >>> pieces("t5(buckets=32, max_distance=128)")
-      ['t5(', 'buckets=', '32,', ' max_distance=', '128)']
+      ['t5(', 'buckets=', '32,', ' max_', 'distance=', '128)']
     """
-    return re.findall(r"[^,(=+&]+[,(=+&]*|[,(=+&]+", name)
+    return re.findall(r"[^,(=+&._]+[,(=+&._]*|[,(=+&._]+", name)
 
 
-def _typeset(text: str, number: bool) -> str:
-    return "–" if text == NONE else text.replace("-", MINUS) if number else text
+def _dash(text: str) -> str:
+    return "–" if text == NONE else text
+
+
+def _typeset(text: str) -> str:
+    return _dash(text).replace("-", MINUS)
+
+
+def _verdict(row: Sequence[Cell]) -> str:
+    """The verdict of a row."""
+    return next((cell.mark for cell in row if cell.mark), "")
+
+
+def _cited(text: str) -> markupsafe.Markup:
+    """Text with a link for each arXiv id."""
+    return markupsafe.Markup(ARXIV.sub(r'<a href="https://arxiv.org/abs/\g<0>">\g<0></a>', str(markupsafe.escape(text))))
 
 
 def _base64(data: bytes) -> str:

@@ -1,9 +1,9 @@
-"""The look of the figures, and how they are saved: on white, as SVG for the page and as PNG."""
+"""The look of the figures, and how they are saved: on white, as SVG for the page, as PDF for a paper, and as PNG."""
 
 import contextlib
 import io
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,13 +18,20 @@ INK, GROUND = "#333333", "white"
 # Contrast of 3:1 or more against white, and distinct for the colour-blind; the name above a panel or the marker also tells
 # variants apart.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#C06C9B", "#7A5CC8", "#8A8300", "#96633A")
+# By night, on the ground of the page: the same hues with contrast of 3:1 or more against it.
+_BY_NIGHT = {
+    INK: "#d7dce2",
+    **dict(zip(COLOURS, ("#56A9E8", "#F0935A", "#2FC79A", "#DE95BC", "#A994EC", "#C9C04A", "#C79468"), strict=True)),
+}
+NIGHT = "#14171c"
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<", ">", "p", "*", "h")
 STYLE: dict[Any, Any] = {
     "svg.fonttype": "none",
+    "pdf.fonttype": 42,  # TrueType, which journals ask for
     "font.family": "sans-serif",
     "font.sans-serif": ["DejaVu Sans"],  # comes with Matplotlib, so that the same numbers give the same file
-    "font.size": 9,
-    "axes.titlesize": 9,
+    "font.size": 8,
+    "axes.titlesize": 8,
     "axes.titlelocation": "left",
     "axes.spines.top": False,
     "axes.spines.right": False,
@@ -37,19 +44,27 @@ STYLE: dict[Any, Any] = {
     "text.parse_math": False,
     "xtick.color": INK,
     "ytick.color": INK,
-    "xtick.labelsize": 8,
-    "ytick.labelsize": 8,
+    "xtick.labelsize": 7,
+    "ytick.labelsize": 7,
     "xtick.major.width": 0.6,
     "ytick.major.width": 0.6,
     "legend.frameon": False,
-    "legend.fontsize": 8,
-    "lines.linewidth": 1.2,
+    "legend.fontsize": 7,
+    "lines.linewidth": 1.0,
     "figure.facecolor": GROUND,
     "figure.constrained_layout.use": True,
-    "figure.constrained_layout.h_pad": 0.06,
-    "figure.constrained_layout.w_pad": 0.06,
+    "figure.constrained_layout.h_pad": 0.04,
+    "figure.constrained_layout.w_pad": 0.04,
 }
-WIDTH = 9.0  # inches; on the page the figure is as wide as the text
+COLUMN, WIDTH = 3.35, 5.5  # inches: a column of a paper of two, and the text of a paper of one
+DPI = 300
+
+
+_METADATA = {
+    "svg": ("Creator", "Date", "Format", "Type"),
+    "pdf": ("Creator", "Producer", "CreationDate"),
+    "png": ("Software",),
+}
 
 
 @contextlib.contextmanager
@@ -63,14 +78,36 @@ def style(name: str) -> Iterator[None]:
 
 
 def save(figure: Figure, folder: Path, name: str) -> bytes:
-    """Writes ``folder/name.svg`` and ``folder/name.png``, within ``style(name)``. Returns the SVG."""
-    drawn, picture = io.BytesIO(), io.BytesIO()
-    figure.savefig(drawn, format="svg", metadata=dict.fromkeys(("Creator", "Date", "Format", "Type")))
-    figure.set_layout_engine("none")  # laid out already, which takes half of the time
-    figure.savefig(picture, format="png", dpi=200, metadata={"Software": None})
-    write_atomic(folder / f"{name}.svg", drawn.getvalue())
-    write_atomic(folder / f"{name}.png", picture.getvalue())
-    return drawn.getvalue()
+    """Writes ``folder/name.svg``, ``.pdf`` and ``.png``, within ``style(name)``. Returns the SVG.
+
+    None holds a date or the name of a program, so that the same figure has the same bytes.
+    """
+    written = {}
+    for form, fields in _METADATA.items():
+        sink = io.BytesIO()
+        figure.savefig(sink, format=form, dpi=DPI, metadata=dict.fromkeys(fields))
+        figure.set_layout_engine("none")  # laid out already, which takes half of the time
+        written[form] = sink.getvalue()
+    for form, content in written.items():
+        write_atomic(folder / f"{name}.{form}", content)
+    return written["svg"]
+
+
+def by_night(svg: bytes) -> bytes:
+    """A saved figure, dark where the reader prefers that, in the same hues; what a scale fills keeps its colours."""
+    rules = [f':is(path, use)[style*="fill: #ffffff"] {{ fill: {NIGHT} !important }}']
+    for day, night in _BY_NIGHT.items():
+        rules += [f'[style*="{what}: {day.lower()}"] {{ {what}: {night} !important }}' for what in ("fill", "stroke")]
+    joined = "\n".join(rules)
+    style = f"<style>@media screen and (prefers-color-scheme: dark) {{\n{joined}\n}}</style>\n</svg>"
+    return svg.replace(b"</svg>", style.encode())
+
+
+def readable_on(fill: Sequence[float]) -> str:
+    """Black or white, whichever has more contrast with a colour: 4.5:1 or more."""
+    linear = [part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in fill[:3]]
+    luminance = sum(weight * part for weight, part in zip((0.2126, 0.7152, 0.0722), linear))
+    return "#000000" if luminance > 0.179 else "#ffffff"
 
 
 def panels(count: int, *, height: float, across: int = 3, **shared: Any) -> tuple[Figure, list[Any]]:
@@ -86,7 +123,7 @@ def panels(count: int, *, height: float, across: int = 3, **shared: Any) -> tupl
     return figure, axes[:count]
 
 
-def named(axes: Any, name: str, width: int = 40) -> None:
+def named(axes: Any, name: str, width: int = 26) -> None:
     """The name of a variant above a panel."""
     axes.set_title(wrapped(name, width))
 

@@ -25,8 +25,8 @@ def reference_table(results: Results) -> Table | None:
         for field, value in json.loads(rows(results, name)[0]["fields"]).items():
             for part in dict.fromkeys(_parts(field.rpartition(".")[2], value)):
                 used.setdefault(part, []).append(name)
-    heads = [Head("part", number=False), Head("source", "as its documentation names it", number=False, cites=True)]
-    heads += [Head("variants", "that have it", number=False)]
+    heads = [Head("part", number=False), Head("source", number=False, cites=True)]
+    heads += [Head("variants", number=False)]
     cells = [
         [
             Cell(f"{name} ({kind})"),
@@ -35,7 +35,8 @@ def reference_table(results: Results) -> Table | None:
         ]
         for (kind, name), having in used.items()
     ]
-    return Table("references", "The source of each part that variants set", heads, cells, sortable=False) if cells else None
+    caption = "The source of each part that variants set, as its documentation names it"
+    return Table("references", caption, heads, cells, sortable=False) if cells else None
 
 
 def source(kind: str, name: str) -> str:

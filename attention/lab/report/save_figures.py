@@ -16,12 +16,13 @@ FOLDER, TABLES = "figures", "tables"  # of the sweep's directory
 
 
 class Drawn(NamedTuple):
-    """A figure, saved as ``figures/NAME.svg`` and ``figures/NAME.png``."""
+    """A figure, saved as ``figures/NAME.svg``, ``.pdf`` and ``.png``; ``wide`` where it wants the whole text of a paper."""
 
     name: str
     caption: str
     description: str
     svg: bytes
+    wide: bool
 
 
 class _Kind(NamedTuple):
@@ -42,7 +43,8 @@ def draw(
         with plot_style.style(name):
             figure = make()
             if figure is not None:
-                drawn[name] = Drawn(name, caption, description, plot_style.save(figure, workdir / FOLDER, name))
+                svg = plot_style.save(figure, workdir / FOLDER, name)
+                drawn[name] = Drawn(name, caption, description, svg, figure.get_figwidth() > plot_style.COLUMN)
     _remove_others(workdir / FOLDER, list(drawn))
     return drawn
 
@@ -125,5 +127,5 @@ def _intervals(results: Results, found: Sequence[Standing]) -> str:
 def _remove_others(folder: Path, names: Sequence[str]) -> None:
     for path in folder.glob("*"):
         ours = path.stem in ("differences", "learning", "losses", "lengths", "costs", "grid") or path.stem.startswith("search_")
-        if ours and path.suffix in (".svg", ".png") and path.stem not in names:
+        if ours and path.suffix in (".svg", ".pdf", ".png") and path.stem not in names:
             path.unlink()

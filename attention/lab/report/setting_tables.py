@@ -39,7 +39,7 @@ def hyperparameter_table(results: Results) -> Table:
             known.setdefault(field, {}).setdefault(_written(value), []).append(name)
     known["seeds"] = {", ".join(map(str, results.sweep["seeds"])): names}
     same = lambda field: len(known[field]) == 1 and len(next(iter(known[field].values()))) == len(names)
-    heads = [Head("field", number=False), Head("value", number=False), Head("variants", "that have it", number=False)]
+    heads = [Head("field", number=False), Head("value", number=False), Head("variants", number=False)]
     cells = [
         [Cell(field), Cell(value), Cell(ALL if same(field) else "; ".join(having))]
         for field in sorted(known, key=same)

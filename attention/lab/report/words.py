@@ -26,4 +26,4 @@ MORE = "Other words of the project are in docs/glossary.md."
 def explained(results: Results) -> list[tuple[str, str]]:
     """Pairs of a word and its meaning: those of every report, and the metrics of this one."""
     metrics = [(name.replace("_", " "), _METRICS[name]) for name in results.sweep["metrics"] if name in _METRICS]
-    return [*_WORDS.items(), *((f"{name[0].upper()}{name[1:]}", meaning) for name, meaning in metrics)]
+    return [*_WORDS.items(), *metrics]
