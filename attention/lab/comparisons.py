@@ -47,7 +47,7 @@ class Comparison(NamedTuple):
     seeds_needed: int | None = None  # pairs that detect this difference with probability 0.8; None for 0, or beyond a million
     comparisons: int = 0  # in the family: those with a p
     adjusted: float | None = None  # p after Bonferroni's correction over the family
-    excluded_below: float | None = None  # effects below are excluded by a one-sided test, corrected; None where none is
+    excluded_below: float | None = None  # effects below, and below 0, are excluded by a one-sided test; None where none is
     excluded_above: float | None = None
     margin: float | None = None  # within which a difference does not matter; None where none was given
     equivalence: float | None = None  # corrected p of the two one-sided tests at -margin and margin
@@ -114,7 +114,8 @@ def family(
 
     * effect: ``d_z = mean / s`` with the sample standard deviation s of the differences;
     * adjusted: ``min(1, m p)``; low and high: the interval that the test leaves at level ``0.05 / m``;
-    * excluded_below, excluded_above: the effects beyond are rejected by a one-sided test at level ``0.05 / m``;
+    * excluded_below, excluded_above: the effects beyond are rejected by a one-sided test at level ``0.05 / m``; 0 or less, and
+      0 or more: a difference of 0 is for the verdict to exclude;
     * verdict: better or worse where adjusted is 0.05 or less; else equivalent where both -margin and margin are excluded;
     * detectable, seeds_needed and seeds_for_margin: power 0.8 at level ``0.05 / m``. They take the observed spread, and
       seeds_needed the observed difference, for the true one: with few seeds, a rough guide.
@@ -140,8 +141,9 @@ def family(
         not finite.
 
     Source:
-      O. J. Dunn, "Multiple comparisons among means", JASA 56 (1961); two one-sided tests: see ``equivalence.p_values``; d_z: D.
-      Lakens, Frontiers in Psychology 4:863 (2013).
+      O. J. Dunn, "Multiple comparisons among means", JASA 56 (1961); what two one-sided tests exclude: J. Hsu and others,
+      "Confidence intervals associated with tests for bioequivalence", Biometrika 81 (1994); d_z: D. Lakens, Frontiers in
+      Psychology 4:863 (2013).
     """
     if baseline not in results:
         raise ValueError(f"unknown baseline {baseline!r}{nearest(str(baseline), results)}; known: {', '.join(results)}")
@@ -291,7 +293,9 @@ def _tested(
     d, level = contrast.differences, found.level
     options = {"level": level, "tolerance": contrast.tolerance, "resampling_seed": resampling_seed}
     low, high = map(_ended, paired_tests.intervals(d, **options))
-    below, above = map(_ended, paired_tests.intervals(d, one_sided=True, **options))
+    below, above = paired_tests.intervals(d, one_sided=True, **options)
+    # with 0 among what is not excluded the two tests give an interval of level 0.95, and never contradict the verdict
+    below, above = _ended(np.minimum(below, 0)), _ended(np.maximum(above, 0))
     p = float(paired_tests.p_values(d, **options))
     difference = float(d.mean()) if abs(d.mean()) > contrast.tolerance else 0.0
     adjusted = min(1.0, found.comparisons * p)

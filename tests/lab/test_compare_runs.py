@@ -53,7 +53,8 @@ def test_members_are_paired_by_seed(runs):
             f"{scale * high:.{digits}f}",
         ]
         once = test.confidence_interval(0.9)  # of two one-sided tests
-        assert shown[8:11] == [f"{scale * once.low:.{digits}f}", "to", f"{scale * once.high:.{digits}f}"]
+        ends = min(0.0, once.low), max(0.0, once.high)
+        assert shown[8:11] == [f"{scale * ends[0]:.{digits}f}", "to", f"{scale * ends[1]:.{digits}f}"]
         assert shown[11] == f"{test.pvalue:.4f}"
     assert "2 seeds are left out" in text
 

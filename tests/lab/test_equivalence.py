@@ -43,6 +43,21 @@ def test_equivalent_is_where_what_is_not_excluded_lies_within_the_margin(pairs, 
     assert seen == {True, False}
 
 
+def test_what_is_not_excluded_holds_zero_and_is_an_interval_of_its_level():
+    """Hsu and others (1994): with 0 in it, the interval of two tests at 5 % misses the truth in 5 %, not in 10."""
+    number, covered, narrower = 4000, [], []
+    for effect in (0.0, 0.3, 2.0):
+        d = np.random.default_rng(1).normal(effect, 1, (number, 6))
+        low, high = paired_tests.intervals(d, one_sided=True)
+        covered.append(float(((np.minimum(low, 0) <= effect) & (effect <= np.maximum(high, 0))).mean()))
+        narrower.append(float(((low <= effect) & (effect <= high)).mean()))
+    print(f"not excluded: {covered}; without 0: {narrower}")
+    assert min(covered) >= 0.95 - 3 * math.sqrt(0.05 * 0.95 / number)
+    assert max(narrower) <= 0.92
+    found = compare(members([0.0] * 5), members([0.02, 0.01, 0.03, 0.04, 0.01]))
+    assert (found.verdict, found.excluded_below) == ("better", 0)
+
+
 def test_what_is_excluded_is_the_ninety_percent_interval():
     d = np.array([0.01, -0.02, 0.03, 0.0, 0.01])
     found = compare(members([0.0] * 5), members(d))

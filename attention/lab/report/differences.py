@@ -89,7 +89,8 @@ def _aloud(results: Results, one: Standing, c: Comparison, metric: Metric) -> st
     said[0] += f" lies between {metric.signed(c.low)} and {metric.signed(c.high)}"
     if isinstance(one.over_texts, tuple):
         said[0] += " ({} and {} if the texts of test are a sample too)".format(*map(metric.signed, one.over_texts))
-    said.append(f"By one-sided tests, {excluded(results, c)}")
+    if c.verdict not in ("better", "worse"):
+        said.append(f"By one-sided tests, {excluded(results, c)}")
     if c.margin is not None:
         said.append(_of_margin(results, c, metric))
     return f"{'. '.join(said)}."

@@ -61,8 +61,8 @@ class Metric(NamedTuple):
         return NONE if low is None or high is None else f"[{self.difference(low)}, {self.difference(high)}]"
 
     def signed(self, value: float) -> str:
-        """As ``difference``, for a sentence: with a true minus."""
-        return self.difference(value).replace("-", MINUS)
+        """As ``difference``, for a sentence: with a true minus, and 0 as it is."""
+        return self.difference(value).replace("-", MINUS) if value else "0"
 
     @property
     def _decimals(self) -> int:

@@ -193,7 +193,8 @@ def methods(results: Results) -> list[tuple[str, str]]:
         ),
         (
             "Not excluded",
-            f"two one-sided tests, each at {level} divided by the number of comparisons, reject the effects beyond.",
+            f"two one-sided tests, each at {level} divided by the number of comparisons, reject the effects beyond; whether 0"
+            " is excluded, the verdict says (Hsu and others 1994).",
         ),
         (
             "Equivalent",
