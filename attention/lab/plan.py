@@ -8,8 +8,7 @@ the points that one compiled program trains together.
 
 import dataclasses
 import functools
-import math
-from collections.abc import Container, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal, NamedTuple
 
 import jax
@@ -18,6 +17,7 @@ from ml_collections import config_dict
 from attention import specs
 from attention.data import contracts
 from attention.files import json_hash
+from attention.lab.equivalence import checked_margin
 from attention.lab.grid import Axis, Variant
 from attention.lab.search import Search
 from attention.runs.identity import Content, Identity
@@ -287,15 +287,6 @@ def read(fields: Mapping[str, Any], name: str) -> Sweep:
         drop_incompatible=asked["drop_incompatible"],
         search=search,
     )
-
-
-def checked_margin(margin: float, metric: str, shares: Container[str], name: str) -> float:
-    """The margin, which ``name`` gave. Raises ValueError for one that cannot be of the metric."""
-    if not (math.isfinite(margin) and margin > 0):
-        raise ValueError(f"{name} must be a finite number above 0, got {margin}")
-    if metric in shares and margin >= 1:
-        raise ValueError(f"{name} must be below 1 for {metric}, a share (0.01 is one percentage point), got {margin}")
-    return margin
 
 
 def _check_variants(variants: Sequence[Variant], baseline: str) -> None:

@@ -15,7 +15,7 @@ from pyarrow import parquet
 
 from attention import specs
 from attention.files import json_hash, write_atomic
-from attention.lab.plan import checked_margin
+from attention.lab.equivalence import checked_margin
 from attention.messages import listed, quoted
 from attention.specs import nearest
 
