@@ -7,7 +7,6 @@ margin where the effects ``-margin`` and ``+margin`` are both excluded. What is 
 
 import bisect
 import math
-from collections.abc import Container
 
 import numpy as np
 from scipy import stats
@@ -93,32 +92,3 @@ def pairs_needed(margin: float, *, level: float) -> int | None:
 
     found = 2 + bisect.bisect_left(range(2, paired_tests.MOST_PAIRS + 1), True, key=enough)
     return found if found <= paired_tests.MOST_PAIRS else None
-
-
-def checked_margin(margin: float, metric: str, shares: Container[str], name: str) -> float:
-    """A margin that a user gave for a metric.
-
-    Example:
-      >>> checked_margin(0.01, "accuracy", ["accuracy"], "--margin")
-      0.01
-
-    Args:
-      margin: the number.
-      metric: that it is of.
-      shares: the metrics that are shares, from 0 to 1.
-      name: what gave it, for errors.
-
-    Returns:
-      The margin.
-
-    Raises:
-      ValueError: for one that is not above 0, or of a share not below 1.
-
-    Source:
-      A difference of two shares is at most 1.
-    """
-    if not (math.isfinite(margin) and margin > 0):
-        raise ValueError(f"{name} must be a finite number above 0, got {margin}")
-    if metric in shares and margin >= 1:
-        raise ValueError(f"{name} must be below 1 for {metric}, a share (0.01 is one percentage point), got {margin}")
-    return margin

@@ -17,8 +17,8 @@ from ml_collections import config_dict
 from attention import specs
 from attention.data import contracts
 from attention.files import json_hash
-from attention.lab.equivalence import checked_margin
 from attention.lab.grid import Axis, Variant
+from attention.lab.results import checked_margin
 from attention.lab.search import Search
 from attention.runs.identity import Content, Identity
 from attention.specs import nearest

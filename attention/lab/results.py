@@ -6,6 +6,8 @@ and which way is better; ``--report`` asks the same rows another question.
 """
 
 import json
+import math
+from collections.abc import Container
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -15,7 +17,6 @@ from pyarrow import parquet
 
 from attention import specs
 from attention.files import json_hash, write_atomic
-from attention.lab.equivalence import checked_margin
 from attention.messages import listed, quoted
 from attention.specs import nearest
 
@@ -158,6 +159,15 @@ def asked(
         checked_margin(margin, sweep["metric"], sweep["shares"], "--margin")
     given = {"baseline": baseline, "margin": margin, "title": title, "data_name": data_name}
     return results._replace(sweep={**sweep, **{name: value for name, value in given.items() if value is not None}})
+
+
+def checked_margin(margin: float, metric: str, shares: Container[str], name: str) -> float:
+    """The margin, which ``name`` gave. Raises ValueError for one that cannot be of the metric."""
+    if not (math.isfinite(margin) and margin > 0):
+        raise ValueError(f"{name} must be a finite number above 0, got {margin}")
+    if metric in shares and margin >= 1:
+        raise ValueError(f"{name} must be below 1 for {metric}, a share (0.01 is one percentage point), got {margin}")
+    return margin
 
 
 def validations(row: dict[str, Any], metric: str) -> tuple[str, list[dict[str, Any]]]:
