@@ -8,6 +8,7 @@ attention-sweep --config=... --config.training.steps=500               another b
 attention-sweep --config=... --export=shell                            a command for each cohort, for a scheduler
 attention-sweep --compare runs/A runs/B                                two finished runs, seed by seed
 attention-sweep --report=runs/S --baseline=rope --metric=nll           another question to what is trained
+attention-sweep --report=runs/S --compare rope alibi                   any two of its variants
 """
 
 import os
@@ -22,7 +23,7 @@ from attention.lab import analysis, results
 from attention.training import backend, command_line
 
 DEFAULT = "sweeps/smoke"
-OF_REPORT = ("baseline", "metric", "title", "data_name")  # flags that go with --report
+OF_REPORT = ("baseline", "metric", "margin", "title", "data_name")  # flags that go with --report
 Executor = Literal["local"]
 # Columns of ``results.SCHEMA`` that hold curves, bits or whole files.
 _LONG = ("names", "config", "baselines", "losses", "validations", "by_length", "correct", "environment")
@@ -96,9 +97,10 @@ def define_flags() -> flags.FlagValues:
     flags.DEFINE_string("report", None, "Write the report of a sweep's directory anew; train nothing.", flag_values=values)
     flags.DEFINE_string("baseline", None, "Of --report: the variant to compare the others with.", flag_values=values)
     flags.DEFINE_string("metric", None, "Of --report: what to compare them by.", flag_values=values)
+    flags.DEFINE_float("margin", None, "Of --report: a difference that does not matter.", flag_values=values)
     flags.DEFINE_string("title", None, "Of --report: its heading.", flag_values=values)
     flags.DEFINE_string("data_name", None, "Of --report: what it calls the data.", flag_values=values)
-    flags.DEFINE_list("compare", None, "Compare two runs: --compare RUN_A RUN_B.", flag_values=values)
+    flags.DEFINE_list("compare", None, "Compare two runs, or with --report two variants: --compare A B.", flag_values=values)
     return values
 
 
@@ -112,6 +114,12 @@ def main(argv: list[str]) -> None:
     given = command_line.parse_config(joined(argv), default=DEFAULT)
     values = define_flags()
     command_line.parse_flags(given.argv, values, usage=__doc__ or "", config=given.fields)
+    if values.compare is not None and values.report is not None:
+        from attention.lab import compare_variants
+
+        options = {"metric": values.metric, "margin": values.margin}
+        print(compare_variants.compare(Path(values.report), values.compare, **options))
+        return
     if values.compare is not None:
         from attention.lab import compare_runs
 
@@ -140,5 +148,6 @@ def joined(argv: list[str]) -> list[str]:
     for place, argument in enumerate(argv):
         if argument.lstrip("-") == "compare":
             runs = argv[place + 1 : place + 3]
-            return [*argv[:place], f"--compare={','.join(runs)}", *argv[place + 3 :]]
+            quoted = ",".join(f'"{run}"' for run in runs)  # a name may have commas
+            return [*argv[:place], f"--compare={quoted}", *argv[place + 3 :]]
     return argv

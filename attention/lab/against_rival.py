@@ -21,7 +21,7 @@ class Against(NamedTuple):
       members: that have a score.
       difference: their mean less the rival's score.
       p: of no member being better but by chance, one-sided; None with one member.
-      adjusted: p after Holm's correction over the variants.
+      adjusted: p after Bonferroni's correction over the variants.
       better: whether ``adjusted`` is at most ``paired_tests.LEVEL``; with one member, whether it is better.
     """
 
@@ -54,11 +54,12 @@ def against(results: Results) -> list[Against]:
         p = chance(sign * gaps)
         known = float(scores.mean()), len(gaps), float(gaps.mean())
         found.append(Against(name, rows[0]["rival"], *known, p, None, sign * float(gaps.mean()) > 0))
-    tested = [one for one in found if one.p is not None]
-    corrected = paired_tests.holm(np.array([one.p for one in tested])) if tested else []
-    adjusted = dict(zip((one.name for one in tested), map(float, corrected)))
-    decided = lambda one: one._replace(adjusted=adjusted[one.name], better=adjusted[one.name] <= paired_tests.LEVEL)
-    return [decided(one) if one.name in adjusted else one for one in found]
+    tested = sum(one.p is not None for one in found)
+    return [one if one.p is None else _decided(one, min(1.0, tested * one.p)) for one in found]
+
+
+def _decided(one: Against, adjusted: float) -> Against:
+    return one._replace(adjusted=adjusted, better=adjusted <= paired_tests.LEVEL)
 
 
 def chance(gaps: Sequence[float] | np.ndarray) -> float | None:

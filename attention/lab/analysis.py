@@ -11,11 +11,15 @@ from itertools import combinations
 from statistics import fmean, stdev
 from typing import Any, NamedTuple
 
-from attention.lab import paired_tests
-from attention.lab.comparisons import Comparison, SharedErrors, family, interactions, shared_errors
+from attention.lab import other_texts
+from attention.lab.by_example import SharedErrors, shared_errors
+from attention.lab.comparisons import Comparison, family, interactions
+from attention.lab.comparisons import every_two as every_two_of
 from attention.lab.results import Results, correct
 
 Row = dict[str, Any]
+
+MOST_VARIANTS = 12  # of a table of every two
 
 
 class Standing(NamedTuple):
@@ -29,7 +33,7 @@ class Standing(NamedTuple):
     spread: float | None  # their sample standard deviation
     others: dict[str, float | None]  # mean of every other metric
     comparison: Comparison | None  # None for the baseline, and where no member of the baseline finished
-    rank: int | None  # by the difference from the baseline, which is 0 for itself; None with fewer than two pairs
+    over_texts: tuple[float, float] | str | None  # the interval over seeds and texts, or why there is none
 
     @property
     def finished(self) -> int:
@@ -42,10 +46,9 @@ class Outlook(NamedTuple):
 
     pairs: int  # of the comparison that has most; 0 where there is none
     comparisons: int  # that have a p-value
-    method: str  # of the test and of the interval
+    method: str  # of the test and of the intervals
     smallest: float | None  # attainable p-value; None without a test
-    corrected: float | None  # the smallest after Holm's correction
-    fewest: int  # pairs with which a verdict is possible at all
+    corrected: float | None  # the smallest after correction
     detectable: tuple[float, float] | None  # smallest and largest difference detected with probability 0.8
     nearest: tuple[str, int] | None  # the variant not distinguishable that needs fewest pairs, and how many
 
@@ -125,8 +128,9 @@ def standings(results: Results) -> list[Standing]:
     by_name = {name: members(results, name) for name in sweep["variants"]}
     compared: dict[str, Comparison] = {}
     if any(one is not None for one in by_name[sweep["baseline"]].values()):
-        compared = family(sweep["baseline"], by_name, higher_is_better=sweep["higher_is_better"])
-    places = _ranks(sweep["baseline"], compared, sweep["higher_is_better"])
+        options = {"higher_is_better": sweep["higher_is_better"], "margin": sweep["margin"]}
+        compared = family(sweep["baseline"], by_name, **options)
+    wider = other_texts.intervals(results, compared)
     found = []
     for name, values in by_name.items():
         scores = [one for one in values.values() if one is not None]
@@ -142,20 +146,29 @@ def standings(results: Results) -> list[Standing]:
                 spread=stdev(scores) if len(scores) > 1 else None,
                 others={metric: _mean(members(results, name, metric).values()) for metric in others},
                 comparison=compared.get(name),
-                rank=places.get(name),
+                over_texts=wider.get(name),
             )
         )
     return found
 
 
-def _ranks(baseline: str, compared: dict[str, Comparison], higher_is_better: bool) -> dict[str, int]:
-    known = {name: one.difference for name, one in compared.items() if one.pairs > 1 and one.difference is not None}
-    if not known:
-        return {}
-    sign = -1 if higher_is_better else 1
-    order = sorted({**known, baseline: 0.0}.items(), key=lambda each: sign * each[1])
-    worths = [difference for _, difference in order]
-    return {name: 1 + worths.index(difference) for name, difference in order}
+def by_verdict(found: Sequence[Standing]) -> list[Standing]:
+    """The order of tables and figures: the baseline, then verdict by verdict; within one, the order of the sweep.
+
+    An order by score would tell apart what the seeds do not.
+    """
+    verdicts = ("better", "equivalent", "not distinguishable", "worse", "one seed", "no pair")
+    place = lambda one: -1 if one.comparison is None else verdicts.index(one.comparison.verdict)
+    return sorted(found, key=place)
+
+
+def every_two(results: Results) -> dict[tuple[str, str], Comparison] | None:
+    """Every two variants compared; None where there are less than three variants, or more than a table can hold."""
+    names = results.sweep["variants"]
+    if not 3 <= len(names) <= MOST_VARIANTS:
+        return None
+    by_name = {name: members(results, name) for name in names}
+    return every_two_of(by_name, higher_is_better=results.sweep["higher_is_better"])
 
 
 def outlook(found: Sequence[Standing]) -> Outlook:
@@ -163,12 +176,9 @@ def outlook(found: Sequence[Standing]) -> Outlook:
     compared = [one.comparison for one in found if one.comparison is not None]
     tested = [one for one in compared if one.p is not None]
     if not tested:
-        return Outlook(max((one.pairs for one in compared), default=0), 0, "none", None, None, 2, None, None)
+        return Outlook(max((one.pairs for one in compared), default=0), 0, "none", None, None, None, None)
     most = max(tested, key=lambda one: (one.pairs, one.effect is not None))
     smallest, count = most.smallest_p or 0.0, most.comparisons
-    # sign flips of n pairs reach 2^(1-n), a t-test any p
-    flips = 1 + math.ceil(math.log2(count / paired_tests.LEVEL))
-    fewest = 2 if most.pairs < paired_tests.FLIPS_FROM and smallest == 0 else max(flips, paired_tests.FLIPS_FROM)
     sizes = [one.detectable for one in tested if one.detectable is not None]
     needed = [(one.comparison.seeds_needed, one.name) for one in found if one.comparison and one.comparison.seeds_needed]
     undecided = {one.name for one in found if one.comparison and one.comparison.verdict == "not distinguishable"}
@@ -179,7 +189,6 @@ def outlook(found: Sequence[Standing]) -> Outlook:
         most.method,
         smallest,
         min(1.0, count * smallest),
-        fewest,
         detectable=(min(sizes), max(sizes)) if sizes else None,
         nearest=(name, seeds) if seeds else None,
     )

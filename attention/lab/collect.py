@@ -37,6 +37,7 @@ def collect(plan: Plan, points: Points, chosen: dict[str, dict[str, float]], com
             "data_name": plan.sweep.data_name,
             "baseline": plan.sweep.baseline,
             "metric": plan.sweep.metric,
+            "margin": plan.sweep.margin,
             "metrics": [*(metric.name for metric in task.metrics), *beyond],
             "shares": [*(metric.name for metric in task.metrics if metric.share), *beyond],
             "higher_is_better": plan.sweep.higher_is_better,

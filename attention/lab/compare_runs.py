@@ -4,12 +4,14 @@ The differences by seed show whether training again would give the same verdict;
 models differ on these examples. Neither replaces the other.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
+
+import numpy as np
 
 from attention import specs
 from attention.files import differences
-from attention.lab import comparisons
+from attention.lab import by_example, comparisons
 from attention.lab.report.numbers import NONE, Metric
 from attention.messages import listed
 from attention.runs.directory import RunDirectory
@@ -94,21 +96,28 @@ def _other_sources(a: RunDirectory, b: RunDirectory) -> list[str]:
 
 
 def _by_seed(results: Sequence[dict[str, Any]], split: str) -> list[str]:
-    task = specs.build("task", results[0]["task"])
-    rows: list[tuple[str, ...]] = [("metric", "pairs", "A", "B", "B - A", "95 % interval", "p", "verdict")]
-    notes: list[str] = []
+    task, compared = specs.build("task", results[0]["task"]), []
     for name, _, share, higher_is_better in task.metrics:
         sides = [{member["seed"]: _score(member, split, name) for member in result["members"]} for result in results]
         found = comparisons.compare(*sides, higher_is_better=higher_is_better, names=("A", "B"))
-        metric = Metric(name, share)
+        compared.append((Metric(name, share), sides, found))
+    return [f"by seed, on {split}:", *metric_lines(compared)]
+
+
+def metric_lines(compared: Sequence[tuple[Metric, Sequence[comparisons.Members], comparisons.Comparison]]) -> list[str]:
+    """A table of metrics, each with the members of A and B by seed and their comparison; and what it can show."""
+    heads = ("metric", "pairs", "A", "B", "B - A", "95 % interval", "not excluded", "p", "verdict")
+    rows: list[tuple[str, ...]] = [heads]
+    for metric, sides, found in compared:
         pairs = [seed for seed, value in sides[0].items() if value is not None and sides[1].get(seed) is not None]
         means = [metric.value(sum(side[seed] or 0.0 for seed in pairs) / len(pairs)) for side in sides]
-        interval = NONE if found.low is None else f"{metric.value(found.low)} to {metric.value(found.high)}"
+        ends = (found.low, found.high), (found.excluded_below, found.excluded_above)
+        intervals = [NONE if None in each else " to ".join(map(metric.value, each)) for each in ends]
         p = NONE if found.p is None else f"{found.p:.4f}"
-        rows.append((name, str(found.pairs), *means, metric.value(found.difference), interval, p, found.verdict))
-        notes = notes or _notes(found, metric)
-    several = f"each metric is tested separately: p is not corrected for {len(task.metrics)} tests"
-    return [f"by seed, on {split}:", table(rows), *notes, several]
+        cells = (metric.name, str(found.pairs), *means, metric.value(found.difference), *intervals, p, found.verdict)
+        rows.append(cells)
+    several = f"each metric is tested separately: p is not corrected for {len(compared)} tests"
+    return [table(rows), *_notes(compared[0][2], compared[0][0]), several]
 
 
 def _score(member: dict[str, Any], split: str, metric: str) -> float | None:
@@ -126,6 +135,7 @@ def _notes(found: comparisons.Comparison, metric: Metric) -> list[str]:
         notes.append(f"the smallest p attainable with {found.pairs} pairs is {found.smallest_p:.4g}")
     if found.detectable is not None:
         notes.append(f"{found.pairs} pairs detect a difference of {metric.value(found.detectable)} with probability 0.8")
+    notes.append("not excluded: effects beyond either end are rejected by a one-sided test, each at 0.05")
     if found.seeds_needed is not None:
         notes.append(f"it takes {found.seeds_needed} pairs to detect a difference of this size with probability 0.8")
     return notes
@@ -136,17 +146,20 @@ def _by_example(a: RunDirectory, b: RunDirectory, results: Sequence[dict[str, An
     lacking = [_unstored(run, result) for run, result, known in zip((a, b), results, said) if "correct" not in known]
     if lacking:
         return ["", f"predictions are not compared by example: {'; '.join(lacking)}"]
-    heads = ("seed", "both right", "only A", "only B", "neither", "McNemar's p", "shared errors", "expected", "consistency")
-    rows: list[tuple[str, ...]] = [heads]
     places = [
         {member["seed"]: place for place, member in enumerate(result["members"]) if member["test"] is not None}
         for result in results
     ]
-    for seed in places[0]:
-        if seed not in places[1]:
-            continue
-        right = [side["correct"][where[seed]] for side, where in zip(said, places)]
-        test, shared = comparisons.mcnemar(*right), comparisons.shared_errors(*right)
+    shared = [seed for seed in places[0] if seed in places[1]]
+    return example_lines({seed: tuple(side["correct"][where[seed]] for side, where in zip(said, places)) for seed in shared})
+
+
+def example_lines(right: Mapping[int, Sequence[np.ndarray]]) -> list[str]:
+    """A table of McNemar's tests, of whether A and whether B is right on each example, by seed."""
+    heads = ("seed", "both right", "only A", "only B", "neither", "McNemar's p", "shared errors", "expected", "consistency")
+    rows: list[tuple[str, ...]] = [heads]
+    for seed, answers in right.items():
+        test, shared = by_example.mcnemar(*answers), by_example.shared_errors(*answers)
         consistency = NONE if shared.consistency is None else f"{shared.consistency:.2f}"
         counts = (test.both, test.only_a, test.only_b, test.neither)
         rows.append((str(seed), *map(str, counts), f"{test.p:.4f}", str(shared.shared), f"{shared.expected:.1f}", consistency))

@@ -1,20 +1,23 @@
-"""Paired differences of one metric: p-value, interval, Holm's correction, and the power of the test.
+"""Paired differences of one metric: p-value, the interval that agrees with it, and the power of the test.
 
-One rule says which test and which interval a number of pairs gets:
+One rule says which test a number of pairs gets, at the level that the test has after correction for its family:
 
-====== ========================================= ==========================================
-pairs  test that the mean difference is 0        95 % interval of the mean difference
-====== ========================================= ==========================================
-2-9    paired t-test                             Student-t
-10-16  sign flips, all of them                   BCa bootstrap, at the level of a t interval
-17-    sign flips, 65,536 of them drawn          the same
-====== ========================================= ==========================================
+====== ================================================================================
+pairs  test that the mean difference is 0
+====== ================================================================================
+2-9    paired t-test
+10-16  sign flips, all of them; the t-test where they are too few to reach the level
+17-    sign flips, 65,536 of them drawn; the t-test where they are too few
+====== ================================================================================
 
-Differences that are all equal have no spread for a t-test or a bootstrap: sign flips test them whatever their number, and
-their interval is the point. Resampling draws from ``resampling_seed``, so that the same differences give the same numbers.
+An interval holds the values that the same test does not reject: it leaves out 0 exactly where the p-value of 0 is at most the
+level. Differences that are all equal have no spread for a t-test: sign flips test them whatever their number, and their
+interval is the point, or everything where so few flips reject nothing. Draws are made with ``resampling_seed``, so that the
+same differences give the same numbers.
 """
 
 import bisect
+import functools
 import math
 from typing import Any
 
@@ -23,14 +26,13 @@ from scipy import optimize, special, stats
 
 LEVEL = 0.05  # of the verdicts of a family; intervals cover 1 - LEVEL
 POWER = 0.8
-FLIPS_FROM = 10  # pairs; with fewer, sign flips cannot reach a small p, and a bootstrap covers too little
+FLIPS_FROM = 10  # pairs
 FLIPS = 2**16  # sign flips at most; up to 16 pairs that is all of them
-RESAMPLES = 9_999  # of a bootstrap
 MOST_PAIRS = 1_000_000  # no search for a number of pairs goes on beyond
-_BATCH = 2**22  # numbers resampled at once
+_BATCH = 2**22  # means of flipped differences at once
 
 
-def p_values(differences: np.ndarray, *, tolerance: float = 0.0, resampling_seed: int = 0) -> np.ndarray:
+def p_values(differences: np.ndarray, *, level: float = LEVEL, tolerance: float = 0.0, resampling_seed: int = 0) -> np.ndarray:
     """Two-sided p-value of the mean of each row of differences, by the table above.
 
     * t-test: ``t = mean / (s / sqrt(n))`` with ``s^2 = sum (d - mean)^2 / (n-1)``, n-1 degrees of freedom; exact for normal
@@ -44,6 +46,7 @@ def p_values(differences: np.ndarray, *, tolerance: float = 0.0, resampling_seed
 
     Args:
       differences: ``[... n]``, finite, n of 2 or more.
+      level: that p will be compared with; it chooses the test.
       tolerance: differences, and means of them, no further apart than this are equal: rounding must not break a tie.
       resampling_seed: of the draws, 0 or more.
 
@@ -60,34 +63,34 @@ def p_values(differences: np.ndarray, *, tolerance: float = 0.0, resampling_seed
     """
     d, mean, flat = _checked(differences, tolerance)
     n = d.shape[-1]
-    if n < FLIPS_FROM:
-        test: Any = stats.ttest_1samp(d, 0.0, axis=-1)
+    if _flips_serve(n, level):
+        flipped, _ = _subsets(n, resampling_seed)
+
+        def share(rows: np.ndarray) -> np.ndarray:
+            total, slack = rows.sum(axis=-1, keepdims=True), _slack(rows, tolerance)
+            extreme = np.abs(total - 2 * rows @ flipped.T) >= np.abs(total) - n * slack
+            return extreme.mean(axis=-1) if 2**n <= FLIPS else (1 + extreme.sum(axis=-1)) / (FLIPS + 1)
+
+        p = _in_batches(share, d, len(flipped))
     else:
-        observed = np.abs(d.mean(axis=-1))
-
-        def excess(x, axis):
-            more = np.abs(x.mean(axis=axis)) - observed
-            return np.where(np.abs(more) <= tolerance, 0.0, more)
-
-        test = stats.permutation_test(
-            (d,),
-            excess,
-            permutation_type="samples",
-            vectorized=True,
-            n_resamples=FLIPS,
-            batch=max(1, _BATCH // d.size),
-            alternative="greater",
-            axis=-1,
-            rng=np.random.default_rng(resampling_seed),
-        )
-    return np.where(flat, np.where(mean == 0, 1.0, 2.0 ** (1 - n)), test.pvalue)
+        test: Any = stats.ttest_1samp(d, 0.0, axis=-1)
+        p = test.pvalue
+    return np.where(flat, np.where(mean == 0, 1.0, 2.0 ** (1 - n)), p)
 
 
-def intervals(differences: np.ndarray, *, tolerance: float = 0.0, resampling_seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
-    """95 % interval of the mean of each row of differences, by the table above.
+def intervals(
+    differences: np.ndarray,
+    *,
+    level: float = LEVEL,
+    one_sided: bool = False,
+    tolerance: float = 0.0,
+    resampling_seed: int = 0,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Interval of the mean of each row of differences: the values that the test of ``p_values`` does not reject at ``level``.
 
-    * Student-t: ``mean -+ t(0.975, n-1) s / sqrt(n)``, s as in ``p_values``;
-    * BCa: quantiles of bootstrap means, at probabilities shifted for bias and skewness.
+    * Student-t: ``mean -+ t(1 - level/2, n-1) s / sqrt(n)``, s as in ``p_values``;
+    * sign flips: a value below the mean is rejected as long as few enough sets of the differences have a mean at or below it,
+      so that the ends are two of the means of such sets.
 
     Example:
       >>> intervals(np.array([0.2, 0.1, 0.4, 0.3, 0.5]))
@@ -95,47 +98,78 @@ def intervals(differences: np.ndarray, *, tolerance: float = 0.0, resampling_see
 
     Args:
       differences: as for ``p_values``.
-      tolerance: the same.
+      level: the chance that the interval misses the mean, as ``p_values`` takes it.
+      one_sided: whether either end is missed with that chance, as two one-sided tests need it.
+      tolerance: as for ``p_values``.
       resampling_seed: the same.
 
     Returns:
-      The lower and the upper ends, each float64 ``[...]``.
+      The lower and the upper ends, each float64 ``[...]``; infinite where so few differences reject nothing.
 
     Raises:
       ValueError: as ``p_values``.
 
     Source:
-      Student (1908); B. Efron, "Better bootstrap confidence intervals", JASA 82 (1987).
-      Deviation: BCa is asked to leave out ``2 Phi(-sqrt(n / (n-1)) t(0.975, n-1))`` instead of 0.05, with which the bootstrap
-      of normal differences gives the Student-t interval (arXiv 1411.5279, "expanded percentile"). Without it the interval
-      of 12 normal differences covers 90 %, with it 94 %.
+      Student (1908); J. A. Hartigan, "Using subsample values as typical values", JASA 64 (1969), for the ends by sign flips.
     """
     d, mean, flat = _checked(differences, tolerance)
-    n = d.shape[-1]
-    if n < FLIPS_FROM:
-        test: Any = stats.ttest_1samp(d, 0.0, axis=-1)
-        low, high = test.confidence_interval(1 - LEVEL)
+    n, outside = d.shape[-1], 2 * level if one_sided else level
+    if _flips_serve(n, level):
+        low, high = (sign * _lower(sign * d, outside, tolerance, resampling_seed) for sign in (1, -1))
     else:
-        centre = d.mean(axis=-1)
+        test: Any = stats.ttest_1samp(d, 0.0, axis=-1)
+        low, high = test.confidence_interval(1 - outside)
+    reach = 0.0 if 2.0 ** (1 - n) <= outside else math.inf
+    return np.where(flat, mean - reach, low), np.where(flat, mean + reach, high)
 
-        def resampled(x, axis):  # of centred differences, so that a tie with the observed mean is a 0
-            found = x.mean(axis=axis)
-            return np.where(np.abs(found) <= tolerance, 0.0, found)
 
-        outside = 2 * stats.norm.sf(math.sqrt(n / (n - 1)) * stats.t.isf(LEVEL / 2, n - 1))
-        interval = stats.bootstrap(
-            (d - centre[..., None],),
-            resampled,
-            vectorized=True,
-            n_resamples=RESAMPLES,
-            batch=max(1, _BATCH // d.size),
-            confidence_level=float(1 - outside),
-            method="BCa",
-            axis=-1,
-            rng=np.random.default_rng(resampling_seed),
-        ).confidence_interval
-        low, high = interval.low + centre, interval.high + centre
-    return np.where(flat, mean, low), np.where(flat, mean, high)
+def _lower(d: np.ndarray, outside: float, tolerance: float, resampling_seed: int) -> np.ndarray:
+    """The lowest value that sign flips do not reject: the one at the rank that ``outside`` leaves among means of sets."""
+    n = d.shape[-1]
+    flipped, size = _subsets(n, resampling_seed)
+    whole = 2**n <= FLIPS
+    rank = math.floor(outside * len(flipped)) if whole else math.floor(outside * (FLIPS + 1)) - 1
+
+    def end(rows: np.ndarray) -> np.ndarray:
+        total, inside = rows.sum(axis=-1, keepdims=True), rows @ flipped.T
+        with np.errstate(divide="ignore", invalid="ignore"):
+            means = np.where(size > 0, inside / size, -math.inf)
+            rest = np.where(size < n, (total - inside) / (n - size), -math.inf)
+        found = np.partition(np.minimum(means, rest), rank, axis=-1)[..., rank]
+        return np.where(np.abs(found) <= n * _slack(rows, tolerance)[..., 0] / 2, 0.0, found)
+
+    return _in_batches(end, d, len(flipped))
+
+
+def _flips_serve(pairs: int, level: float) -> bool:
+    return pairs >= FLIPS_FROM and _smallest_flip(pairs) <= level
+
+
+def _smallest_flip(pairs: int) -> float:
+    return 2.0 ** (1 - pairs) if 2**pairs <= FLIPS else 1 / (FLIPS + 1)
+
+
+@functools.lru_cache(4)
+def _subsets(pairs: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """The sets of pairs that a sign flip turns, 0 or 1 ``[flips pairs]``, all or drawn; and their sizes ``[flips]``."""
+    if 2**pairs <= FLIPS:
+        turned = (np.arange(2**pairs)[:, None] >> np.arange(pairs)) & 1
+    else:
+        turned = np.random.default_rng(seed).integers(0, 2, (FLIPS, pairs), dtype=np.int8)
+    return turned.astype(np.float64), turned.sum(axis=-1)
+
+
+def _slack(rows: np.ndarray, tolerance: float) -> np.ndarray:
+    """How far apart means may be and yet tie: the tolerance, or what adding up rounds."""
+    rounding = 4 * np.finfo(np.float64).eps * np.abs(rows).max(axis=-1, keepdims=True)
+    return np.maximum(tolerance, rounding)
+
+
+def _in_batches(function: Any, d: np.ndarray, flips: int) -> np.ndarray:
+    rows = d.reshape(-1, d.shape[-1])
+    step = max(1, _BATCH // flips)
+    parts = [function(rows[start : start + step]) for start in range(0, len(rows), step)]
+    return np.concatenate(parts).reshape(d.shape[:-1]) if parts else np.empty(d.shape[:-1])
 
 
 def _checked(differences: np.ndarray, tolerance: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -151,40 +185,7 @@ def _checked(differences: np.ndarray, tolerance: float) -> tuple[np.ndarray, np.
     return np.where(flat[..., None], np.arange(d.shape[-1]), d), np.where(np.abs(mean) <= tolerance, 0.0, mean), flat
 
 
-def holm(p: np.ndarray) -> np.ndarray:
-    """Holm's adjusted p-values, ``max_{j <= i} min(1, (m - j + 1) p_(j))`` for the i-th smallest of m.
-
-    Rejecting what is at most ``a`` keeps the chance of any false rejection in the family at ``a`` or below, however the
-    tests depend on each other.
-
-    Example:
-      >>> holm(np.array([0.01, 0.04, 0.03, 0.005]))
-      array([0.03, 0.06, 0.06, 0.02])
-
-    Args:
-      p: ``[... m]``, 0 to 1, one family per row.
-
-    Returns:
-      float64 ``[... m]``, in the order of ``p``.
-
-    Raises:
-      ValueError: for anything that is no p-value.
-
-    Source:
-      S. Holm, "A simple sequentially rejective multiple test procedure", Scandinavian Journal of Statistics 6 (1979).
-    """
-    p = np.asarray(p, np.float64)
-    if p.ndim == 0 or not ((p >= 0) & (p <= 1)).all():
-        raise ValueError(f"p-values must be numbers from 0 to 1, [... m], got {p}")
-    m = p.shape[-1]
-    order = np.argsort(p, axis=-1)
-    stepped = np.take_along_axis(p, order, axis=-1) * np.arange(m, 0, -1)
-    adjusted = np.empty_like(p)
-    np.put_along_axis(adjusted, order, np.minimum(np.maximum.accumulate(stepped, axis=-1), 1.0), axis=-1)
-    return adjusted
-
-
-def smallest_p(pairs: int) -> float | None:
+def smallest_p(pairs: int, *, level: float = LEVEL) -> float | None:
     """The smallest attainable p-value: 0 for a t-test, ``2^(1-n)`` for all sign flips of n pairs.
 
     Example:
@@ -193,6 +194,7 @@ def smallest_p(pairs: int) -> float | None:
 
     Args:
       pairs: 1 or more.
+      level: of the test, which chooses it as in ``p_values``.
 
     Returns:
       The p-value; None for one pair, which has no test.
@@ -206,23 +208,22 @@ def smallest_p(pairs: int) -> float | None:
     """
     if pairs < 1:
         raise ValueError(f"pairs must be 1 or more, got {pairs}")
-    if pairs < FLIPS_FROM:
-        return None if pairs == 1 else 0.0
-    return 2.0 ** (1 - pairs) if 2**pairs <= FLIPS else 1 / (FLIPS + 1)
+    return None if pairs == 1 else _smallest_flip(pairs) if _flips_serve(pairs, level) else 0.0
 
 
-def method(pairs: int) -> str:
-    """The names of the test and of the interval for a number of pairs.
+def method(pairs: int, *, level: float = LEVEL) -> str:
+    """The name of the test that a number of pairs gets.
 
     Example:
-      >>> method(5)
-      'paired t-test, Student-t interval'
+      >>> [method(pairs) for pairs in (5, 10, 20)]
+      ['paired t-test', 'all sign flips', '65536 drawn sign flips']
 
     Args:
       pairs: 1 or more.
+      level: of the test, which chooses it as in ``p_values``.
 
     Returns:
-      "none" for one pair, else the test and the interval.
+      "none" for one pair, else the test.
 
     Raises:
       ValueError: for no pairs.
@@ -232,9 +233,9 @@ def method(pairs: int) -> str:
     """
     if pairs < 1:
         raise ValueError(f"pairs must be 1 or more, got {pairs}")
-    if pairs < FLIPS_FROM:
-        return "paired t-test, Student-t interval" if pairs > 1 else "none"
-    return f"{'all' if 2**pairs <= FLIPS else f'{FLIPS} drawn'} sign flips, BCa interval"
+    if not _flips_serve(pairs, level):
+        return "paired t-test" if pairs > 1 else "none"
+    return f"{'all' if 2**pairs <= FLIPS else f'{FLIPS} drawn'} sign flips"
 
 
 def power(effect: float, pairs: int, *, level: float) -> float:
@@ -254,7 +255,7 @@ def power(effect: float, pairs: int, *, level: float) -> float:
       level: of the test, two-sided, in (0, 1).
 
     Returns:
-      The probability; 0 where no outcome of these pairs has a p at or below ``level``.
+      The probability.
 
     Raises:
       ValueError: for a value out of range.
@@ -264,11 +265,11 @@ def power(effect: float, pairs: int, *, level: float) -> float:
     """
     if not (math.isfinite(effect) and effect >= 0 and pairs >= 2 and 0 < level < 1):
         raise ValueError(f"power needs effect >= 0, pairs >= 2, 0 < level < 1, got {effect}, {pairs}, {level}")
-    step = smallest_p(pairs)
+    step = smallest_p(pairs, level=level)
     if step:
         steps = math.floor(level / step * (1 + 1e-12))
         if steps < 2:
-            return float(stats.norm.cdf(effect)) ** pairs if steps else 0.0
+            return float(stats.norm.cdf(effect)) ** pairs
         level = (steps - 1) * step
     quantile, shift = stats.t.isf(level / 2, pairs - 1), effect * math.sqrt(pairs)
     if shift > 1e4:  # the normal is nothing beside its shift, and nct fails to converge
@@ -276,7 +277,7 @@ def power(effect: float, pairs: int, *, level: float) -> float:
     return float(stats.nct.sf(quantile, pairs - 1, shift))
 
 
-def detectable_effect(pairs: int, *, level: float) -> float | None:
+def detectable_effect(pairs: int, *, level: float) -> float:
     """The effect that a number of pairs detects with probability 0.8: ``power(effect, pairs, level=level) = 0.8``.
 
     Example:
@@ -288,8 +289,7 @@ def detectable_effect(pairs: int, *, level: float) -> float | None:
       level: of the test, two-sided, in (0, 1).
 
     Returns:
-      The mean difference in units of the standard deviation of the differences; None where no difference could be found,
-      because no outcome of these pairs has a p at or below ``level``.
+      The mean difference in units of the standard deviation of the differences.
 
     Raises:
       ValueError: for a value out of range.
@@ -297,8 +297,6 @@ def detectable_effect(pairs: int, *, level: float) -> float | None:
     Source:
       As ``power``.
     """
-    if not power(0.0, pairs, level=level):
-        return None
     high = 1.0
     while power(high, pairs, level=level) < POWER:
         high *= 2
@@ -330,7 +328,7 @@ def pairs_needed(effect: float, *, level: float, beyond: int = 1) -> int | None:
     if beyond < 1:
         raise ValueError(f"beyond must be 1 or more, got {beyond}")
     enough = lambda pairs: power(effect, pairs, level=level) >= POWER
-    # up to where flips are drawn a pair more can be a step back: sign flips of 10 pairs may not reach the level at all
+    # up to where flips are drawn a pair more can be a step back: sign flips of 10 pairs find less than a t-test of 9
     rising = max(beyond + 1, FLIPS.bit_length())
     for pairs in range(beyond + 1, rising):
         if enough(pairs):

@@ -18,6 +18,7 @@ from attention import specs
 from attention.data import contracts
 from attention.files import json_hash
 from attention.lab.grid import Axis, Variant
+from attention.lab.results import checked_margin
 from attention.lab.search import Search
 from attention.runs.identity import Content, Identity
 from attention.specs import nearest
@@ -35,6 +36,7 @@ def section(
     *,
     baseline: str,
     metric: str = "",
+    margin: float = 0.0,
     title: str = "",
     data_name: str = "",
     max_members: int = 32,
@@ -51,6 +53,8 @@ def section(
       baseline: the name of the variant that the others are compared with.
       metric: what they are compared by; the task's first where empty. ``accuracy_beyond_training`` is that on all texts longer
         than those of training.
+      margin: a difference smaller than this does not matter, in units of the metric: 0.01 is one percentage point of accuracy.
+        Variants are then called equivalent where that is shown; 0 for no such margin.
       title: the heading of the report; the name of the config file where empty.
       data_name: what the report calls the data; their spec where empty.
       max_members: points of a cohort at most.
@@ -62,7 +66,7 @@ def section(
       search_seed: the seed of the trials, and of the draws; none of ``config.seeds``.
     """
     given: dict[str, Any] = {"variants": tuple(variants), "baseline": baseline, "metric": metric}
-    given |= {"title": title, "data_name": data_name}
+    given |= {"margin": margin, "title": title, "data_name": data_name}
     given |= {"max_members": max_members, "drop_incompatible": drop_incompatible}
     given["search"] = tuple((search or {}).items())
     return config_dict.ConfigDict({**given, "trials": trials, "halvings": halvings, "search_seed": search_seed})
@@ -79,6 +83,7 @@ class Sweep:
       baseline: the name of one of them.
       seeds: of the members of each.
       metric: what they are compared by.
+      margin: a difference of the metric that does not matter, or None.
       title: the heading of the report, or "".
       data_name: what the report calls the data, or "".
       max_members: points of a cohort at most.
@@ -92,6 +97,7 @@ class Sweep:
     baseline: str
     seeds: tuple[int, ...]
     metric: str
+    margin: float | None
     title: str
     data_name: str
     max_members: int
@@ -251,7 +257,7 @@ def read(fields: Mapping[str, Any], name: str) -> Sweep:
 
     Raises:
       ValueError: for a config without a sweep, an axis that names no field, an empty grid, variants of one name or of one
-        config, a baseline that is not among them, an unknown metric, or a search that cannot be.
+        config, a baseline that is not among them, an unknown metric, a margin that is none, or a search that cannot be.
     """
     base = dict(fields)
     if "sweep" not in base:
@@ -262,7 +268,9 @@ def read(fields: Mapping[str, Any], name: str) -> Sweep:
     variants = tuple(Variant(tuple(names), dict(values)) for names, values in asked["variants"])
     _check_variants(variants, asked["baseline"])
     checked = configs.from_dict(base)
-    metrics = (*(metric.name for metric in specs.build("task", checked.task).metrics), BEYOND)
+    task = specs.build("task", checked.task)
+    metrics = (*(metric.name for metric in task.metrics), BEYOND)
+    shares = (*(metric.name for metric in task.metrics if metric.share), BEYOND)
     metric = asked["metric"] or metrics[0]
     if metric not in metrics:
         raise ValueError(f"config.sweep.metric must be one of {', '.join(metrics)}, got {metric!r}{nearest(metric, metrics)}")
@@ -284,6 +292,7 @@ def read(fields: Mapping[str, Any], name: str) -> Sweep:
         baseline=asked["baseline"],
         seeds=checked.seeds,
         metric=metric,
+        margin=checked_margin(asked["margin"], metric, shares, "config.sweep.margin") if asked["margin"] else None,
         title=asked["title"],
         data_name=asked["data_name"],
         max_members=asked["max_members"],

@@ -6,6 +6,8 @@ and which way is better; ``--report`` asks the same rows another question.
 """
 
 import json
+import math
+from collections.abc import Container
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -86,7 +88,8 @@ class Results(NamedTuple):
     Attributes:
       rows: as dicts by column.
       sweep: "name", "baseline", "metric", "metrics", "shares", "variants",
-        "higher_is_better", "axes" (how many), "seeds", "search" (or None), "dropped" (pairs of name and reason), "command",
+        "higher_is_better", "margin" (or None), "axes" (how many),
+        "seeds", "search" (or None), "dropped" (pairs of name and reason), "command",
         "split" (that variants are compared on), "notes" (on the data: pairs of one and the variants that it is about), "title"
         and "data_name" (the words of the report for itself and for its data, or "").
     """
@@ -125,16 +128,26 @@ def read(path: Path) -> Results:
         row |= {name: None for name in SCHEMA.names if name not in row}  # of an older version
         if isinstance(row["validations"], list):
             row["validations"] = {sweep["metric"]: row["validations"]}
-    return Results(rows, {"split": "test", "notes": [], "other_sources": [], "title": "", "data_name": "", **sweep})
+    return Results(
+        rows, {"split": "test", "notes": [], "other_sources": [], "margin": None, "title": "", "data_name": "", **sweep}
+    )
 
 
 def asked(
-    results: Results, *, baseline: str | None, metric: str | None, title: str | None = None, data_name: str | None = None
+    results: Results,
+    *,
+    baseline: str | None = None,
+    metric: str | None = None,
+    margin: float | None = None,
+    title: str | None = None,
+    data_name: str | None = None,
 ) -> Results:
     """The results with another question: which variant the others are compared with, and by what; or under other words.
 
+    The sweep's own margin is one of its own metric: another metric has none unless it is given.
+
     Raises:
-      ValueError: for a variant or a metric that they have not.
+      ValueError: for a variant or a metric that they have not, or a margin that is none.
     """
     sweep = results.sweep
     for what, given, known in (("baseline", baseline, sweep["variants"]), ("metric", metric, sweep["metrics"])):
@@ -143,9 +156,21 @@ def asked(
     if metric is not None:
         metrics = specs.build("task", json.loads(results.rows[0]["config"])["task"]).metrics
         higher = next((each.higher_is_better for each in metrics if each.name == metric), True)
-        sweep = {**sweep, "metric": metric, "higher_is_better": higher}
-    given = {"baseline": baseline, "title": title, "data_name": data_name}
+        kept = sweep["margin"] if metric == sweep["metric"] else None
+        sweep = {**sweep, "metric": metric, "higher_is_better": higher, "margin": kept}
+    if margin is not None:
+        checked_margin(margin, sweep["metric"], sweep["shares"], "--margin")
+    given = {"baseline": baseline, "margin": margin, "title": title, "data_name": data_name}
     return results._replace(sweep={**sweep, **{name: value for name, value in given.items() if value is not None}})
+
+
+def checked_margin(margin: float, metric: str, shares: Container[str], name: str) -> float:
+    """The margin, which ``name`` gave. Raises ValueError for one that cannot be of the metric."""
+    if not (math.isfinite(margin) and margin > 0):
+        raise ValueError(f"{name} must be a finite number above 0, got {margin}")
+    if metric in shares and margin >= 1:
+        raise ValueError(f"{name} must be below 1 for {metric}, a share (0.01 is one percentage point), got {margin}")
+    return margin
 
 
 def validations(row: dict[str, Any], metric: str) -> tuple[str, list[dict[str, Any]]]:

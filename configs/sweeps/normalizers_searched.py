@@ -4,8 +4,8 @@ Command:  python sweep.py --config=configs/sweeps/normalizers_searched.py
 Offline:  --config.data.source="sst2(path='$ATTENTION_DATA_DIR/sst2')" reads a local copy
 Hardware: 2 CPU cores
 Time:     11 minutes on one core, beside another sweep
-Verdict:  sparsemax -1.4 points and entmax15 -0.8 are worse than softmax: most of what they lose at one learning rate
-          for all is the learning rate
+Verdict:  sparsemax -1.4 points is worse than softmax, entmax15 -0.8 not distinguishable from it: most of what they lose
+          at one learning rate for all is the learning rate
 """
 
 from typing import Any

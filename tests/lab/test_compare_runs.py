@@ -7,7 +7,7 @@ import pytest
 from scipy import stats
 
 from attention.files import read_json
-from attention.lab import compare_runs, comparisons
+from attention.lab import by_example, compare_runs
 from attention.runs import json_files
 from attention.runs.directory import RunDirectory
 from attention.training import config as configs
@@ -52,14 +52,17 @@ def test_members_are_paired_by_seed(runs):
             "to",
             f"{scale * high:.{digits}f}",
         ]
-        assert shown[8] == f"{test.pvalue:.4f}"
+        once = test.confidence_interval(0.9)  # of two one-sided tests
+        ends = min(0.0, once.low), max(0.0, once.high)
+        assert shown[8:11] == [f"{scale * ends[0]:.{digits}f}", "to", f"{scale * ends[1]:.{digits}f}"]
+        assert shown[11] == f"{test.pvalue:.4f}"
     assert "2 seeds are left out" in text
 
 
 def test_predictions_are_compared_by_example(runs):
     text = rows(compare_runs.compare([str(runs / "a"), str(runs / "b")]).partition("by example")[2])
     a, b = (RunDirectory(runs / name).read_predictions()["correct"] for name in "ab")
-    found = comparisons.mcnemar(a[1], b[0])  # seed 1 of each
+    found = by_example.mcnemar(a[1], b[0])  # seed 1 of each
     only_a, only_b = int((a[1] & ~b[0]).sum()), int((~a[1] & b[0]).sum())
     assert (found.only_a, found.only_b) == (only_a, only_b)
     assert text["1"][1:5] == [str(found.both), str(only_a), str(only_b), str(found.neither)]

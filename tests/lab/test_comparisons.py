@@ -1,4 +1,4 @@
-"""What a report of a sweep calls: comparisons, families, grids, and runs example by example."""
+"""What a report of a sweep calls: comparisons, families and grids."""
 
 import doctest
 import inspect
@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from attention.lab import comparisons, paired_tests
-from attention.lab.comparisons import compare, family, interactions, mcnemar, shared_errors
+from attention.lab import by_example, comparisons, equivalence, paired_tests, seeds_and_texts
+from attention.lab.comparisons import compare, every_two, family, interactions
 from tests.support.pairs import members, noncentral
 
 # One comparison
@@ -29,6 +29,7 @@ def test_one_seed_gives_no_verdict():
     found = compare({0: 0.5, 1: 0.6}, {0: 0.9})
     assert (found.pairs, found.left_out, found.difference, found.verdict) == (1, 1, pytest.approx(0.4), "one seed")
     nothing = ("low", "high", "p", "smallest_p", "effect", "detectable", "seeds_needed", "adjusted")
+    nothing += ("excluded_below", "excluded_above", "equivalence")
     assert all(getattr(found, name) is None for name in nothing)
     assert (found.method, found.comparisons) == ("none", 0)
 
@@ -44,7 +45,8 @@ def test_no_pair_names_both():
 def test_no_difference_at_all(pairs):
     values = np.random.default_rng(0).uniform(size=pairs)
     found = compare(members(values), members(values))
-    assert (found.difference, found.low, found.high, found.p, found.verdict) == (0, 0, 0, 1, "not distinguishable")
+    assert (found.difference, found.p, found.verdict) == (0, 1, "not distinguishable")
+    assert (found.low, found.high) == ((0, 0) if pairs >= 10 else (None, None))  # five flips of two signs reject nothing
     assert (found.effect, found.detectable, found.seeds_needed) == (None, None, None)
     assert found.method == "all sign flips, no spread"
     # 0.1 + 0.2 and 0.3: equal but for rounding
@@ -57,8 +59,11 @@ def test_the_same_difference_for_every_seed(pairs):
     values = np.random.default_rng(0).uniform(size=pairs)
     found = compare(members(values), members(values + 0.1))
     assert found.p == found.smallest_p == 2.0 ** (1 - pairs)
-    assert (found.difference, found.low, found.high) == pytest.approx((0.1, 0.1, 0.1), abs=1e-15)
-    assert found.low == found.high
+    assert found.difference == pytest.approx(0.1, abs=1e-15)
+    if pairs >= 6:
+        assert (found.low, found.high) == pytest.approx((0.1, 0.1), abs=1e-15)
+    else:
+        assert (found.low, found.high) == (None, None)
     assert (found.effect, found.detectable) == (None, None)
     assert found.seeds_needed == 6  # 2^-5 = 0.031 is the first at or below 0.05
     assert found.verdict == ("better" if pairs >= 6 else "not distinguishable")
@@ -121,14 +126,18 @@ def test_family_corrects_over_those_that_have_a_p():
     found = family("none", results)
     assert list(found) == ["v0", "v1", "v2", "v3", "one", "failed", "empty"]
     alone = {name: compare(results["none"], results[name]) for name in ("v0", "v1", "v2", "v3")}
-    expected = paired_tests.holm(np.array([single.p for single in alone.values()]))
-    for (name, single), adjusted in zip(alone.items(), expected):
+    for name, single in alone.items():
         variant = found[name]
-        assert (variant.p, variant.low, variant.high, variant.effect) == (single.p, single.low, single.high, single.effect)
-        assert variant.adjusted == adjusted >= single.adjusted == single.p
-        assert variant.verdict == ("better" if adjusted <= 0.05 else "not distinguishable")
-        # Holm's first step compares the smallest p with 0.05 / 4
+        assert (variant.p, variant.effect) == (single.p, single.effect)
+        assert variant.adjusted == min(1, 4 * single.p) >= single.adjusted == single.p
+        assert variant.verdict == ("better" if 4 * single.p <= 0.05 else "not distinguishable")
         d = np.array([results[name][s] - results["none"][s] for s in range(5)])
+        expected = stats.ttest_1samp(d, 0).confidence_interval(1 - 0.05 / 4)
+        assert (variant.low, variant.high) == pytest.approx(tuple(expected), rel=1e-9)
+        once = stats.ttest_1samp(d, 0).confidence_interval(1 - 2 * 0.05 / 4)
+        assert (variant.excluded_below, variant.excluded_above) == pytest.approx(
+            (min(0, once.low), max(0, once.high)), rel=1e-9
+        )
         assert variant.detectable == pytest.approx(paired_tests.detectable_effect(5, level=0.0125) * d.std(ddof=1), rel=1e-12)
         assert variant.seeds_needed >= single.seeds_needed
         assert variant.comparisons == 4
@@ -150,14 +159,13 @@ def test_correction_decides_a_verdict():
     assert (found.adjusted, found.verdict) == (pytest.approx(5 * found.p), "not distinguishable")
 
 
-def test_a_family_too_large_for_its_seeds():
-    """Ten sign flips give p of 2/1024 at best, 40 times that is above 0.05: as obvious as it may be, more seeds are needed."""
+def test_a_family_too_large_for_sign_flips_gets_t_tests():
+    """Flips of ten pairs give a p of 2/1024 at best, and 40 times that is above 0.05."""
     results = {"none": members([0.0] * 10)} | {f"v{i}": members([0.0] * 10) for i in range(39)}
     results["up"] = members(np.linspace(0.9, 1.1, 10))
     found = family("none", results)["up"]
-    assert found.p == found.smallest_p == 2 / 1024
-    assert (found.adjusted, found.verdict) == (40 * 2 / 1024, "not distinguishable")
-    assert (found.detectable, found.seeds_needed) == (None, 11)
+    assert (found.method, found.smallest_p, found.verdict) == ("paired t-test", 0, "better")
+    assert found.p == pytest.approx(stats.ttest_1samp(np.linspace(0.9, 1.1, 10), 0).pvalue, rel=1e-6)
 
 
 def test_variants_of_one_family_may_have_other_tests():
@@ -165,7 +173,7 @@ def test_variants_of_one_family_may_have_other_tests():
     results = {name: members(random.normal(size=12)) for name in ("none", "all", "few")}
     results["few"] |= dict.fromkeys(range(5))
     found = family("none", results)
-    assert [found[name].method.split(",")[0] for name in ("all", "few")] == ["all sign flips", "paired t-test"]
+    assert [found[name].method for name in ("all", "few")] == ["all sign flips", "paired t-test"]
 
 
 def test_families_that_cannot_be_compared():
@@ -177,6 +185,22 @@ def test_families_that_cannot_be_compared():
     with pytest.raises(ValueError, match="rope has nan for seed 0"):
         family("none", results | {"rope": {0: math.nan}})
     assert family("none", {"none": {0: 0.5}}) == {}
+
+
+def test_every_two():
+    random = np.random.default_rng(4)
+    ease = random.normal(size=12)
+    results = {name: members(ease + up + random.normal(0, 0.3, 12)) for name, up in (("a", 0.0), ("b", 0.1), ("c", 2.0))}
+    results["c"][3] = None
+    found = every_two(results)
+    assert list(found) == [("a", "b"), ("a", "c"), ("b", "c")]
+    for (a, b), row in found.items():
+        alone = family(a, {a: results[a], b: results[b]})[b]
+        assert (row.difference, row.p, row.pairs) == (alone.difference, alone.p, alone.pairs)
+        assert (row.comparisons, row.adjusted) == (3, min(1, 3 * alone.p))
+    assert [row.verdict for row in found.values()] == ["not distinguishable", "better", "better"]
+    assert every_two(results, higher_is_better=False)["a", "c"].verdict == "worse"
+    assert every_two({"a": {0: 1.0}}) == {}
 
 
 # Grids
@@ -214,7 +238,7 @@ def test_interaction_of_exact_sums_is_nothing():
     axes = itertools.product(enumerate("ab"), enumerate("xyz"))
     grid = {(a, b): members([0.1 * i + 0.3 * j + 0.07 * s for s in range(5)]) for (i, a), (j, b) in axes}
     for row in interactions(grid, ("b", "y")).values():
-        assert (row.difference, row.low, row.high, row.p, row.verdict) == (0, 0, 0, 1, "not distinguishable")
+        assert (row.difference, row.low, row.p, row.verdict) == (0, None, 1, "not distinguishable")
 
 
 def test_a_member_that_fails_anywhere_leaves_its_contrast_out():
@@ -239,70 +263,13 @@ def test_grids_that_cannot_be_compared():
     assert interactions({("a", "x"): {0: 1.0}, ("a", "y"): {0: 1.0}}, ("a", "x")) == {}
 
 
-# Example by example
-
-
-def runs(both, only_a, only_b, neither):
-    a = np.repeat([True, True, False, False], [both, only_a, only_b, neither])
-    b = np.repeat([True, False, True, False], [both, only_a, only_b, neither])
-    order = np.random.default_rng(0).permutation(len(a))
-    return a[order], b[order]
-
-
-def test_mcnemar_against_published_examples():
-    # Agresti (1990), p. 350, approval of a president in two surveys: z^2 = 17.36; exact p as R's exact2x2 prints it
-    found = mcnemar(*runs(794, 150, 86, 570))
-    assert (found.both, found.only_a, found.only_b, found.neither) == (794, 150, 86, 570)
-    assert found.difference == (86 - 150) / 1600
-    assert found.p == pytest.approx(3.716e-05, rel=1e-4)
-    assert (found.only_a - found.only_b) ** 2 / (found.only_a + found.only_b) == pytest.approx(17.3559, abs=1e-4)
-
-
-@pytest.mark.parametrize(("only_a", "only_b"), [(6, 16), (16, 6), (1, 0), (5, 5), (0, 6), (3, 40)])
-def test_mcnemar_against_binomial_sums(only_a, only_b):
-    n = only_a + only_b
-    tail = sum(math.comb(n, k) for k in range(min(only_a, only_b) + 1)) / 2**n
-    assert mcnemar(*runs(9, only_a, only_b, 4)).p == pytest.approx(min(1, 2 * tail), rel=1e-12)
-
-
-def test_mcnemar_of_runs_that_never_differ():
-    assert mcnemar(*runs(3, 0, 0, 2)) == (3, 0, 0, 2, 0.0, 1.0)
-
-
-def test_shared_errors_by_hand():
-    # 20 examples; a errs on 8, b on 6, both on 4: 2.4 by chance. Agreement 0.7; by chance (8 * 6 + 12 * 14) / 400 = 0.54
-    found = shared_errors(*runs(10, 2, 4, 4))
-    assert found[:3] == (8, 6, 4)
-    assert found[3:] == pytest.approx((2.4, 8 / 14, 4.8 / 14, (0.7 - 0.54) / (1 - 0.54)), rel=1e-12)
-    assert shared_errors(*runs(5, 0, 0, 3))[4:] == (1, 3 / 8, 1)
-    assert shared_errors(*runs(0, 5, 5, 0))[4:] == (0, 0.5, -1)
-    assert shared_errors(*runs(4, 2, 2, 1))[3:] == (1, 2 / 6, 2 / 6, 0)  # 3 x 3 / 9: as many as by chance
-    assert shared_errors(*runs(7, 0, 0, 0)) == (0, 0, 0, 0.0, None, None, None)
-    assert shared_errors(*runs(0, 0, 0, 7)) == (7, 7, 7, 7.0, 1.0, 1.0, None)
-    assert shared_errors(*runs(0, 7, 0, 0))[4:] == (0, 0, 0)
-
-
-def test_independent_runs_share_what_is_expected():
-    random = np.random.default_rng(0)
-    found = [shared_errors(random.uniform(size=500) < 0.8, random.uniform(size=500) < 0.7) for _ in range(400)]
-    assert np.mean([row.share - row.expected_share for row in found]) == pytest.approx(0, abs=4 * 0.03 / 20)
-    assert np.mean([row.consistency for row in found]) == pytest.approx(0, abs=4 * 0.045 / 20)
-
-
-@pytest.mark.parametrize("function", [mcnemar, shared_errors])
-def test_runs_that_cannot_be_compared(function):
-    with pytest.raises(ValueError, match=r"one shape \[n\], n of 1 or more, got \(3,\) and \(4,\)"):
-        function(np.ones(3, bool), np.ones(4, bool))
-    with pytest.raises(ValueError, match="n of 1 or more"):
-        function(np.ones(0, bool), np.ones(0, bool))
-    with pytest.raises(ValueError, match="correct must be bool, got int64 and bool"):
-        function(np.ones(3, int), np.ones(3, bool))
-
-
 # Documentation
 
 
-@pytest.mark.parametrize("module", [paired_tests, comparisons], ids=lambda module: module.__name__)
+MODULES = [paired_tests, comparisons, equivalence, seeds_and_texts, by_example]
+
+
+@pytest.mark.parametrize("module", MODULES, ids=lambda module: module.__name__)
 def test_examples_are_true(module):
     found = doctest.testmod(module, optionflags=doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE)
     assert found.failed == 0 < found.attempted

@@ -36,6 +36,14 @@ def test_points_are_variants_times_seeds_with_keys_of_their_own(source):
     assert again.sweep.identity() == made.sweep.identity()
 
 
+def test_a_margin_is_of_the_question_and_not_of_the_sweep(source):
+    without, given = (plan.read(sweeps.fields(source, POOLINGS, **more), "toy") for more in ({}, {"margin": 0.02}))
+    assert (without.margin, given.margin) == (None, 0.02)
+    assert without.identity() == given.identity()
+    assert without.words() == given.words()
+    assert plan.read(sweeps.fields(source, POOLINGS, metric="nll", margin=2.0), "toy").margin == 2.0
+
+
 def test_a_sweep_is_another_with_another_base_or_search(source):
     given = sweeps.fields(source, POOLINGS)
     identity = plan.read(given, "toy").identity()
@@ -107,6 +115,11 @@ def bad(source):
             sweeps.fields(source, POOLINGS, metric=plan.BEYOND),
             "accuracy_beyond_training needs test texts longer than those of training",
         ),
+        "margin of a share": (
+            sweeps.fields(source, POOLINGS, margin=1.0),
+            r"config.sweep.margin must be below 1 for accuracy, a share \(0.01 is one percentage point\), got 1.0",
+        ),
+        "margin below 0": (sweeps.fields(source, POOLINGS, margin=-0.01), "margin must be a finite number above 0, got -0.01"),
         "max_members": (sweeps.fields(source, POOLINGS, max_members=0), "max_members must be 1 or more, got 0"),
         "incompatible": (
             sweeps.fields(source, encodings, baseline="none"),

@@ -12,8 +12,8 @@ import numpy as np
 import PIL.Image
 import pytest
 
-from attention.lab import analysis, comparisons, report, results
-from attention.lab.report import markdown, numbers, page, plot_style, sentences
+from attention.lab import comparisons, report, results
+from attention.lab.report import markdown, numbers, page, plot_style
 from tests.support.made_results import failed, made, pending, searched
 
 ROOT = Path(report.__file__).parents[3]
@@ -152,7 +152,7 @@ def test_what_is_printed(written):
     for name in found.sweep["variants"]:
         assert re.search(rf"^{re.escape(name)}  ", printed, re.M)
     if case == "one_seed":
-        assert "One seed: no ranking and no verdict." in printed
+        assert "One seed: no verdict." in printed
     if case == "eight":
         assert "0.00195; 0.0137 after correction for 7 comparisons" in printed
         assert "Members without a score: sinusoidal 1 of 10." in printed
@@ -195,7 +195,9 @@ def test_every_number_of_the_verdicts_follows_from_the_rows(written):
         assert cell["detectable"] == shown(c and c.detectable)
         needed = None if c is None else c.seeds_needed
         assert cell["seeds needed"] == ("-" if needed is None else "over 1,000" if needed > 1000 else f"{needed:,}")
-        assert cell["p (Holm)"] == numbers.p_value(c and c.adjusted)
+        ends = (c.excluded_below, c.excluded_above) if c and c.low is not None else None
+        assert cell["not excluded"] == ("-" if ends is None else f"[{shown(ends[0], '+')}, {shown(ends[1], '+')}]")
+        assert cell["p (corrected)"] == numbers.p_value(c and c.adjusted)
         verdict = c.verdict if c is not None else "baseline" if row[0] == sweep["baseline"] else "no pair"
         assert cell["verdict"].lstrip("▲▼○ ") == verdict
 
@@ -237,7 +239,7 @@ def test_a_hostile_name_is_text(tmp_path):
     outside = re.sub(r"```sh\n.*?```", "", lines, flags=re.S)
     assert "<script" not in outside
     _, rows = markdown_rows(lines, "Verdicts")
-    assert {len(row) for row in rows} == {11}
+    assert {len(row) for row in rows} == {12}
     for path in (tmp_path / "figures").glob("*.svg"):
         xml.etree.ElementTree.parse(path)
 
@@ -266,13 +268,6 @@ def test_warnings(tmp_path):
     said = report.write(tmp_path)
     assert "There is no labelled test split." in said
     assert "accuracy, % on validation" in said
-
-
-def test_a_verdict_that_no_seed_could_give_is_told():
-    found = made([f"v{number}" for number in range(41)], seeds=10)
-    said = sentences.power(found, analysis.outlook(analysis.standings(found)))
-    assert said[0] == "Smallest attainable p with 10 pairs: 0.00195; 0.0781 after correction for 40 comparisons."
-    assert said[1] == "That is above 0.05: no difference can reach a verdict with fewer than 11 seeds."
 
 
 def test_figures_of_before_are_removed(tmp_path):

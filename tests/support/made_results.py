@@ -50,7 +50,7 @@ def made(variants, *, seeds=5, baseline=None, metric=None, task="classification"
     sweep = {"name": "made", "baseline": baseline or names[0], "metric": metric, "metrics": metrics, "shares": shares}
     sweep |= {"higher_is_better": metric not in ("nll", "ece"), "variants": names, "axes": len(variants[0])}
     sweep |= {"seeds": list(range(seeds)), "search": search, "dropped": [list(each) for each in dropped]}
-    sweep |= {"split": "test", "notes": [], "title": "", "data_name": ""}
+    sweep |= {"split": "test", "notes": [], "margin": None, "title": "", "data_name": ""}
     return Results(found, {**sweep, "command": "python sweep.py --config=configs/sweeps/made.py"})
 
 

@@ -11,6 +11,7 @@ def write(
     *,
     baseline: str | None = None,
     metric: str | None = None,
+    margin: float | None = None,
     title: str | None = None,
     data_name: str | None = None,
 ) -> str:
@@ -23,6 +24,7 @@ def write(
       workdir: of the sweep.
       baseline: the variant to compare the others with, where it is not the sweep's own.
       metric: what to compare them by, where it is not the sweep's own.
+      margin: a difference that does not matter, where it is not the sweep's own.
       title: the heading, where it is not the sweep's own.
       data_name: what the data are called, where it is not what the sweep calls them.
 
@@ -34,9 +36,8 @@ def write(
     """
     from attention.lab.report import contents, markdown, page, save_figures, save_tables, tables, terminal
 
-    found = results.asked(
-        results.read(workdir / "results.parquet"), baseline=baseline, metric=metric, title=title, data_name=data_name
-    )
+    given = {"baseline": baseline, "metric": metric, "margin": margin, "title": title, "data_name": data_name}
+    found = results.asked(results.read(workdir / "results.parquet"), **given)
     known = sweep_record.token(workdir)
     if known is not None and found.sweep.get("sweep", known) != known:
         raise ValueError(f"{workdir / 'results.parquet'} is of another sweep than {workdir / 'sweep.json'} beside it")

@@ -7,7 +7,7 @@ from pathlib import Path
 from attention.lab import analysis
 from attention.lab.analysis import Grid, Row, Standing
 from attention.lab.costs import Cost
-from attention.lab.report import references, sentences, setting_tables, tables, words
+from attention.lab.report import differences, references, sentences, setting_tables, tables, words
 from attention.lab.report.numbers import Metric
 from attention.lab.report.parts import (
     FOLDER,
@@ -50,11 +50,14 @@ def contents(
       drawn: the saved figures by name.
     """
     figures = lambda *names: [drawn[name] for name in names if name in drawn]
-    reading = [Note(sentences.reading(results)), *figures("differences")]
+    aloud = differences.aloud(results, found)
+    reading = [Note(differences.reading(results)), *figures("differences"), *([Definitions(aloud)] if aloud else [])]
+    pairs = analysis.every_two(results)
+    every_two = [] if pairs is None else [Folded("Every two variants", tables.pair_table(results, pairs))]
     lengths = tables.length_table(results)
     failures = tables.failure_table(results)
     sections = [
-        Section("verdicts", "Verdicts", [verdicts, *reading, tables.metric_table(results, found)]),
+        Section("verdicts", "Verdicts", [verdicts, *reading, *every_two, tables.metric_table(results, found)]),
         Section("training", "Training", figures("learning", "losses")),
         Section("lengths", "Lengths", [] if lengths is None else [*figures("lengths"), lengths]),
         Section("costs", "Costs", [*figures("costs"), tables.ledger_table(ledger)]),
@@ -73,8 +76,8 @@ def contents(
     return Contents(
         sentences.title(results),
         sentences.subject(results),
-        [*sentences.findings(results, found), *sentences.beside_rival(results)],
-        sentences.power(results, analysis.outlook(found)),
+        [*differences.findings(results, found), *sentences.beside_rival(results)],
+        differences.power(results, analysis.outlook(found)),
         sentences.warnings(results, found, ledger),
         [section for section in sections if section.parts],
     )

@@ -27,15 +27,14 @@ Curves = Mapping[str, Sequence[tuple[Sequence[float], Sequence[float]]]]  # by v
 
 
 def differences(results: Results, found: Sequence[Standing]) -> Figure | None:
-    """The difference of each variant from the baseline: its pairs, their mean and 95 % interval, the largest on top.
+    """The difference of each variant from the baseline: its pairs, their mean and 95 % intervals, in the table's order.
 
     Names stand above the intervals, so that a column of a paper, or a phone, is wide enough.
     """
     base = next(one for one in found if one.name == results.sweep["baseline"])
-    shown = [one for one in found if one.comparison is not None and one.comparison.difference is not None]
+    shown = [one for one in analysis.by_verdict(found) if one.comparison is not None and one.comparison.difference is not None]
     if not shown:
         return None
-    shown.sort(key=lambda one: -(one.comparison.difference if one.comparison and one.comparison.difference else 0.0))
     metric = Metric.of(results.sweep)
     labels = [wrapped(one.name, 36, lines=5) for one in shown]
     heights = [_LINE * (2.9 + label.count("\n")) for label in labels]
@@ -75,6 +74,8 @@ def _interval(axes: Any, place: float, one: Standing, base: Standing, factor: fl
     axes.plot(dots, [place] * len(dots), "|", color=INK, alpha=0.35, markersize=6, zorder=2)
     decided = found.verdict in ("better", "worse")
     colour = {"better": COLOURS[0], "worse": COLOURS[1]}.get(found.verdict, INK)
+    if isinstance(one.over_texts, tuple):
+        axes.plot([factor * end for end in one.over_texts], [place, place], color=colour, linewidth=0.9, zorder=3)
     if found.low is not None and found.high is not None:
         axes.plot([factor * found.low, factor * found.high], [place, place], color=colour, linewidth=2, zorder=3)
     marker = {"better": "^", "worse": "v"}.get(found.verdict, "o")

@@ -4,12 +4,11 @@ import math
 import re
 from typing import Any, NamedTuple
 
-from attention.lab.comparisons import Comparison
 from attention.training.progress import duration
 
 NONE = "-"
 MINUS = "\N{MINUS SIGN}"
-SIGNS = {"better": "▲", "worse": "▼", "not distinguishable": "○"}
+SIGNS = {"better": "▲", "worse": "▼", "equivalent": "≈", "not distinguishable": "○"}
 
 
 class Metric(NamedTuple):
@@ -57,11 +56,13 @@ class Metric(NamedTuple):
         """As ``value``, with a sign."""
         return NONE if value is None else f"{self.factor * value:+.{self._decimals}f}"
 
-    def interval(self, found: Comparison) -> str:
+    def interval(self, low: float | None, high: float | None) -> str:
         """``[+0.50, +2.10]``."""
-        if found.low is None or found.high is None:
-            return NONE
-        return f"[{self.difference(found.low)}, {self.difference(found.high)}]"
+        return NONE if low is None or high is None else f"[{self.difference(low)}, {self.difference(high)}]"
+
+    def signed(self, value: float) -> str:
+        """As ``difference``, for a sentence: with a true minus, and 0 as it is."""
+        return self.difference(value).replace("-", MINUS) if value else "0"
 
     @property
     def _decimals(self) -> int:

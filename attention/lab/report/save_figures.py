@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 
 from attention.lab.analysis import Grid, Standing
 from attention.lab.costs import Cost
-from attention.lab.report import figures, numbers, plot_style
+from attention.lab.report import figures, plot_style
 from attention.lab.report.numbers import Metric
 from attention.lab.report.parts import FOLDER, Drawn
 from attention.lab.results import Results
@@ -47,8 +47,9 @@ def _kinds(results: Results, found: Sequence[Standing], ledger: Sequence[Cost], 
         _Kind(
             "differences",
             lambda: figures.differences(results, found),
-            "Differences from the baseline: mean over seeds with its 95 % interval (not corrected), and each seed as a small"
-            " stroke. Filled: better or worse after Holm's correction.",
+            "Differences from the baseline: the mean over seeds, each seed as a small stroke, and 95 % intervals for all"
+            " variants together: thick over seeds, thin over seeds and texts of test. Filled: better or worse, where the thick"
+            " one leaves out 0. The order is that of the verdicts and, within one, of the sweep.",
             _intervals(results, found),
         ),
         _Kind(
@@ -106,7 +107,8 @@ def _intervals(results: Results, found: Sequence[Standing]) -> str:
     said = []
     for one in found:
         if one.comparison is not None and one.comparison.difference is not None:
-            interval = metric.interval(one.comparison).replace(numbers.NONE, "no interval", one.comparison.low is None)
+            c = one.comparison
+            interval = metric.interval(c.low, c.high) if c.low is not None and c.high is not None else "no interval"
             said.append(f"{one.name} {metric.difference(one.comparison.difference)} {interval}, {one.comparison.verdict}")
     return f"Differences in {metric.title} from {results.sweep['baseline']}: {'; '.join(said)}"
 

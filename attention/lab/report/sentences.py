@@ -1,4 +1,4 @@
-"""The sentences of a report: findings, power, warnings, methods, and commands that reproduce it."""
+"""The sentences of a report beside those on differences: warnings, methods, and commands that reproduce it."""
 
 import json
 import shlex
@@ -6,9 +6,10 @@ from collections.abc import Sequence
 
 from attention import installation
 from attention.lab import against_rival, analysis, paired_tests
-from attention.lab.analysis import Grid, Outlook, Row, Standing
+from attention.lab.analysis import Grid, Row, Standing
 from attention.lab.costs import Cost
-from attention.lab.report import numbers, tables
+from attention.lab.report import tables
+from attention.lab.report.differences import named
 from attention.lab.report.numbers import Metric
 from attention.lab.results import Results
 from attention.messages import listed
@@ -45,31 +46,6 @@ def subject(results: Results) -> str:
     return f"{what}, compared with the baseline “{sweep['baseline']}” by {metric.words} on {tables.scored_on(results)}{of}."
 
 
-def findings(results: Results, found: Sequence[Standing]) -> list[str]:
-    """The verdicts in sentences."""
-    base = results.sweep["baseline"]
-    compared = [one for one in found if one.comparison is not None]
-    if not compared:
-        failed = f"No member of the baseline “{base}” has a score, so nothing can be compared with it."
-        return [failed if len(found) > 1 else "There is only one variant, so there is nothing to compare."]
-    by_verdict = lambda verdict: [one.name for one in compared if one.comparison and one.comparison.verdict == verdict]
-    said = []
-    for verdict, words in (
-        ("better", "Better than the baseline"),
-        ("worse", "Worse than the baseline"),
-        ("not distinguishable", "Not distinguishable from the baseline"),
-        ("no pair", "No seed in common with the baseline that both finished"),
-    ):
-        if names := by_verdict(verdict):
-            said.append(f"{words}: {_named(names)}.")
-    single = by_verdict("one seed")
-    if single and len(single) == len(compared):
-        said.append("One seed: no ranking and no verdict. The differences may be due to chance.")
-    elif single:
-        said.append(f"No verdict, because only one seed finished: {_named(single)}.")
-    return said
-
-
 def beside_rival(results: Results) -> list[str]:
     """Which variants are better than the rival."""
     found, metric = against_rival.against(results), Metric.of(results.sweep)
@@ -78,54 +54,18 @@ def beside_rival(results: Results) -> list[str]:
     scores = dict.fromkeys(f"{one.rival} {metric.value(one.score)}{' %' if metric.share else ''}" for one in found)
     said = [f"The rival's {metric.words} on {tables.scored_on(results)}: {'; '.join(scores)}."]
     better, others = ([one.name for one in found if one.better is wanted] for wanted in (True, False))
-    said += [f"Better than the rival: {_named(better)}."] if better else []
-    said += [f"No better than the rival: {_named(others)}."] if others else []
+    said += [f"Better than the rival: {named(better)}."] if better else []
+    said += [f"No better than the rival: {named(others)}."] if others else []
     single = [one.name for one in found if one.p is None]
-    said += [f"By the score of one seed alone, which is no test: {_named(single)}."] if single else []
+    said += [f"By the score of one seed alone, which is no test: {named(single)}."] if single else []
     return [" ".join(said)]
-
-
-def _named(names: Sequence[str]) -> str:
-    """A list of names; one with a comma of its own is quoted."""
-    return "; ".join(f"“{name}”" if ", " in name else name for name in names)
-
-
-def power(results: Results, seen: Outlook) -> list[str]:
-    """What this number of seeds could have shown, and how many would show more."""
-    metric = Metric.of(results.sweep)
-    if seen.smallest is None or seen.corrected is None:
-        return ["No test: it takes at least two finished seeds of the baseline and of another variant."]
-    if seen.smallest == 0:
-        said = [f"With {seen.pairs} pairs a t-test has no lower bound on p."]
-    else:
-        corrected = f"{numbers.p_value(seen.corrected)} after correction for {_comparisons(seen.comparisons)}"
-        said = [f"Smallest attainable p with {seen.pairs} pairs: {numbers.p_value(seen.smallest)}; {corrected}."]
-    if seen.corrected > paired_tests.LEVEL:
-        said.append(
-            f"That is above {paired_tests.LEVEL}: no difference can reach a verdict with fewer than {seen.fewest} seeds."
-        )
-    if seen.detectable is not None:
-        low, high = (metric.value(size) for size in seen.detectable)
-        sizes = f"{low}{metric.unit}" if low == high else f"{low} to {high}{metric.unit}, depending on the variant,"
-        said.append(f"Differences of {sizes} would have been detected with probability {paired_tests.POWER}.")
-    if seen.nearest is not None:
-        name, seeds = seen.nearest
-        said.append(
-            f"Of the variants that are not distinguishable, {_named([name])} needs the fewest seeds to confirm its observed"
-            f" difference: about {seeds:,}."
-        )
-    return said
-
-
-def _comparisons(count: int) -> str:
-    return f"{count} comparison" if count == 1 else f"{count} comparisons"
 
 
 def warnings(results: Results, found: Sequence[Standing], ledger: Sequence[Cost]) -> list[str]:
     """What a reader must know before the numbers: failed members, different data, scores on validation, notes on the data."""
     said = []
     lost = [
-        f"{_named([one.name])} {one.failed + one.missing} of {len(one.members)}" for one in found if one.failed or one.missing
+        f"{named([one.name])} {one.failed + one.missing} of {len(one.members)}" for one in found if one.failed or one.missing
     ]
     if lost:
         said.append(
@@ -158,13 +98,13 @@ def _of_data(results: Results) -> list[str]:
     """The notes on the data, and the scores on the clean texts of test."""
     said = []
     for note, names in results.sweep["notes"]:
-        about = "" if len(names) == len(results.sweep["variants"]) else f", of {_named(names)}"
+        about = "" if len(names) == len(results.sweep["variants"]) else f", of {named(names)}"
         said.append(f"On the data{about}: {note}.")
     unseen = analysis.clean(results)
     if unseen is not None:
         count, of, means = unseen
         metric = Metric.of(results.sweep)
-        scores = "; ".join(f"{_named([name])} {metric.value(mean)}" for name, mean in means.items() if mean is not None)
+        scores = "; ".join(f"{named([name])} {metric.value(mean)}" for name, mean in means.items() if mean is not None)
         what = f"{of - count} of {of} texts of test are also in train or validation"
         said.append(f"{what}. On the other {count}, {metric.title}: {scores}." if scores else f"{what}.")
     return said
@@ -178,7 +118,7 @@ def _of_search(results: Results) -> list[str]:
     for name in results.sweep["variants"]:
         trials = analysis.rows(results, name, "search")
         failed = sum(row["status"] != "finished" for row in trials)
-        lost += [f"{_named([name])} {failed} of {len(trials)}"] if failed else []
+        lost += [f"{named([name])} {failed} of {len(trials)}"] if failed else []
     if lost:
         said.append(f"Trials of the search without a score: {'; '.join(lost)}. Values were chosen among the others.")
     if search["halvings"]:
@@ -192,7 +132,7 @@ def _of_times(ledger: Sequence[Cost]) -> list[str]:
     if not names:
         return []
     reason = next(one.busy for one in ledger if one.busy)
-    return [f"The machine was busy while members of {_named(names)} trained ({reason}): their times are left out."]
+    return [f"The machine was busy while members of {named(names)} trained ({reason}): their times are left out."]
 
 
 def _below(results: Results, found: Sequence[Standing]) -> str:
@@ -201,7 +141,7 @@ def _below(results: Results, found: Sequence[Standing]) -> str:
         return ""
     best = max(_trivial(results).values())
     names = [one.name for one in found if one.mean is not None and one.mean <= best]
-    return f" No better than the best of these: {_named(names)}." if names else ""
+    return f" No better than the best of these: {named(names)}." if names else ""
 
 
 def _trivial(results: Results) -> dict[str, float]:
@@ -212,7 +152,7 @@ def _trivial(results: Results) -> dict[str, float]:
 def no_interactions(results: Results, grid: Grid) -> str:
     """Why a sweep of two axes has none."""
     if grid.lacking:
-        return f"Interactions need a full grid; missing: {_named(grid.lacking)}."
+        return f"Interactions need a full grid; missing: {named(grid.lacking)}."
     if min(map(len, grid.axes)) < 2:
         return "Interactions need at least two values on each axis."
     return f"Interactions need finished members of {results.sweep['baseline']}; there are none."
@@ -239,19 +179,6 @@ def outcome(row: Row, metric: Metric) -> str:
     return f"{metric.words} {metric.value(analysis.value(row, metric.name))}{best}{reason}"
 
 
-def reading(results: Results) -> str:
-    """One paragraph on how to read the verdicts."""
-    base = results.sweep["baseline"]
-    return (
-        f"Each difference is that of a variant minus the baseline “{base}”, paired by seed and averaged: members with the same"
-        " seed share the order of the examples and the draws of dropout. A variant is better or worse if its p-value, after"
-        f" Holm's correction over all variants in the table, is at most {paired_tests.LEVEL}. The 95 % interval is for one"
-        " difference alone, so it may exclude 0 although the verdict is not distinguishable. Not distinguishable is absence of"
-        " evidence: it does not mean that two variants are equally good. Detectable is the difference that this number of seeds"
-        " would have detected. The sample is the seeds: the verdicts say nothing about other data sets."
-    )
-
-
 def methods(results: Results) -> list[tuple[str, str]]:
     """How each number was computed: pairs of a term and its meaning."""
     better = "higher" if results.sweep["higher_is_better"] else "lower"
@@ -263,14 +190,33 @@ def methods(results: Results) -> list[tuple[str, str]]:
         (
             "p, 10 pairs or more",
             f"sign flips: all of them up to 16 pairs, {flips} random ones beyond; exact if the differences are symmetric about"
-            " 0 under the null hypothesis. With n pairs the smallest p is 2^(1-n).",
+            " 0 under the null hypothesis. With n pairs the smallest p is 2^(1-n); where that is too large for the number of"
+            " comparisons, the t-test.",
         ),
-        ("95 % interval", "Student-t up to 9 pairs; from 10 pairs a BCa bootstrap, widened to the level of a t interval."),
         (
-            "p (Holm)",
-            f"Holm's step-down correction over the variants that have a p: the chance of any false verdict is at most {level}.",
+            "p (corrected)",
+            f"p times the number of comparisons (Bonferroni): the chance of any false verdict is at most {level}.",
         ),
-        ("Not distinguishable", f"p (Holm) is above {level}: absence of evidence, not evidence of absence. See detectable."),
+        (
+            "95 % interval",
+            f"the differences that the same test does not reject at {level} divided by the number of comparisons: the chance"
+            " that all hold is at least 95 %, and one leaves out 0 exactly where the verdict is better or worse.",
+        ),
+        (
+            "Over other texts",
+            "the interval over seeds, widened by what the choice of the texts of test adds to the variance: from the mean"
+            " squares of a table of seeds and texts that holds which answers are right.",
+        ),
+        (
+            "Not excluded",
+            f"two one-sided tests, each at {level} divided by the number of comparisons, reject the effects beyond; whether 0"
+            " is excluded, the verdict says (Hsu and others 1994).",
+        ),
+        (
+            "Equivalent",
+            "not better or worse, and both ends of what is not excluded lie within the margin that the sweep was given"
+            " (Schuirmann 1987).",
+        ),
         (
             "Detectable, seeds needed",
             f"for power {paired_tests.POWER} at level {level} divided by the number of comparisons, taking the observed spread"
@@ -279,12 +225,12 @@ def methods(results: Results) -> list[tuple[str, str]]:
         ("Effect d_z", "mean of the paired differences divided by their sample standard deviation."),
         (
             "Beside the rival",
-            "one-sided one-sample t-test of the members' scores against that of the rival, which has no seed, with Holm's"
-            " correction over the variants; members of one score by their signs, 2^-n; a single one by its score alone.",
+            "one-sided one-sample t-test of the members' scores against that of the rival, which has no seed,"
+            " corrected for the number of variants; members of one score by their signs, 2^-n; a single one by its score alone.",
         ),
         (
             "Interaction",
-            "v[a, b] - v[a0, b] - v[a, b0] + v[a0, b0], per seed, tested in the same way, with Holm's correction over the"
+            "v[a, b] - v[a0, b] - v[a, b0] + v[a0, b0], per seed, tested in the same way, corrected for the number of"
             " cells. Better: the two changes together help more than the sum of each alone.",
         ),
         (

@@ -1,7 +1,7 @@
 """The tables of a report, independent of the form they are written in."""
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from attention.data.contracts import LENGTHS
 from attention.lab import against_rival, analysis
@@ -17,19 +17,20 @@ from attention.lab.results import Results
 
 
 def verdict_table(results: Results, found: Sequence[Standing]) -> Table:
-    """The variants with their differences from the baseline, by rank where there are ranks."""
+    """The variants with their differences from the baseline, verdict by verdict, in the order of the sweep."""
     sweep, metric = results.sweep, Metric.of(results.sweep)
     split = scored_on(results)
     heads = [
         Head("variant", number=False),
-        Head("verdict", "better or worse if p (Holm) is at most 0.05", number=False),
-        Head("rank", "by the difference; variants that are not distinguishable are in chance order"),
+        Head("verdict", "better or worse where the 95 % interval leaves out 0", number=False),
         Head("members", "finished, of those requested", plain=("finished", "requested")),
         Head(metric.title, f"mean over the finished members, on {split}"),
         Head("sd", "sample standard deviation over members"),
         Head("difference", f"mean over seeds of variant - {sweep['baseline']}{metric.in_unit}"),
-        Head("95 % interval", "for this difference alone, not corrected for multiple comparisons", plain=INTERVAL),
-        Head("p (Holm)", "corrected for multiple comparisons; decides the verdict"),
+        Head("95 % interval", "over seeds, for all differences of the table together", plain=INTERVAL),
+        Head("over other texts", "the same over seeds and texts of test", plain=("low_95_texts", "high_95_texts")),
+        Head("not excluded", "effects beyond are excluded by one-sided tests", plain=("excluded_below", "excluded_above")),
+        Head("p (corrected)", "for the number of comparisons; at most 0.05 where the verdict is better or worse"),
         Head("detectable", "the difference that this number of seeds detects with probability 0.8"),
         Head("seeds needed", "to detect the observed difference with probability 0.8; a rough guide"),
     ]
@@ -38,36 +39,33 @@ def verdict_table(results: Results, found: Sequence[Standing]) -> Table:
         heads.append(
             Head(
                 "beside the rival",
-                "better if the members are above it by a one-sided t-test over seeds, with Holm's correction",
+                "better if the members are above it by a one-sided t-test over seeds, corrected for the number of variants",
                 number=False,
             )
         )
-    order = sorted(found, key=lambda one: (one.rank is None, one.rank or 0))
     better = "higher" if sweep["higher_is_better"] else "lower"
     caption = f"{metric.title} on {split}, compared with the baseline “{sweep['baseline']}”; {better} is better"
-    return Table(
-        "verdicts",
-        caption,
-        heads,
-        [
-            [*_verdict_row(one, metric, sweep["baseline"]), *([_beside(beside.get(one.name))] if beside else [])]
-            for one in order
-        ],
-    )
+    rows = [
+        [*_verdict_row(one, metric, sweep["baseline"]), *([_beside(beside.get(one.name))] if beside else [])]
+        for one in analysis.by_verdict(found)
+    ]
+    return Table("verdicts", caption, heads, rows)
 
 
 def _verdict_row(one: Standing, metric: Metric, baseline: str) -> list[Cell]:
     base = one.name == baseline
     c = one.comparison or Comparison(0, 0, verdict="baseline" if base else "no pair")
+    wider = one.over_texts if isinstance(one.over_texts, tuple) else (None, None)
     return [
         Cell(one.name),
         Cell(verdict(c), mark=c.verdict),
-        Cell(NONE if one.rank is None else str(one.rank), one.rank),
         Cell(f"{one.finished} of {len(one.members)}", one.finished, other=len(one.members)),
         Cell(metric.value(one.mean), one.mean),
         Cell(metric.value(one.spread), one.spread),
         Cell(metric.difference(c.difference), c.difference),
-        Cell(metric.interval(c), c.low, other=c.high),
+        _interval(metric, c.low, c.high),
+        _interval(metric, *wider),
+        _interval(metric, c.excluded_below, c.excluded_above),
         Cell(numbers.p_value(c.adjusted), c.adjusted),
         Cell(metric.value(c.detectable), c.detectable),
         Cell(numbers.seeds(c.seeds_needed), c.seeds_needed),
@@ -76,6 +74,33 @@ def _verdict_row(one: Standing, metric: Metric, baseline: str) -> list[Cell]:
 
 def _beside(found: Against | None) -> Cell:
     return Cell(NONE) if found is None else Cell(found.verdict, found.difference, "better" if found.better else "")
+
+
+def _interval(metric: Metric, low: float | None, high: float | None) -> Cell:
+    return Cell(metric.interval(low, high), low, other=high)
+
+
+def pair_table(results: Results, found: Mapping[tuple[str, str], Comparison]) -> Table:
+    """Every two variants."""
+    metric = Metric.of(results.sweep)
+    heads = [Head("variant", number=False), Head("against", number=False)]
+    heads += [Head("verdict", "of the variant, against the other", number=False), Head("difference", "variant - the other")]
+    heads += [Head("95 % interval", "over seeds, for all pairs of the table together", plain=INTERVAL)]
+    heads += [Head("not excluded", "effects beyond are excluded", plain=("excluded_below", "excluded_above"))]
+    heads += [Head("p (corrected)", "for the number of pairs")]
+    rows = [
+        [
+            Cell(b),
+            Cell(a),
+            Cell(verdict(c), mark=c.verdict),
+            Cell(metric.difference(c.difference), c.difference),
+            _interval(metric, c.low, c.high),
+            _interval(metric, c.excluded_below, c.excluded_above),
+            Cell(numbers.p_value(c.adjusted), c.adjusted),
+        ]
+        for (a, b), c in found.items()
+    ]
+    return Table("pairs", f"Every two variants compared by {metric.title} on {scored_on(results)}", heads, rows)
 
 
 def verdict(found: Comparison) -> str:
@@ -103,7 +128,7 @@ def metric_table(results: Results, found: Sequence[Standing]) -> Table:
     heads += [Head(f"clean {own.title}", "on the texts of test that are neither in train nor in validation")] if unseen else []
     heads += [Head("effect d_z", "difference divided by the standard deviation of the paired differences")]
     heads += [Head("pairs", "seeds that both finished"), Head("left out", "seeds that one did not finish")]
-    heads += [Head("p", "two-sided, not corrected"), Head("test and interval", number=False)]
+    heads += [Head("p", "two-sided, not corrected"), Head("test", "of p, and behind the intervals", number=False)]
     rows = []
     for one in found:
         c = one.comparison or Comparison(0, 0)
@@ -172,7 +197,7 @@ def interaction_table(results: Results, found: Grid) -> Table:
         Head("interaction"),
         Head("95 % interval", plain=INTERVAL),
         Head("p"),
-        Head("p (Holm)"),
+        Head("p (corrected)"),
     ]
     heads += [Head("verdict", "better: the two changes together help more than the sum of each alone", number=False)]
     heads += [Head("pairs", "seeds that all four finished"), Head("left out")]
@@ -180,7 +205,7 @@ def interaction_table(results: Results, found: Grid) -> Table:
         [
             Cell(", ".join(cell)),
             Cell(metric.difference(c.difference), c.difference),
-            Cell(metric.interval(c), c.low, other=c.high),
+            _interval(metric, c.low, c.high),
             Cell(numbers.p_value(c.p), c.p),
             Cell(numbers.p_value(c.adjusted), c.adjusted),
             Cell(verdict(c), mark=c.verdict),
