@@ -85,8 +85,9 @@ def build(
     layout: Layout = "interleaved",
     denominator: Denominator = "dim",
     learned_scale: bool = False,
+    scaled_words: bool = False,
 ) -> Encoding:
-    """Sinusoidal positions; ``learned_scale`` multiplies them by one learned number, D^-½ at the start."""
+    """Sinusoidal positions; ``learned_scale`` multiplies them by one learned number, D^-½ at the start, ``scaled_words`` the words by √D."""
     _check(base)
 
     def shared(rng, dims):
@@ -95,6 +96,7 @@ def build(
     def embed(params, x, tokens, call):
         T, D = x.shape[-2:]
         code = sinusoidal(q_positions(call, T), D, base=base, layout=layout, denominator=denominator)
-        return x + (code * params["scale"] if learned_scale else code).astype(x.dtype)
+        words = x * D**0.5 if scaled_words else x
+        return words + (code * params["scale"] if learned_scale else code).astype(x.dtype)
 
     return Encoding(shared=shared if learned_scale else None, embed=embed)
