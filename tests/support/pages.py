@@ -1,12 +1,14 @@
 """The blocks and commands of a page, and what becomes of each where the page is run.
 
 Python blocks run as printed, those of a page in one namespace from top to bottom; what ``expression  # -> value`` promises is
-compared. A block that begins with ``# some/file.py`` is that file, in a namespace of its own. Commands are those of blocks whose
-first word is a program, and those in lines of text. They run in a folder that holds what a reader has:
+compared. A block that begins with ``# some/file.py`` is that file, in a namespace of its own. Commands are those of blocks
+whose first word is a program, and those in lines of text. They run in a folder that holds what a reader has:
 
-- ``train.py`` trains where the page has written the data; else it reads the flags and builds the experiment: data, batches, model
-  and update. ``sweep.py`` builds each variant. Of sets that are downloaded there are a few texts, and what is generated is small.
-- ``eval.py``, ``sweep.py --report`` and ``--compare`` read a run that the page has trained; of one that is not there, the flags.
+- ``train.py`` trains where the page has written the data; else it reads the flags and builds the experiment: data, batches,
+  model and update. ``sweep.py`` builds each variant. Of sets that are downloaded there are a few texts, and what is generated
+  is small.
+- ``eval.py``, ``sweep.py --report`` and ``--compare`` read a run that the page has trained; of one that is not there, the flags
+  are read.
 - ``python -m MODULE`` reads its arguments with its own parser, and stops there but for the modules of ``RUN``.
 - ``cat``, ``mkdir`` and ``cp`` are carried out.
 - Programs of ``ELSEWHERE`` are not run, for the reason that stands there; files that they are given exist.
