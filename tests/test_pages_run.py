@@ -32,8 +32,8 @@ PLANTED = {
     "a value": ("```python\n1 + 1  # -> 3\n```", "1 \\+ 1"),
     "a field": ("`python train.py --config.model.encodin=rope`", "unknown config field 'model.encodin'"),
     "a config": ("`python train.py --config=configs/smok.py`", r"configs/smok\.py does not exist"),
-    "a spec": ("```\npython train.py --config.model.encoding='rope(bas=5)'\n```", r"rope has no option 'bas'"),
-    "a pair": ("`python train.py --config.model.score=additive --config.model.encoding=rope`", "rope rotates"),
+    "a spec": ("```\npython train.py --config.model.encoding='rope(bas=5)'\n```", "unknown option 'bas'"),
+    "a pair": ("`python train.py --config.model.score=additive --config.model.encoding=rope`", "a rotation has a meaning only"),
     "a note": ("```\npython train.py --describe    what would be trained\n```", "stray argument 'what'"),
     "a flag of a sweep": ("`python sweep.py --dryrun`", "unknown flag --dryrun"),
     "a variant of a sweep": ("`python sweep.py --config.sweep.baseline=nothing`", "must be one of the variants, got 'nothing'"),
@@ -66,7 +66,7 @@ def test_what_a_page_promises_to_be_printed_is_compared(folder):
         ask = "python eval.py --workdir=runs/mine --text='a b'"
         page.write_text(f"```\ncat > mine.csv <<END\n{rows}END\n{train}\n{ask}\n```\n\n```\n{promised}```\n", encoding="utf-8")
         if fails:
-            with pytest.raises(AssertionError, match="printed is a b"):
+            with pytest.raises(AssertionError, match=r"printed is runs/mine(.|\n)*a b\n"):
                 pages.run(page, folder)
         else:
             assert pages.run(page, folder) == 3
