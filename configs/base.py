@@ -39,7 +39,9 @@ def get_config() -> Any:  # a ConfigDict, whose fields a type checker cannot kno
     model.kernel = "auto"  # how attention is computed: auto (by size and device), dense or chunked
     model.compute_dtype = "float32"  # of the matrix products: float32 or bfloat16; weights are float32 always
     model.vectors = ""  # text file of pretrained word vectors (GloVe, word2vec, fastText), also gzipped
-    model.embedding_init = 1.0  # standard deviation of the token embeddings at the start; small data want less
+    # Small data want less than 1, such as 0.1. Sinusoidal codes, whose channels reach 1 whatever this is, drown such words:
+    # sinusoidal(scaled_words=True) makes them alike in size.
+    model.embedding_init = 1.0  # standard deviation of the token embeddings at the start
     model.frozen_embeddings = False  # whether token embeddings stay as they are initialised
     model.head_gate = "none"  # gate on the pooled vector: none, residual, mult, input or residual_input
     model.head_softmax = False  # whether a softmax over the channels of the pooled vector follows, as in some tutorials

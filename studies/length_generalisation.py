@@ -14,15 +14,12 @@ from pathlib import Path
 from typing import Any
 
 import jax
-import matplotlib
 import numpy as np
-
-matplotlib.use("svg")
-from matplotlib import pyplot as plt
 
 from attention.files import read_json, write_json
 from attention.training import backend, command_line, config, loop, process
 from configs.studies import length_generalisation as study
+from tools.plots import legible, plt
 
 PAGE = Path(__file__).parents[1] / "docs" / "studies" / "length_generalisation.md"
 FIGURE, NUMBERS = PAGE.with_suffix(".svg"), Path(__file__).with_suffix(".json")
@@ -119,11 +116,11 @@ def figure(found: dict[str, Any]) -> Any:
     for axes, (task, content) in zip(panels[0], tasks.items()):
         rows = [variant["ranges"] for variant in content["variants"].values()]
         means = np.array([[np.nan if row["mean"] is None else 100 * row["mean"] for row in ranges] for ranges in rows])
-        axes.imshow(means, cmap="viridis", vmin=0, vmax=100, aspect="auto")
+        colours = axes.imshow(means, cmap="viridis", vmin=0, vmax=100, aspect="auto").to_rgba
         for (y, x), mean in np.ndenumerate(means):
             known = np.isfinite(mean)
-            colour = ("black" if mean > 60 else "white") if known else "0.45"
-            axes.text(x, y, f"{mean:.0f}" if known else "-", ha="center", va="center", fontsize=6.5, color=colour)
+            colour = legible(colours(mean)) if known else "black"
+            axes.text(x, y, f"{mean:.0f}" if known else "-", ha="center", va="center", fontsize=7.5, color=colour)
         axes.axvline(1.5, color="white", linewidth=2)
         axes.set_title(task)
         axes.set_xticks(range(means.shape[1]), [str(row["up_to"]) for row in rows[0]], fontsize=7)

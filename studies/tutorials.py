@@ -217,7 +217,11 @@ def main(arguments: list[str] | None = None) -> None:
         parser.error(f"no config {', '.join(sorted(unknown))}; configs: {', '.join(dict.fromkeys(r.config for r in ROWS))}")
     backend.prepare()
     process.keep_freed_memory()
-    run(options.workdir, tuple(row for row in ROWS if not only or row.config in only), options.data)
+    try:
+        run(options.workdir, tuple(row for row in ROWS if not only or row.config in only), options.data)
+    except ValueError as error:
+        here = "" if options.data else " (of this study: --data=FOLDER, which has folders trec6 and ag_news_subset)"
+        raise ValueError(f"{error}{here}") from None
     missing = [row.name for row in ROWS if not (row.folder(options.workdir) / "result.json").exists()]
     if missing:
         print(f"{len(missing)} runs to go: {', '.join(missing)}; no page yet")

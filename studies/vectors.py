@@ -1,6 +1,8 @@
-"""Word vectors from unlabelled text, in half a minute and without a download, for what wants pretrained ones.
+"""Word vectors from unlabelled text, in half a minute, for what wants pretrained ones.
 
 python -m studies.vectors --source=ag_news --out=runs/tutorials/vectors.txt [--dim=64] [--words=10000]
+
+Without a network: ``--source="ag_news(path='FOLDER')"``, a local copy.
 
 Counts how often a word stands within five words of another, takes the positive pointwise mutual information
 ``max(0, log(P(w, c) / (P(w) P¾(c))))`` of the frequent contexts, and keeps its first singular vectors times the square

@@ -4,15 +4,17 @@ r"""Sines and cosines of geometric frequencies, added to the embeddings.
 p_{i,2t} = \sin(i / 10000^{2t/D}), \quad p_{i,2t+1} = \cos(i / 10000^{2t/D})
 ```
 
-A pair of channels is a clock hand; from pair to pair the hands go slower, from 6 to about 63,000 tokens for a turn.
+A pair of channels is a clock hand; from pair to pair the hands go slower, from 6 to about 63,000 tokens for a turn. The paper
+multiplies the words by $\sqrt{D}$ first (section 3.4), so that they are as large as the codes: `scaled_words=True`.
 
 Parameters: none; `learned_scale=True` has one number, $D^{-1/2}$ at the start. `base` is 10000.
 Claim: chosen in the hope that it runs on to longer texts, and because $p_{i+c}$ is a linear function of $p_i$; as good as
 a learned table in the paper's translation. Press et al. 2021 found that it does not run on well.
 Traps: there are four conventions: `layout` interleaved (the paper) or concat (all sines, then all cosines), and exponent
 $2t/D$ or $t/(D/2-1)$ (tensor2tensor, fairseq: `denominator=half_minus_one`). $p_i \cdot p_j$ goes by $|\Delta|$ alone,
-but queries and keys are projected, and then it need not. Its size is $\sqrt{D/2}$: see the
-[slips](#slips-seen-in-tutorials-and-references). An odd D drops the last cosine.
+but queries and keys are projected, and then it need not. Its size is $\sqrt{D/2}$ whatever that of the words, so that a small
+`embedding_init` leaves them drowned: take `scaled_words` or `learned_scale` (numbers: `configs/sweeps/embedding_init.py`).
+See the [slips](#slips-seen-in-tutorials-and-references). An odd D drops the last cosine.
 Source: Vaswani et al. 2017 (arXiv 1706.03762), section 3.5.
 Family: Codes for embeddings
 """
@@ -85,8 +87,9 @@ def build(
     layout: Layout = "interleaved",
     denominator: Denominator = "dim",
     learned_scale: bool = False,
+    scaled_words: bool = False,
 ) -> Encoding:
-    """Sinusoidal positions; ``learned_scale`` multiplies them by one learned number, D^-½ at the start."""
+    """Sinusoidal positions; ``scaled_words``: the words times √D; ``learned_scale``: codes times a number, D^-½ at first."""
     _check(base)
 
     def shared(rng, dims):
@@ -95,6 +98,7 @@ def build(
     def embed(params, x, tokens, call):
         T, D = x.shape[-2:]
         code = sinusoidal(q_positions(call, T), D, base=base, layout=layout, denominator=denominator)
-        return x + (code * params["scale"] if learned_scale else code).astype(x.dtype)
+        words = x * D**0.5 if scaled_words else x
+        return words + (code * params["scale"] if learned_scale else code).astype(x.dtype)
 
     return Encoding(shared=shared if learned_scale else None, embed=embed)

@@ -22,7 +22,7 @@ def get_config() -> Any:
     config.data.max_length = 56
     config.data.buckets = 2
     config.model.encoder = "transformer(layers=1, mlp=2)"
-    config.model.embedding_init = 0.1
+    config.model.embedding_init = 0.1  # plain sinusoidal codes are larger than such words: see configs/sweeps/embedding_init.py
     config.model.dim = 64
     config.training.steps = 400
     config.training.warmup = 50

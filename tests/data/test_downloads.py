@@ -130,7 +130,7 @@ def test_a_failing_network_is_one_line(tmp_path, server):
         message = error_of(lambda address=address: build("imdb", mirror=address, data_dir=tmp_path / "data").load(0))
         assert message.startswith(f"cannot download {address}/aclImdb_v1.tar.gz: ")
         assert reason in message
-        assert "path=FOLDER" in message
+        assert """--config.data.source="imdb(path='FOLDER')" reads train.tsv[.gz]""" in message
 
 
 def test_a_download_cut_short_is_refused(tmp_path, server, monkeypatch):

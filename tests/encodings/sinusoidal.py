@@ -21,13 +21,19 @@ def scaled(i, dim, params):
     return params["scale"] * reference.sinusoidal(i, dim, 50.0, "concat", "half_minus_one")
 
 
+def scaled_words(x, tokens, i, text, params):
+    """Section 3.4 of the paper: the words times √D, and the codes as they are."""
+    return math.sqrt(x.shape[-1]) * x + np.stack([reference.sinusoidal(int(position), x.shape[-1]) for position in i])
+
+
 ROW = Row(
     "sinusoidal",
-    {"base": "50.0", "layout": "concat", "denominator": "half_minus_one", "learned_scale": "True"},
+    {"base": "50.0", "layout": "concat", "denominator": "half_minus_one", "learned_scale": "True", "scaled_words": "True"},
     EncodingEvidence(
         (
             EncodingCase("sinusoidal", coded(lambda i, dim, params: reference.sinusoidal(i, dim))),
             EncodingCase(FORM, coded(scaled)),
+            EncodingCase("sinusoidal(scaled_words=True)", scaled_words),
         ),
         "its numbers are published ones",
         moved="other",

@@ -43,7 +43,7 @@ def picture():
 
     found, distance = added("t5"), jnp.arange(T)[None] - jnp.arange(T)[:, None]
     return (
-        Image("buckets", np.asarray(attention.t5_buckets(distance))),
+        Image("buckets", np.asarray(attention.t5_buckets(distance)), counted=True),
         Image("head 1, at the start", found[0]),
         of_distance("by distance", per_head(found, (1, 2))),
     )

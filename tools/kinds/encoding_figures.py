@@ -10,29 +10,52 @@ from tools.kinds import encoding_maps as data
 from tools.plots import COLOURS, GREY, INK, plt
 
 
-def _image(figure: Any, axes: Any, panel: data.Image, bar: bool = True) -> None:
-    """Blue below zero, red above, white at zero, grey where nothing is seen."""
-    limit = panel.limit or max(float(np.nanmax(np.abs(panel.values))), 1e-9)
-    colours = plt.get_cmap("RdBu_r").with_extremes(bad=GREY)
+def _image(figure: Any, axes: Any, panel: data.Image) -> None:
+    """Blue below zero, red above, white at zero, grey where nothing is seen; of what is counted, a colour for each number.
+
+    The bar has the values that occur and no others.
+    """
     # Pixels go into the file as they are, and are not drawn again at the figure's size; few of them would look blurred.
     rows, columns = panel.values.shape
     pixels = np.kron(panel.values, np.ones((max(1, 48 // rows), max(1, 48 // columns))))
     options = {"extent": (-0.5, columns - 0.5, rows - 0.5, -0.5), "interpolation": "none", "aspect": "auto"}
-    shown = axes.imshow(pixels, cmap=colours, vmin=-limit, vmax=limit, **options)
+    shown = axes.imshow(pixels, **options)
     axes.set_title(panel.title)
     axes.set_xlabel(panel.across)
     axes.set_ylabel(panel.down)
     _few_ticks(axes)
     for spine in axes.spines.values():
         spine.set_visible(False)
-    if bar:
-        drawn = figure.colorbar(shown, ax=axes, aspect=25, pad=0.02)
-        drawn.solids.set_rasterized(True)
-        drawn.outline.set_visible(False)
-        drawn.ax.tick_params(length=2, labelsize=7)
-        drawn.locator = MaxNLocator(nbins=4)
-        drawn.formatter.set_powerlimits((-3, 4))
-        drawn.update_ticks()
+    bar = _counted(figure, axes, shown) if panel.counted else _signed(figure, axes, shown, panel.limit)
+    bar.solids.set_rasterized(True)
+    bar.outline.set_visible(False)
+    bar.ax.tick_params(length=2, labelsize=7)
+
+
+def _signed(figure: Any, axes: Any, shown: Any, limit: float | None) -> Any:
+    values = shown.get_array()
+    limit = limit or max(float(np.abs(values).max()), 1e-9)
+    shown.set(cmap=plt.get_cmap("RdBu_r").with_extremes(bad=GREY), clim=(-limit, limit))
+    bar = figure.colorbar(shown, ax=axes, aspect=25, pad=0.02)
+    bar.locator = MaxNLocator(nbins=4)
+    bar.formatter.set_powerlimits((-3, 4))
+    bar.update_ticks()
+    if values.min() < values.max():
+        bar.ax.set_ylim(max(values.min(), -limit), min(values.max(), limit))
+    return bar
+
+
+def _counted(figure: Any, axes: Any, shown: Any) -> Any:
+    numbers, places = np.unique(shown.get_array(), return_inverse=True)
+    shown.set(
+        data=places.reshape(shown.get_array().shape),
+        cmap=plt.get_cmap("viridis", len(numbers)),
+        clim=(-0.5, len(numbers) - 0.5),
+    )
+    at = np.arange(0, len(numbers), -(-len(numbers) // 8))
+    bar = figure.colorbar(shown, ax=axes, aspect=25, pad=0.02, values=np.arange(len(numbers)), ticks=at)
+    bar.set_ticklabels([f"{numbers[place]:g}" for place in at])
+    return bar
 
 
 def _few_ticks(axes: Any) -> None:
@@ -72,10 +95,10 @@ def of(panels: Sequence[data.Panel]) -> Any:
 
 
 def maps(specs: Sequence[str]) -> Any:
-    """A map of query and key of each spec, four to a row, each with colours of its own."""
-    drawn, panels = plt.subplots(-(-len(specs) // 4), 4, figsize=(7.9, 2.1 * -(-len(specs) // 4)), squeeze=False)
+    """A map of query and key of each spec, four to a row, each with a bar of its own, for what is shown differs."""
+    drawn, panels = plt.subplots(-(-len(specs) // 4), 4, figsize=(9.6, 2.1 * -(-len(specs) // 4)), squeeze=False)
     for axes, spec in zip(panels.flat, specs, strict=True):
-        _image(drawn, axes, data.map_of(spec), bar=False)
+        _image(drawn, axes, data.map_of(spec))
     for axes in panels[:-1].flat:
         axes.set_xlabel("")
     for axes in panels[:, 1:].flat:

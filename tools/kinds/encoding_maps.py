@@ -23,13 +23,17 @@ SCORES = attention.Normalizer(lambda params, scores, mask, call: scores if mask 
 
 
 class Image(NamedTuple):
-    """A matrix with its first row on top; NaN is drawn grey. Colours reach to ``limit``, or to the largest value."""
+    """A matrix with its first row on top; NaN is drawn grey. Colours reach to ``limit``, or to the largest value.
+
+    ``counted``: whether values are numbers of things, with a colour for each that occurs.
+    """
 
     title: str
     values: np.ndarray
     across: str = "key"
     down: str = "query"
     limit: float | None = None
+    counted: bool = False
 
 
 class Lines(NamedTuple):
@@ -221,8 +225,10 @@ def map_of(spec: str) -> Image:
     record = attention.build("encoding", spec)
     if record.embed is not None:
         found = code(spec)
-        return Image(spec, found @ found.T)
-    return Image(spec, scores(spec, "alike")[0] if record.rotate is not None else added(spec, "random")[0])
+        return Image(f"{spec}\nsimilarity of codes", found @ found.T)
+    if record.rotate is not None:
+        return Image(f"{spec}\nscores of equal tokens", scores(spec, "alike")[0])
+    return Image(f"{spec}\nadded to scores", added(spec, "random")[0])
 
 
 def default(spec: str) -> tuple[Panel, ...]:

@@ -6,7 +6,7 @@ import numpy as np
 from matplotlib.patches import Rectangle
 
 from tools.kinds import normalizer_weights as data
-from tools.plots import BLUE, COLOURS, GREY, INK, MINUS, plt
+from tools.plots import BLUE, COLOURS, GREY, INK, MINUS, legible, plt
 
 
 def of(picture: data.Shown) -> Any:
@@ -46,12 +46,12 @@ def _two_rows(picture: data.Shown) -> Any:
 
 def _heat(axes: Any, values: np.ndarray, title: str, signed: bool, causal: bool) -> None:
     limit = max(float(np.abs(values).max()), 1e-9) if signed else 1.0
-    axes.imshow(values, cmap="RdBu_r" if signed else "Blues", vmin=-limit if signed else 0.0, vmax=limit)
+    cmap, least = ("RdBu_r", -limit) if signed else ("Blues", 0.0)
+    colours = axes.imshow(values, cmap=cmap, vmin=least, vmax=limit).to_rgba
     for (i, j), value in np.ndenumerate(values):
         if causal and j > i:
             continue
-        dark = abs(value) > 0.6 * limit
-        axes.text(j, i, _number(value), ha="center", va="center", fontsize=7, color="white" if dark else INK)
+        axes.text(j, i, _number(value), ha="center", va="center", fontsize=7, color=legible(colours(value)))
     axes.set_title(title)
     axes.set_xticks(range(5), [str(j) for j in range(1, 6)])
     axes.set_yticks(range(5), [str(j) for j in range(1, 6)])

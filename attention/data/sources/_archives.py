@@ -82,9 +82,7 @@ def _download(url: str, file: IO[bytes]) -> str:
         if isinstance(error, urllib.error.HTTPError):
             code = f"HTTP {error.code} "
             error.close()
-        raise ValueError(
-            f"cannot download {url}: {code}{reason}; give path=FOLDER for a local copy or mirror=URL for another server"
-        ) from None
+        raise ValueError(f"cannot download {url}: {code}{reason}") from None
     if length is not None and size != int(length):
         raise ValueError(f"cannot download {url}: the connection ended after {size} of {length} bytes")
     return state.hexdigest()

@@ -95,7 +95,13 @@ def _prepare(recipe: Recipe, server: str, data_dir: Path | None) -> dict[str, Sp
     def rows() -> Rows:
         downloads = _splits.data_folder(data_dir) / "downloads" / "attention" / recipe.name
         base = server.rstrip("/")
-        files = [_archives.fetch(f"{base}/{name}", downloads, sha256) for name, sha256 in recipe.files.items()]
+        try:
+            files = [_archives.fetch(f"{base}/{name}", downloads, sha256) for name, sha256 in recipe.files.items()]
+        except ValueError as error:
+            copy = (
+                f"""--config.data.source="{recipe.name}(path='FOLDER')" reads train.tsv[.gz], test.tsv[.gz], labels.txt there"""
+            )
+            raise ValueError(f"{error}; without a network, {copy}; mirror=URL is another server") from None
         made = recipe.parse(*files)
         for split, wanted in recipe.counts.items():
             got = tuple(np.bincount(np.array(made[split][1], np.int64), minlength=len(recipe.classes)).tolist())

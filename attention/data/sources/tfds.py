@@ -119,7 +119,8 @@ def _prepared(name: str, data_dir: Path) -> Any:
             " file_format='array_record', and it is read without"
         ) from None
     except OSError as error:
-        raise ValueError(f"TFDS could not download or write it: {error}") from None
+        elsewhere = f"without a network, prepare it elsewhere and copy it to {data_dir}, or give data_dir=FOLDER"
+        raise ValueError(f"TFDS could not download or write it: {error}; {elsewhere}") from None
     format_name = builder.info.file_format.value if builder.info.file_format else "an unknown format"
     if format_name not in ("array_record", "parquet"):
         raise ValueError(

@@ -226,7 +226,7 @@ def methods(results: Results) -> list[tuple[str, str]]:
         (
             "Beside the rival",
             "one-sided one-sample t-test of the members' scores against that of the rival, which has no seed,"
-            " corrected for the number of variants; members of one score by their signs, 2^-n; a single one by its score alone.",
+            " corrected for the number of variants; members of one score by their signs, 2^-n; one alone by its score.",
         ),
         (
             "Interaction",
