@@ -96,7 +96,7 @@ def _part(columns: str, title: str, body: Sequence[str]) -> str:
         r"\midrule",
     ]
     end = [r"\bottomrule", r"\end{tabular}}%", r"\noindent\ifdim\wd0>\linewidth\resizebox{\linewidth}{!}{\box0}\else\box0\fi"]
-    return "\n".join([*begin, *body, *end, r"\endgroup"])
+    return "\n".join([*begin, *body, *end, r"\endgroup\par"])
 
 
 def _column(head: Head, width: int) -> str:
