@@ -34,13 +34,13 @@ def folder(tmp_path_factory):
     patch.undo()
 
 
-def swept(folder, workdir, capsys, training=None, **splits):
+def swept(folder, workdir, capsys, training=None, flags=(), **splits):
     """What a sweep of two poolings prints, with what is written of it."""
     source = f"files({', '.join(f'{name}={str(path)!r}' for name, path in splits.items())})"
     path = folder / "tiny.py"
     path.write_text(CONFIG.format(fields=json.dumps(toy.fields(source, **(training or {})))))
     try:
-        code = command_line.run_main(sweep.main, ["sweep.py", f"--config={path}", f"--workdir={workdir}"])
+        code = command_line.run_main(sweep.main, ["sweep.py", f"--config={path}", f"--workdir={workdir}", *flags])
     except SystemExit as ended:
         code = ended.code
     said = capsys.readouterr().out
@@ -62,8 +62,30 @@ def test_without_a_test_split_nothing_is_said_to_be_on_test(folder, tmp_path, ca
     # a note that each variant's data has is said once, before anything trains, and again on the first page
     before, _, after = said.partition("into ")
     assert before.count("were carved off train") == after.count("were carved off train") == 1
-    (note,) = [note for note, _ in results.read(tmp_path / "sweep" / "results.parquet").sweep["notes"]]
+    found = results.read(tmp_path / "sweep" / "results.parquet")
+    (note,) = [note for note, _ in found.sweep["notes"]]
     assert note in said
+    flags = ["--config.sweep.title=Which <pooling>?", "--config.sweep.data_name=toys"]
+    code, said, everything = swept(folder, tmp_path / "sweep", capsys, flags=flags, train=folder / "train.tsv")
+    assert code == 0
+    assert "<h1>Which &lt;pooling&gt;?</h1>" in everything
+    assert "by accuracy on validation of toys." in everything
+    assert results.read(tmp_path / "sweep" / "results.parquet").rows == found.rows  # nothing is trained again
+
+
+def test_what_a_paper_asks_of_data_and_machine_is_recorded(folder, tmp_path, capsys):
+    names = {name: folder / f"{name}.tsv" for name in ("train", "validation", "test")}
+    swept(folder, tmp_path / "sweep", capsys, **names)
+    for row in results.read(tmp_path / "sweep" / "results.parquet").rows:
+        data, environment = json.loads(row["data"]), json.loads(row["environment"])
+        assert set(data["splits"]) == set(names)
+        for name, facts in data["splits"].items():
+            labels = [line.split("\t")[-1] for line in names[name].read_text().splitlines()[1:]]
+            assert facts["examples"] == len(labels)
+            assert facts["class_counts"] == [labels.count(label) for label in data["classes"]]
+        assert row["measured_started"] <= row["measured_ended"]
+        assert "started" not in environment  # or every run would have an environment of its own
+        assert environment["processor"] is None or environment["processor"].isprintable()
 
 
 def test_where_all_members_diverge_the_test_split_is_not_said_to_lack(folder, tmp_path, capsys):

@@ -3,86 +3,30 @@
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
 
 from attention.lab import analysis
 from attention.lab.analysis import Grid, Row, Standing
 from attention.lab.costs import Cost
 from attention.lab.report import differences, references, sentences, setting_tables, tables, words
 from attention.lab.report.numbers import Metric
-from attention.lab.report.save_figures import FOLDER, TABLES, Drawn
-from attention.lab.report.tables import Table
+from attention.lab.report.parts import (
+    FOLDER,
+    TABLES,
+    Code,
+    Contents,
+    Definitions,
+    Drawn,
+    Folded,
+    Member,
+    Note,
+    Part,
+    Section,
+    Table,
+    Variant,
+)
 from attention.lab.results import Results
 
 _MANY = 20  # classes above which their table is folded
-
-
-class Note(NamedTuple):
-    """A remark in small print."""
-
-    text: str
-
-
-class Code(NamedTuple):
-    """A command."""
-
-    text: str
-
-
-class Folded(NamedTuple):
-    """A table that is shown on request."""
-
-    title: str
-    table: Table
-
-
-class Definitions(NamedTuple):
-    """Terms and what they mean."""
-
-    pairs: list[tuple[str, str]]
-
-
-class Member(NamedTuple):
-    """A member of a variant: how it ended, and the commands that score and train it."""
-
-    seed: int
-    outcome: str
-    commands: list[str]
-
-
-class Variant(NamedTuple):
-    """A variant and how to reproduce it, shown on request."""
-
-    name: str
-    fields: str
-    members: list[Member]
-
-
-Part = str | Note | Code | Table | Folded | Drawn | Definitions | Variant
-
-
-class Section(NamedTuple):
-    """A section; one without parts is left out of the report."""
-
-    name: str
-    title: str
-    parts: Sequence[Part]
-
-
-class Contents(NamedTuple):
-    """A whole report: its head and its sections."""
-
-    title: str
-    subject: str
-    findings: list[str]
-    power: list[str]
-    warnings: list[str]
-    sections: list[Section]
-
-    @property
-    def summary(self) -> list[str]:
-        """The sentences of the head."""
-        return [*self.findings, *self.power, *self.warnings]
 
 
 def contents(

@@ -38,14 +38,14 @@ def differences(results: Results, found: Sequence[Standing]) -> Figure | None:
     metric = Metric.of(results.sweep)
     labels = [wrapped(one.name, 36, lines=5) for one in shown]
     heights = [_LINE * (2.9 + label.count("\n")) for label in labels]
-    figure = Figure(figsize=(COLUMN, 0.55 + sum(heights)))
+    figure = Figure(figsize=(COLUMN, 0.66 + sum(heights)))
     axes = figure.subplots()
     axes.axvline(0, color=INK, linewidth=0.8)
     plot_style.grid_lines(axes, "x")
     top = 0.0
     for one, label, height in zip(shown, labels, heights):
         _named_interval(axes, top, label, one)
-        _interval(axes, top + height - 0.95 * _LINE, one, base, metric.factor)
+        _interval(axes, top + height - 1.15 * _LINE, one, base, metric.factor)
         top += height
     axes.set_ylim(top + 0.05, -0.05)
     axes.set_yticks([])

@@ -10,7 +10,7 @@ import unicodedata
 from collections.abc import Iterable, Sequence
 
 from attention.lab.report.numbers import MINUS, NONE
-from attention.lab.report.tables import Head, Table
+from attention.lab.report.parts import Head, Table
 
 _WIDE = 38  # characters above which a column of text is set in lines
 _LINE = 34  # of these lines
@@ -51,7 +51,8 @@ _SIGNS = {
     "▲": r"$\triangle$",
     "▼": r"$\bigtriangledown$",
     "○": r"$\circ$",
-    **{sign: f"\\{sign}" for sign in "&%$#_{}"},
+    "$": r"\char36{}",  # the command takes it from a font that may be there as bitmaps alone
+    **{sign: f"\\{sign}" for sign in "&%#_{}"},
 }
 _ACCENTS = {"\u0300": "`", "\u0301": "'", "\u0302": "^", "\u0303": "~", "\u0308": '"', "\u0304": "=", "\u0307": "."}
 _ACCENTS |= {"\u030a": "r", "\u030b": "H", "\u030c": "v", "\u0306": "u", "\u0327": "c", "\u0328": "k"}
@@ -80,7 +81,7 @@ def latex(shown: Table) -> str:
     columns = "".join(map(_column, shown.heads, widths))
     title = _row(rf"\textbf{{{in_latex(head.text)}}}" for head in shown.heads)
     bodies = [[_row(_cells(shown, row, widths)) for row in part] for part in parts]
-    text = "\n\\par\\medskip\n".join(_part(columns, title, body) for body in bodies)
+    text = "\n\\medskip\n".join(_part(columns, title, body) for body in bodies)
     lines = [f"% {_comment(shown.caption)}", "% \\usepackage{booktabs,graphicx,array}"]
     return "\n".join([*lines, *([_UNICODE] if r"\unicodesign{" in text else []), text]) + "\n"
 
@@ -95,8 +96,12 @@ def _part(columns: str, title: str, body: Sequence[str]) -> str:
         title,
         r"\midrule",
     ]
-    end = [r"\bottomrule", r"\end{tabular}}%", r"\noindent\ifdim\wd0>\linewidth\resizebox{\linewidth}{!}{\box0}\else\box0\fi"]
-    return "\n".join([*begin, *body, *end, r"\endgroup\par"])
+    end = [
+        r"\bottomrule",
+        r"\end{tabular}}%",
+        r"\noindent\ifdim\wd0>\linewidth\resizebox{\linewidth}{!}{\box0}\else\box0\fi\endgroup\par",
+    ]
+    return "\n".join([*begin, *body, *end])
 
 
 def _column(head: Head, width: int) -> str:

@@ -2,10 +2,7 @@
 
 import re
 
-from attention.lab.report.contents import Code, Contents, Definitions, Folded, Note, Part, Variant
-from attention.lab.report.references import ARXIV
-from attention.lab.report.save_figures import FOLDER, Drawn
-from attention.lab.report.tables import Table
+from attention.lab.report.parts import ARXIV, FOLDER, Code, Contents, Definitions, Drawn, Folded, Note, Part, Table, Variant
 
 
 def markdown(report: Contents) -> str:

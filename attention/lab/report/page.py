@@ -9,16 +9,14 @@ from importlib import resources
 import jinja2
 import markupsafe
 
-from attention.lab.report import contents, plot_style
+from attention.lab.report import plot_style
 from attention.lab.report.numbers import MINUS, NONE
-from attention.lab.report.references import ARXIV
-from attention.lab.report.save_figures import Drawn
-from attention.lab.report.tables import Cell, Table
+from attention.lab.report.parts import ARXIV, Cell, Code, Contents, Definitions, Drawn, Folded, Note, Table, Variant
 
-_KINDS = (Table, Drawn, contents.Note, contents.Code, contents.Folded, contents.Definitions, contents.Variant)
+_KINDS = (Table, Drawn, Note, Code, Folded, Definitions, Variant)
 
 
-def page(report: contents.Contents) -> str:
+def page(report: Contents) -> str:
     """The page. Text is escaped by the template, wherever it comes from."""
     folder = resources.files(__package__ or "")
     style, script = (folder.joinpath(name).read_text(encoding="utf-8") for name in ("page.css", "page.js"))

@@ -8,13 +8,12 @@ from typing import Any
 
 from attention import specs
 from attention.lab.analysis import rows
+from attention.lab.report.parts import Cell, Head, Table
 from attention.lab.report.setting_tables import ALL
-from attention.lab.report.tables import Cell, Head, Table
 from attention.lab.results import Results
 from attention.specs import Spec
 
 _SOURCE = re.compile(r"^Source: (.*?)(?=\n\s*\n|\n[A-Z]\w*: |\Z)", re.M | re.S)
-ARXIV = re.compile(r"(?<=arXiv )\d{4}\.\d{4,5}")
 
 
 def reference_table(results: Results) -> Table | None:

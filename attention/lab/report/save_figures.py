@@ -10,19 +10,8 @@ from attention.lab.analysis import Grid, Standing
 from attention.lab.costs import Cost
 from attention.lab.report import figures, plot_style
 from attention.lab.report.numbers import Metric
+from attention.lab.report.parts import FOLDER, Drawn
 from attention.lab.results import Results
-
-FOLDER, TABLES = "figures", "tables"  # of the sweep's directory
-
-
-class Drawn(NamedTuple):
-    """A figure, saved as ``figures/NAME.svg``, ``.pdf`` and ``.png``; ``wide`` where it wants the whole text of a paper."""
-
-    name: str
-    caption: str
-    description: str
-    svg: bytes
-    wide: bool
 
 
 class _Kind(NamedTuple):

@@ -8,10 +8,8 @@ from pathlib import Path
 
 from attention.files import write_atomic
 from attention.lab.report import latex, markdown
-from attention.lab.report.contents import Contents, Folded
 from attention.lab.report.numbers import NONE
-from attention.lab.report.save_figures import TABLES
-from attention.lab.report.tables import Cell, Head, Table
+from attention.lab.report.parts import TABLES, Cell, Contents, Folded, Head, Table
 
 NAMES = (
     *("verdicts", "pairs", "metrics", "lengths", "ledger", "interactions", "agreement", "trials", "failures"),

@@ -6,7 +6,7 @@ from typing import Any
 
 from attention.lab.analysis import Row, rows
 from attention.lab.report.numbers import NONE, count
-from attention.lab.report.tables import Cell, Head, Table
+from attention.lab.report.parts import Cell, Head, Table
 from attention.lab.results import Results
 
 UNKNOWN = "not recorded"

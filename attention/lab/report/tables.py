@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from typing import NamedTuple
 
 from attention.data.contracts import LENGTHS
 from attention.lab import analysis
@@ -12,53 +11,8 @@ from attention.lab.costs import Cost
 from attention.lab.plan import BEYOND
 from attention.lab.report import numbers
 from attention.lab.report.numbers import NONE, SIGNS, Metric
+from attention.lab.report.parts import INTERVAL, Cell, Head, Table
 from attention.lab.results import Results
-
-INTERVAL = ("low_95", "high_95")
-
-
-class Cell(NamedTuple):
-    """A cell.
-
-    Attributes:
-      text: as shown.
-      key: the number that its column is sorted by; None sorts last.
-      mark: a verdict, which gives the colour.
-      other: the second number of a cell that shows two, as the upper end of an interval.
-    """
-
-    text: str
-    key: float | None = None
-    mark: str = ""
-    other: float | None = None
-
-
-class Head(NamedTuple):
-    """A column.
-
-    Attributes:
-      text: its name.
-      meaning: in a few words.
-      number: whether it holds numbers.
-      plain: its name in CSV, where that is not ``text`` in small letters, or its two names where a cell holds two numbers.
-      cites: whether it names sources, whose arXiv ids become links.
-    """
-
-    text: str
-    meaning: str = ""
-    number: bool = True
-    plain: tuple[str, ...] = ()
-    cites: bool = False
-
-
-class Table(NamedTuple):
-    """A table; the first cell of a row names it. On the page, a click on a head sorts one that is ``sortable``."""
-
-    name: str
-    caption: str
-    heads: list[Head]
-    rows: list[list[Cell]]
-    sortable: bool = True
 
 
 def verdict_table(results: Results, found: Sequence[Standing]) -> Table:

@@ -3,8 +3,7 @@
 from pathlib import Path
 
 from attention import text_table
-from attention.lab.report.contents import Contents
-from attention.lab.report.tables import Table
+from attention.lab.report.parts import Contents, Table
 from attention.messages import plain
 
 
