@@ -4,13 +4,13 @@ Python blocks run as printed, those of a page in one namespace from top to botto
 compared. A block that begins with ``# some/file.py`` is that file, in a namespace of its own. Commands are those of blocks
 whose first word is a program, and those in lines of text. They run in a folder that holds what a reader has:
 
-- ``train.py``, or ``attention-train``, trains where the page has written the data; else it reads the flags and builds the experiment: data, batches,
-  model and update. ``sweep.py`` builds each variant. Of sets that are downloaded there are a few texts, and what is generated
-  is small.
+- ``train.py``, or ``attention-train``, trains where the page has written the data; else it reads the flags and builds the
+  experiment: data, batches, model and update. ``sweep.py`` builds each variant. Of sets that are downloaded there are a few
+  texts, and what is generated is small.
 - ``eval.py``, ``sweep.py --report`` and ``--compare`` read a run that the page has trained; of one that is not there, the flags
   are read.
 - ``python -m MODULE`` reads its arguments with its own parser, and stops there but for the modules of ``RUN``.
-- ``cat``, ``mkdir`` and ``cp`` are carried out.
+- ``cat``, ``mkdir`` and ``cp`` are carried out; the config of a run that is not there is that of one that is.
 - Programs of ``ELSEWHERE`` are not run, for the reason that stands there; files that they are given exist.
 """
 
@@ -26,6 +26,7 @@ import json
 import re
 import runpy
 import shlex
+import shutil
 import subprocess
 import sys
 import warnings
@@ -178,10 +179,18 @@ class _Reader:
             (self.folder / name).write_text(given, encoding="utf-8")
             self.written.add(name)
         elif program in SHELL:
+            self._run_stands_in(rest)
             subprocess.run(words, cwd=self.folder, check=True)
         else:
             assert program in ELSEWHERE, f"no rule for {program}"
             _files_exist(rest)
+
+    def _run_stands_in(self, words: list[str]) -> None:
+        """The config of a run that is not there is that of the run there is."""
+        for place in (self.folder / word for word in words if word.startswith("runs/")):
+            if place.name == "config.json" and not place.exists():
+                place.parent.mkdir(parents=True, exist_ok=True)
+                shutil.copy(self.folder / "runs" / "NAME" / "config.json", place)
 
     def _script(self, argv: list[str]) -> None:
         name, *flags = argv
