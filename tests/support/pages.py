@@ -1,7 +1,8 @@
 """The blocks and commands of a page, and what becomes of each where the page is run.
 
 Python blocks run as printed, those of a page in one namespace from top to bottom; what ``expression  # -> value`` promises is
-compared. A block that begins with ``# some/file.py`` is that file, in a namespace of its own. Commands are those of blocks
+compared. A block that begins with ``# some/file.py`` is that file, in a namespace of its own; one without a folder is written
+where the commands find it. Commands are those of blocks
 whose first word is a program, and those in lines of text. They run in a folder that holds what a reader has:
 
 - ``train.py``, or ``attention-train``, trains where the page has written the data; else it reads the flags and builds the
@@ -43,7 +44,7 @@ from attention.commands import sweep, train
 from attention.data.contracts import Split
 from attention.data.sources import _downloads
 from attention.evaluation import report
-from attention.lab import command, compare_runs, plan
+from attention.lab import command, compare_runs, compare_variants, plan
 from attention.lab import report as sweep_report
 from attention.runs.directory import RunDirectory
 from attention.training import command_line, config, config_files, describe, loop, recipe
@@ -144,6 +145,8 @@ class _Reader:
     def follow(self, block: Block) -> int:
         if block.kind == "python":
             file = _FILE.match(block.text)
+            if file and "/" not in file[0]:
+                (self.folder / file[0][2:-1]).write_text(block.text, encoding="utf-8")
             python(block.text, {"__name__": "page"} if file else self.names)
             return 1
         if block.kind == "text":
@@ -316,6 +319,7 @@ _BUILT = (
     lambda: mock.patch.object(command, "sweep", _plan),
     lambda: mock.patch.object(report, "report", return_value=""),
     lambda: mock.patch.object(compare_runs, "compare", return_value=""),
+    lambda: mock.patch.object(compare_variants, "compare", return_value=""),
     lambda: mock.patch.object(sweep_report, "write", return_value=""),
 )
 
