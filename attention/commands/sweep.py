@@ -19,7 +19,7 @@ from absl import flags
 
 from attention import installation
 from attention.commands import _python
-from attention.lab import analysis, results
+from attention.lab import against_rival, analysis, results
 from attention.training import backend, command_line
 
 DEFAULT = "sweeps/smoke"
@@ -40,14 +40,30 @@ class SweepResult(NamedTuple):
         return [_python.flat({name: row[name] for name in row if name not in _LONG}) for row in self.results.rows]
 
     def verdicts(self) -> list[dict[str, Any]]:
-        """A flat row for each variant, with the fields of ``lab.comparisons.Comparison``: verdict, difference, interval, ..."""
-        found = analysis.standings(self.results)
-        compared = [{} if one.comparison is None else one.comparison._asdict() for one in found]
-        return [{"variant": one.name, "mean": one.mean, **fields} for one, fields in zip(found, compared)]
+        """A flat row for each variant: verdict, difference, interval, ..., as ``lab.comparisons.Comparison`` has them.
+
+        Where there is a rival, also "beside_the_rival", "rival", and "rival_score", "_difference", "_low" and "_high".
+        """
+        beside = {one.name: one for one in against_rival.against(self.results)}
+        return [
+            {"variant": one.name, "mean": one.mean, **_compared(one), **_beside(beside.get(one.name))}
+            for one in analysis.standings(self.results)
+        ]
 
     def __repr__(self) -> str:
         told = [f"{row['variant']}: {row.get('verdict', 'the baseline')}" for row in self.verdicts()]
         return "\n".join([str(self.workdir / "report.html"), *told])
+
+
+def _compared(one: analysis.Standing) -> dict[str, Any]:
+    return {} if one.comparison is None else one.comparison._asdict()
+
+
+def _beside(found: against_rival.Against | None) -> dict[str, Any]:
+    if found is None:
+        return {}
+    known = {"rival": found.rival, "rival_score": found.score, "rival_difference": found.difference}
+    return {"beside_the_rival": found.verdict, **known, "rival_low": found.low, "rival_high": found.high}
 
 
 @installation.naming_what_is_missing()

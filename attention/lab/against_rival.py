@@ -1,14 +1,20 @@
-"""Whether variants are better than the rival, whose score is one number: it is fitted once, and has no seed."""
+"""Whether variants are better than the rival, whose score is one number: it is fitted once, and has no seed.
 
-from collections.abc import Sequence
-from typing import NamedTuple
+The members of a variant are many and the rival is one, so that the luck of the texts does not cancel: where both were asked the
+same texts, the interval is over seeds and texts.
+"""
+
+from collections import Counter
+from typing import Any, NamedTuple
 
 import numpy as np
 from scipy import stats
 
-from attention.lab import analysis, paired_tests
+from attention.lab import analysis, other_texts, paired_tests, seeds_and_texts
 from attention.lab.comparisons import ROUNDING
 from attention.lab.results import Results
+
+BETTER, WORSE, UNDECIDED, ONE = "better", "no better", "not shown to be better", "one seed"
 
 
 class Against(NamedTuple):
@@ -18,59 +24,71 @@ class Against(NamedTuple):
       name: of the variant.
       rival: spec of the rival.
       score: of the rival.
-      members: that have a score.
-      difference: their mean less the rival's score.
-      p: of no member being better but by chance, one-sided; None with one member.
-      adjusted: p after Bonferroni's correction over the variants.
-      better: whether ``adjusted`` is at most ``paired_tests.LEVEL``; with one member, whether it is better.
+      members: that have a score, and a rival with one.
+      left_out: members with a score whose rival has none.
+      difference: mean of the members less the rival's score.
+      low, high: its interval, for all variants together; None of a single member, or without any spread.
+      of_texts: whether the interval is over seeds and texts, and not over seeds alone.
+      verdict: "better" or "no better" where the interval lies above the rival or below it, "not shown to be better" where it
+        holds 0, "one seed".
     """
 
     name: str
     rival: str
     score: float
     members: int
+    left_out: int
     difference: float
-    p: float | None
-    adjusted: float | None
-    better: bool
-
-    @property
-    def verdict(self) -> str:
-        """In words."""
-        return "better than the rival" if self.better else "no better than the rival"
+    low: float | None = None
+    high: float | None = None
+    of_texts: bool = False
+    verdict: str = ONE
 
 
 def against(results: Results) -> list[Against]:
     """Every variant that has members and a rival with a score of the metric, in the order of the sweep."""
-    metric, sign = results.sweep["metric"], 1 if results.sweep["higher_is_better"] else -1
-    found = []
+    metric, found = results.sweep["metric"], []
     for name in results.sweep["variants"]:
-        rows = [row for row in analysis.rows(results, name) if (row["rival_scores"] or {}).get(metric) is not None]
-        pairs = [(value, row["rival_scores"][metric]) for row in rows if (value := analysis.value(row, metric)) is not None]
-        if not pairs:
-            continue
-        values, scores = np.transpose(pairs)
-        gaps = values - scores
-        p = chance(sign * gaps)
-        known = float(scores.mean()), len(gaps), float(gaps.mean())
-        found.append(Against(name, rows[0]["rival"], *known, p, None, sign * float(gaps.mean()) > 0))
-    tested = sum(one.p is not None for one in found)
-    return [one if one.p is None else _decided(one, min(1.0, tested * one.p)) for one in found]
+        scored = [row for row in analysis.rows(results, name) if analysis.value(row, metric) is not None]
+        rows = [row for row in scored if _score(row, metric) is not None]
+        if rows:
+            gaps = [(analysis.value(row, metric) or 0.0) - (_score(row, metric) or 0.0) for row in rows]
+            usual = Counter(row["rival"] for row in rows).most_common(1)[0][0]
+            known = Against(
+                name, usual, float(np.mean([_score(row, metric) for row in rows])), len(rows), 0, float(np.mean(gaps))
+            )
+            found.append((known._replace(left_out=len(scored) - len(rows)), np.array(gaps), rows))
+    tested = sum(len(gaps) > 1 for _, gaps, _ in found)
+    return [_judged(results, known, gaps, rows, tested) for known, gaps, rows in found]
 
 
-def _decided(one: Against, adjusted: float) -> Against:
-    return one._replace(adjusted=adjusted, better=adjusted <= paired_tests.LEVEL)
+def _score(row: dict[str, Any], metric: str) -> float | None:
+    found = (row["rival_scores"] or {}).get(metric)
+    return None if found is None or not np.isfinite(found) else found
 
 
-def chance(gaps: Sequence[float] | np.ndarray) -> float | None:
-    """The one-sided p-value of a mean above 0, by a t-test; None for a single number.
-
-    Numbers that are all alike, of which there is no t, have that of their signs: 2^-n above 0.
-    """
-    gaps = np.asarray(gaps, np.float64)
+def _judged(results: Results, known: Against, gaps: np.ndarray, rows: list[dict[str, Any]], tested: int) -> Against:
     if len(gaps) < 2:
-        return None
-    if np.ptp(gaps) <= ROUNDING * max(1.0, float(np.abs(gaps).max())):
-        return 0.5 ** len(gaps) if gaps.mean() > ROUNDING else 1.0
-    t = gaps.mean() / (gaps.std(ddof=1) / np.sqrt(len(gaps)))
-    return float(stats.t.sf(t, len(gaps) - 1))
+        return known
+    level = paired_tests.LEVEL / tested
+    table = other_texts.table([(row, _as_row(row)) for row in rows], results)
+    flat = bool(np.ptp(gaps) <= ROUNDING)
+    if flat and isinstance(table, str):  # neither seeds nor texts say how sure it is
+        return known._replace(verdict=UNDECIDED)
+    low, high = interval(gaps, level=level)
+    if not isinstance(table, str):
+        low, high = seeds_and_texts.widened(low, high, table, level=level)
+    above, below = (high < 0, low > 0) if not results.sweep["higher_is_better"] else (low > 0, high < 0)
+    verdict = BETTER if above else WORSE if below else UNDECIDED
+    return known._replace(low=low, high=high, of_texts=not isinstance(table, str), verdict=verdict)
+
+
+def interval(gaps: np.ndarray, *, level: float) -> tuple[float, float]:
+    """The Student-t interval of a mean over seeds, ``mean -+ t(1 - level/2, n-1) s / sqrt(n)``."""
+    reach = float(stats.t.isf(level / 2, len(gaps) - 1) * gaps.std(ddof=1) / np.sqrt(len(gaps)))
+    return float(gaps.mean()) - reach, float(gaps.mean()) + reach
+
+
+def _as_row(row: dict[str, Any]) -> dict[str, Any]:
+    """The rival of a member as if it were a member."""
+    return {**row, row["split"]: row["rival_scores"], "correct": row["rival_correct"]}

@@ -114,6 +114,11 @@ def _row(points: Points, point: Point, flops: float, drawn: dict[str, float]) ->
     return {**row, "run": str(run.path.relative_to(points.path)), **_finished(run, point)}
 
 
+def _packed(right: np.ndarray | None) -> bytes | None:
+    """A bit for each example."""
+    return None if right is None else np.packbits(right).tobytes()
+
+
 def _finished(run: RunDirectory, point: Point) -> dict[str, Any]:
     result, environment, lines = run.read_result(), run.read_environment(), run.read_metrics().lines
     member, data = result["members"][0], run.read_data()
@@ -145,10 +150,11 @@ def _finished(run: RunDirectory, point: Point) -> dict[str, Any]:
         "baselines": result["baselines"],
         "rival": rival["spec"] if rival.get("splits") else None,
         "rival_scores": rival.get("splits", {}).get(result["summary_split"]),
+        "rival_correct": _packed((run.read_rival_predictions() or {}).get("correct")) if rival.get("splits") else None,
         "losses": curve("train", "loss"),
         "validations": {name: curve("validation", name) for name in validated},
         "by_length": None if result["by_length"] is None else json.dumps(result["by_length"]),
-        "correct": None if right is None else np.packbits(right).tobytes(),
+        "correct": _packed(right),
         "test_count": None if right is None else len(right),
         "test_hash": data.hashes.get("test"),
         "split_hash": data.hashes.get(result["summary_split"]),

@@ -298,12 +298,16 @@ def _tested(
     below, above = _ended(np.minimum(below, 0)), _ended(np.maximum(above, 0))
     p = float(paired_tests.p_values(d, **options))
     difference = float(d.mean()) if abs(d.mean()) > contrast.tolerance else 0.0
+    flat = float(np.ptp(d)) <= contrast.tolerance
+    if flat:  # seeds without a spread do not say how far another may lie
+        below = above = None
+        low, high = (low, high) if difference else (None, None)
     adjusted = min(1.0, found.comparisons * p)
     found = found._replace(difference=difference, low=low, high=high, p=p, adjusted=adjusted)
-    found = found._replace(excluded_below=below, excluded_above=above, verdict="not distinguishable")
-    if margin is not None:
+    found = found._replace(excluded_below=below, excluded_above=above, margin=margin, verdict="not distinguishable")
+    if margin is not None and not flat:
         within = min(1.0, found.comparisons * float(equivalence.p_values(d, margin, **options)))
-        found = found._replace(margin=margin, equivalence=within)
+        found = found._replace(equivalence=within)
     if adjusted <= paired_tests.LEVEL:
         found = found._replace(verdict="better" if (difference > 0) == higher_is_better else "worse")
     elif found.within_margin:
@@ -332,4 +336,4 @@ def _power(d: np.ndarray, tolerance: float, found: Comparison) -> dict[str, Any]
 
 
 def _ended(end: np.ndarray) -> float | None:
-    return float(end) if np.isfinite(end) else None
+    return float(end) + 0.0 if np.isfinite(end) else None  # -0.0 is 0.0

@@ -23,8 +23,10 @@ def intervals(results: Results, compared: Mapping[str, Comparison]) -> dict[str,
             found[name] = "there is no interval over seeds"
             continue
         pairs = [(rows.get((name, seed)), rows.get((results.sweep["baseline"], seed))) for seed in results.sweep["seeds"]]
-        table = _table([(a, b) for a, b in pairs if a and b and _scored(results, a) and _scored(results, b)], results)
-        found[name] = table if isinstance(table, str) else seeds_and_texts.widened(one.low, one.high, table, level=one.level)
+        answers = table([(a, b) for a, b in pairs if a and b and _scored(results, a) and _scored(results, b)], results)
+        found[name] = (
+            answers if isinstance(answers, str) else seeds_and_texts.widened(one.low, one.high, answers, level=one.level)
+        )
     return found
 
 
@@ -33,7 +35,7 @@ def _scored(results: Results, row: dict) -> bool:
     return value is not None and bool(np.isfinite(value))
 
 
-def _table(pairs: list[tuple[dict, dict]], results: Results) -> np.ndarray | str:
+def table(pairs: list[tuple[dict, dict]], results: Results) -> np.ndarray | str:
     """The differences of right answers, ``[seeds texts]``, or why there are none."""
     metric, members = results.sweep["metric"], [row for pair in pairs for row in pair]
     if any(row["split"] != "test" for row in members):

@@ -50,6 +50,7 @@ SCHEMA = pa.schema(
         ("baselines", _SCORES),  # of trivial rules
         ("rival", pa.string()),  # spec of the rival; null where none was fitted
         ("rival_scores", _SCORES),  # its own, on the split of the scores
+        ("rival_correct", pa.binary()),  # of each example of test, a bit
         ("losses", _CURVE),  # of training
         ("validations", pa.map_(pa.string(), _CURVE)),  # by metric
         ("by_length", pa.string()),  # JSON, as result.json has it
@@ -79,7 +80,7 @@ _SEAL = "sha256"  # of what is compared; pages of rows have their own
 # Columns that results of before did not have.
 _ADDED = {"clean", "clean_count", "clean_of", "split_hash", "measured_process_seconds", "measured_load", "measured_cores"}
 _ADDED |= {"data", "measured_started", "measured_ended"}
-_ADDED |= {"rival", "rival_scores"}
+_ADDED |= {"rival", "rival_scores", "rival_correct"}
 
 
 class Results(NamedTuple):

@@ -17,6 +17,13 @@ from attention.files import file_hash, json_hash
 _PACKAGE = Path(__file__).parent.parent
 
 
+def _version(package: str) -> str | None:
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return None
+
+
 def environment() -> dict[str, Any]:
     """What a number may depend on beside the config: versions, device, processor, cores, kernel of the system, and the sources.
 
@@ -24,10 +31,10 @@ def environment() -> dict[str, Any]:
     of which ``git_untracked`` lists those of Python.
     """
     device = jax.devices()[0]
-    packages = ("jax", "jaxlib", "flax", "optax", "numpy")
+    packages = ("jax", "jaxlib", "flax", "optax", "numpy", "scipy", "scikit-learn")
     return {
         "python": platform.python_version(),
-        **{name: metadata.version(name) for name in packages},
+        **{name: _version(name) for name in packages},
         "device": device.device_kind,
         "device_count": jax.device_count(),
         "processor": processor(),

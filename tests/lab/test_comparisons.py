@@ -46,7 +46,10 @@ def test_no_difference_at_all(pairs):
     values = np.random.default_rng(0).uniform(size=pairs)
     found = compare(members(values), members(values))
     assert (found.difference, found.p, found.verdict) == (0, 1, "not distinguishable")
-    assert (found.low, found.high) == ((0, 0) if pairs >= 10 else (None, None))  # five flips of two signs reject nothing
+    # seeds without a spread do not say how far another may lie
+    assert (found.low, found.high, found.excluded_below, found.excluded_above) == (None,) * 4
+    within = family("a", {"a": members(values), "b": members(values)}, margin=0.5)["b"]
+    assert (within.verdict, within.within_margin) == ("not distinguishable", False)
     assert (found.effect, found.detectable, found.seeds_needed) == (None, None, None)
     assert found.method == "all sign flips, no spread"
     # 0.1 + 0.2 and 0.3: equal but for rounding

@@ -155,7 +155,7 @@ def test_what_is_printed(written):
         assert "One seed: no verdict." in printed
     if case == "eight":
         assert "0.00195; 0.0137 after correction for 7 comparisons" in printed
-        assert "Members without a score: sinusoidal 1 of 10." in printed
+        assert "Members without a score: “sinusoidal” 1 of 10." in printed
 
 
 def markdown_rows(text, heading):
@@ -195,7 +195,8 @@ def test_every_number_of_the_verdicts_follows_from_the_rows(written):
         assert cell["detectable"] == shown(c and c.detectable)
         needed = None if c is None else c.seeds_needed
         assert cell["seeds needed"] == ("-" if needed is None else "over 1,000" if needed > 1000 else f"{needed:,}")
-        ends = (c.excluded_below, c.excluded_above) if c and c.low is not None else None
+        undecided = c and c.low is not None and c.verdict not in ("better", "worse")
+        ends = (c.excluded_below, c.excluded_above) if undecided else None
         assert cell["not excluded"] == ("-" if ends is None else f"[{shown(ends[0], '+')}, {shown(ends[1], '+')}]")
         assert cell["p (corrected)"] == numbers.p_value(c and c.adjusted)
         verdict = c.verdict if c is not None else "baseline" if row[0] == sweep["baseline"] else "no pair"
@@ -262,7 +263,7 @@ def test_warnings(tmp_path):
     said = report.write(tmp_path)
     assert "not all tested on the same data" in said
     assert "The code had uncommitted changes" in said
-    assert "No better than the best of these: none." in said
+    assert "No better than the best of these: “none”." in said
     found = found._replace(rows=[{**row, "split": "validation", "test": None} for row in found.rows])
     results.write(tmp_path / "results.parquet", found)
     said = report.write(tmp_path)

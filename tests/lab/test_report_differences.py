@@ -5,7 +5,7 @@ import re
 import numpy as np
 import pytest
 
-import sweep
+from attention.commands import sweep
 from attention.lab import analysis, compare_variants, comparisons, results
 from attention.lab.report import differences, figures, tables
 from attention.training import command_line
@@ -32,17 +32,13 @@ def test_not_distinguishable_comes_with_what_is_excluded():
     assert undecided
     for one in undecided:
         low, high = (100 * end for end in (one.comparison.excluded_below, one.comparison.excluded_above))
-        wanted = (
-            f"{one.name}” (no effect above {high:+.2f} or below {low:+.2f})"
-            if ", " in one.name
-            else (f"{one.name} (no effect above {high:+.2f} or below {low:+.2f})")
-        )
+        wanted = f"“{one.name}” (no effect above {high:+.2f} or below {low:+.2f})"
         assert wanted.replace("-", "−") in said(found)
 
 
 def test_equivalent_within_a_margin_or_what_is_missing():
     wide, narrow = asked(margin=0.2), asked(margin=0.001)
-    assert re.search(r"^Equivalent to the baseline within ±20\.00 percentage points: rope", said(wide), re.M)
+    assert re.search(r"^Equivalent to the baseline within ±20\.00 percentage points: “rope”", said(wide), re.M)
     words = dict(differences.aloud(wide, analysis.standings(wide)))
     assert "So the difference is shown to be within ±20.00 percentage points." in words["rope"]
     assert "Equivalent" not in said(narrow)
@@ -83,8 +79,8 @@ def test_verdicts_that_hold_for_these_texts_only_are_told():
         right = random.random(300) < 0.002
         right[:4] = row["variant"] == "rope"
         row |= {"correct": np.packbits(right).tobytes(), "test": {**row["test"], "accuracy": float(right.mean())}}
-    assert "Better than the baseline: rope." in said(found)
-    assert "On these texts of test, but not shown for other texts of the kind: rope." in said(found)
+    assert "Better than the baseline: “rope”." in said(found)
+    assert "On these texts of test, but not shown for other texts of the kind: “rope”." in said(found)
     assert "cannot be told" not in said(found)
     found.rows[7] |= {"correct": None}
     assert "over other texts cannot be told: the answers to single texts are not stored." in said(found)

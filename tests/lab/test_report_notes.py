@@ -95,7 +95,7 @@ def test_where_all_members_diverge_the_test_split_is_not_said_to_lack(folder, tm
     assert code == 1
     assert "no labelled test split" not in everything
     assert "accuracy, % on test" in said
-    assert "Members without a score: mean 2 of 2; max 2 of 2." in said
+    assert "Members without a score: “mean” 2 of 2; “max” 2 of 2." in said
 
 
 def test_texts_of_test_that_are_trained_on_are_told(folder, tmp_path, capsys):
@@ -108,7 +108,7 @@ def test_texts_of_test_that_are_trained_on_are_told(folder, tmp_path, capsys):
     assert of - count >= 8
     means = [sum(row["clean"]["accuracy"] for row in pair) / 2 for pair in (found[:2], found[2:])]
     assert f"{of - count} of {of} texts of test are also in train or validation. On the other {count}, accuracy, %:" in said
-    assert f"mean {100 * means[0]:.2f}; max {100 * means[1]:.2f}." in said
+    assert f"“mean” {100 * means[0]:.2f}; “max” {100 * means[1]:.2f}." in said
     table = (tmp_path / "sweep" / "report.md").read_text()
     assert "clean accuracy, %" in table
 
@@ -124,7 +124,7 @@ def test_notes_name_the_variants_that_they_are_about(tmp_path):
     found.sweep["notes"] = [["all of it is noted", found.sweep["variants"]], ["some of it is noted", ["rope"]]]
     said = written(tmp_path, found)
     assert "On the data: all of it is noted." in said
-    assert "On the data, of rope: some of it is noted." in said
+    assert "On the data, of “rope”: some of it is noted." in said
 
 
 def test_times_of_a_busy_machine_are_left_out(tmp_path):
@@ -141,7 +141,7 @@ def test_times_of_a_busy_machine_are_left_out(tmp_path):
     assert t5.update_seconds == pytest.approx(sum(quiet) / 2)
     assert t5.seconds is None
     said = written(tmp_path, found)
-    assert "while members of rope; t5 trained (7.0 threads wanted 2 cores): their times are left out." in said
+    assert "while members of “rope”; “t5” trained (7.0 threads wanted 2 cores): their times are left out." in said
     line = next(line for line in (tmp_path / "report.md").read_text().splitlines() if line.startswith("| rope | 101,000"))
     assert line.count("busy") == 3
 
@@ -150,7 +150,7 @@ def test_what_a_search_lost_is_told(tmp_path):
     found = made(["none", "rope"], search=searched(4, halvings=1))
     found.rows[0] = failed(found.rows[0])
     said = written(tmp_path, found)
-    assert "Trials of the search without a score: none 1 of 4." in said
+    assert "Trials of the search without a score: “none” 1 of 4." in said
     assert "The search stopped the worse half of the trials early" in said
 
 

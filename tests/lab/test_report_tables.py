@@ -45,6 +45,8 @@ def hostile(tmp_path_factory):
     cells = [(name, norm) for name in HOSTILE[:2] for norm in ("softmax", SIGNS)]
     found = made(cells, by_length=True, dropped=[(SIGNS, SIGNS)])
     found.rows[-1] = failed(found.rows[-1], SIGNS)
+    for row in found.rows:
+        row |= {"rival": SIGNS, "rival_scores": {"accuracy": 0.5}}
     results.write(folder / "grid" / "results.parquet", found)
     report.write(folder / "grid", title=SIGNS, data_name=SIGNS)
     results.write(folder / "long" / "results.parquet", made(HOSTILE, search=searched(4)))
@@ -144,7 +146,7 @@ def test_hyperparameters_are_whole_and_those_that_differ_stand_first():
     rows = [[cell.text for cell in row] for row in setting_tables.hyperparameter_table(found).rows]
     config = json.loads(found.rows[0]["config"])
     fields = {f"{name}.{field}" for name, section in config.items() if isinstance(section, dict) for field in section}
-    assert {row[0] for row in rows} == {*fields, "task", "seeds"}
+    assert {row[0] for row in rows} == {*fields, "task", "rival", "seeds"}
     assert rows[:3] == [["model.encoding", name, name] for name in ("none", "rope", "t5")]
     differing = [row[0] for row in rows if row[2] != "all"]
     assert set(differing) == {"model.encoding", "training.learning_rate", "training.dropout"}

@@ -112,6 +112,7 @@ def _row(random, names, place, seed, luck, task, metric, *, search=None, trial=N
         "baselines": {"majority": 0.2},
         "rival": None,
         "rival_scores": None,
+        "rival_correct": None,
         "losses": curve(losses),
         "validations": {metric: curve(validations)},
         "by_length": json.dumps(_lengths(random, place)) if by_length else None,

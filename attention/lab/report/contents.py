@@ -54,10 +54,11 @@ def contents(
     reading = [Note(differences.reading(results)), *figures("differences"), *([Definitions(aloud)] if aloud else [])]
     pairs = analysis.every_two(results)
     every_two = [] if pairs is None else [Folded("Every two variants", tables.pair_table(results, pairs))]
+    beside = _given(tables.rival_table(results))
     lengths = tables.length_table(results)
     failures = tables.failure_table(results)
     sections = [
-        Section("verdicts", "Verdicts", [verdicts, *reading, *every_two, tables.metric_table(results, found)]),
+        Section("verdicts", "Verdicts", [verdicts, *reading, *beside, *every_two, tables.metric_table(results, found)]),
         Section("training", "Training", figures("learning", "losses")),
         Section("lengths", "Lengths", [] if lengths is None else [*figures("lengths"), lengths]),
         Section("costs", "Costs", [*figures("costs"), tables.ledger_table(ledger)]),
@@ -66,7 +67,7 @@ def contents(
         Section("search", "Search", _search(results, figures(*(name for name in drawn if name.startswith("search_"))))),
         Section("failures", "Failures", [failures if failures.rows else sentences.NO_FAILURES]),
         Section("methods", "How the numbers were computed", [Definitions(sentences.methods(results))]),
-        Section("words", "Words", [Definitions(words.explained(results)), Note(words.MORE)]),
+        Section("words", "Words", [Definitions(words.explained(results))]),
         Section("data", "Data", _data(results)),
         Section("hyperparameters", "Hyperparameters", [setting_tables.hyperparameter_table(results)]),
         Section("references", "References", _given(references.reference_table(results))),

@@ -68,7 +68,7 @@ def excluded(results: Results, found: Comparison) -> str:
     """The effects that one-sided tests exclude: ``no effect above +0.90 or below −0.20``."""
     low, high, metric = found.excluded_below, found.excluded_above, Metric.of(results.sweep)
     if low is None or high is None:
-        return "nothing, with so few seeds"
+        return "nothing, because the seeds show no spread" if found.effect is None else "nothing, with so few seeds"
     return f"no effect above {metric.signed(high)} or below {metric.signed(low)}"
 
 
@@ -118,8 +118,8 @@ def _of_margin(results: Results, c: Comparison, metric: Metric) -> str:
 
 
 def named(names: Sequence[str]) -> str:
-    """A list of names; one with a comma of its own is quoted."""
-    return "; ".join(f"“{name}”" if ", " in name else name for name in names)
+    """A list of names, quoted: one may be called none."""
+    return "; ".join(f"“{name}”" for name in names)
 
 
 def power(results: Results, seen: Outlook) -> list[str]:
@@ -157,8 +157,8 @@ def reading(results: Results) -> str:
         " seed share the order of the examples and the draws of dropout. The 95 % intervals hold for all variants of the table"
         " together; a variant is better or worse exactly where its interval over seeds leaves out 0, which is where its p times"
         f" the number of comparisons is at most {level}. Over other texts: what to expect of other seeds on other texts of the"
-        " kind; the verdict is for these texts. Not distinguishable does not mean equal: effects outside of what is “not"
-        " excluded” are ruled out, those inside are not. The order within a verdict is that of the sweep and says nothing."
-        " Detectable is the difference that this number of seeds would have detected. The verdicts say nothing about other data"
-        " sets."
+        " kind; the verdict is for these texts. Not distinguishable does not mean equal: of such a variant, effects outside of"
+        " what is “not excluded” are ruled out, those inside are not. The order within a verdict is that of the sweep and says"
+        " nothing. Detectable is the difference that this number of seeds would have detected. The verdicts say nothing about"
+        " other data sets."
     )

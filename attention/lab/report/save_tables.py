@@ -12,7 +12,7 @@ from attention.lab.report.numbers import NONE
 from attention.lab.report.parts import TABLES, Cell, Contents, Folded, Head, Table
 
 NAMES = (
-    *("verdicts", "pairs", "metrics", "lengths", "ledger", "interactions", "agreement", "trials", "failures"),
+    *("verdicts", "rival", "pairs", "metrics", "lengths", "ledger", "interactions", "agreement", "trials", "failures"),
     *("splits", "classes", "hyperparameters", "references", "environment"),
 )
 _WRITTEN = {"csv": lambda table: comma_separated(table), "tex": latex.latex, "md": lambda table: markdown.table(table) + "\n"}

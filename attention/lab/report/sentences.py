@@ -20,7 +20,7 @@ SHARED_ERRORS = (
     " baseline itself share."
 )
 NO_FAILURES = "Every variant could be built, and every member has a score."
-WHOLE = "The whole sweep, with the code at the commit above; config_file.txt holds the text of its config file:"
+WHOLE = "The whole sweep, with the code and the versions above; config_file.txt holds the text of its config file, if any:"
 REPRODUCE = (
     "Data, seeds and config determine the numbers. The same versions on the same CPU with the same number of cores reproduce"
     " them bit for bit; elsewhere they differ by rounding, which training amplifies. Below are, for each member that finished,"
@@ -47,18 +47,32 @@ def subject(results: Results) -> str:
 
 
 def beside_rival(results: Results) -> list[str]:
-    """Which variants are better than the rival."""
+    """Which variants are better than the rival, which are not, and what is not known."""
     found, metric = against_rival.against(results), Metric.of(results.sweep)
     if not found:
         return []
-    scores = dict.fromkeys(f"{one.rival} {metric.value(one.score)}{' %' if metric.share else ''}" for one in found)
-    said = [f"The rival's {metric.words} on {tables.scored_on(results)}: {'; '.join(scores)}."]
-    better, others = ([one.name for one in found if one.better is wanted] for wanted in (True, False))
-    said += [f"Better than the rival: {named(better)}."] if better else []
-    said += [f"No better than the rival: {named(others)}."] if others else []
-    single = [one.name for one in found if one.p is None]
-    said += [f"By the score of one seed alone, which is no test: {named(single)}."] if single else []
+    names: dict[str, list[str]] = {}
+    for one in found:
+        names.setdefault(f"{one.rival} {metric.value(one.score)}{' %' if metric.share else ''}", []).append(one.name)
+    scores = "; ".join(score if len(names) == 1 else f"{score} beside {named(which)}" for score, which in names.items())
+    said = [f"The rival's {metric.words} on {tables.scored_on(results)}: {scores}."]
+    for verdict in (against_rival.BETTER, against_rival.WORSE):
+        which = [one.name for one in found if one.verdict == verdict]
+        said += [f"{verdict.capitalize()} than the rival: {named(which)}."] if which else []
+    open_ = [f"{named([one.name])} ({_ends(one, metric)})" for one in found if one.verdict == against_rival.UNDECIDED]
+    said += [f"Not shown to be better than the rival: {'; '.join(open_)}."] if open_ else []
+    single = [one.name for one in found if one.verdict == against_rival.ONE]
+    said += [f"One seed, and no verdict beside the rival: {named(single)}."] if single else []
+    lost = [f"{named([one.name])} {one.left_out}" for one in found if one.left_out]
+    said += [f"Members whose rival has no score: {'; '.join(lost)}."] if lost else []
     return [" ".join(said)]
+
+
+def _ends(one: against_rival.Against, metric: Metric) -> str:
+    """How far from the rival a variant may be."""
+    if one.low is None or one.high is None:
+        return f"{metric.difference(one.difference)}, without any spread"
+    return f"between {metric.signed(one.low)} and {metric.signed(one.high)}"
 
 
 def warnings(results: Results, found: Sequence[Standing], ledger: Sequence[Cost]) -> list[str]:
@@ -225,8 +239,9 @@ def methods(results: Results) -> list[tuple[str, str]]:
         ("Effect d_z", "mean of the paired differences divided by their sample standard deviation."),
         (
             "Beside the rival",
-            "one-sided one-sample t-test of the members' scores against that of the rival, which has no seed,"
-            " corrected for the number of variants; members of one score by their signs, 2^-n; one alone by its score.",
+            "the mean of the members less the score of the rival, which has no seed, with a Student-t interval at"
+            f" {level} divided by the number of variants. Where the answers to each text are known, it is widened by the choice"
+            " of the texts as over other texts: what luck the texts bring to the one rival does not cancel.",
         ),
         (
             "Interaction",

@@ -21,7 +21,7 @@ _ENVIRONMENT = {
     "system": "system",
     "version": "attention-lab",
     "python": "Python",
-    **{name: name for name in ("jax", "jaxlib", "flax", "optax", "numpy", "kernel")},
+    **{name: name for name in ("jax", "jaxlib", "flax", "optax", "numpy", "scipy", "scikit-learn", "kernel")},
     "git_commit": "commit",
     "git_dirty": "uncommitted changes",
     "git_untracked": "files in no commit",

@@ -29,25 +29,26 @@ def verdict_table(results: Results, found: Sequence[Standing]) -> Table:
         Head("difference", f"mean over seeds of variant - {sweep['baseline']}{metric.in_unit}"),
         Head("95 % interval", "over seeds, for all differences of the table together", plain=INTERVAL),
         Head("over other texts", "the same over seeds and texts of test", plain=("low_95_texts", "high_95_texts")),
-        Head("not excluded", "effects beyond are excluded by one-sided tests", plain=("excluded_below", "excluded_above")),
+        Head(
+            "not excluded",
+            "where undecided: effects beyond are excluded by one-sided tests",
+            plain=("excluded_below", "excluded_above"),
+        ),
         Head("p (corrected)", "for the number of comparisons; at most 0.05 where the verdict is better or worse"),
         Head("detectable", "the difference that this number of seeds detects with probability 0.8"),
         Head("seeds needed", "to detect the observed difference with probability 0.8; a rough guide"),
     ]
     beside = {one.name: one for one in against_rival.against(results)}
     if beside:
-        heads.append(
-            Head(
-                "beside the rival",
-                "better if the members are above it by a one-sided t-test over seeds, corrected for the number of variants",
-                number=False,
-            )
+        heads.insert(
+            2, Head("beside the rival", "better or no better where the interval of the difference leaves out 0", number=False)
         )
     better = "higher" if sweep["higher_is_better"] else "lower"
     caption = f"{metric.title} on {split}, compared with the baseline “{sweep['baseline']}”; {better} is better"
     rows = [
-        [*_verdict_row(one, metric, sweep["baseline"]), *([_beside(beside.get(one.name))] if beside else [])]
+        [*cells[:2], *([_beside(beside.get(one.name))] if beside else []), *cells[2:]]
         for one in analysis.by_verdict(found)
+        for cells in [_verdict_row(one, metric, sweep["baseline"])]
     ]
     return Table("verdicts", caption, heads, rows)
 
@@ -65,7 +66,7 @@ def _verdict_row(one: Standing, metric: Metric, baseline: str) -> list[Cell]:
         Cell(metric.difference(c.difference), c.difference),
         _interval(metric, c.low, c.high),
         _interval(metric, *wider),
-        _interval(metric, c.excluded_below, c.excluded_above),
+        _not_excluded(metric, c),
         Cell(numbers.p_value(c.adjusted), c.adjusted),
         Cell(metric.value(c.detectable), c.detectable),
         Cell(numbers.seeds(c.seeds_needed), c.seeds_needed),
@@ -73,11 +74,44 @@ def _verdict_row(one: Standing, metric: Metric, baseline: str) -> list[Cell]:
 
 
 def _beside(found: Against | None) -> Cell:
-    return Cell(NONE) if found is None else Cell(found.verdict, found.difference, "better" if found.better else "")
+    return Cell(NONE) if found is None else Cell(found.verdict, mark="better" if found.verdict == against_rival.BETTER else "")
+
+
+def rival_table(results: Results) -> Table | None:
+    """The variants beside the rival; None where there is none."""
+    found, metric = against_rival.against(results), Metric.of(results.sweep)
+    if not found:
+        return None
+    heads = [
+        *(Head("variant", number=False), Head("beside the rival", number=False), Head("rival", number=False)),
+        Head("score of the rival", f"{metric.title} on {scored_on(results)}"),
+        Head("members", "with a score, and a rival with one"),
+        Head("difference", f"mean of the members less the rival's score{metric.in_unit}"),
+        Head("95 % interval", "for all variants together", plain=INTERVAL),
+        Head("over", "what the interval takes for a sample", number=False),
+    ]
+    rows = [
+        [
+            *(Cell(one.name), _beside(one), Cell(one.rival)),
+            Cell(metric.value(one.score), one.score),
+            Cell(str(one.members), one.members),
+            Cell(metric.difference(one.difference), one.difference),
+            _interval(metric, one.low, one.high),
+            Cell(NONE if one.low is None else "seeds and texts" if one.of_texts else "seeds"),
+        ]
+        for one in found
+    ]
+    return Table("rival", f"{metric.title} beside the rival, which is fitted once", heads, rows)
 
 
 def _interval(metric: Metric, low: float | None, high: float | None) -> Cell:
     return Cell(metric.interval(low, high), low, other=high)
+
+
+def _not_excluded(metric: Metric, c: Comparison) -> Cell:
+    """Of what is better or worse the interval says it all."""
+    decided = c.verdict in ("better", "worse")
+    return _interval(metric, *((None, None) if decided else (c.excluded_below, c.excluded_above)))
 
 
 def pair_table(results: Results, found: Mapping[tuple[str, str], Comparison]) -> Table:
@@ -95,7 +129,7 @@ def pair_table(results: Results, found: Mapping[tuple[str, str], Comparison]) ->
             Cell(verdict(c), mark=c.verdict),
             Cell(metric.difference(c.difference), c.difference),
             _interval(metric, c.low, c.high),
-            _interval(metric, c.excluded_below, c.excluded_above),
+            _not_excluded(metric, c),
             Cell(numbers.p_value(c.adjusted), c.adjusted),
         ]
         for (a, b), c in found.items()

@@ -8,6 +8,7 @@ _WORDS = {
     "Seed": "the number from which a training draws its chance: the first weights, the order of the texts, dropout.",
     "Member": "one training: a variant with one seed.",
     "Trivial rule": "an answer without a model, as always the most frequent class; a model should be better.",
+    "Rival": "a simple model of the same texts, fitted once; linear is TF-IDF of words and pairs with logistic regression.",
     "Split": "a part of the data: train is learned from, validation chooses the best weights, test gives the scores.",
     "Percentage point": "the unit of a difference between two percentages: 82 % is 2 points more than 80 %.",
 }
@@ -20,7 +21,6 @@ _METRICS = {
     "token_accuracy": "the share of tokens that are right.",
     "accuracy_beyond_training": "accuracy on the texts longer than any in training.",
 }
-MORE = "Other words of the project are in docs/glossary.md."
 
 
 def explained(results: Results) -> list[tuple[str, str]]:
