@@ -10,14 +10,13 @@ import textwrap
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
-from attention.lab.report.latex_text import UNICODE, in_latex
+from attention.lab.report.latex_text import UNICODE, in_latex, length
 from attention.lab.report.numbers import NONE
 from attention.lab.report.parts import Cell, Head, Table
 
 _LINE = 47  # em of \footnotesize: a line of 345 points has 41, and so the letters shrink from 8 points to 7 at the most
 _GAP = 1  # em between two columns
 _LETTERS = (68, 34, 28, 20, 15)  # of the lines that a column of text is set in, the widest that the table has room for
-_WORDS = 16  # letters up to which words stand on one line
 _HEIGHT = 38  # lines of a part: as many as a page holds
 
 
@@ -72,14 +71,14 @@ def latex(shown: Table) -> str:
 
 
 def _set(shown: Table) -> list[_Column]:
-    """The columns, those of text as wide as there is room for."""
+    """The columns, those of text as wide as there is room for; where they need a second line, as they stand in it."""
     tried = [[_column(shown, place, letters) for place in range(len(shown.heads))] for letters in _LETTERS]
-    return next((columns for columns in tried if _width(columns) <= _LINE), tried[-1])
+    return next((columns for columns in tried if _width(columns) <= _LINE), tried[2])
 
 
 def _column(shown: Table, place: int, letters: int) -> _Column:
     head, texts = shown.heads[place], [row[place].text for row in shown.rows]
-    longest = max(map(len, texts), default=0)
+    longest = max(map(length, texts), default=0)
     broken = not head.number and longest > letters
     name = re.sub(r"(?<=\d %) | (?=%)", "\N{NO-BREAK SPACE}", head.text)  # "95 % interval" and "accuracy, %" stay together
     words = max(map(len, name.split(" ")), default=0)
@@ -90,7 +89,7 @@ def _column(shown: Table, place: int, letters: int) -> _Column:
 
 def _em(text: str) -> float:
     """About the width of a text in the letters of TeX, which has them at hand only when it is too late to choose."""
-    return sum(0.3 if sign in " .,:;'|!()[]ijlt" else 0.8 if sign in "+-<>±≈○▲▼mwMW%" else 0.5 for sign in text)
+    return sum(0.3 if sign in " .,:;'|!()[]ijlt" else 0.8 if sign in "+-<>±≈○▲▼mwMW%" else 0.5 * length(sign) for sign in text)
 
 
 def _width(columns: Sequence[_Column]) -> float:
@@ -127,7 +126,7 @@ def _pages(rows: Sequence[Sequence[Cell]], columns: Sequence[_Column]) -> list[l
 
 def _lines(row: Sequence[Cell], columns: Sequence[_Column]) -> int:
     """Lines of a row; those of words are not full to the end."""
-    return max(math.ceil(len(row[one.place].text) / (0.85 * one.letters)) if one.letters else 1 for one in columns)
+    return max(math.ceil(length(row[one.place].text) / (0.85 * one.letters)) if one.letters else 1 for one in columns)
 
 
 def _part(columns: Sequence[_Column], rows: Sequence[Sequence[Cell]]) -> str:

@@ -10,7 +10,8 @@ from collections.abc import Mapping, Sequence
 
 from attention.lab.report.numbers import MINUS
 
-_WORD = 16  # letters of a word above which it may be broken
+_WORD = 16  # letters of a word above which a line may end after a sign within
+_PIECE = 6  # letters of a word between which a line may end where there is no other way
 _SIGNS = {
     "\\": r"\textbackslash{}",
     "~": r"\textasciitilde{}",
@@ -82,15 +83,21 @@ def in_latex(text: str, *, breaks: bool = False) -> str:
 
     Args:
       text: whatever a name holds; runs of white space are blanks.
-      breaks: whether a line may end within a long word: after a sign, or where so many letters went by.
+      breaks: whether a line may end within a word: after a sign, or anywhere if need be.
     """
     words = unicodedata.normalize("NFC", text).split()
-    return " ".join(_broken(word) if breaks and len(word) > _WORD else "".join(map(_sign, word)) for word in words)
+    return " ".join(_broken(word) if breaks and len(word) > _PIECE else "".join(map(_sign, word)) for word in words)
+
+
+def length(text: str) -> int:
+    """Letters of a text as pdfTeX shows it, six of them for a sign that is a number where no font has it."""
+    return sum(6 if "{U+" in (shown := _sign(sign)) or shown.startswith(r"\unicodesign") else 1 for sign in text)
 
 
 def _broken(word: str) -> str:
-    pieces = re.findall(rf"\w{{1,{_WORD}}}\W?|\W", word)
-    return r"\allowbreak{}".join("".join(map(_sign, piece)) for piece in pieces)
+    pieces = re.findall(rf"[^\W_]{{1,{_PIECE}}}[\W_]?|[\W_]", word)
+    after = [r"\allowbreak{}" if len(word) > _WORD and not piece[-1].isalnum() else r"\penalty500{}" for piece in pieces[:-1]]
+    return "".join("".join(map(_sign, piece)) + end for piece, end in zip(pieces, [*after, ""]))
 
 
 @functools.cache
