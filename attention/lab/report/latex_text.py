@@ -90,8 +90,8 @@ def in_latex(text: str, *, breaks: bool = False) -> str:
 
 
 def length(text: str) -> int:
-    """Letters of a text as pdfTeX shows it, six of them for a sign that is a number where no font has it."""
-    return sum(6 if "{U+" in (shown := _sign(sign)) or shown.startswith(r"\unicodesign") else 1 for sign in text)
+    """Letters of a text as pdfTeX shows it: six where a sign that is not Latin is shown by its number."""
+    return sum(6 if sign > "\u024f" and r"\unicodesign" in _sign(sign) else 1 for sign in text)
 
 
 def _broken(word: str) -> str:
