@@ -13,7 +13,7 @@ import pytest
 
 from attention import specs
 from attention.lab import analysis, report, results
-from attention.lab.report import latex, markdown, references, save_tables, sentences, setting_tables
+from attention.lab.report import latex, latex_text, markdown, references, save_tables, sentences, setting_tables
 from attention.lab.report.parts import Cell, Head, Table
 from tests.support.made_results import failed, made, searched
 
@@ -23,8 +23,8 @@ HOSTILE = [
     SIGNS,
     "[a] first",
     "*star",
-    "é ö ç ñ Ž ł ß å",
-    "α=1.5, λ−2 ≥ 3",
+    "é ö ç ñ Ž ł ß å «Đorđe» þing ąę ŋ ế",
+    "α=1.5, λ−2 ≥ 3, ΰ ς",
     "汉字 и русский 😀",
     "a" * 200,
     "f(" + ", ".join(f"option_{number}=0.{number}" for number in range(14)) + ")",
@@ -68,14 +68,31 @@ def compiled(folder, text, engine):
     return log
 
 
+# Tells how wide what is made smaller was.
+MEASURED = r"\let\smaller\resizebox\renewcommand\resizebox[3]{\typeout{WIDE \the\wd0}\smaller{#1}{#2}{#3}}"
+
+
+def letters(log):
+    """The size of the smallest letters, in points, of tables on a line of 345 points."""
+    return min(8 * 345 / max(345.0, float(wide)) for wide in ["345", *re.findall(r"WIDE ([0-9.]+)pt", log)])
+
+
+def shown(path):
+    table = rf"\input{{{path}}}"
+    if "% not within a float" in path.read_text(encoding="utf-8"):
+        return rf"\section{{{path.stem}}}{table}"
+    return rf"\begin{{table*}}\centering{table}\caption{{{markdown.escaped(path.stem)}}}\end{{table*}}\clearpage"
+
+
 def paper(folders, columns):
     """A document that takes in every figure and every table of several reports."""
     tables = [path for folder in folders for path in sorted((folder / "tables").glob("*.tex"))]
     figures = [path for folder in folders for path in sorted((folder / "figures").glob("*.pdf"))]
-    assert {path.stem for path in tables} == set(save_tables.NAMES)
-    shown = [rf"\begin{{figure}}\includegraphics[width=\linewidth]{{{path}}}\end{{figure}}\clearpage" for path in figures]
-    body = "\n".join([*(rf"\section{{{path.stem}}}\input{{{path}}}" for path in tables), *shown])
-    head = rf"\documentclass[{columns}]{{article}}\usepackage{{booktabs,graphicx,array}}"
+    assert {path.name for path in tables} == {name for name in save_tables.FILES if name.endswith(".tex")}
+    size = r"width=\linewidth,height=0.8\textheight,keepaspectratio"
+    drawn = [rf"\begin{{figure}}\includegraphics[{size}]{{{path}}}\end{{figure}}\clearpage" for path in figures]
+    body = "\n".join([*map(shown, tables), *drawn])
+    head = rf"\documentclass[{columns}]{{article}}\usepackage{{booktabs,graphicx,array}}{MEASURED}"
     return f"{head}\\begin{{document}}\n{body}\n\\end{{document}}\n"
 
 
@@ -87,15 +104,39 @@ def test_a_paper_takes_in_every_figure_and_table(hostile, tmp_path, engine, colu
     log = compiled(tmp_path, paper([hostile.folder / "grid", hostile.folder / "long"], columns), engine)
     assert not [line for line in log.splitlines() if line.startswith("Overfull") and "hbox" in line]
     assert "Missing character" not in log
+    assert "Float too large" not in log
     assert not re.search(r"\d+pk>", log.replace("\n", ""))  # a font of bitmaps, which journals refuse
+    assert letters(log) > 6 or columns == "twocolumn"
+
+
+@pytest.mark.parametrize("columns", ["onecolumn", "twocolumn"])
+def test_a_paper_as_the_page_shows_it(tmp_path, columns):
+    if shutil.which("pdflatex") is None or shutil.which("pdftotext") is None:
+        pytest.skip("no pdflatex or pdftotext")
+    found = made(["none", "sinusoidal", "rope(base=500000)", "großartig", "đorđe þing ąę", "€ § œuvre"])
+    for row in found.rows:
+        row["rival"], row["rival_scores"] = "linear", {"accuracy": 0.8}
+    results.write(tmp_path / "results.parquet", found)
+    report.write(tmp_path)
+    page = (Path(__file__).parents[2] / "docs" / "sweeps.md").read_text(encoding="utf-8")
+    packages, body = re.search(r"```latex\n(.*?)\n\n(.*?)```", page, re.DOTALL).groups()
+    head = f"\\documentclass[{columns}]{{article}}\n{packages}\n{MEASURED}"
+    log = compiled(tmp_path, f"{head}\n\\begin{{document}}\n{body}\\end{{document}}\n", "pdflatex")
+    assert not re.search("Float too large|Overfull|Missing character", log)
+    assert letters(log) > 7
+    text = subprocess.run(["pdftotext", "paper.pdf", "-"], cwd=tmp_path, capture_output=True, check=True).stdout.decode()
+    assert all(name in text for name in ("großartig", "đorđe", "þing", "œuvre", "beside the", "members"))
+    assert "U+" not in text
 
 
 def test_every_table_is_there_in_three_forms(hostile):
     for folder in (hostile.folder / "grid", hostile.folder / "long"):
         found = {path.name for path in (folder / "tables").iterdir()}
         names = {name.partition(".")[0] for name in found}
-        assert names <= set(save_tables.NAMES)
-        assert found == {f"{name}.{ending}" for name in names for ending in ("csv", "tex", "md")}
+        assert found <= set(save_tables.FILES)
+        assert found == {*(f"{name}.{ending}" for name in names - {"verdicts_more"} for ending in ("csv", "tex", "md"))} | {
+            "verdicts_more.tex"
+        }
 
 
 def test_csv_has_every_number_in_full(hostile):
@@ -119,23 +160,48 @@ def test_csv_has_every_number_in_full(hostile):
 
 
 def test_names_as_latex_shows_them():
-    assert latex.in_latex("50 % of a_b & {c} ~ ^ \\ $") == (
+    assert latex_text.in_latex("50 % of a_b & {c} ~ ^ \\ $") == (
         r"50 \% of a\_b \& \{c\} \textasciitilde{} \textasciicircum{} \textbackslash{} \char36{}"
     )
-    assert latex.in_latex("é Ž α Ω") == r"\'{e} \v{Z} $\alpha$ $\Omega$"
-    assert latex.in_latex("ï") == '\\"{\\i}'
-    assert latex.in_latex("字") == r"\unicodesign{5B57}{字}"
-    assert latex.in_latex("\x1b") == r"\texttt{U+001B}"
-    assert latex.in_latex("short", breaks=True) == "short"
-    assert latex.in_latex("a" * 40, breaks=True).replace(r"\allowbreak{}", "") == "a" * 40
+    assert latex_text.in_latex("é Ž α Ω") == r"\'{e} \v{Z} $\alpha$ $\Omega$"
+    assert latex_text.in_latex("ï") == '\\"{\\i}'
+    assert latex_text.in_latex("ß ø Œ Ł ế ΐ ς") == r"\ss{} \o{} \OE{} \L{} \'{\^{e}} $\acute{\ddot{\iota}}$ $\varsigma$"
+    assert latex_text.in_latex("字") == r"\unicodesign{5B57}{字}\allowbreak{}"
+    assert latex_text.in_latex("ð") == r"\unicodesign{00F0}{ð}"
+    assert latex_text.in_latex("\x1b") == r"\texttt{U+001B}"
+    assert latex_text.in_latex("short", breaks=True) == "short"
+    assert latex_text.in_latex("a" * 40, breaks=True).replace(r"\penalty500{}", "") == "a" * 40
 
 
 def test_a_long_table_breaks_over_pages():
     rows = [[Cell(f"v{number}"), Cell("1", 1.0)] for number in range(100)]
     text = latex.latex(Table("t", "many", [Head("variant", number=False), Head("n")], rows))
     assert text.count(r"\begin{tabular}") == text.count(r"\toprule") == 3
-    assert text.count(r"\textbf{variant}") == 3
+    assert text.count("variant & n") == 3
+    assert "% not within a float" in text
     assert all(f"v{number} & 1" in text for number in range(100))
+
+
+def test_columns_that_are_too_many_stand_below_the_others():
+    heads = [Head("variant", number=False), *(Head(f"number {place}") for place in range(20))]
+    rows = [[Cell(f"v{row}"), *(Cell(f"{1000 * row + place}.25", 1.0) for place in range(20))] for row in range(3)]
+    text = latex.latex(Table("t", "wide", heads, rows))
+    parts = text.split(r"\medskip")
+    assert len(parts) == text.count("variant &") > 1
+    assert all(text.count(f" {1000 * row + place}.25") == 1 for row in range(1, 3) for place in range(20))
+    widths = [part.count("&") for part in parts]
+    assert max(widths) - min(widths) <= 4 * len(parts)
+    assert "not within" not in text
+
+
+def test_columns_that_are_joined_or_stand_aside():
+    heads = [Head("variant", number=False), Head("score"), Head("sd", joins=" ± "), Head("seeds needed", aside=True)]
+    rows = [[Cell("a"), Cell("1.0"), Cell("0.1"), Cell("7")], [Cell("b"), Cell("2.0"), Cell("-"), Cell("8")]]
+    table, more = latex.tables(Table("t", "both", [*heads, Head("p")], [[*row, Cell("-")] for row in rows]))
+    assert [head.text for head in table.heads] == ["variant", "score ± sd", "p"]
+    assert [[cell.text for cell in row] for row in table.rows] == [["a", "1.0 ± 0.1", "-"], ["b", "2.0", "-"]]
+    assert more.name == "t_more"
+    assert [[cell.text for cell in row] for row in more.rows] == [["a", "7"], ["b", "8"]]
 
 
 # What members were trained with

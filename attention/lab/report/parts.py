@@ -34,6 +34,8 @@ class Head(NamedTuple):
       number: whether it holds numbers.
       plain: its name in CSV, where that is not ``text`` in small letters, or its two names where a cell holds two numbers.
       cites: whether it names sources, whose arXiv ids become links.
+      joins: in LaTeX, what stands between it and the column before, where the two become one.
+      aside: whether LaTeX has it in a second file, ``NAME_more.tex``.
     """
 
     text: str
@@ -41,6 +43,8 @@ class Head(NamedTuple):
     number: bool = True
     plain: tuple[str, ...] = ()
     cites: bool = False
+    joins: str = ""
+    aside: bool = False
 
 
 class Table(NamedTuple):

@@ -15,19 +15,22 @@ NAMES = (
     *("verdicts", "rival", "pairs", "metrics", "lengths", "ledger", "interactions", "agreement", "trials", "failures"),
     *("splits", "classes", "hyperparameters", "references", "environment"),
 )
-_WRITTEN = {"csv": lambda table: comma_separated(table), "tex": latex.latex, "md": lambda table: markdown.table(table) + "\n"}
+FILES = [*(f"{name}.{ending}" for name in NAMES for ending in ("csv", "tex", "md")), "verdicts_more.tex"]
 
 
 def save(workdir: Path, report: Contents) -> None:
     """Writes ``tables/NAME.csv``, ``.tex`` and ``.md`` for each table, and removes those that the report does not have."""
-    found = {table.name: table for table in _tables(report) if table.rows}
-    for name, table in found.items():
-        for ending, written in _WRITTEN.items():
-            write_atomic(workdir / TABLES / f"{name}.{ending}", written(table).encode())
-    for name in NAMES:
+    found = {name: text for table in _tables(report) if table.rows for name, text in _files(table).items()}
+    for name, text in found.items():
+        write_atomic(workdir / TABLES / name, text.encode())
+    for name in FILES:
         if name not in found:
-            for ending in _WRITTEN:
-                (workdir / TABLES / f"{name}.{ending}").unlink(missing_ok=True)
+            (workdir / TABLES / name).unlink(missing_ok=True)
+
+
+def _files(table: Table) -> dict[str, str]:
+    papers = {f"{one.name}.tex": latex.latex(one) for one in latex.tables(table)}
+    return {f"{table.name}.csv": comma_separated(table), f"{table.name}.md": markdown.table(table) + "\n", **papers}
 
 
 def _tables(report: Contents) -> list[Table]:

@@ -15,30 +15,27 @@ from attention.lab.report.numbers import NONE, SIGNS, Metric
 from attention.lab.report.parts import INTERVAL, Cell, Head, Table
 from attention.lab.results import Results
 
+_EXCLUDED = ("excluded_below", "excluded_above")
+
 
 def verdict_table(results: Results, found: Sequence[Standing]) -> Table:
     """The variants with their differences from the baseline, verdict by verdict, in the order of the sweep."""
     sweep, metric = results.sweep, Metric.of(results.sweep)
-    split = scored_on(results)
+    split, beside = scored_on(results), {one.name: one for one in against_rival.against(results)}
     heads = [
         Head("variant", number=False),
         Head("verdict", "better or worse where the 95 % interval leaves out 0", number=False),
-        Head("members", "finished, of those requested", plain=("finished", "requested")),
+        Head("members", "finished, of those requested", plain=("finished", "requested"), aside=bool(beside)),
         Head(metric.title, f"mean over the finished members, on {split}"),
-        Head("sd", "sample standard deviation over members"),
+        Head("sd", "sample standard deviation over members", joins=" ± "),
         Head("difference", f"mean over seeds of variant - {sweep['baseline']}{metric.in_unit}"),
-        Head("95 % interval", "over seeds, for all differences of the table together", plain=INTERVAL),
-        Head("over other texts", "the same over seeds and texts of test", plain=("low_95_texts", "high_95_texts")),
-        Head(
-            "not excluded",
-            "where undecided: effects beyond are excluded by one-sided tests",
-            plain=("excluded_below", "excluded_above"),
-        ),
+        Head("95 % interval", "over seeds, for all differences of the table together", plain=INTERVAL, joins=" "),
+        Head("over other texts", "the same over seeds and texts of test", plain=("low_95_texts", "high_95_texts"), aside=True),
+        Head("not excluded", "where undecided: effects beyond are excluded by one-sided tests", plain=_EXCLUDED, aside=True),
         Head("p (corrected)", "for the number of comparisons; at most 0.05 where the verdict is better or worse"),
-        Head("detectable", "the difference that this number of seeds detects with probability 0.8"),
-        Head("seeds needed", "to detect the observed difference with probability 0.8; a rough guide"),
+        Head("detectable", "the difference that this number of seeds detects with probability 0.8", aside=True),
+        Head("seeds needed", "to detect the observed difference with probability 0.8; a rough guide", aside=True),
     ]
-    beside = {one.name: one for one in against_rival.against(results)}
     if beside:
         heads.insert(
             2, Head("beside the rival", "better or no better where the interval of the difference leaves out 0", number=False)
@@ -87,7 +84,7 @@ def rival_table(results: Results) -> Table | None:
         Head("score of the rival", f"{metric.title} on {scored_on(results)}"),
         Head("members", "with a score, and a rival with one"),
         Head("difference", f"mean of the members less the rival's score{metric.in_unit}"),
-        Head("95 % interval", "for all variants together", plain=INTERVAL),
+        Head("95 % interval", "for all variants together", plain=INTERVAL, joins=" "),
         Head("over", "what the interval takes for a sample", number=False),
     ]
     rows = [
@@ -119,8 +116,8 @@ def pair_table(results: Results, found: Mapping[tuple[str, str], Comparison]) ->
     metric = Metric.of(results.sweep)
     heads = [Head("variant", number=False), Head("against", number=False)]
     heads += [Head("verdict", "of the variant, against the other", number=False), Head("difference", "variant - the other")]
-    heads += [Head("95 % interval", "over seeds, for all pairs of the table together", plain=INTERVAL)]
-    heads += [Head("not excluded", "effects beyond are excluded", plain=("excluded_below", "excluded_above"))]
+    heads += [Head("95 % interval", "over seeds, for all pairs of the table together", plain=INTERVAL, joins=" ")]
+    heads += [Head("not excluded", "effects beyond are excluded", plain=_EXCLUDED)]
     heads += [Head("p (corrected)", "for the number of pairs")]
     rows = [
         [
@@ -229,7 +226,7 @@ def interaction_table(results: Results, found: Grid) -> Table:
     heads = [
         Head("cell", number=False),
         Head("interaction"),
-        Head("95 % interval", plain=INTERVAL),
+        Head("95 % interval", plain=INTERVAL, joins=" "),
         Head("p"),
         Head("p (corrected)"),
     ]
