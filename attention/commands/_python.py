@@ -23,7 +23,8 @@ def read(given: Given) -> command_line.Config:
     fields = fields.to_dict() if isinstance(fields, ConfigDict) else fields
     if not isinstance(fields, Mapping):
         raise ValueError(f"a config is a name, a path, a ConfigDict or a mapping of fields, got {quoted(given)}")
-    return command_line.Config(ConfigDict(dict(fields)), "sweep" if "sweep" in fields else "run", [], None)
+    name = "sweep" if "sweep" in fields else "run"
+    return command_line.Config(ConfigDict(dict(fields)), name, f"a {name} that Python gives", None, [], None)
 
 
 @contextlib.contextmanager

@@ -76,9 +76,8 @@ def sweep(
     given = _python.read(config)
     folder = command.folder(given, workdir)
     backend.prepare()
-    arguments = [f"--config={os.fspath(config)}"] if isinstance(config, (str, os.PathLike)) else None
     with _python.interruptible():
-        command.sweep(given, arguments, workdir=folder, retry_failed=retry_failed)
+        command.sweep(given, workdir=folder, retry_failed=retry_failed)
     return SweepResult(folder, results.read(folder / "results.parquet"))
 
 
@@ -134,11 +133,11 @@ def main(argv: list[str]) -> None:
         raise ValueError(f"--{given_too[0]} goes with --report=DIR; of a sweep it is --config.sweep.{given_too[0]}")
     from attention.lab import command
 
-    arguments = [argument for argument in argv[1:] if argument.lstrip("-").startswith(("config", "noconfig"))]
+    command_line.check_begun(given, values.workdir, "sweep.json", "sweep")
     backend.prepare()
     options = {name: getattr(values, name) for name in ("only", "retry_failed", "retrain_changed")}
     folder = command.folder(given, values.workdir)
-    code = command.sweep(given, arguments, workdir=folder, dry_run=values.dry_run, export=values.export, **options)
+    code = command.sweep(given, workdir=folder, dry_run=values.dry_run, export=values.export, **options)
     if code:
         raise SystemExit(code)
 

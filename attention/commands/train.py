@@ -101,6 +101,7 @@ def main(argv: list[str]) -> None:
 
         print(describe.variants_of(values.list))
         return
+    command_line.check_begun(given, values.workdir, "config.json", "run")
     config = _checked(given, init_from=values.init_from)
     if values.describe:
         from attention.training import describe
@@ -132,6 +133,8 @@ def _train(
     backend.prepare()
     process.keep_freed_memory()
     folder = Path(workdir or Path("runs") / default_name(given.name, configs.words(config)))
+    state = "finished" if (folder / "result.json").exists() else "going on" if (folder / "data.json").exists() else "new"
+    print(given.opening(folder, state), flush=True)
     return Result(folder, loop.train(config, folder, profile=profile, config_file=given.text))
 
 
