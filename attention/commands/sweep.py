@@ -52,7 +52,7 @@ class SweepResult(NamedTuple):
 
 @installation.naming_what_is_missing()
 def sweep(
-    config: _python.Given = DEFAULT, workdir: str | os.PathLike[str] | None = None, *, retry_failed: bool = False
+    config: _python.Given | None = None, workdir: str | os.PathLike[str] | None = None, *, retry_failed: bool = False
 ) -> SweepResult:
     """Trains of a sweep what is not trained yet, and writes its report.
 
@@ -63,7 +63,8 @@ def sweep(
       >>> pandas.DataFrame(swept.verdicts())
 
     Args:
-      config: the name of a config that comes along, a path, or fields, with the section that ``lab.plan.section`` makes.
+      config: the name of a config that comes along, a path, or fields, with the section that ``lab.plan.section`` makes;
+        None for ``sweeps/smoke``, where no ``workdir`` of another is given.
       workdir: the sweep's directory; ``runs/<config>-<hash>`` where None.
       retry_failed: whether members that are recorded as failed are trained again.
 
@@ -73,7 +74,7 @@ def sweep(
     """
     from attention.lab import command
 
-    given = _python.read(config)
+    given = _python.read(config, workdir, default=DEFAULT, file="sweep.json", what="sweep")
     folder = command.folder(given, workdir)
     backend.prepare()
     with _python.interruptible():

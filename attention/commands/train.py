@@ -51,7 +51,7 @@ class Result(NamedTuple):
 
 
 @installation.naming_what_is_missing()
-def train(config: _python.Given = DEFAULT, workdir: str | os.PathLike[str] | None = None) -> Result:
+def train(config: _python.Given | None = None, workdir: str | os.PathLike[str] | None = None) -> Result:
     """Trains a model, or goes on with a run that was cut off; one that is finished answers at once.
 
     Sets up JAX and the process's memory as ``training.backend`` and ``training.process`` say.
@@ -62,14 +62,15 @@ def train(config: _python.Given = DEFAULT, workdir: str | os.PathLike[str] | Non
       >>> trained.load().predict(["[MAX 2 9 ]"]).labels
 
     Args:
-      config: the name of a config that comes along, a path, or fields as those of ``attention.base_config()``.
+      config: the name of a config that comes along, a path, or fields as those of ``attention.base_config()``; None for what the run in
+        ``workdir`` is of, or ``listops``.
       workdir: the run directory; ``runs/<config>-<hash>`` where None.
 
     Raises:
       ValueError: for bad input of any kind, before anything is trained.
       KeyboardInterrupt: after an interrupt, once a checkpoint is written; the same call goes on from there.
     """
-    given = _python.read(config)
+    given = _python.read(config, workdir, default=DEFAULT, file="config.json", what="run")
     with _python.interruptible():
         return _train(_checked(given), given, workdir)
 

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from attention import specs
 from attention.data import remarks, tables
 from attention.data.contracts import Dataset
 from attention.evaluation import overlap
@@ -95,7 +96,8 @@ def report(
         if evaluation.by_length:
             sections.append(by_length.table(lengths or {"ranges": evaluation.by_length}))
     elif not (texts or target):
-        raise ValueError(f"{name} has no {answers} to score; give --out=FILE.tsv for the predictions")
+        called = "" if file is None else f", or --columns=TEXT,ANSWER where its {answers} are called otherwise"
+        raise ValueError(f"{name} has no {answers} to score; give --out=FILE.tsv for the predictions{called}")
     else:
         predictions = trained.task.read(trained.outputs(examples, None, **search), trained.facts)
         sections.append(trained.task.told(predictions, texts) if texts else f"{name} has no {answers}: no scores")
@@ -108,8 +110,8 @@ def report(
 def _of_file(trained: Trained, file: Path, columns: Sequence[str]) -> tuple[Examples, tuple[str, ...]]:
     try:
         return trained.read_file(file, columns)
-    except ValueError as error:
-        if columns or "column" not in str(error):
+    except tables.MissingColumnError as error:
+        if columns:
             raise
         raise ValueError(f"{error}; --columns=TEXT,ANSWER says what they are called") from None
 
@@ -140,7 +142,13 @@ def _checked(split: str | None, data: str | None, texts: Sequence[str], beam: in
         raise ValueError(f"--beam wants a number of 1 or more, got {beam}")
     if not 0 <= length_penalty < math.inf:
         raise ValueError(f"--length_penalty wants a number of 0 or more, got {length_penalty}")
-    if data is None or not re.search(r"\.(tsv|csv|jsonl)(\.gz)?$", data, re.IGNORECASE):
+    if data is None:
+        return None
+    if not re.search(r"\.(tsv|csv|jsonl)(\.gz)?$", data, re.IGNORECASE):
+        try:
+            specs.build("source", data)
+        except ValueError as error:
+            raise ValueError(f"{error}; a file alone is --data=FILE.csv --columns=TEXT,ANSWER") from None
         return None
     if split is not None:
         raise ValueError(f"--split={shown(split)} names a split of a source; {shown(data)} is one file")

@@ -226,10 +226,10 @@ class Trained(NamedTuple):
 
         Args:
           path: the file.
-          columns: the names of that of texts, and of that of answers; as in training where not given.
+          columns: the names of that of texts, and of that of answers, which is then there; as in training where not given.
         """
         text, answer = (*columns, *self.columns()[len(columns) :])
-        found = tables.read(path, text=text, label=answer, optional=True)
+        found = tables.read(path, text=text, label=answer, optional=len(columns) < 2)
         with _said_of(path):
             return self.encode(found.texts, found.labels or None), found.notes
 

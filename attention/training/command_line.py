@@ -254,7 +254,7 @@ def config_beside(argv: list[str]) -> Path | None:
     return found if values.workdir and found.is_file() else None
 
 
-def check_begun(given: Config, workdir: str | None, file: str, what: str) -> None:
+def check_begun(given: Config, workdir: str | os.PathLike[str] | None, file: str, what: str) -> None:
     """Raises ValueError where no config is given and a folder, in which one may be gone on with, has nothing.
 
     Args:
