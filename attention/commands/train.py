@@ -62,8 +62,8 @@ def train(config: _python.Given | None = None, workdir: str | os.PathLike[str] |
       >>> trained.load().predict(["[MAX 2 9 ]"]).labels
 
     Args:
-      config: the name of a config that comes along, a path, or fields as those of ``attention.base_config()``; None for what the run in
-        ``workdir`` is of, or ``listops``.
+      config: the name of a config that comes along, a path, or fields as those of ``attention.base_config()``; None
+        for what the run in ``workdir`` is of, or ``listops``.
       workdir: the run directory; ``runs/<config>-<hash>`` where None.
 
     Raises:

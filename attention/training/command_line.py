@@ -186,8 +186,8 @@ class Config(NamedTuple):
 
     Attributes:
       fields: with the overrides applied.
-      name: of it, for a folder.
-      said: what it is, for people.
+      name: for a folder.
+      said: which it is, for people.
       arguments: the flags that gave it, none for the default; None where Python gave its fields.
       argv: the arguments left over.
       text: of its file.
@@ -201,7 +201,7 @@ class Config(NamedTuple):
     text: str | None
 
     def opening(self, folder: Path, state: str) -> str:
-        """The first line of a command: what it trains, where, and whether that is "new" there."""
+        """The first line of a command: what it trains, where, and whether that is "new"."""
         return f"training {self.said} into {shown(folder)} ({state})"
 
 
@@ -264,8 +264,8 @@ def check_begun(given: Config, workdir: str | os.PathLike[str] | None, file: str
       what: a run or a sweep.
     """
     if workdir is not None and not given.arguments and not (Path(workdir) / file).is_file():
-        where = f"{shown(workdir)} holds no {what}{near(Path(workdir), file)}"
-        raise ValueError(f"{where}; --config=NAME starts a new one there")
+        beside = near(Path(workdir), file)
+        raise ValueError(f"{shown(workdir)} holds no {what}{beside}; --config=NAME starts a new one there")
 
 
 def _override(config: config_dict.ConfigDict, field: str, text: str | None) -> None:
@@ -347,5 +347,4 @@ def _fields(config: config_dict.ConfigDict, prefix: str = "") -> Iterator[tuple[
 def _nearest_field(field: str, fields: list[str]) -> str:
     last = field.split(".")[-1]
     same = [known for known in fields if known.split(".")[-1] == last]
-    near = f" (nearest: '{same[0]}')" if same else nearest(field, fields)
-    return near or f"; fields: {listed(fields, 60)}"
+    return (f" (nearest: '{same[0]}')" if same else nearest(field, fields)) or f"; fields: {listed(fields, 60)}"
