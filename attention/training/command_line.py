@@ -202,7 +202,7 @@ class Config(NamedTuple):
 
     def opening(self, folder: Path, state: str) -> str:
         """The first line of a command: what it trains, where, and whether that is "new"."""
-        return f"training {self.said} into {shown(folder)} ({state})"
+        return f"training {shown(self.said)} into {shown(folder)} ({state})"
 
 
 def parse_config(argv: list[str], *, default: str | os.PathLike[str]) -> Config:
@@ -241,7 +241,7 @@ def parse_config(argv: list[str], *, default: str | os.PathLike[str]) -> Config:
         raise ValueError(f"config file {shown(path)} wants a value for {missing[0]!r}: --config.{missing[0]}=VALUE")
     file = config_files.find(path)[0]
     chosen = isinstance(default, Path) or any(argument.startswith("--config=") for argument in given)
-    said = shown(path) if chosen else f"the default config, {shown(path)},"
+    said = path if chosen else f"the default config, {path},"
     return Config(fields, file.stem, said, given, rest, file.read_text(encoding="utf-8"))
 
 
