@@ -5,6 +5,7 @@ A checkout is a folder with the ``pyproject.toml`` of this project; all else is 
 
 import contextlib
 import functools
+import importlib.util
 import sys
 import tomllib
 from collections.abc import Iterator
@@ -71,6 +72,13 @@ def naming_what_is_missing() -> Iterator[None]:
         if message is None:
             raise
         raise ModuleNotFoundError(message, name=error.name) from None
+
+
+def require(*modules: str) -> None:
+    """Raises ModuleNotFoundError, as ``lacking`` says it, for the first of the modules that is not installed."""
+    for name in modules:
+        if sys.modules.get(name) is None and importlib.util.find_spec(name) is None:
+            raise ModuleNotFoundError(lacking(ModuleNotFoundError(name=name)), name=name)
 
 
 @functools.cache

@@ -9,7 +9,7 @@ name, and the signature of its ``build`` says which options there are, of which 
 import ast
 import difflib
 import functools
-import importlib
+import importlib.util
 import inspect
 import pickle
 import pkgutil
@@ -155,18 +155,22 @@ def _show(value: Any) -> str:
 
 
 def nearest(word: str, words: Iterable[str]) -> str:
-    """`` (nearest: 'x')`` for the closest of ``words``, or an empty string, as for what is no name but a long text."""
+    """`` (nearest: 'x')`` for the closest of ``words``, or one of which it is a part, as f1 of macro_f1.
+
+    An empty string where there is none, as for what is no name but a long text.
+    """
     if len(word) > _LONG:
         return ""
-    close = difflib.get_close_matches(word, [each for each in words if len(each) <= _LONG], n=1, cutoff=0.5)
+    known = [each for each in words if len(each) <= _LONG]
+    close = difflib.get_close_matches(word, known, n=1, cutoff=0.5) or [each for each in known if word in each.split("_")]
     return f" (nearest: {close[0]!r})" if close else ""
 
 
 @functools.cache
 def names(kind: str) -> tuple[str, ...]:
     """The variants of a kind: the public files of its folder, sorted."""
-    package = importlib.import_module(_package(kind))
-    found = (module.name for module in pkgutil.iter_modules(package.__path__))
+    package = importlib.util.find_spec(_package(kind))  # not imported: listing needs none of what its files need
+    found = (module.name for module in pkgutil.iter_modules(package.submodule_search_locations if package else ()))
     return tuple(sorted(name for name in found if not name.startswith("_")))
 
 

@@ -37,7 +37,7 @@ def test_a_run_from_python(fields, tmp_path):
     assert "test acc" in repr(result)
     assert attention.load(result.workdir).settings == configs.from_dict(fields.to_dict())
     again = attention.train(configs.from_dict(fields.to_dict()), tmp_path / "run")  # finished: answers at once
-    assert again.record == result.record
+    assert again.record == attention.train(workdir=tmp_path / "run").record == result.record
 
 
 def test_a_sweep_from_python(fields, tmp_path, monkeypatch):
@@ -73,6 +73,13 @@ def test_what_is_wrong_is_a_value_error_of_one_line(case, tmp_path):
         attention.train(given, tmp_path / "run")
     assert "\n" not in str(caught.value)
     assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(("call", "what"), [(attention.train, "run"), (attention.sweep, "sweep")])
+def test_a_folder_alone_wants_what_was_begun_there(call, what, tmp_path):
+    with pytest.raises(ValueError, match=f"typo holds no {what}; --config=NAME starts a new one there"):
+        call(workdir=tmp_path / "typo")
+    assert not (tmp_path / "typo").exists()
 
 
 def test_a_sweep_wants_a_section():

@@ -222,10 +222,26 @@ def test_the_lock_file_pins_what_requirements_txt_pins():
 
 @pytest.mark.parametrize(
     ("module", "asked"),
-    [("absl", "attention.train"), ("flax", "attention.build('encoder', 'transformer')"), ("pyarrow", "attention.sweep")],
+    [
+        ("absl", "attention.train"),
+        ("flax", "attention.build('encoder', 'transformer')"),
+        ("pyarrow", "attention.sweep"),
+        ("ml_collections", "from attention.lab import grid, plan"),
+        ("ml_collections", "import attention.training.config"),
+        ("flax", "import attention.models.classifier"),
+        ("flax", "from attention.encoders import transformer"),
+        ("flax", "from attention.evaluation import load"),
+        ("optax", "from attention.optimizers import adamw"),
+    ],
 )
 def test_a_missing_module_is_named_in_python(module, asked):
     code = f"import sys; sys.modules[{module!r}] = None; import attention; {asked}"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT)
     last = done.stderr.splitlines()[-1]
     assert last == f"ModuleNotFoundError: module {module} is not installed: pip install -r requirements.txt"
+
+
+def test_kinds_are_listed_without_what_their_files_need():
+    code = "import sys; sys.modules['flax'] = None; import attention; print(attention.names('encoder'))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT)
+    assert "'transformer'" in done.stdout

@@ -15,15 +15,34 @@ from attention.training import config as configs
 Given = str | os.PathLike[str] | ConfigDict | Mapping[str, Any] | configs.Config
 
 
-def read(given: Given) -> command_line.Config:
-    """A config as the commands have it. Raises ValueError for what is none."""
+def read(
+    given: Given | None, workdir: str | os.PathLike[str] | None, *, default: str, file: str, what: str
+) -> command_line.Config:
+    """A config as the commands have it.
+
+    Args:
+      given: the config; None for that of a run in ``workdir``, or the default.
+      workdir: the folder, if one is given.
+      default: the name of the default.
+      file: as ``command_line.check_begun``.
+      what: the same.
+
+    Raises:
+      ValueError: for what is no config, or none and a folder in which nothing is begun.
+    """
+    if given is None:
+        argv = [""] if workdir is None else ["", f"--workdir={os.fspath(workdir)}"]
+        found = command_line.parse_config(argv, default=command_line.config_beside(argv) or default)
+        command_line.check_begun(found, workdir, file, what)
+        return found
     if isinstance(given, (str, os.PathLike)):
         return command_line.parse_config(["", f"--config={os.fspath(given)}"], default="")
     fields = configs.to_dict(given) if isinstance(given, configs.Config) else given
     fields = fields.to_dict() if isinstance(fields, ConfigDict) else fields
     if not isinstance(fields, Mapping):
         raise ValueError(f"a config is a name, a path, a ConfigDict or a mapping of fields, got {quoted(given)}")
-    return command_line.Config(ConfigDict(dict(fields)), "sweep" if "sweep" in fields else "run", [], None)
+    name = "sweep" if "sweep" in fields else "run"
+    return command_line.Config(ConfigDict(dict(fields)), name, f"a {name} that Python gives", None, [], None)
 
 
 @contextlib.contextmanager

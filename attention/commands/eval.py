@@ -3,6 +3,7 @@
 attention-eval --workdir=runs/NAME                                 scores on test
 attention-eval --workdir=runs/NAME --split=validation              on another split
 attention-eval --workdir=runs/NAME --data=new.tsv --out=pred.tsv   on a file, with a prediction for each line
+attention-eval --workdir=runs/NAME --data=new.csv --columns=body,stars   where its columns have other names
 attention-eval --workdir=runs/NAME --text="Who wrote Hamlet?"      what it says of a text
 attention-eval --workdir=runs/NAME --text="May 3, 1998" --beam=4   what a run that writes makes of it
 """
@@ -20,6 +21,7 @@ def define_flags() -> flags.FlagValues:
     flags.DEFINE_string(
         "data", None, "A source's spec or a .tsv, .csv or .jsonl[.gz] file to score instead.", flag_values=values
     )
+    flags.DEFINE_list("columns", [], "Of a --data file: its column of texts, and that of answers.", flag_values=values)
     flags.DEFINE_multi_string("text", [], "A text to classify; may be given again.", flag_values=values)
     flags.DEFINE_string("out", None, "TSV, CSV or JSON Lines file to write the predictions to.", flag_values=values)
     flags.DEFINE_integer("beam", 1, "Beginnings pursued by a run that writes texts; 1 is greedy.", flag_values=values)
@@ -43,5 +45,5 @@ def main(argv: list[str]) -> None:
 
     backend.prepare()
     search = {"beam": values.beam, "length_penalty": values.length_penalty}
-    asked = {"split": values.split, "data": values.data, "texts": values.text}
+    asked = {"split": values.split, "data": values.data, "columns": values.columns, "texts": values.text}
     print(report.report(values.workdir, **asked, out=values.out, **search))

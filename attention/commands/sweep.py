@@ -68,7 +68,7 @@ def _beside(found: against_rival.Against | None) -> dict[str, Any]:
 
 @installation.naming_what_is_missing()
 def sweep(
-    config: _python.Given = DEFAULT, workdir: str | os.PathLike[str] | None = None, *, retry_failed: bool = False
+    config: _python.Given | None = None, workdir: str | os.PathLike[str] | None = None, *, retry_failed: bool = False
 ) -> SweepResult:
     """Trains of a sweep what is not trained yet, and writes its report.
 
@@ -79,7 +79,8 @@ def sweep(
       >>> pandas.DataFrame(swept.verdicts())
 
     Args:
-      config: the name of a config that comes along, a path, or fields, with the section that ``lab.plan.section`` makes.
+      config: the name of a config that comes along, a path, or fields, with the section that ``lab.plan.section`` makes;
+        None for ``sweeps/smoke``, where no ``workdir`` of another is given.
       workdir: the sweep's directory; ``runs/<config>-<hash>`` where None.
       retry_failed: whether members that are recorded as failed are trained again.
 
@@ -89,12 +90,11 @@ def sweep(
     """
     from attention.lab import command
 
-    given = _python.read(config)
+    given = _python.read(config, workdir, default=DEFAULT, file="sweep.json", what="sweep")
     folder = command.folder(given, workdir)
     backend.prepare()
-    arguments = [f"--config={os.fspath(config)}"] if isinstance(config, (str, os.PathLike)) else None
     with _python.interruptible():
-        command.sweep(given, arguments, workdir=folder, retry_failed=retry_failed)
+        command.sweep(given, workdir=folder, retry_failed=retry_failed)
     return SweepResult(folder, results.read(folder / "results.parquet"))
 
 
@@ -150,11 +150,11 @@ def main(argv: list[str]) -> None:
         raise ValueError(f"--{given_too[0]} goes with --report=DIR; of a sweep it is --config.sweep.{given_too[0]}")
     from attention.lab import command
 
-    arguments = [argument for argument in argv[1:] if argument.lstrip("-").startswith(("config", "noconfig"))]
+    command_line.check_begun(given, values.workdir, "sweep.json", "sweep")
     backend.prepare()
     options = {name: getattr(values, name) for name in ("only", "retry_failed", "retrain_changed")}
     folder = command.folder(given, values.workdir)
-    code = command.sweep(given, arguments, workdir=folder, dry_run=values.dry_run, export=values.export, **options)
+    code = command.sweep(given, workdir=folder, dry_run=values.dry_run, export=values.export, **options)
     if code:
         raise SystemExit(code)
 

@@ -51,7 +51,7 @@ class Result(NamedTuple):
 
 
 @installation.naming_what_is_missing()
-def train(config: _python.Given = DEFAULT, workdir: str | os.PathLike[str] | None = None) -> Result:
+def train(config: _python.Given | None = None, workdir: str | os.PathLike[str] | None = None) -> Result:
     """Trains a model, or goes on with a run that was cut off; one that is finished answers at once.
 
     Sets up JAX and the process's memory as ``training.backend`` and ``training.process`` say.
@@ -62,14 +62,15 @@ def train(config: _python.Given = DEFAULT, workdir: str | os.PathLike[str] | Non
       >>> trained.load().predict(["[MAX 2 9 ]"]).labels
 
     Args:
-      config: the name of a config that comes along, a path, or fields as those of ``attention.base_config()``.
+      config: the name of a config that comes along, a path, or fields as those of ``attention.base_config()``; None
+        for what the run in ``workdir`` is of, or ``listops``.
       workdir: the run directory; ``runs/<config>-<hash>`` where None.
 
     Raises:
       ValueError: for bad input of any kind, before anything is trained.
       KeyboardInterrupt: after an interrupt, once a checkpoint is written; the same call goes on from there.
     """
-    given = _python.read(config)
+    given = _python.read(config, workdir, default=DEFAULT, file="config.json", what="run")
     with _python.interruptible():
         return _train(_checked(given), given, workdir)
 
@@ -101,6 +102,7 @@ def main(argv: list[str]) -> None:
 
         print(describe.variants_of(values.list))
         return
+    command_line.check_begun(given, values.workdir, "config.json", "run")
     config = _checked(given, init_from=values.init_from)
     if values.describe:
         from attention.training import describe
@@ -132,6 +134,8 @@ def _train(
     backend.prepare()
     process.keep_freed_memory()
     folder = Path(workdir or Path("runs") / default_name(given.name, configs.words(config)))
+    state = "finished" if (folder / "result.json").exists() else "going on" if (folder / "data.json").exists() else "new"
+    print(given.opening(folder, state), flush=True)
     return Result(folder, loop.train(config, folder, profile=profile, config_file=given.text))
 
 

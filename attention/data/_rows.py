@@ -14,6 +14,10 @@ OF_ARRAY = 'python -c "import json, sys; [print(json.dumps(row)) for row in json
 ARRAY = re.compile(r"\s*\[\s*\{")
 
 
+class MissingColumnError(ValueError):
+    """A file that has no column, or no field, of a name."""
+
+
 class Asked(NamedTuple):
     """A file, its content, the names of the two columns, and whether that of the labels may be missing."""
 
@@ -50,7 +54,7 @@ def header_places(asked: Asked, header: list[str]) -> tuple[int, int | None]:
         where = f"{shown(asked.path)}: the column {quoted(name)}"
         if name in header:
             raise ValueError(f"{where} is there more than once; columns: {listed(header)}")
-        raise ValueError(f"{where} is missing{nearest(name, header)}; columns: {listed(header)}{hint(asked)}")
+        raise MissingColumnError(f"{where} is missing{nearest(name, header)}; columns: {listed(header)}{hint(asked)}")
     return header.index(asked.text), header.index(asked.label) if asked.label in header else None
 
 

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from attention.data._rows import ARRAY, OF_ARRAY, Asked, Row, header_places, lines, ragged
+from attention.data._rows import ARRAY, OF_ARRAY, Asked, MissingColumnError, Row, header_places, lines, ragged
 from attention.data.file_text import read_text
 from attention.data.spreadsheets import csv_rows, quoted_cells
 from attention.files import parse_json
@@ -111,7 +111,9 @@ def _jsonl(asked: Asked) -> Iterator[Row]:
             row[asked.label] = ""
         for name in (asked.text, asked.label):
             if name not in row:
-                raise ValueError(f"{where}: the field {quoted(name)} is missing{nearest(name, row)}; fields: {listed(row)}")
+                raise MissingColumnError(
+                    f"{where}: the field {quoted(name)} is missing{nearest(name, row)}; fields: {listed(row)}"
+                )
         text, label = row[asked.text], row[asked.label]
         if not isinstance(text, str):
             raise ValueError(f"{where}: {quoted(asked.text)} is a string, got {_json(text)}")

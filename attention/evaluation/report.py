@@ -10,10 +10,10 @@ from typing import Any
 from attention import specs
 from attention.data import remarks, tables
 from attention.data.contracts import Dataset
+from attention.evaluation import overlap
 from attention.evaluation.trained import Clean, Evaluation, Rivalled, Trained, load
 from attention.files import write_atomic
-from attention.messages import one_line, shown
-from attention.runs import data_record
+from attention.messages import listed, one_line, shown
 from attention.runs.directory import RunDirectory
 from attention.tasks import Examples, Metric
 from attention.text_table import table
@@ -25,6 +25,7 @@ def report(
     *,
     split: str | None = None,
     data: str | None = None,
+    columns: Sequence[str] = (),
     texts: Sequence[str] = (),
     out: str | None = None,
     beam: int = 1,
@@ -37,6 +38,7 @@ def report(
       split: the split to score; "test" where neither it nor ``texts`` is given.
       data: what to score in place of the data recorded: the spec of a source, or the path of a TSV, CSV or JSON Lines
         file (also .gz) with the text column of the run's source and, where it is known what is right, that column too.
+      columns: what the file calls these, that of texts first, where it is not as the run's source does.
       texts: predicted one by one, in place of scores.
       out: a TSV, CSV or JSON Lines file to write the predictions of every example to; ``data`` reads it.
       beam: of a run that writes: how many beginnings of a text are pursued, 1 for greedy.
@@ -49,21 +51,22 @@ def report(
       ValueError: for anything given that cannot be served, in one line.
     """
     file = _checked(split, data, texts, beam, length_penalty)
+    _check_columns(columns, file)
     target = _writable(out)
     trained = load(workdir)
-    _spared(target, [*_recorded(trained), *([] if file is None else [file])])
-    outside = trained.run.outside(*([trained.source] if data is None and not texts else []))
+    _spared(target, [*overlap.files(trained), *([] if file is None else [file])])
+    outside = trained.run.outside(*([] if texts else [trained.source]))
     if outside:
         places = ", ".join(map(shown, outside))
         print(f"reading from outside {shown(workdir)}: {places}", file=sys.stderr, flush=True)
     search = _search(trained, {"beam": beam, "length_penalty": length_penalty})
-    lengths = learned = facts = None
+    lengths = learned = facts = elsewhere = same = None
     notes = [*trained.notes]
     if texts:
         examples, name = trained.encode(texts), "--text"
     elif file is not None:
-        (examples, told), name = trained.read_file(file), shown(file)
-        notes += told
+        (examples, told), name = _of_file(trained, file, columns), shown(file)
+        notes += [*told, *overlap.own(trained, file, examples)]
     else:
         name, loaded = "test" if split is None else split, trained.load_data(data)
         _spared(target, loaded.files)
@@ -71,8 +74,13 @@ def report(
         lengths = trained.accuracy_by_length(loaded) if data is None and name == "test" else None
         notes += [] if data is None else [*loaded.notes, _whether_recorded(trained, loaded, name)]
         learned, facts = (loaded.rules, loaded.statistics[name]) if data is None else (None, None)
+        same = overlap.recorded_as(trained, loaded.hashes[name])
+    if data is not None and examples.seen is None and same != "train":
+        elsewhere, unknown = overlap.elsewhere(trained, examples.texts, name)
+        examples = examples._replace(seen=None if elsewhere is None else elsewhere > 0)
+        notes += unknown
     answers = f"{trained.task.answers}s"
-    notes += remarks.notes({name: facts or remarks.statistics(examples.encoded)})
+    notes += remarks.notes({name: facts or remarks.statistics(examples.encoded, elsewhere, name="test")})
     if target is not None:
         tables.content(target, {trained.columns()[0]: examples.texts})  # before the work: what the format cannot hold
     sections = [*(f"note: {one_line(note)}" for note in notes), _headline(trained)]
@@ -88,7 +96,8 @@ def report(
         if evaluation.by_length:
             sections.append(by_length.table(lengths or {"ranges": evaluation.by_length}))
     elif not (texts or target):
-        raise ValueError(f"{name} has no {answers} to score; give --out=FILE.tsv for the predictions")
+        called = "" if file is None else f", or --columns=TEXT,ANSWER where its {answers} are called otherwise"
+        raise ValueError(f"{name} has no {answers} to score; give --out=FILE.tsv for the predictions{called}")
     else:
         predictions = trained.task.read(trained.outputs(examples, None, **search), trained.facts)
         sections.append(trained.task.told(predictions, texts) if texts else f"{name} has no {answers}: no scores")
@@ -98,10 +107,26 @@ def report(
     return "\n\n".join(sections)
 
 
+def _of_file(trained: Trained, file: Path, columns: Sequence[str]) -> tuple[Examples, tuple[str, ...]]:
+    try:
+        return trained.read_file(file, columns)
+    except tables.MissingColumnError as error:
+        if columns:
+            raise
+        raise ValueError(f"{error}; --columns=TEXT,ANSWER says what they are called") from None
+
+
+def _check_columns(columns: Sequence[str], file: Path | None) -> None:
+    """Raises ValueError for names of columns that cannot be, or of no file."""
+    if columns and file is None:
+        raise ValueError("--columns names the columns of a file: it goes with --data=FILE")
+    if len(columns) > 2 or not all(columns) or len(set(columns)) < len(columns):
+        raise ValueError(f"--columns wants that of texts and that of answers, --columns=TEXT,ANSWER, got {listed(columns)}")
+
+
 def _whether_recorded(trained: Trained, loaded: Dataset, split: str) -> str:
     """Whether a split of other data is, by its content, one that the run recorded."""
-    found = loaded.hashes.get(split)
-    same = next((name for name, recorded in trained.data.hashes.items() if recorded == found), None)
+    same = overlap.recorded_as(trained, loaded.hashes[split])
     what = f"the {split} split of {shown(loaded.source)}"
     return f"{what} is none that the run recorded" if same is None else f"{what} is the {same} split that the run recorded"
 
@@ -117,7 +142,13 @@ def _checked(split: str | None, data: str | None, texts: Sequence[str], beam: in
         raise ValueError(f"--beam wants a number of 1 or more, got {beam}")
     if not 0 <= length_penalty < math.inf:
         raise ValueError(f"--length_penalty wants a number of 0 or more, got {length_penalty}")
-    if data is None or not re.search(r"\.(tsv|csv|jsonl)(\.gz)?$", data, re.IGNORECASE):
+    if data is None:
+        return None
+    if not re.search(r"\.(tsv|csv|jsonl)(\.gz)?$", data, re.IGNORECASE):
+        try:
+            specs.build("source", data)
+        except ValueError as error:
+            raise ValueError(f"{error}; a file alone is --data=FILE.csv --columns=TEXT,ANSWER") from None
         return None
     if split is not None:
         raise ValueError(f"--split={shown(split)} names a split of a source; {shown(data)} is one file")
@@ -138,12 +169,6 @@ def _writable(out: str | None) -> Path | None:
     if (run / "config.json").exists() and path.resolve() == RunDirectory(run).metrics:
         raise ValueError(f"--out={shown(out)} is a file of the run {shown(run)}; give another name")
     return path
-
-
-def _recorded(trained: Trained) -> list[Path]:
-    """The files of the data that the run was trained on."""
-    known = trained.run.read_identity()
-    return [Path(place) for place in (*(known[1].files if known else ()), *data_record.places(specs.parse(trained.source)))]
 
 
 def _spared(target: Path | None, read: Iterable[Path]) -> None:
@@ -190,7 +215,7 @@ def _evaluation(trained: Trained, evaluation: Evaluation, baselines: Mapping[str
         lines.append("mean ± half width of its 95 % Student-t interval")
     lines += [f"baseline {name}: {100 * value:.2f} %" for name, value in baselines.items()]
     if evaluation.clean is not None:
-        where = "in train or validation" if evaluation.split == "test" else "in train"
+        where = "in train" if evaluation.split == "validation" else "in train or validation"
         lines += [
             f"without the texts that are also {where}, {evaluation.clean.examples} examples",
             _scores(trained, evaluation.clean, beside[1]),

@@ -221,10 +221,15 @@ class Trained(NamedTuple):
         options, answers = dict(specs.parse(self.data.source).options), self.task.answers
         return str(options.get("text", "text")), str(options.get(answers, answers))
 
-    def read_file(self, path: Path) -> tuple[Examples, tuple[str, ...]]:
-        """The texts of a file, their answers where it has any, and notes for the user; columns are named as in training."""
-        text, answer = self.columns()
-        found = tables.read(path, text=text, label=answer, optional=True)
+    def read_file(self, path: Path, columns: Sequence[str] = ()) -> tuple[Examples, tuple[str, ...]]:
+        """The texts of a file, their answers where it has any, and notes for the user.
+
+        Args:
+          path: the file.
+          columns: the names of that of texts, and of that of answers, which is then there; as in training where not given.
+        """
+        text, answer = (*columns, *self.columns()[len(columns) :])
+        found = tables.read(path, text=text, label=answer, optional=len(columns) < 2)
         with _said_of(path):
             return self.encode(found.texts, found.labels or None), found.notes
 

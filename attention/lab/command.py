@@ -1,5 +1,6 @@
 """What ``sweep.py`` does: plan, train, collect, report; or compare two runs."""
 
+import dataclasses
 import os
 import shlex
 from collections.abc import Sequence
@@ -8,7 +9,7 @@ from pathlib import Path
 from attention import installation
 from attention.files import write_atomic
 from attention.lab import dry_run as outline
-from attention.lab import execute, plan, report, results
+from attention.lab import execute, plan, report, results, sweep_record
 from attention.lab.collect import collect
 from attention.lab.store import Points
 from attention.runs.opening import default_name
@@ -24,10 +25,16 @@ def _asked(given: command_line.Config) -> plan.Sweep:
     return plan.read(given.fields.to_dict(), given.name)
 
 
+def _command(arguments: Sequence[str] | None) -> str:
+    """How a sweep is started with the flags of ``Config.arguments``."""
+    if arguments is None:
+        return "attention.sweep(config)  # in Python"
+    return shlex.join([*installation.program("sweep").split(), *arguments])
+
+
 @heartbeat.watching()
 def sweep(
     given: command_line.Config,
-    arguments: Sequence[str] | None,
     *,
     workdir: Path,
     dry_run: bool = False,
@@ -40,7 +47,6 @@ def sweep(
 
     Args:
       given: the config file with its overrides.
-      arguments: the flags that gave it, for the commands that are printed; None where Python gave its fields.
       workdir: the directory.
       dry_run: whether to print the plan and stop.
       export: "shell" to print commands and stop.
@@ -53,14 +59,18 @@ def sweep(
     """
     planned, path = plan.plan(_asked(given)), workdir
     if export is not None:
-        print(outline.export(planned, str(path), arguments or ()))
+        print(outline.export(planned, str(path), given.arguments or ()))
         return 0
     process.keep_freed_memory()
     if dry_run:
         print(outline.outline(planned, Points(path) if path.exists() else None, timed=True))
         print(f"nothing was trained; the sweep would go into {path}")
         return 0
+    state = "going on" if (path / "sweep.json").exists() else "new"
     with execute.opened(path, planned, shared=only is not None) as points:
+        print(given.opening(path, state), flush=True)
+        begun = sweep_record.begun(path, given.name, _command(given.arguments), keep=not given.arguments)
+        planned = planned._replace(sweep=dataclasses.replace(planned.sweep, name=begun.name))
         if given.text is not None and not points.config_file.exists():
             write_atomic(points.config_file, given.text.encode())
         if retrain_changed:
@@ -70,16 +80,12 @@ def sweep(
                 f"note: {len(stale)} members were trained with other files of the package; --retrain_changed trains them again"
             )
         print(outline.outline(planned, points, timed=False), flush=True)
-        print(f"into {path}", flush=True)
         execute.run(planned, points, retry_failed=retry_failed, only=only)
         code = execute.outcome(planned, points, only)
         if only is not None:
             return code
-        command = "attention.sweep(config)  # in Python"
-        if arguments is not None:
-            command = shlex.join([*installation.program("sweep").split(), *arguments])
         with heartbeat.doing("collecting the rows"):
-            found = collect(planned, points, execute.choices(planned, points), command)
+            found = collect(planned, points, execute.choices(planned, points), begun.command)
             results.write(path / "results.parquet", found)
         with heartbeat.doing("drawing the report"):
             print(report.write(path))

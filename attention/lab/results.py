@@ -15,9 +15,10 @@ import numpy as np
 import pyarrow as pa
 from pyarrow import parquet
 
-from attention import specs
+from attention import installation, specs
 from attention.files import json_hash, write_atomic
-from attention.messages import listed, quoted
+from attention.messages import listed, quoted, shown
+from attention.runs.beside import near
 from attention.specs import nearest
 
 _CURVE = pa.list_(pa.struct([("step", pa.int32()), ("value", pa.float64())]))
@@ -111,7 +112,10 @@ def write(path: Path, results: Results) -> None:
 def read(path: Path) -> Results:
     """What ``write`` wrote. Raises ValueError where there is no such file or it holds something else."""
     if not path.is_file():
-        raise ValueError(f"{path} does not exist; sweep.py writes it")
+        folder = path.parent
+        where = f"the folder has no {path.name}" if folder.is_dir() else "there is no such folder"
+        beside, program = near(folder, path.name), installation.program("sweep")
+        raise ValueError(f"no results of a sweep at {shown(folder)}: {where}{beside}; {program} writes them")
     try:
         table = parquet.read_table(path, page_checksum_verification=True)
         metadata = table.schema.metadata or {}

@@ -3,7 +3,7 @@
 import uuid
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from attention.files import differences, plain
 from attention.lab.plan import Plan
@@ -31,10 +31,36 @@ def enter(path: Path, plan: Plan) -> None:
     different = differences({name: stored[name] for name in identity}, identity)
     if different:
         listed = "; ".join(f"{name} is {was} there, {given} given" for name, was, given in different)
-        raise ValueError(f"{path} holds another sweep: {listed}; give another --workdir")
+        made = f" (it was made by: {stored['command']})" if "command" in stored else ""
+        raise ValueError(f"{path} holds another sweep: {listed}; give another --workdir{made}")
     _check(path, stored["data"], data)
     if not data.items() <= stored["data"].items():
         json_files.write(record, {**stored, "data": {**stored["data"], **data}})
+
+
+class Begun(NamedTuple):
+    """What a sweep is called, and the command that makes it again."""
+
+    name: str
+    command: str
+
+
+def begun(path: Path, name: str, command: str, *, keep: bool) -> Begun:
+    """What a sweep's directory says of itself, which it learns here.
+
+    Args:
+      path: the directory, which has been entered.
+      name: of the config it is given now.
+      command: that gives it.
+      keep: whether the first name and command stay, if there are such: as for a config that has neither.
+    """
+    record = path / "sweep.json"
+    stored = json_files.read(record)
+    if keep and "command" in stored:
+        return Begun(stored["name"], stored["command"])
+    if {**stored, "name": name, "command": command} != stored:
+        json_files.write(record, {**stored, "name": name, "command": command})
+    return Begun(name, command)
 
 
 def token(path: Path) -> str | None:

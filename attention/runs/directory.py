@@ -35,6 +35,7 @@ from attention import specs
 from attention.files import file_hash, json_hash, packed, parse_json, plain, read_arrays, regular, write_atomic
 from attention.messages import quoted, shown
 from attention.runs import data_record, environment, identity, json_files
+from attention.runs.beside import near
 from attention.runs.data_record import DataRecord
 from attention.runs.identity import Identity, Places
 
@@ -101,9 +102,9 @@ class RunDirectory:
     def read_config(self) -> dict[str, Any]:
         """The config of the run. Raises ValueError where the folder holds no run."""
         if not self.path.is_dir():
-            raise ValueError(f"no run at {self.path}: there is no such folder{_neighbours(self.path)}")
+            raise ValueError(f"no run at {self.path}: there is no such folder{near(self.path, self.config.name)}")
         if not self.config.exists():
-            raise ValueError(f"no run at {self.path}: the folder has no {self.config.name}")
+            raise ValueError(f"no run at {self.path}: the folder has no {self.config.name}{near(self.path, self.config.name)}")
         config = json_files.read(self.config)
         return config if json_files.format_of(self.config) > 1 else _from_format_1(config)
 
@@ -322,9 +323,3 @@ def _gates(spec: Any) -> Any:
     if bias is not None and "gate" in options:
         options["gate"] = specs.Spec(options["gate"], (("bias", bias),))
     return specs.Spec(spec.name, tuple(options.items()), tuple(map(_gates, spec.terms)))
-
-
-def _neighbours(path: Path) -> str:
-    """The runs beside a folder that is not there, newest last, for the message."""
-    runs = sorted(path.parent.glob("*/config.json")) if path.parent.is_dir() else []
-    return f"; runs in {path.parent}: {', '.join(run.parent.name for run in runs)}" if runs else ""

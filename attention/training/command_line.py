@@ -21,6 +21,7 @@ from ml_collections import config_dict
 from attention import installation
 from attention.files import TryAgainError, passing
 from attention.messages import listed, one_line, quoted, shown
+from attention.runs.beside import near
 from attention.specs import nearest
 from attention.training import config_files, process, streams
 
@@ -181,12 +182,27 @@ def _started_here(usage: str) -> str:
 
 
 class Config(NamedTuple):
-    """A config as given: its fields with the overrides applied, a name, the arguments left over, the text of a file."""
+    """A config as given.
+
+    Attributes:
+      fields: with the overrides applied.
+      name: for a folder.
+      said: which it is, for people.
+      arguments: the flags that gave it, none for the default; None where Python gave its fields.
+      argv: the arguments left over.
+      text: of its file.
+    """
 
     fields: config_dict.ConfigDict
     name: str
+    said: str
+    arguments: list[str] | None
     argv: list[str]
     text: str | None
+
+    def opening(self, folder: Path, state: str) -> str:
+        """The first line of a command: what it trains, where, and whether that is "new"."""
+        return f"training {shown(self.said)} into {shown(folder)} ({state})"
 
 
 def parse_config(argv: list[str], *, default: str | os.PathLike[str]) -> Config:
@@ -199,29 +215,34 @@ def parse_config(argv: list[str], *, default: str | os.PathLike[str]) -> Config:
     Raises:
       ValueError: for a config that is missing or none, an unknown field, or a value of the wrong type.
     """
-    path, overrides, rest = os.fspath(default), [], argv[:1]
+    path, overrides, given, rest = os.fspath(default), [], [], argv[:1]
     arguments = iter(argv[1:])
     for argument in arguments:
         name, equals, value = argument.lstrip("-").partition("=")
         negated = name.startswith("noconfig.")
         if not argument.startswith("-") or not (name == "config" or name.startswith("config.") or negated):
             rest.append(argument)
-        elif name == "config":
+            continue
+        if name == "config":
             path = value if equals else next(arguments, "")
             if not path:
                 raise ValueError("--config wants a config: --config=NAME, or --config=FILE.py")
+            argument = f"--config={path}"
         elif negated and equals:
             raise ValueError(f"--{name} takes no value")
         else:
             text = "false" if negated else value if equals else None
             overrides.append((name.partition(".")[2], text))
+        given.append(argument)
     fields = config_files.load(path)
     for field, text in overrides:
         _override(fields, field, text)
     if missing := [name for name, value in _fields(fields) if value is _MISSING]:
         raise ValueError(f"config file {shown(path)} wants a value for {missing[0]!r}: --config.{missing[0]}=VALUE")
     file = config_files.find(path)[0]
-    return Config(fields, file.stem, rest, file.read_text(encoding="utf-8"))
+    chosen = isinstance(default, Path) or any(argument.startswith("--config=") for argument in given)
+    said = path if chosen else f"the default config, {path},"
+    return Config(fields, file.stem, said, given, rest, file.read_text(encoding="utf-8"))
 
 
 def config_beside(argv: list[str]) -> Path | None:
@@ -231,6 +252,20 @@ def config_beside(argv: list[str]) -> Path | None:
     values(argv, known_only=True)
     found = Path(values.workdir or "") / "config.json"
     return found if values.workdir and found.is_file() else None
+
+
+def check_begun(given: Config, workdir: str | os.PathLike[str] | None, file: str, what: str) -> None:
+    """Raises ValueError where no config is given and a folder, in which one may be gone on with, has nothing.
+
+    Args:
+      given: the config, perhaps the default.
+      workdir: the folder, if one is given.
+      file: what the folder has if something was begun there.
+      what: a run or a sweep.
+    """
+    if workdir is not None and not given.arguments and not (Path(workdir) / file).is_file():
+        beside = near(Path(workdir), file)
+        raise ValueError(f"{shown(workdir)} holds no {what}{beside}; --config=NAME starts a new one there")
 
 
 def _override(config: config_dict.ConfigDict, field: str, text: str | None) -> None:
@@ -312,5 +347,4 @@ def _fields(config: config_dict.ConfigDict, prefix: str = "") -> Iterator[tuple[
 def _nearest_field(field: str, fields: list[str]) -> str:
     last = field.split(".")[-1]
     same = [known for known in fields if known.split(".")[-1] == last]
-    near = f" (nearest: '{same[0]}')" if same else nearest(field, fields)
-    return near or f"; fields: {listed(fields, 60)}"
+    return (f" (nearest: '{same[0]}')" if same else nearest(field, fields)) or f"; fields: {listed(fields, 60)}"

@@ -88,9 +88,58 @@ def test_scores_on_clean_texts_stand_beside(folder, said, tmp_path):
     heading = f"without the texts that are also in train or validation, {len(clean)} examples"
     assert heading in said(f"--data={source}")
     assert "without the texts" not in said(f"--data={source}", "--split=train")
-    # where train is another, it is not known what the run has seen
+    # where train is another, the texts of the run's own count
     table(tmp_path / "train.tsv", *zip(*rows["train"][:40]))
-    assert "without the texts" not in said(f"--data={source.replace(str(folder / 'train'), str(tmp_path / 'train'))}")
+    assert heading in said(f"--data={source.replace(str(folder / 'train'), str(tmp_path / 'train'))}")
+
+
+def test_texts_of_a_file_that_were_trained_on_are_told(folder, said, tmp_path):
+    rows = {name: read(folder / f"{name}.tsv") for name in ("train", "validation", "test")}
+    known = {" ".join(text.lower().split()) for name in ("train", "validation") for text, _ in rows[name]}
+    clean = [row for row in rows["test"] if row[0] not in known]
+    new = table(tmp_path / "new.tsv", *zip(*[(text.upper(), label) for text, label in rows["train"][:7]], *clean))
+    out = said(f"--data={new}")
+    assert f"note: 7 of {7 + len(clean)} texts of {new} are also in train or validation" in out
+    alone = said(f"--data={table(tmp_path / 'clean.tsv', *zip(*clean))}")
+    assert "also in train" not in alone
+    _, _, beside = out.partition(f"without the texts that are also in train or validation, {len(clean)} examples\n")
+    row = lambda said: next(line.split() for line in said.splitlines() if line.startswith("seed 0"))
+    assert row(beside) == row(alone)
+    assert row(out) != row(alone)
+    whole = said(f"--data={folder}/train.tsv")
+    assert f"note: {folder}/train.tsv is the train split that the run recorded" in whole
+    assert f"note: 50 of 50 texts of {folder}/train.tsv are also in train or validation" in whole
+
+
+def test_where_the_data_are_not_there_it_is_not_known_what_was_trained_on(folder, said, tmp_path):
+    """But a file of them is known by its content."""
+    shutil.copytree(folder, tmp_path / "moved")
+    place = tmp_path / "moved"
+    record = json_files.read(place / "run" / "data.json")
+    json_files.write(place / "run" / "data.json", {**record, "source": record["source"].replace(str(folder), "/gone")})
+    out = said(f"--data={place}/validation.tsv", run=place / "run")
+    assert f"whether texts of {place}/validation.tsv are in the run's train or validation is not known: " in out
+    assert f"{place}/validation.tsv is the validation split that the run recorded" in out
+    assert "without the texts" not in out
+
+
+def test_a_file_with_other_columns(folder, said, tmp_path, capsys):
+    rows = read(folder / "test.tsv")
+    new = tmp_path / "new.csv"
+    new.write_text("stars,body\n" + "".join(f"{label},{text}\n" for text, label in rows))
+    scores = lambda out: out[out.index("seed 0") :]
+    assert scores(said(f"--data={new}", "--columns=body,stars")) == scores(said(f"--data={folder}/test.tsv"))
+    refused = {
+        (f"--data={new}",): "the column 'text' is missing; columns: stars, body; its first line has to name them; --columns=",
+        (f"--data={new}", "--columns=body"): "has no labels to score; give --out=FILE.tsv for the predictions, or --columns=",
+        (f"--data={new}", "--columns=body,star"): "the column 'star' is missing (nearest: 'stars')",
+        (f"--data={new}", "--columns=a,b,c"): "--columns=TEXT,ANSWER, got a, b, c",
+        ("--columns=body,stars",): "it goes with --data=FILE",
+        (f"--data=files(test='{new}', text='body')",): "a file alone is --data=FILE.csv --columns=TEXT,ANSWER",
+    }
+    for flags, message in refused.items():
+        assert command_line.run_main(entry.main, ["eval.py", f"--workdir={folder}/run", *flags]) == 2
+        assert message in capsys.readouterr().err
 
 
 def test_notes_name_what_is_evaluated(folder, said, tmp_path):

@@ -60,7 +60,7 @@ def test_without_a_test_split_nothing_is_said_to_be_on_test(folder, tmp_path, ca
     assert "There is no labelled test split." in said
     assert "Accuracy of trivial rules on validation, %: majority" in said
     # a note that each variant's data has is said once, before anything trains, and again on the first page
-    before, _, after = said.partition("into ")
+    before, _, after = said.partition("members: ")
     assert before.count("were carved off train") == after.count("were carved off train") == 1
     found = results.read(tmp_path / "sweep" / "results.parquet")
     (note,) = [note for note, _ in found.sweep["notes"]]

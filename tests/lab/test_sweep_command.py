@@ -6,7 +6,7 @@ import pytest
 
 from attention.commands import sweep, train
 from attention.lab import results
-from attention.training import command_line
+from attention.training import command_line, config_files
 from tests.support import toy
 
 CONFIG = """
@@ -61,6 +61,49 @@ def test_a_sweep_ends_in_a_report_and_a_second_call_trains_nothing(config, tmp_p
     assert (workdir / "report.html").read_bytes() == before
     assert call("--compare", *(str(workdir / row["run"]) for row in (rows[0], rows[2]))) == 0
     assert 'model.pooling: "mean" in A, "max" in B' in capsys.readouterr().out
+
+
+def test_a_folder_without_a_sweep_wants_a_config(tmp_path, capsys):
+    (tmp_path / "typed").mkdir()
+    (tmp_path / "typed" / "sweep.json").write_text("{}")
+    for flags in ((), ("--dry_run",), ("--export=shell",)):
+        assert call(f"--workdir={tmp_path}/typo", *flags) == 2
+        near = f"holds no sweep (nearest: {tmp_path}/typed); --config=NAME starts a new one there\n"
+        assert capsys.readouterr() == ("", f"error: {tmp_path}/typo {near}")
+    assert not (tmp_path / "typo").exists()
+
+
+def test_a_sweep_keeps_its_name_and_the_command_that_made_it(config, tmp_path, capsys):
+    """Python, which has neither, goes on with it; a command with a config gives it others."""
+    workdir, flag = tmp_path / "sweep", config()
+    assert call("--config", flag.removeprefix("--config="), f"--workdir={workdir}") == 0
+    assert capsys.readouterr().out.startswith(f"training {flag.removeprefix('--config=')} into {workdir} (new)\n")
+    called = lambda: [results.read(workdir / "results.parquet").sweep[name] for name in ("name", "command")]
+    assert called() == ["tiny", f"python sweep.py {flag}"]
+    sweep.sweep(config_files.base_config(flag.removeprefix("--config=")), workdir)
+    assert capsys.readouterr().out.startswith(f"training a sweep that Python gives into {workdir} (going on)\n")
+    assert called() == ["tiny", f"python sweep.py {flag}"]
+    assert "Sweep tiny" in (workdir / "report.md").read_text()
+    assert call(flag, "--config.sweep.margin=0.01", f"--workdir={workdir}") == 0
+    assert called() == ["tiny", f"python sweep.py {flag} --config.sweep.margin=0.01"]
+    capsys.readouterr()
+    assert call(f"--workdir={workdir}") == 2
+    assert f"(it was made by: python sweep.py {flag} --config.sweep.margin=0.01)" in capsys.readouterr().err
+
+
+WANTING = [
+    (["--report={tmp_path}/nothere"], "no results of a sweep at {tmp_path}/nothere: there is no such folder"),
+    (["--report={tmp_path}/sweeps"], "there is no such folder (nearest: {tmp_path}/sweep); python sweep.py writes them"),
+    (["--report={tmp_path}"], "the folder has no results.parquet"),
+]
+
+
+@pytest.mark.parametrize(("arguments", "message"), WANTING)
+def test_a_report_of_nothing_names_the_folder(arguments, message, tmp_path, capsys):
+    (tmp_path / "sweep").mkdir()
+    (tmp_path / "sweep" / "results.parquet").write_text("")
+    assert call(*(argument.format(tmp_path=tmp_path) for argument in arguments)) == 2
+    assert message.format(tmp_path=tmp_path) in capsys.readouterr().err
 
 
 def test_a_dry_run_and_an_export_train_nothing(config, tmp_path, capsys):

@@ -122,6 +122,7 @@ def test_report_asks_another_question_and_trains_nothing(source, tmp_path, capsy
     for flags, message in (
         (["--baseline=maxx"], "--baseline wants one of mean, max, sum, got 'maxx' (nearest: 'max')"),
         (["--metric=acuracy"], "--metric wants one of accuracy, "),
+        (["--metric=f1"], "got 'f1' (nearest: 'macro_f1')"),
     ):
         assert call(f"--report={folder}", *flags) == 2
         assert message in capsys.readouterr().err

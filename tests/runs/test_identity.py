@@ -247,6 +247,33 @@ def test_a_folder_with_a_config_is_trained_as_it_says(tmp_path, capsys):
     assert "model.dim is 8 there, 16 given" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("flags", [(), ("--describe",)])
+def test_a_folder_without_a_run_wants_a_config(flags, tmp_path, capsys, monkeypatch):
+    """A slip in the name of a run starts none of the default config."""
+    monkeypatch.chdir(tmp_path)
+    RunDirectory(tmp_path / "runs" / "mein").path.mkdir(parents=True)
+    (tmp_path / "runs" / "mein" / "config.json").write_text("{}")
+    assert call("--workdir=runs/meim", *flags) == 2
+    wanted = "error: runs/meim holds no run (nearest: runs/mein); --config=NAME starts a new one there\n"
+    assert capsys.readouterr() == ("", wanted)
+    assert [path.name for path in (tmp_path / "runs").iterdir()] == ["mein"]
+
+
+def test_the_first_line_says_what_is_trained_and_where(tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(entry, "DEFAULT", "smoke")
+    flags = ["--config.training.steps=2", "--config.training.eval_every=2", f"--config.data.source={toy.write_data(tmp_path)}"]
+    flags += ["--config.model.pooling=max", "--config.rival=none", "--config.data.tokenizer=bytes"]
+    first = lambda: capsys.readouterr().out.splitlines()[0]
+    assert call(*flags, "--workdir=new") == 0  # a field alone is a config: the default with it
+    assert first() == "training the default config, smoke, into new (new)"
+    assert call("--workdir=new") == 0
+    assert first() == "training new/config.json into new (finished)"
+    (tmp_path / "new" / "result.json").unlink()
+    assert call("--config", "smoke", *flags, "--workdir=new") == 0
+    assert first() == "training smoke into new (going on)"
+
+
 def test_a_config_edited_by_hand_is_named(tmp_path, capsys):
     loop.train(settings(toy.write_data(tmp_path)), tmp_path / "run")
     path = tmp_path / "run" / "config.json"

@@ -1,0 +1,58 @@
+"""What of the texts to be scored the run was trained or chosen on."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from attention import specs
+from attention.data import contracts, dataset, remarks
+from attention.data.repeats import seen_before
+from attention.evaluation.trained import Trained
+from attention.messages import shown
+from attention.runs import data_record
+from attention.tasks import Examples
+
+_PLACES = {"train": remarks.IN_TRAIN, "validation": remarks.IN_VALIDATION}
+
+
+def elsewhere(trained: Trained, texts: Sequence[str], name: str) -> tuple[np.ndarray | None, list[str]]:
+    """Where in the run's data each text is, as ``remarks.statistics`` has it; None and a note where that is not known.
+
+    The run's texts are read and compared, none is tokenized.
+
+    Args:
+      trained: the run.
+      texts: what is to be scored.
+      name: of it, for the note.
+    """
+    try:
+        corpus = specs.build("source", trained.source).load(trained.settings.data.seed)
+        own = {split: corpus.splits[split] for split in _PLACES if split in corpus.splits}
+        hashes = {split: dataset.content_hash(own[split]) for split in own}
+        dataset.verify_hashes(hashes, {split: known for split, known in trained.data.hashes.items() if split in _PLACES})
+    except (ValueError, ImportError, OSError) as error:
+        return None, [f"whether texts of {name} are in the run's train or validation is not known: {error}"]
+    seen = [_PLACES[split] * seen_before(texts, own[split].texts) for split in own]
+    return np.sum(seen, axis=0).astype(np.int8), []
+
+
+def own(trained: Trained, file: Path, examples: Examples) -> list[str]:
+    """A note where a file is of the run's own data, by its content or by its place."""
+    content = dataset.content_hash(contracts.Split(examples.texts, examples.encoded.labels, examples.targets))
+    if split := recorded_as(trained, content):
+        return [f"{shown(file)} is the {split} split that the run recorded"]
+    if any(path.exists() and path.samefile(file) for path in files(trained)):
+        return [f"{shown(file)} is a file of the run's own data"]
+    return []
+
+
+def recorded_as(trained: Trained, content: str) -> str | None:
+    """The split of the run that has a content, by its hash."""
+    return next((name for name, recorded in trained.data.hashes.items() if recorded == content), None)
+
+
+def files(trained: Trained) -> list[Path]:
+    """The files of the data that the run was trained on."""
+    known = trained.run.read_identity()
+    return [Path(place) for place in (*(known[1].files if known else ()), *data_record.places(specs.parse(trained.source)))]
