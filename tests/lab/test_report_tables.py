@@ -46,7 +46,9 @@ def hostile(tmp_path_factory):
     found.rows[-1] = failed(found.rows[-1], SIGNS)
     results.write(folder / "grid" / "results.parquet", found)
     report.write(folder / "grid", title=SIGNS, data_name=SIGNS)
-    results.write(folder / "long" / "results.parquet", made(HOSTILE, search=searched(4), dropped=[("x", "y\x1b[31m\u202ez")]))
+    long = made(HOSTILE, search=searched(4))
+    long.sweep["notes"] = [["y\x1b[31m\u202ez", long.sweep["variants"]]]
+    results.write(folder / "long" / "results.parquet", long)
     return Hostile(folder, report.write(folder / "long"))
 
 
