@@ -54,7 +54,7 @@ def get_config() -> Any:  # a ConfigDict, whose fields a type checker cannot kno
     training.accumulation = 1  # parts a batch is computed in, to save memory; divides batch_size
     training.optimizer = "adamw"  # spec of how gradients become steps: adamw(b2=0.98), optax(name='lamb'); --list=optimizer
     training.learning_rate = 1e-3  # peak learning rate, in (0, inf)
-    training.warmup = 100  # updates over which the learning rate rises from 0; of a run of no more than these, a tenth
+    training.warmup = 100  # updates over which the learning rate rises from 0; of a run of no more, a tenth, rounded down
     training.schedule = "cosine"  # learning rate after warmup: constant, cosine or linear, the latter two towards 0
     training.weight_decay = 0.01  # decoupled, times the learning rate, of matrices only: leaves of two axes or more
     training.clip_norm = 1.0  # largest global norm of a gradient; 0 for off

@@ -88,10 +88,10 @@ def report(
         evaluation = trained.score(examples, name, **search)
         predictions = evaluation.predictions
         try:
-            rival = trained.rival(examples)
-        except ImportError as error:
-            rival = None
-            sections.append(f"note: the rival is left out: {error}")
+            rival, why = trained.rival(examples), trained.why_no_rival()
+        except (ImportError, ValueError) as error:  # which is no reason to withhold the rest
+            rival, why = None, f"the rival is left out: {error}"
+        sections += [f"note: {one_line(why)}"] if why else []
         sections += _evaluation(trained, evaluation, trained.baselines(examples, learned), rival)
         if evaluation.by_length:
             sections.append(by_length.table(lengths or {"ranges": evaluation.by_length}))

@@ -201,11 +201,25 @@ class Trained(NamedTuple):
             answer = specs.build("rival", spec).answer
             if answer is None:
                 raise ValueError(f"{shown(spec)} answers nothing")
-            outputs = answer(learned, examples.texts)
+            outputs = answer(learned, examples.texts, len(self.data.classes))
             scores = self.task.scores(outputs, examples.encoded)
         except ValueError as error:
             raise ValueError(f"{self.run.rival}: {error}") from None
         return Rivalled(spec, scores, None if seen is None else clean_scores(self.task, outputs, examples.encoded, seen))
+
+    def why_no_rival(self) -> str | None:
+        """Why a finished run that asks for a rival has none; None where it has, or asks for none.
+
+        Raises:
+          ValueError: where its result is damaged.
+        """
+        if not self.run.finished or "rival" not in self.run.read_config():  # of before there were rivals
+            return None
+        found, spec = self.run.read_result().get("rival"), recipe.checked_rival(self.settings).spec
+        if found is not None:
+            return f"the rival {found['spec']} is left out: {found.get('note')}" if not found["splits"] else None
+        asked = specs.build("rival", spec).fit is not None
+        return f"the rival {spec} is not fitted; train.py with the flags of the run fits it" if asked else None
 
     def encode(self, texts: Sequence[str], answers: Sequence[str] | None = None) -> Examples:
         """Texts, and what is right of them where it is known: names of classes, or texts to be written."""

@@ -49,15 +49,14 @@ def against(results: Results) -> list[Against]:
     """Every variant that has members and a rival with a score of the metric, in the order of the sweep."""
     metric, found = results.sweep["metric"], []
     for name in results.sweep["variants"]:
-        scored = [row for row in analysis.rows(results, name) if analysis.value(row, metric) is not None]
-        rows = [row for row in scored if _score(row, metric) is not None]
-        if rows:
-            gaps = [(analysis.value(row, metric) or 0.0) - (_score(row, metric) or 0.0) for row in rows]
+        scored = [(row, value) for row in analysis.rows(results, name) if (value := analysis.value(row, metric)) is not None]
+        known = [(row, value, of_rival) for row, value in scored if (of_rival := _score(row, metric)) is not None]
+        if known:
+            rows, values, scores = zip(*known)
+            gaps = np.array(values) - np.array(scores)
             usual = Counter(row["rival"] for row in rows).most_common(1)[0][0]
-            known = Against(
-                name, usual, float(np.mean([_score(row, metric) for row in rows])), len(rows), 0, float(np.mean(gaps))
-            )
-            found.append((known._replace(left_out=len(scored) - len(rows)), np.array(gaps), rows))
+            numbers = float(np.mean(scores)), len(rows), len(scored) - len(rows), float(gaps.mean())
+            found.append((Against(name, usual, *numbers), gaps, list(rows)))
     tested = sum(len(gaps) > 1 for _, gaps, _ in found)
     return [_judged(results, known, gaps, rows, tested) for known, gaps, rows in found]
 

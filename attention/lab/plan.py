@@ -18,6 +18,7 @@ from attention import specs
 from attention.data import contracts
 from attention.files import json_hash
 from attention.lab.grid import Axis, Variant
+from attention.lab.plain_names import plain_name
 from attention.lab.results import checked_margin
 from attention.lab.search import Search
 from attention.runs.identity import Content, Identity
@@ -257,7 +258,8 @@ def read(fields: Mapping[str, Any], name: str) -> Sweep:
 
     Raises:
       ValueError: for a config without a sweep, an axis that names no field, an empty grid, variants of one name or of one
-        config, a baseline that is not among them, an unknown metric, a margin that is none, or a search that cannot be.
+        config, a baseline that is not among them, an unknown metric, a margin that is none, a name with control characters,
+        or a search that cannot be.
     """
     base = dict(fields)
     if "sweep" not in base:
@@ -286,15 +288,15 @@ def read(fields: Mapping[str, Any], name: str) -> Sweep:
             raise ValueError(f"config.sweep.halvings needs all trials in one cohort; got {have}")
     del base["seeds"]
     return Sweep(
-        name=name,
+        name=plain_name(name, "the name of a config"),
         base=base,
         variants=variants,
         baseline=asked["baseline"],
         seeds=checked.seeds,
         metric=metric,
         margin=checked_margin(asked["margin"], metric, shares, "config.sweep.margin") if asked["margin"] else None,
-        title=asked["title"],
-        data_name=asked["data_name"],
+        title=plain_name(asked["title"], "config.sweep.title"),
+        data_name=plain_name(asked["data_name"], "config.sweep.data_name"),
         max_members=asked["max_members"],
         drop_incompatible=asked["drop_incompatible"],
         search=search,
@@ -309,6 +311,7 @@ def _check_variants(variants: Sequence[Variant], baseline: str) -> None:
             if field not in known:
                 near = nearest(field, known) or f"; fields: {', '.join(known)}"
                 raise ValueError(f"the axis {field!r} is no field of a config{near}")
+        plain_name(variant.name, "the name of a variant")
         if variant.name in seen:
             raise ValueError(
                 f"two variants are called {variant.name!r}; give their values names: param(field, {{name: value}})"

@@ -2,9 +2,10 @@
 
 Columns whose names start with ``measured_`` hold dates, times and memory of the machine; all others are the same however
 often the sweep was cut off. The schema's metadata, under ``sweep``, says which variant is the baseline, which metric decides,
-and which way is better; ``--report`` asks the same rows another question.
+and which way is better; ``--report`` asks the same rows another question. Under ``sha256`` is a hash of all rows and of that.
 """
 
+import hashlib
 import json
 import math
 from collections.abc import Container
@@ -17,7 +18,9 @@ from pyarrow import parquet
 
 from attention import installation, specs
 from attention.files import json_hash, write_atomic
-from attention.messages import listed, quoted, shown
+from attention.lab import results_check
+from attention.lab.plain_names import plain_name
+from attention.messages import listed, one_line, quoted, shortened, shown
 from attention.runs.beside import near
 from attention.specs import nearest
 
@@ -77,7 +80,7 @@ SCHEMA = pa.schema(
 )
 
 
-_SEAL = "sha256"  # of what is compared; pages of rows have their own
+_SEAL = b"sha256"  # of all content; results of before have that of what is compared, or none
 # Columns that results of before did not have.
 _ADDED = {"clean", "clean_count", "clean_of", "split_hash", "measured_process_seconds", "measured_load", "measured_cores"}
 _ADDED |= {"data", "measured_started", "measured_ended"}
@@ -104,9 +107,15 @@ def write(path: Path, results: Results) -> None:
     """Writes the rows as Parquet, aside and renamed."""
     table = pa.Table.from_pylist(results.rows, schema=SCHEMA)
     sink = pa.BufferOutputStream()
-    metadata = {"sweep": json.dumps(results.sweep), _SEAL: json_hash(results.sweep)}
+    metadata = {"sweep": json.dumps(results.sweep), _SEAL: _content_hash(table.to_pylist(), results.sweep)}
     parquet.write_table(table.replace_schema_metadata(metadata), sink, write_page_checksum=True)
     write_atomic(path, sink.getvalue().to_pybytes())
+
+
+def _content_hash(rows: list[dict[str, Any]], sweep: dict[str, Any]) -> str:
+    """sha256 of the canonical JSON of all there is: checksums of pages know nothing of names, types and counts."""
+    canonical = json.dumps([rows, sweep], sort_keys=True, separators=(",", ":"), default=bytes.hex)
+    return hashlib.sha256(canonical.encode()).hexdigest()
 
 
 def read(path: Path) -> Results:
@@ -117,25 +126,32 @@ def read(path: Path) -> Results:
         beside, program = near(folder, path.name), installation.program("sweep")
         raise ValueError(f"no results of a sweep at {shown(folder)}: {where}{beside}; {program} writes them")
     try:
-        table = parquet.read_table(path, page_checksum_verification=True)
-        metadata = table.schema.metadata or {}
-        sweep = json.loads(metadata[b"sweep"])
-        if metadata.get(_SEAL.encode(), json_hash(sweep).encode()) != json_hash(sweep).encode():
-            raise ValueError("the hash of what it compares is another")
-    except (pa.ArrowException, OSError, KeyError, ValueError) as error:
-        raise ValueError(f"{path} holds no results of a sweep, or is damaged ({str(error).splitlines()[0][:100]})") from None
+        return _read(path)
+    except Exception as error:  # of damaged bytes pyarrow raises whatever it comes upon
+        reason = one_line(str(error) or type(error).__name__)
+        raise ValueError(f"{path} holds no results of a sweep, or is damaged ({shortened(reason, 200)})") from None
+
+
+def _read(path: Path) -> Results:
+    table = parquet.read_table(path, page_checksum_verification=True)
+    metadata, rows = table.schema.metadata or {}, table.to_pylist()
+    sweep = json.loads(metadata[b"sweep"])
+    if metadata.get(_SEAL, b"").decode() not in ("", _content_hash(rows, sweep), json_hash(sweep)):
+        raise ValueError("its content does not have the hash it was written with")
     if lacking := set(SCHEMA.names) - _ADDED - set(table.schema.names):
-        raise ValueError(f"{path} holds no results of a sweep: it has no column {min(lacking)!r}")
+        raise ValueError(f"it has no column {min(lacking)!r}")
     maps = [name for name in table.schema.names if pa.types.is_map(table.schema.field(name).type)]
-    rows = table.to_pylist()
     for row in rows:
         row |= {name: dict(row[name]) for name in maps if row[name] is not None}
         row |= {name: None for name in SCHEMA.names if name not in row}  # of an older version
         if isinstance(row["validations"], list):
             row["validations"] = {sweep["metric"]: row["validations"]}
-    return Results(
-        rows, {"split": "test", "notes": [], "other_sources": [], "margin": None, "title": "", "data_name": "", **sweep}
-    )
+        if row["rival_scores"] is not None:
+            row["rival_scores"] = {name: value for name, value in row["rival_scores"].items() if math.isfinite(value)}
+    usual = {"split": "test", "notes": [], "other_sources": [], "margin": None, "title": "", "data_name": ""}
+    found = Results(rows, {**usual, **sweep})
+    results_check.check(*found)
+    return found
 
 
 def asked(
@@ -152,9 +168,11 @@ def asked(
     The sweep's own margin is one of its own metric: another metric has none unless it is given.
 
     Raises:
-      ValueError: for a variant or a metric that they have not, or a margin that is none.
+      ValueError: for a variant or a metric that they have not, a margin that is none, or words that cannot be printed.
     """
     sweep = results.sweep
+    for what, words in (("title", title), ("data_name", data_name)):
+        plain_name(words or "", f"--{what}")
     for what, given, known in (("baseline", baseline, sweep["variants"]), ("metric", metric, sweep["metrics"])):
         if given is not None and given not in known:
             raise ValueError(f"--{what} wants one of {listed(known)}, got {quoted(given)}{nearest(given, known)}")

@@ -18,8 +18,8 @@ class Rival(NamedTuple):
     Hooks:
       fit(train, validation, classes) -> all that it learns, arrays of numbers by name: of train, its strength chosen on
         validation.
-      answer(arrays, texts) -> outputs as a member's, ``Task.forward``: arrays ``[n ...]`` by name. What it says of a text does
-        not depend on the others. Raises ValueError for arrays that ``fit`` does not make.
+      answer(arrays, texts, classes) -> outputs as a member's, ``Task.forward``: arrays ``[n ...]`` by name. What it says of a
+        text does not depend on the others. Raises ValueError for arrays that ``fit`` does not make of so many classes.
       facts(arrays) -> what a result says of the fit; "converged" among it.
       choose(own) -> the spec of the rival that stands in its place; ``own`` is that of the task.
 
@@ -30,7 +30,7 @@ class Rival(NamedTuple):
     """
 
     fit: Callable[[Split, Split, int], dict[str, np.ndarray]] | None = None
-    answer: Callable[[Arrays, Sequence[str]], dict[str, np.ndarray]] | None = None
+    answer: Callable[[Arrays, Sequence[str], int], dict[str, np.ndarray]] | None = None
     facts: Callable[[Arrays], dict[str, float | bool]] | None = None
     choose: Callable[[str], str] | None = None
     answers: str = ""

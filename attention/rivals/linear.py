@@ -37,6 +37,8 @@ STRENGTHS = (0.25, 1.0, 4.0, 16.0, 64.0)  # C, each begun with the weights of th
 TOLERANCE, ITERATIONS = 1e-5, 100  # of the mean gradient; of Newton's method
 _PART = 10_000  # texts at a time
 Counter = Callable[[Sequence[str]], Any]
+_DTYPES = dict.fromkeys(("columns", "present"), np.int32) | dict.fromkeys(("rarity", "weights", "intercept"), np.float32)
+_DTYPES |= {"count": np.int64, "strength": np.float64, "converged": np.bool_}
 
 
 def build(*, pairs: bool = True, size: int = 2**20, texts: int = 200_000) -> Rival:
@@ -73,7 +75,7 @@ def fit(counter: Counter, train: Split, validation: Split, classes: int) -> dict
       * rarity: float32 ``[k]``, the second factor of x;
       * weights, intercept: float32 ``[k c-1]`` and ``[c-1]``, of the c classes of train but the first, whose logit is 0;
       * present: int32, the classes of train, rising;
-      * classes, count: how many there are in all, and texts of train;
+      * count: texts of train;
       * strength, converged: C, and whether Newton's method ended by itself.
     """
     counts, labels = counter(train.texts), np.asarray(train.labels)
@@ -83,11 +85,10 @@ def fit(counter: Counter, train: Split, validation: Split, classes: int) -> dict
         "columns": columns.astype(np.int32),
         "rarity": (1 + np.log((1 + len(labels)) / (1 + occurring))).astype(np.float32),
         "present": np.unique(labels).astype(np.int32),
-        "classes": np.array(classes),
-        "count": np.array(len(labels)),
+        "count": np.array(len(labels), np.int64),
     }
     rows, others = (features(found, learned) for found in (counts, counter(validation.texts)))
-    return max(_fits(rows, labels, learned), key=lambda one: _quality(one, others, validation))
+    return max(_fits(rows, labels, learned), key=lambda one: _quality(one, others, validation, classes))
 
 
 def _fits(rows: Any, labels: np.ndarray, learned: Arrays) -> list[dict[str, np.ndarray]]:
@@ -124,9 +125,9 @@ def _kept(weights: np.ndarray, intercept: np.ndarray, strength: float, converged
     }
 
 
-def _quality(arrays: Arrays, rows: Any, validation: Split) -> tuple[float, float]:
+def _quality(arrays: Arrays, rows: Any, validation: Split, classes: int) -> tuple[float, float]:
     """Accuracy, and the mean log likelihood."""
-    logits, labels = _logits(arrays, rows), np.asarray(validation.labels)
+    logits, labels = _logits(arrays, rows, classes), np.asarray(validation.labels)
     normal = logits - np.logaddexp.reduce(logits, axis=1, keepdims=True)
     return float(np.mean(logits.argmax(axis=1) == labels)), float(np.mean(normal[np.arange(len(labels)), labels]))
 
@@ -140,38 +141,38 @@ def features(counts: Any, learned: Arrays) -> Any:
     return rows
 
 
-def answer(counter: Counter, size: int, arrays: Arrays, texts: Sequence[str]) -> dict[str, np.ndarray]:
+def answer(counter: Counter, size: int, arrays: Arrays, texts: Sequence[str], classes: int) -> dict[str, np.ndarray]:
     """The logits ``[n C]``, float64."""
-    _check(arrays, size)
+    if not _fitted(arrays, size, classes):
+        raise ValueError(f"its arrays are not what fitting makes of {classes} classes")
     parts = (texts[start : start + _PART] for start in range(0, len(texts), _PART))
-    return {"logits": np.concatenate([_logits(arrays, features(counter(part), arrays)) for part in parts])}
+    return {"logits": np.concatenate([_logits(arrays, features(counter(part), arrays), classes) for part in parts])}
 
 
-def _logits(arrays: Arrays, rows: Any) -> np.ndarray:
+def _logits(arrays: Arrays, rows: Any, classes: int) -> np.ndarray:
     known = np.zeros((rows.shape[0], len(arrays["present"])))
     known[:, 1:] = rows @ arrays["weights"].astype(np.float64) + arrays["intercept"]
     others = np.logaddexp.reduce(known, axis=1) - np.log(float(arrays["count"]))
-    logits = np.repeat(others[:, None], int(arrays["classes"]), axis=1)
+    logits = np.repeat(others[:, None], classes, axis=1)
     logits[:, arrays["present"]] = known
     return logits
 
 
-def _check(arrays: Arrays, size: int) -> None:
-    """Raises ValueError for arrays that ``fit`` does not make."""
-    try:
-        columns, present = arrays["columns"], arrays["present"]
-        classes, count, _, _ = (arrays[name].item() for name in ("classes", "count", "strength", "converged"))
-        k, c = len(columns), len(present)
-        shapes = {"rarity": (k,), "weights": (k, c - 1), "intercept": (c - 1,)}
-        fits = all(arrays[name].shape == shape and np.isfinite(arrays[name]).all() for name, shape in shapes.items())
-        fits = fits and _rising(columns, size) and _rising(present, classes) and 1 <= c <= classes <= 2**24 and count >= 1
-    except (KeyError, TypeError, ValueError):
-        fits = False
-    if not fits:
-        raise ValueError("its arrays are not what fitting makes")
+def _fitted(arrays: Arrays, size: int, classes: int) -> bool:
+    """Whether arrays are such as ``fit`` makes."""
+    if not arrays.keys() >= _DTYPES.keys() or any(arrays[name].dtype != dtype for name, dtype in _DTYPES.items()):
+        return False
+    columns, present, strength = (arrays[name] for name in ("columns", "present", "strength"))
+    if columns.ndim != 1 or present.ndim != 1 or not len(present):
+        return False
+    k, others = len(columns), len(present) - 1
+    shapes = {"rarity": (k,), "weights": (k, others), "intercept": (others,), "count": (), "strength": (), "converged": ()}
+    if any(arrays[name].shape != shape or not np.isfinite(arrays[name]).all() for name, shape in shapes.items()):
+        return False
+    rises = _rising(columns, size) and _rising(present, classes)
+    return bool(rises and (arrays["rarity"] >= 1).all() and arrays["count"] >= 1 and strength >= 0)
 
 
-def _rising(numbers: np.ndarray, size: float) -> bool:
-    """Whether these are whole numbers of 0 to ``size`` - 1, each greater than the one before."""
-    whole = numbers.ndim == 1 and numbers.dtype.kind == "i"
-    return whole and bool((np.diff(numbers) > 0).all() and (not len(numbers) or 0 <= numbers[0] <= numbers[-1] < size))
+def _rising(numbers: np.ndarray, size: int) -> bool:
+    """Whether these are numbers of 0 to ``size`` - 1, each greater than the one before."""
+    return bool((np.diff(numbers) > 0).all() and (not len(numbers) or 0 <= numbers[0] <= numbers[-1] < size))

@@ -93,7 +93,7 @@ class TrainingConfig:
     optimizer: str = _field("adamw", "spec of how gradients become steps: sgd(momentum=0.9)", kind="optimizer")
     learning_rate: float | tuple[float, ...] = _per_member(1e-3, "peak learning rate", "(0, inf)")
     warmup: int = _field(
-        100, "updates over which the learning rate rises from 0; of a run of no more than these, a tenth", within="[0, inf)"
+        100, "updates over which the learning rate rises from 0; of a run of no more, a tenth, rounded down", within="[0, inf)"
     )
     schedule: str = _field("cosine", "learning rate after warmup", choices=("constant", "cosine", "linear"))
     weight_decay: float | tuple[float, ...] = _per_member(0.01, "decoupled, of the matrices only", "[0, inf)")

@@ -63,7 +63,8 @@ def experiment(config: Config, *, data: contracts.Dataset | None = None, tokeniz
     warmup = warmup_of(training, steps)
     if warmup != training.warmup:
         asked = f"config.training.warmup={training.warmup} is not less than the {steps} updates of this run"
-        data = data._replace(notes=(*data.notes, f"{asked}: the learning rate rises over {warmup} of them"))
+        rises = f"rises over {warmup} of them" if warmup else "begins at its peak"  # fewer than ten
+        data = data._replace(notes=(*data.notes, f"{asked}: the learning rate {rises}"))
     weights = None if task.class_weights is None else task.class_weights(training.class_weights, data)
     shape = {"steps": steps, "warmup": warmup, "class_weights": weights}
     return Experiment(config, task, data, plan, model, steps, program(config, model, **shape))
@@ -133,7 +134,7 @@ def total_steps(training: TrainingConfig, steps_per_epoch: int) -> int:
 
 
 def warmup_of(training: TrainingConfig, steps: int) -> int:
-    """Updates of warmup: those asked for, and of a run that is not longer than these a tenth of it."""
+    """Updates of warmup: those asked for, and of a run that is not longer than these a tenth of it, rounded down."""
     return training.warmup if training.warmup < steps else steps // 10
 
 

@@ -76,8 +76,8 @@ def _fitted(run: RunDirectory, rival: Rival, config: Config, data: Dataset) -> d
     seconds = None if cached else time.perf_counter() - start
     print("it was fitted before: taken from the cache" if seconds is None else f"fitted in {duration(seconds)}", flush=True)
     names = dict.fromkeys(("validation", scored := recipe.scored_split(data, task)))
-    answer = functools.partial(rival.answer, learned)
-    ask = lambda name: functools.partial(answer, data.texts[name])
+    answer = rival.answer
+    ask = lambda name: functools.partial(answer, learned, data.texts[name], len(data.classes))
     outputs = {name: _kept(json_hash([key, data.hashes[name]]), ask(name))[0] for name in names}
     test, seen = (data.splits["test"], data.seen["test"]) if scored == "test" else (None, None)
     run.write_rival(learned, None if test is None else task.predictions(outputs["test"], test))

@@ -27,8 +27,8 @@ def learned(spec):
     return specs.build("rival", spec).fit(TRAIN, VALIDATION, CLASSES)
 
 
-def logits(name, texts, arrays=None):
-    return built(name).answer(learned(rows("rival")[name].spec) if arrays is None else arrays, texts)["logits"]
+def logits(name, texts, arrays=None, classes=CLASSES):
+    return built(name).answer(learned(rows("rival")[name].spec) if arrays is None else arrays, texts, classes)["logits"]
 
 
 @over_rows("rival")
@@ -78,7 +78,7 @@ def test_odd_texts_are_learned(name):
 def test_without_a_word(name):
     """What is left are the shares of the classes."""
     train = Split(["", " ", "\n", ""], np.array([0, 1, 1, 1]))
-    found = softmax(logits(name, ["", "words"], built(name).fit(train, train, 2)))
+    found = softmax(logits(name, ["", "words"], built(name).fit(train, train, 2), classes=2))
     np.testing.assert_allclose(found, [[0.25, 0.75]] * 2, atol=1e-6)
 
 
@@ -98,6 +98,16 @@ def test_classes_that_train_has_not(name, classes):
     assert facts["converged"] is True
 
 
+def _others(dtype):
+    return [other for other in (np.int16, np.uint64, np.float16, np.complex64, np.str_) if other != dtype]
+
+
+@fitting
+def test_arrays_of_fewer_classes_are_refused(name):
+    with pytest.raises(ValueError, match="are not what fitting makes of 2 classes"):
+        logits(name, ["text"], classes=2)
+
+
 @fitting
 def test_arrays_of_others_are_refused(name):
     whole = learned(rows("rival")[name].spec)
@@ -110,6 +120,7 @@ def test_arrays_of_others_are_refused(name):
         {**whole, key: np.full_like(array, np.nan)} for key, array in whole.items() if array.dtype.kind == "f" and array.ndim
     ]
     damages += [{**whole, key: np.stack([array, array])} for key, array in whole.items()]
+    damages += [{**whole, key: array.astype(dtype)} for key, array in whole.items() for dtype in _others(array.dtype)]
     for damaged in damages:
         with pytest.raises(ValueError, match="are not what fitting makes") as error:
             logits(name, ["text"], damaged)

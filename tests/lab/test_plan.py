@@ -109,6 +109,18 @@ def bad(source):
             sweeps.fields(source, grid.param("model.pooling", {"mean": "mean", "also": "mean()"})),
             "duplicate points: 'mean' and 'also' are the same config",
         ),
+        "name that turns": (
+            sweeps.fields(source, grid.param("model.pooling", {"a\u202eb": "mean", "max": "max"}), baseline="max"),
+            r"the name of a variant wants no control characters, got U\+202E in 'a\\u202eb'",
+        ),
+        "title of two lines": (
+            sweeps.fields(source, POOLINGS, title="a\nb"),
+            r"config.sweep.title wants no control characters, got U\+000A in 'a\\nb'",
+        ),
+        "data of two lines": (
+            sweeps.fields(source, POOLINGS, data_name="a\u2029b"),
+            r"config.sweep.data_name wants no control characters, got U\+2029 in 'a\\u2029b'",
+        ),
         "unknown value": (sweeps.fields(source, grid.param("model.pooling", ["mean", "maxx"])), "nearest: 'max'"),
         "unknown metric": (sweeps.fields(source, POOLINGS, metric="acuracy"), "got 'acuracy' .nearest: 'accuracy'"),
         "no longer texts": (

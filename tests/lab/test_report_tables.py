@@ -28,7 +28,6 @@ HOSTILE = [
     "汉字 и русский 😀",
     "a" * 200,
     "f(" + ", ".join(f"option_{number}=0.{number}" for number in range(14)) + ")",
-    "x\x1b[31m\u202ey",
 ]
 
 
@@ -49,7 +48,9 @@ def hostile(tmp_path_factory):
         row |= {"rival": SIGNS, "rival_scores": {"accuracy": 0.5}}
     results.write(folder / "grid" / "results.parquet", found)
     report.write(folder / "grid", title=SIGNS, data_name=SIGNS)
-    results.write(folder / "long" / "results.parquet", made(HOSTILE, search=searched(4)))
+    long = made(HOSTILE, search=searched(4))
+    long.sweep["notes"] = [["y\x1b[31m\u202ez", long.sweep["variants"]]]
+    results.write(folder / "long" / "results.parquet", long)
     return Hostile(folder, report.write(folder / "long"))
 
 
@@ -295,4 +296,4 @@ def test_a_title_and_a_name_of_the_data_are_words(hostile):
 
 def test_what_is_printed_holds_nothing_that_a_terminal_obeys(hostile):
     assert all(line.isprintable() for line in hostile.printed.split("\n"))
-    assert r"x\x1b[31m\u202ey" in hostile.printed
+    assert r"y\x1b[31m\u202ez" in hostile.printed

@@ -75,7 +75,7 @@ def test_it_is_the_pipeline_of_scikit_learn():
         found.append((model.score(validation, VALIDATION.labels), likely, strength, model.predict_proba(test)))
     best = max(found, key=lambda each: each[:2])
     assert best[2] == arrays["strength"]
-    logits = specs.build("rival", "linear(size=16777216)").answer(arrays, TEST.texts)["logits"]
+    logits = specs.build("rival", "linear(size=16777216)").answer(arrays, TEST.texts, CLASSES)["logits"]
     np.testing.assert_allclose(softmax(logits), best[3], atol=2e-3)  # both stop where the gradient is small
 
 
@@ -122,8 +122,19 @@ def test_a_fit_that_does_not_end_by_itself_says_so(monkeypatch):
 def test_a_class_that_train_has_not_is_given_one_nth():
     train = split(100, 3, (0, 2))
     arrays = specs.build("rival", ROW.spec).fit(train, VALIDATION, CLASSES)
-    found = softmax(specs.build("rival", ROW.spec).answer(arrays, TEST.texts)["logits"])
+    found = softmax(specs.build("rival", ROW.spec).answer(arrays, TEST.texts, CLASSES)["logits"])
     np.testing.assert_allclose(found[:, 1] / (found[:, 0] + found[:, 2]), 0.01, rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("rarity", 0), ("rarity", np.inf), ("count", 0), ("strength", np.nan), ("strength", -1), ("present", 2)],
+)
+def test_numbers_that_no_fit_has(name, value):
+    rival = specs.build("rival", ROW.spec)
+    arrays = rival.fit(TRAIN, VALIDATION, CLASSES)
+    with pytest.raises(ValueError, match="its arrays are not what fitting makes of 3 classes"):
+        rival.answer({**arrays, name: np.full_like(arrays[name], value)}, TEST.texts, CLASSES)
 
 
 def test_a_task_of_another_kind_is_refused():
@@ -147,4 +158,4 @@ def test_a_known_score():
     held_out = train[::10]
     rival = specs.build("rival", "linear")
     arrays = rival.fit(of([line for place, line in enumerate(train) if place % 10]), of(held_out), 6)
-    assert np.mean(rival.answer(arrays, test.texts)["logits"].argmax(axis=1) == test.labels) > 0.88
+    assert np.mean(rival.answer(arrays, test.texts, 6)["logits"].argmax(axis=1) == test.labels) > 0.88
