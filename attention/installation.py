@@ -13,11 +13,11 @@ from importlib import metadata
 from pathlib import Path
 
 DISTRIBUTION = "attention-lab"
+WINDOWS = "runs are locked by fcntl, which Linux and macOS have; on Windows use WSL"
 _PACKAGE = Path(__file__).parent
 _imported = sys.modules["attention"]
-if _imported.__file__ is None or "Attention" in vars(
-    _imported
-):  # of PyPI's package of that name, which was installed over this
+# PyPI's package of that name has a class Attention; it may have been installed over this one.
+if _imported.__file__ is None or "Attention" in vars(_imported):
     raise ImportError("'attention' is another package than attention-lab's: python -m attention_lab says what to do")
 
 
@@ -58,6 +58,8 @@ def lacking(error: ImportError) -> str | None:
     name = (error.name or "").partition(".")[0]
     if not isinstance(error, ModuleNotFoundError) or name in ("", "attention"):
         return None
+    if name == "fcntl":  # of Python itself
+        return WINDOWS
     install = "-r requirements.txt" if checkout() else f"'{DISTRIBUTION}[train]'"
     return f"module {name} is not installed: pip install {install}"
 

@@ -61,7 +61,7 @@ def run_main(main: Callable[[list[str]], Any], argv: list[str] | None = None) ->
     try:
         with streams.lasting():
             if importlib.util.find_spec("fcntl") is None:
-                raise ValueError("runs are locked by fcntl, which Linux and macOS have; on Windows use WSL")
+                raise ValueError(installation.WINDOWS)
             main([_at_home(argument) for argument in _with_files(sys.argv if argv is None else argv)])
         return 0
     except KeyboardInterrupt:
