@@ -284,7 +284,7 @@ def test_figures_of_before_are_removed(tmp_path):
 
 
 def test_without_results_there_is_no_report(tmp_path):
-    with pytest.raises(ValueError, match=r"results\.parquet does not exist"):
+    with pytest.raises(ValueError, match=r"no results of a sweep at .*: the folder has no results\.parquet"):
         report.write(tmp_path)
 
 

@@ -148,7 +148,7 @@ def test_missing_and_broken_json_is_named(tmp_path):
 
 def test_no_run_lists_its_neighbours(tmp_path):
     open_run(tmp_path / "trec-1", CONFIG).lock.close()
-    with pytest.raises(ValueError, match=r"no run at .*trec-2: there is no such folder; runs in .*: trec-1"):
+    with pytest.raises(ValueError, match=r"no run at .*trec-2: there is no such folder \(nearest: .*trec-1\)"):
         RunDirectory(tmp_path / "trec-2").read_config()
     with pytest.raises(ValueError, match=r"the folder has no config\.json"):
         RunDirectory(tmp_path).read_config()
