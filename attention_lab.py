@@ -29,7 +29,8 @@ def _run(command: str) -> int:
     message = clash()
     if message is None:
         try:
-            return importlib.import_module(f"attention.commands.{command}").run()
+            main = importlib.import_module(f"attention.commands.{command}").main
+            return importlib.import_module("attention.training.command_line").run_main(main)
         except ModuleNotFoundError as error:
             message = importlib.import_module("attention.installation").lacking(error)
             if message is None:

@@ -94,7 +94,7 @@ def source(name: str, data: str | None) -> str:
 
 def fields(row: Row, *, data: str | None = None, workdir: Path | None = None) -> dict[str, Any]:
     """The config of a row."""
-    whole: Any = config_files.load(ROOT / "configs" / "tutorials" / f"{row.config}.py")
+    whole: Any = config_files.base_config(ROOT / "configs" / "tutorials" / f"{row.config}.py")
     whole.data.source = source(whole.data.source, data)
     for field, value in row.changes.items():
         section, _, name = field.rpartition(".")

@@ -29,11 +29,6 @@ def define_flags() -> flags.FlagValues:
     return values
 
 
-def run() -> int:
-    """Runs the command with the arguments of this process; returns the exit code."""
-    return command_line.run_main(main)
-
-
 def main(argv: list[str]) -> None:
     """Parses the flags and prints the report."""
     values = define_flags()

@@ -26,7 +26,18 @@ DEFAULT = "sweeps/smoke"
 OF_REPORT = ("baseline", "metric", "margin", "title", "data_name")  # flags that go with --report
 Executor = Literal["local"]
 # Columns of ``results.SCHEMA`` that hold curves, bits or whole files.
-_LONG = ("names", "config", "baselines", "losses", "validations", "by_length", "correct", "environment")
+_LONG = (
+    "names",
+    "config",
+    "baselines",
+    "losses",
+    "validations",
+    "by_length",
+    "correct",
+    "rival_correct",
+    "environment",
+    "data",
+)
 
 
 class SweepResult(NamedTuple):
@@ -118,11 +129,6 @@ def define_flags() -> flags.FlagValues:
     flags.DEFINE_string("data_name", None, "Of --report: what it calls the data.", flag_values=values)
     flags.DEFINE_list("compare", None, "Compare two runs, or with --report two variants: --compare A B.", flag_values=values)
     return values
-
-
-def run() -> int:
-    """Runs the command with the arguments of this process; returns the exit code."""
-    return command_line.run_main(main)
 
 
 def main(argv: list[str]) -> None:

@@ -234,7 +234,7 @@ def parse_config(argv: list[str], *, default: str | os.PathLike[str]) -> Config:
             text = "false" if negated else value if equals else None
             overrides.append((name.partition(".")[2], text))
         given.append(argument)
-    fields = config_files.load(path)
+    fields = config_files.base_config(path)
     for field, text in overrides:
         _override(fields, field, text)
     if missing := [name for name, value in _fields(fields) if value is _MISSING]:

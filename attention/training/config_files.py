@@ -21,25 +21,6 @@ from attention.runs.directory import RunDirectory
 from attention.specs import nearest
 
 
-def base_config(name: str | os.PathLike[str] = "base") -> Any:  # a ConfigDict, whose fields a type checker cannot know
-    """A config to start from: every field with its default, or those of another config.
-
-    Example:
-      >>> config = attention.base_config("smoke")
-      >>> config.model.encoding = "rope"
-
-    Args:
-      name: of a config that comes along, or the path of one.
-
-    Returns:
-      A ``ConfigDict`` of the caller's own.
-
-    Raises:
-      ValueError: as ``load``.
-    """
-    return load(name)
-
-
 def names() -> list[str]:
     """The configs that come along."""
     folder = installation.configs()
@@ -80,11 +61,19 @@ def _near(name: str) -> str:
     return near or f"; configs: {listed(known, 60)}"
 
 
-def load(given: str | os.PathLike[str]) -> config_dict.ConfigDict:
-    """What ``get_config()`` of a config returns, or ``get_config(ARGUMENT)``, or the config of a run.
+def base_config(given: str | os.PathLike[str] = "base") -> Any:  # a ConfigDict, whose fields a type checker cannot know
+    """A config to start from: every field with its default, or those of another config.
+
+    Example:
+      >>> config = attention.base_config("smoke")
+      >>> config.model.encoding = "rope"
 
     Args:
-      given: its name or path, perhaps with ``:ARGUMENT``.
+      given: the name of a config that comes along, or the path of one, perhaps with ``:ARGUMENT`` for its ``get_config``; or
+        the path of the ``config.json`` of a run.
+
+    Returns:
+      A ``ConfigDict`` of the caller's own.
 
     Raises:
       ValueError: where there is no such file, it is no config, or an error is raised in it, naming the line.

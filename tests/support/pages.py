@@ -338,6 +338,6 @@ def furnish(folder: Path) -> None:
     rows = "".join(f"a text about {word}\t{label}\n" for word in range(40) for label in ("good", "bad"))
     for name in ("reviews.tsv", "held_out.tsv"):
         (folder / name).write_text(f"body\tstars\n{rows}", encoding="utf-8")
-    fields = config_files.load("smoke").to_dict()
+    fields = config_files.base_config("smoke").to_dict()
     (folder / "runs" / "NAME").mkdir(parents=True)
     RunDirectory(folder / "runs" / "NAME").write_config(config.to_dict(config.from_dict(fields)))

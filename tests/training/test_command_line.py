@@ -260,7 +260,7 @@ def test_small_programs_are_kept(tmp_path, monkeypatch):
 
 
 def test_a_config_dict_is_what_configs_are(file):
-    assert isinstance(config_files.load(file), config_dict.ConfigDict)
+    assert isinstance(config_files.base_config(file), config_dict.ConfigDict)
 
 
 def test_a_tilde_after_the_equals_sign_is_the_home_folder(monkeypatch):

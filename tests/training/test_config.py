@@ -17,7 +17,7 @@ SECTIONS = {
 
 
 def test_base_config_is_every_field_with_its_default():
-    given = config_files.load(ROOT / "configs/base.py").to_dict()
+    given = config_files.base_config(ROOT / "configs/base.py").to_dict()
     assert given == config.to_dict(config.Config())
 
 
@@ -30,7 +30,7 @@ def test_base_config_comments_every_field():
 
 @pytest.mark.parametrize("name", sorted(path.name for path in (ROOT / "configs").glob("*.py")))
 def test_shipped_configs_cross_and_carry_their_header(name):
-    config.from_dict(config_files.load(ROOT / "configs" / name).to_dict())
+    config.from_dict(config_files.base_config(ROOT / "configs" / name).to_dict())
     header = ast.get_docstring(ast.parse((ROOT / "configs" / name).read_text())) or ""
     assert "python train.py" in header
 
