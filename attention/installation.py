@@ -13,6 +13,16 @@ from importlib import metadata
 from pathlib import Path
 
 DISTRIBUTION = "attention-lab"
+EXTRAS = {  # module: the extra of pyproject.toml that brings it
+    "datasets": "hf",
+    "equinox": "equinox",
+    "flatbuffers": "export",
+    "mlflow": "mlflow",
+    "safetensors": "export",
+    "tensorboardX": "tensorboard",
+    "wandb": "wandb",
+    "zstandard": "zstd",
+}
 WINDOWS = "runs are locked by fcntl, which Linux and macOS have; on Windows use WSL"
 _PACKAGE = Path(__file__).parent
 _imported = sys.modules["attention"]
@@ -60,7 +70,9 @@ def lacking(error: ImportError) -> str | None:
         return None
     if name == "fcntl":  # of Python itself
         return WINDOWS
-    install = "-r requirements.txt" if checkout() else f"'{DISTRIBUTION}[train]'"
+    extra = EXTRAS.get(name, "train")
+    source = "." if checkout() else DISTRIBUTION
+    install = "-r requirements.txt" if checkout() and extra == "train" else f"'{source}[{extra}]'"
     return f"module {name} is not installed: pip install {install}"
 
 

@@ -37,9 +37,11 @@ def pytest_configure(config):
 
 
 def pytest_ignore_collect(collection_path, config):
-    """The oracles are read only when asked for, so that nothing else needs their packages."""
-    unwanted = "oracle" not in config.getoption("markexpr").replace("not oracle", "")
-    return True if unwanted and collection_path.stem in ("oracles", "sdpa") else None
+    """Oracles and plugs are read only when asked for, so that nothing else needs their packages."""
+    groups = {"oracle": ("oracles", "sdpa"), "plug": ("plugs",)}
+    asked = [group for group in groups if group in config.getoption("markexpr").replace(f"not {group}", "")]
+    stems = [stem for group in groups if group not in asked for stem in groups[group]]
+    return True if collection_path.stem in stems or collection_path.parent.name in stems else None
 
 
 def pytest_terminal_summary(terminalreporter):
