@@ -3,6 +3,8 @@
 import importlib
 import itertools
 import os
+import subprocess
+import sys
 from collections import defaultdict
 from pathlib import Path
 
@@ -15,9 +17,25 @@ os.environ.setdefault("JAX_PLATFORMS", "cpu")
 # Nearly all the time of the tests is compiling small programs. Without LLVM's optimiser, fusions built by way of MLIR, and
 # programs split to be compiled side by side, it is a fraction, and changes results by rounding alone. What is set outside wins;
 # with ATTENTION_TESTS_OPTIMIZED=1 programs are compiled as users compile them, which tests of bitwise equality need once.
-_FAST = "--xla_backend_optimization_level=0 --xla_cpu_use_fusion_emitters=false --xla_cpu_parallel_codegen_split_count=1"
+_FAST = (
+    "--xla_backend_optimization_level=0",
+    "--xla_cpu_use_fusion_emitters=false",
+    "--xla_cpu_parallel_codegen_split_count=1",
+)
+
+
+def _known(flags):
+    """Those that this jaxlib knows: it ends a process for an unknown one, so each is tried in a process of its own."""
+    command = [sys.executable, "-c", "import jaxlib.xla_client as client; client.make_cpu_client()"]
+    tried = [
+        (flag, subprocess.Popen(command, env=os.environ | {"XLA_FLAGS": flag}, stderr=subprocess.DEVNULL)) for flag in flags
+    ]
+    return [flag for flag, process in tried if process.wait() == 0]
+
+
 if not os.environ.get("ATTENTION_TESTS_OPTIMIZED"):
-    os.environ["XLA_FLAGS"] = f"{_FAST} {os.environ.get('XLA_FLAGS', '').replace(_FAST, '').strip()}".strip()
+    _SET = os.environ.get("XLA_FLAGS", "").split()
+    os.environ["XLA_FLAGS"] = " ".join([*_known([flag for flag in _FAST if flag not in _SET]), *_SET])
 
 import hypothesis  # noqa: E402
 import jax  # noqa: E402
