@@ -5,6 +5,7 @@ import itertools
 import os
 import subprocess
 import sys
+import zlib
 from collections import defaultdict
 from pathlib import Path
 
@@ -52,6 +53,21 @@ hypothesis.settings.load_profile("suite")
 def pytest_configure(config):
     # JAX writes its cache in place: a worker that reads what another is writing compiles anew, and says so.
     config.addinivalue_line("filterwarnings", "ignore:Error reading persistent compilation cache entry")
+
+
+def pytest_addoption(parser):
+    parser.addoption("--one_in", type=int, default=1, metavar="N", help="of the cases of each test one in N, at least one")
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(config, items):
+    """Each test takes up its cases at a place of its own, so that what one leaves out of many rows another has."""
+    n, tests = config.getoption("one_in"), defaultdict(list)
+    for item in items:
+        tests[item.nodeid.partition("[")[0]].append(item)
+    kept = {item for name, cases in tests.items() for item in cases[zlib.crc32(name.encode()) % min(n, len(cases)) :: n]}
+    config.hook.pytest_deselected(items=[item for item in items if item not in kept])
+    items[:] = [item for item in items if item in kept]
 
 
 def pytest_ignore_collect(collection_path, config):

@@ -21,6 +21,7 @@ from jaxtyping import Array, Float, Num
 
 from attention.encodings._products import check_even, with_sinusoids
 from attention.encodings.sinusoidal import sinusoidal
+from attention.placement import placed
 from attention.positions import k_positions, q_positions
 from attention.precision import widen
 from attention.records import Encoding
@@ -82,7 +83,7 @@ def build() -> Encoding:
         waves = sinusoidal(j, key.shape[-1], layout="concat")
         return (
             with_sinusoids(widen(query) + params["v"], i),
-            (content, jnp.broadcast_to(waves, (*content.shape[:-1], key.shape[-1]))),
+            (content, placed(jnp.broadcast_to(waves, (*content.shape[:-1], key.shape[-1])), content, content.ndim - 2)),
             (),
         )
 

@@ -16,6 +16,7 @@ Family: Each key on its own
 import math
 
 import jax
+import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
 from attention.normalizers._common import check_positive, close_weights, open_scores, pointwise_streaming
@@ -66,7 +67,16 @@ def laplace(
 
 def _step(z: jax.Array, mean: float, deviation: float) -> jax.Array:
     # erfc keeps the small weights that 1 + erf rounds away
-    return 0.5 * jax.scipy.special.erfc((mean - z) * (math.sqrt(0.5) / deviation))
+    return 0.5 * _erfc((mean - z) * (math.sqrt(0.5) / deviation))
+
+
+@jax.custom_jvp
+def _erfc(x: jax.Array) -> jax.Array:
+    """Its derivative is written out, since that of jax 0.12 cannot be traced under ``shard_map``."""
+    return jax.lax.erfc(x)
+
+
+_erfc.defjvps(lambda tangent, _, x: -2 / math.sqrt(math.pi) * jnp.exp(-x * x) * tangent)
 
 
 def _check(mean: float, deviation: float) -> None:

@@ -13,6 +13,7 @@ Family: By position
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
+from attention.placement import placed
 from attention.positions import check_length, k_positions, table_length
 from attention.records import Score
 from attention.scores._common import xavier
@@ -44,13 +45,13 @@ def location_scores(
 
     Source: Luong et al. 2015 (arXiv 1508.04025), section 3.1 "location".
     """
-    key = _keys(table, positions, (*query.shape[:-3], positions.shape[-1]))
-    return or_nan(dot_scores(query, key), inside(positions, table.shape[1])[..., None, None, :])
+    return or_nan(dot_scores(query, _keys(table, positions, query)), inside(positions, table.shape[1])[..., None, None, :])
 
 
-def _keys(table, positions, shape):
+def _keys(table, positions, query):
     """The rows that stand for keys, ``[*B S N H]``."""
-    return jnp.broadcast_to(rows(table, positions), (*shape, table.shape[0], table.shape[-1]))
+    batch, (N, _, H) = query.shape[:-3], table.shape
+    return placed(jnp.broadcast_to(rows(table, positions), (*batch, positions.shape[-1], N, H)), query, len(batch))
 
 
 def build() -> Score:
@@ -66,7 +67,7 @@ def build() -> Score:
     def project(params, query, key, call):
         table = params["table"]
         check_length(OWNER, table.shape[1], key.shape[-3])
-        keys = _keys(table, k_positions(call, key.shape[-3]), key.shape[:-2])
+        keys = _keys(table, k_positions(call, key.shape[-3]), query)
         return query, keys.astype(query.dtype)
 
     def apply(params, query, key, call):

@@ -18,6 +18,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
+from attention.placement import placed
 from attention.positions import check_length, k_positions, q_positions, table_length
 from attention.records import Score
 from attention.scores._common import xavier
@@ -110,7 +111,7 @@ def build(form: Literal["dense", "random"] = "dense", trainable: bool = True) ->
         S, table = key.shape[-3], params["table"]
         check_length(OWNER, table.shape[1], S)
         keys = jnp.broadcast_to(rows(table, k_positions(call, S)), (*key.shape[:-1], table.shape[-1]))
-        return jax.nn.relu(query), keys.astype(query.dtype)
+        return jax.nn.relu(query), placed(keys.astype(query.dtype), query, query.ndim - 3)
 
     def apply(params, query, key, call):
         positions, bias = k_positions(call, key.shape[-3]), params["bias"]
