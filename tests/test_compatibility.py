@@ -34,13 +34,13 @@ def test_every_other_pair_is_allowed():
     """The rules refuse what they name, and nothing else of what ships."""
     kinds = ("encoding", "score", "normalizer")
     records = [[attention.build(kind, name) for name in attention.names(kind)] for kind in kinds]
+    local, causal = attention.build("mask", "local"), attention.build("mask", "causal & local")
     for encoding, score, normalizer in itertools.product(*records):
         turned = encoding.rotate is not None and not score.dot_product
         joined = normalizer.maps > 1 and encoding.values is not None
         couples = normalizer.reads == "all" and not normalizer.needs_causal
         if not (turned or joined or (couples and encoding.needs_causal)):
-            mask = "local" if couples else "causal & local"
-            assert isinstance(parts_of(encoding, score, normalizer, mask), Parts)
+            assert isinstance(parts_of(encoding, score, normalizer, local if couples else causal), Parts)
 
 
 def test_needs_causal():

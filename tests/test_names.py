@@ -42,6 +42,12 @@ def asked(source, names):
     tuple, list or set, what a string is searched for, or a constant of its own, as any word of a string
     that is no sentence.
     """
+    return sorted((line, word) for line, word in _tested(source) if word in names)
+
+
+@functools.cache
+def _tested(source):
+    """All words that the code tests for, with their lines; files are read for one kind after another."""
     tree = ast.parse(source)
     apart = {node for each in ast.walk(tree) for node in _apart(each)}
     found = set()
@@ -51,10 +57,10 @@ def asked(source, names):
                 if isinstance(leaf, ast.Constant) and isinstance(leaf.value, str) and leaf not in apart:
                     sentence = re.search(r"\w \w", leaf.value)
                     here = [leaf.value.split("(")[0].strip()] if sentence else re.findall(r"\w+", leaf.value)
-                    found |= {(leaf.lineno, word) for word in here if word in names}
+                    found |= {(leaf.lineno, word) for word in here}
         if isinstance(node, ast.Call) and getattr(node.func, "id", None) == "dict":
-            found |= {(node.lineno, each.arg) for each in node.keywords if each.arg in names}
-    return sorted(found)
+            found |= {(node.lineno, each.arg) for each in node.keywords}
+    return found
 
 
 def _places(node):

@@ -19,6 +19,7 @@ every_page = pytest.mark.parametrize("kind", [pytest.param(kind, marks=[pytest.m
 DRAWN = [kind for kind in KINDS if pages.pictures(kind)]
 
 
+@pytest.mark.skipif(bool(pages.unpinned()), reason="pages are the same on the pinned versions alone")
 @every_page
 def test_pages_are_what_the_tool_writes(kind):
     old = (pages.DOCS / f"{kind}s.md").read_text(encoding="utf-8")
@@ -64,7 +65,7 @@ def test_pictures_are_reproducible(kind, name):
     first, second = (pages.pictures(kind)[path]() for _ in range(2))
     assert first == second
     assert "<dc:date>" not in first
-    assert pages.alike(first, path.read_text(encoding="utf-8"))
+    assert pages.unpinned() or pages.alike(first, path.read_text(encoding="utf-8"))
 
 
 def test_alike_is_to_the_last_digit():
