@@ -66,6 +66,8 @@ def test_imports_run_downwards(path):
     order += [
         ["kernels"],
         ["attend"],
+        ["caches"],
+        ["layer"],
         ["mixers"],
         ["encoders"],
         ["decoders"],
