@@ -92,7 +92,7 @@ def test_an_encoding_acts_as_in_a_model(encoding):
 CACHED = ["mixer=attention", "mixer=attention(heads=4, kv_heads=2)", "mixer=attention(memory=2)", "mixer=linear", "mixer=aft"]
 CACHED += ["mixer=latent_attention(head_dim=4, rope_dim=2), encoding=rope", "encoding=rope", "encoding=alibi", "encoding=t5"]
 CACHED += ["encoding=shaw(max_distance=4)", "encoding=fox", "encoding=cope", "encoding=sinusoidal", "normalizer=entmax15"]
-CACHED += ["normalizer=stick_breaking", "normalizer=selective", "mask=causal & local(window=3)", "mask=causal & document"]
+CACHED += ["normalizer=stick_breaking", "normalizer=selective", "mask=causal & local(window=4)", "mask=causal & document"]
 
 
 @pytest.mark.parametrize("given", CACHED)
