@@ -19,7 +19,7 @@ SIDES = {"valid": jnp.bool_, "positions": jnp.int32, "segments": jnp.int32}
 def remembers_keys(layer: Any) -> bool:
     """Whether keys and values of a token do not change with what follows, so that they can be kept."""
     encoding, normalizer = layer.parts.encoding, layer.parts.normalizer
-    counts = encoding.prepare is not None or encoding.positions is not None or normalizer.reads == "all"
+    counts = encoding.whole or encoding.positions is not None or normalizer.reads == "all"
     return layer.mixer.remember is not None and not counts
 
 
