@@ -2,8 +2,9 @@
 
 The mathematics is here by name: ``attention.sparsemax(scores)``, ``attention.rope(x, positions)``,
 ``attention.alibi_slopes(8)``. ``attention.attend(query, key, value, encoding="rope", normalizer="sparsemax")`` puts it
-together; ``attention.build(kind, spec)`` returns one record and ``attention.names(kind)`` lists a kind. Importing this package
-needs JAX alone; the other packages (``attention.models`` and ``encoders``, which are Flax, ``data``, ``training``,
+together, and ``attention.layer(...)`` with parameters; ``attention.linen``, ``attention.nnx`` and ``attention.equinox`` have
+it as modules. ``attention.build(kind, spec)`` returns one record and ``attention.names(kind)`` lists a kind. Importing this
+package needs JAX alone; the other packages (``attention.models`` and ``encoders``, which are Flax, ``data``, ``training``,
 ``evaluation``, ``lab``) are loaded when they are first used, and so is what runs and sweeps from Python:
 ``attention.base_config``, ``train``, ``sweep`` and ``load``.
 """
@@ -16,6 +17,7 @@ from attention import installation, specs
 from attention.attend import attend
 from attention.decoding import beam, greedy
 from attention.dropout import dropout
+from attention.layer import Layer, Stack, layer, stack
 from attention.records import (
     Call,
     Context,
@@ -40,9 +42,12 @@ _LAZY = (
     "data",
     "decoders",
     "encoders",
+    "equinox",
     "evaluation",
     "lab",
+    "linen",
     "models",
+    "nnx",
     "optimizers",
     "rivals",
     "runs",
@@ -83,6 +88,7 @@ __all__ = [
     "Context",
     "Dims",
     "Encoding",
+    "Layer",
     "Mask",
     "Mixer",
     "Normalizer",
@@ -90,6 +96,7 @@ __all__ = [
     "Pooled",
     "Pooling",
     "Score",
+    "Stack",
     "attend",
     "beam",
     "build",
@@ -98,6 +105,8 @@ __all__ = [
     "dropout",
     "greedy",
     "gru",
+    "layer",
     "lstm",
     "names",
+    "stack",
 ]

@@ -7,6 +7,7 @@ from attention import installation as installation, specs as specs
 from attention.attend import attend as attend
 from attention.decoding import beam as beam, greedy as greedy
 from attention.dropout import dropout as dropout
+from attention.layer import Layer as Layer, Stack as Stack, layer as layer, stack as stack
 from attention.records import (
     Call as Call,
     Context as Context,
@@ -178,9 +179,12 @@ from . import commands as commands
 from . import data as data
 from . import decoders as decoders
 from . import encoders as encoders
+from . import equinox as equinox
 from . import evaluation as evaluation
 from . import lab as lab
+from . import linen as linen
 from . import models as models
+from . import nnx as nnx
 from . import optimizers as optimizers
 from . import rivals as rivals
 from . import runs as runs

@@ -1,6 +1,7 @@
 """What callers give ``attend``, checked before anything is computed: types, shapes, parameters and positions."""
 
 import functools
+import numbers
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -20,6 +21,7 @@ _INSTEAD = {
     "k_last": "it follows from call.k_positions and call.k_valid",
     "consecutive": "it follows from positions that are None",
 }
+_KINDS = {"positions": jnp.number, "valid": jnp.bool_, "segments": jnp.integer}
 _TYPES = {
     "positions": "whole numbers, or floating point ones",
     "valid": "booleans (False = padding): give valid != 0",
@@ -30,14 +32,8 @@ _TYPES = {
 def check_arrays(query: jax.Array, key: jax.Array, value: jax.Array, where: Any, bias: Any) -> None:
     """Refuses arrays of a wrong type, or whose shapes do not fit. Raises ValueError."""
     check_switches()
-    for name, array in {"query": query, "key": key, "value": value, "where": where, "bias": bias}.items():
-        _check_array(name, array)
-    for name, array in {"query": query, "key": key, "value": value, "bias": bias}.items():
-        if array is not None and not jnp.issubdtype(array.dtype, jnp.floating):
-            hint = "; a mask goes to where=" if name == "bias" and array.dtype == jnp.bool_ else ""
-            raise ValueError(f"{name} wants floating point numbers, got {array.dtype}{hint}")
-    if where is not None and where.dtype != jnp.bool_:
-        raise ValueError(f"where must be boolean (True = may attend), got {where.dtype}: give mask != 0")
+    for name, array in {"query": query, "key": key, "value": value}.items():
+        _check_floating(name, array)
     if key.shape[:-1] != value.shape[:-1]:
         raise ValueError(f"key and value want one shape but for their channels, got {key.shape} and {value.shape}")
     if query.ndim < 3 or query.shape[:-3] != key.shape[:-3] or query.shape[-1] != key.shape[-1]:
@@ -47,29 +43,33 @@ def check_arrays(query: jax.Array, key: jax.Array, value: jax.Array, where: Any,
     N, K = query.shape[-2], key.shape[-2]
     if N != K and (K == 0 or N % K):
         raise ValueError(f"key heads must divide query heads, got {K} and {N}")
-    scores = (*query.shape[:-3], N, query.shape[-3], key.shape[-3])
+    check_scores((*query.shape[:-3], N, query.shape[-3], key.shape[-3]), where, bias)
+
+
+def check_scores(scores: tuple[int, ...], where: Any, bias: Any) -> None:
+    """Refuses a mask and a bias of a wrong type, or that are not of the scores ``[*B N T S]``. Raises ValueError."""
     for name, array in {"where": where, "bias": bias}.items():
+        _check_array(name, array)
         if array is not None and not (
             array.ndim == len(scores) and all(size in (1, full) for size, full in zip(array.shape, scores))
         ):
             raise ValueError(f"{name} of shape {array.shape} does not broadcast to scores [*B N T S] of shape {scores}")
+    if where is not None and where.dtype != jnp.bool_:
+        raise ValueError(f"where must be boolean (True = may attend), got {where.dtype}: give mask != 0")
+    if bias is not None and not jnp.issubdtype(bias.dtype, jnp.floating):
+        hint = "; a mask goes to where=" if bias.dtype == jnp.bool_ else ""
+        raise ValueError(f"bias wants floating point numbers, got {bias.dtype}{hint}")
 
 
 def check_call(call: Call, query: jax.Array, key: jax.Array, x: jax.Array | None) -> None:
     """Refuses what a call says of tokens in a wrong type, or of others than there are. Raises ValueError."""
     sides = {"q": query.shape[:-2], "k": key.shape[:-2]}
-    for name, kind in (("positions", jnp.number), ("valid", jnp.bool_), ("segments", jnp.integer)):
+    for name in _KINDS:
         for side, tokens in sides.items():
             array = getattr(call, f"{side}_{name}")
             if array is None or (name == "positions" and isinstance(array, tuple)):  # as encodings leave them
                 continue
-            _check_array(f"call.{side}_{name}", array)
-            if not jnp.issubdtype(array.dtype, kind) or jnp.issubdtype(array.dtype, jnp.complexfloating):
-                raise ValueError(f"call.{side}_{name} wants {_TYPES[name]}, got {array.dtype}")
-            lead = array.shape[:-1]
-            fits = array.shape[-1:] == tokens[-1:] and array.ndim <= len(tokens)
-            if not fits or any(size not in (1, full) for size, full in zip(lead[::-1], tokens[-2::-1])):
-                raise ValueError(f"call.{side}_{name} of shape {array.shape} is not of the tokens {tokens}")
+            check_tokens(f"call.{side}_{name}", name, array, tokens)
     for field, empty in (("scale", 1.0), ("k_last", None), ("consecutive", False)):
         if getattr(call, field) is not empty and getattr(call, field) != empty:
             raise ValueError(f"call.{field} is what attend fills in for the parts, and is not to be given; {_INSTEAD[field]}")
@@ -77,6 +77,32 @@ def check_call(call: Call, query: jax.Array, key: jax.Array, x: jax.Array | None
     _check_array("x", x)
     if x is not None and x.shape[:-1] != query.shape[:-2]:
         raise ValueError(f"x [*B T D] of shape {x.shape} is not of the tokens {query.shape[:-2]}")
+
+
+def check_tokens(owner: str, name: str, array: Any, tokens: tuple[int, ...]) -> None:
+    """Refuses what is said of tokens, "positions", "valid" or "segments", in a wrong type or shape. Raises ValueError."""
+    _check_array(owner, array)
+    if not jnp.issubdtype(array.dtype, _KINDS[name]) or jnp.issubdtype(array.dtype, jnp.complexfloating):
+        raise ValueError(f"{owner} wants {_TYPES[name]}, got {array.dtype}")
+    lead = array.shape[:-1]
+    fits = array.shape[-1:] == tokens[-1:] and array.ndim <= len(tokens)
+    if not fits or any(size not in (1, full) for size, full in zip(lead[::-1], tokens[-2::-1])):
+        raise ValueError(f"{owner} of shape {array.shape} is not of the tokens {tokens}")
+
+
+def check_states(name: str, array: Any, width: int) -> None:
+    """Refuses states that are not ``[*B T D]`` floating point numbers. Raises ValueError."""
+    _check_floating(name, array)
+    if array.ndim < 2 or array.shape[-1] != width:
+        raise ValueError(f"{name} wants [*B T D] with D = {width}, got {array.shape}")
+
+
+def check_size(name: str, size: Any, least: int) -> None:
+    """Refuses what is no whole number from ``least`` on. Raises ValueError."""
+    if isinstance(size, bool) or not isinstance(size, numbers.Integral):
+        raise ValueError(f"{name} must be a whole number, got {quoted(size)}")
+    if size < least:
+        raise ValueError(f"{name} must be >= {least}, got {size}")
 
 
 def _check_heads(call: Call, N: int) -> None:
@@ -91,6 +117,12 @@ def _check_heads(call: Call, N: int) -> None:
     outside = (call.heads < 0) | (call.heads >= total)
     if not isinstance(outside, Tracer) and outside.any():
         raise ValueError(f"call.heads wants numbers in [0, {total}), got {np.asarray(call.heads)[outside][0]}")
+
+
+def _check_floating(name: str, array: Any) -> None:
+    _check_array(name, array)
+    if array is not None and not jnp.issubdtype(array.dtype, jnp.floating):
+        raise ValueError(f"{name} wants floating point numbers, got {array.dtype}")
 
 
 def _check_array(name: str, given: Any) -> None:
@@ -158,10 +190,16 @@ def check_params(parts: Parts, params: Any, dims: Dims, unsaid: frozenset[str], 
         hooks = tuple(hook for hook in (getattr(record, "shared", None), record.init) if hook is not None)
         if hooks and kind not in params:
             raise ValueError(f"this {kind} has parameters: pass params={{'{kind}': ...}}, as its init and shared make them")
-        place, owner, wanted = f"params[{kind!r}]", f"{kind}={given[kind]}", _made(hooks, dims, unsaid)
-        found = params.get(kind, {})
-        _check_names(place, owner, found, frozenset(wanted))
-        _check_leaves(place, owner, _leaves(found), wanted)
+        check_tree(kind, given[kind], hooks, params.get(kind, {}), dims, unsaid)
+
+
+def check_tree(
+    kind: str, spec: str, hooks: tuple[Any, ...], found: Params, dims: Dims, unsaid: frozenset[str] = frozenset()
+) -> None:
+    """Refuses parameters of one kind that are not those that its ``hooks`` make. Raises ValueError."""
+    place, owner, wanted = f"params[{kind!r}]", f"{kind}={spec}", _made(hooks, dims, unsaid)
+    _check_names(place, owner, found, frozenset(wanted))
+    _check_leaves(place, owner, _leaves(found), wanted)
 
 
 def _check_names(place: str, owner: str, found: Params, wanted: frozenset[str]) -> None:

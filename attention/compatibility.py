@@ -1,5 +1,6 @@
 """Which records go together: pairs that have no meaning are refused by name, with the reason."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from attention import specs
@@ -63,6 +64,26 @@ def positional(parts: Parts) -> tuple[str, ...]:
         "mask": parts.mask.apply is not None and parts.mask.positional,
     }
     return tuple(kind for kind, reads in reading.items() if reads)
+
+
+def limits(records: Mapping[str, Any], max_length: int | None) -> dict[str, int]:
+    """The positions that records have a table of, by their kind; ``max_length`` is that of ``Dims``."""
+    found = {}
+    for kind, record in records.items():
+        given = record.max_length if isinstance(record.max_length, tuple) else (record.max_length,)
+        sizes = [max_length if limit == "dims" else limit for limit in given]
+        known = [size for size in sizes if size is not None]
+        if known:
+            found[kind] = min(known)
+    return found
+
+
+def check_max_length(records: Mapping[str, Any], max_length: int | None, given: dict[str, str]) -> None:
+    """Refuses parts with a table as long as the longest sequence, where nobody said how long that is. Raises ValueError."""
+    for kind, record in records.items():
+        limit = record.max_length if isinstance(record.max_length, tuple) else (record.max_length,)
+        if "dims" in limit and max_length is None:
+            raise ValueError(f"{kind}={given[kind]} has a table of positions: give max_length, the longest sequence")
 
 
 def check_mixer(mixer: Mixer, parts: Parts, given: dict[str, str], defaults: dict[str, str]) -> None:

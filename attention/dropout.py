@@ -45,3 +45,11 @@ def dropout(x: Float[Array, "*A"], rate: float | Float[Array, ""], rng: jax.Arra
     halves = jnp.stack([words & 0xFFFF, words >> 16]).reshape(-1)[: math.prod(x.shape)].reshape(x.shape)
     kept = 1.0 - threshold.astype(jnp.float32) / 65536
     return jnp.where(halves >= threshold, x / kept.astype(x.dtype), jnp.zeros((), x.dtype))
+
+
+def dropped(weights: jax.Array, how: Any, rng: jax.Array | None, block: Any) -> jax.Array:
+    """The weights of a block after dropout, at a rate and from the block's own key, or by ``how(weights, block)`` of a caller.
+
+    ``block`` is 0, an int, where the weights are whole.
+    """
+    return how(weights, block) if callable(how) else dropout(weights, how, jax.random.fold_in(rng, block))

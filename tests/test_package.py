@@ -66,6 +66,10 @@ def test_imports_run_downwards(path):
     order += [
         ["kernels"],
         ["attend"],
+        ["caches"],
+        ["layer"],
+        ["projected"],
+        ["attention_fn", "linen", "nnx", "equinox"],
         ["mixers"],
         ["encoders"],
         ["decoders"],
@@ -84,7 +88,20 @@ def test_imports_run_downwards(path):
     for node in ast.walk(tree):
         if isinstance(node, ast.ImportFrom):
             found |= {f"{node.module}.{alias.name}" for alias in node.names} if node.module == "attention" else {node.module}
-    flax = ("encoders", "decoders", "models", "optimizers", "tasks", "runs", "training", "evaluation", "lab", "commands")
+    flax = (
+        "linen",
+        "nnx",
+        "encoders",
+        "decoders",
+        "models",
+        "optimizers",
+        "tasks",
+        "runs",
+        "training",
+        "evaluation",
+        "lab",
+        "commands",
+    )
     if here not in flax:
         assert not any(name.split(".")[0] in ("flax", "optax", "ml_collections") for name in found)
     if here == "__init__":

@@ -26,6 +26,7 @@ from attention.attend import completed, reads
 from attention.decoders._decoder import Decoder, Source, cross_parts
 from attention.encoders._modules import dropped, layer_params, placed, prefixed, shared_params, split
 from attention.encoders.transformer import MLP, NORMS, Activation, NormType
+from attention.layer import Layer
 from attention.records import Call, Context, Dims, Mixer, Parts
 
 __all__: list[str] = []
@@ -47,7 +48,9 @@ class Block(nn.Module):
         """Makes the parts of the block."""
         init = self.mixer.init
         assert init is not None  # of a mixer that remembers keys
-        self.own = {name: self.param(name, init, self.dims._replace(reads=reads(self.parts[name]))) for name in ATTENTIONS}
+        sizes = {name: self.dims._replace(reads=reads(self.parts[name])) for name in ATTENTIONS}
+        self.layers = {name: Layer(self.mixer, self.parts[name], sizes[name]) for name in ATTENTIONS}
+        self.own = {name: self.param(name, init, sizes[name]) for name in ATTENTIONS}
         self.norms = {name: NORMS[self.norm_type]() for name in (*ATTENTIONS, "mlp")}
         self.mlp = MLP(self.mlp_width, self.activation)
 
@@ -57,7 +60,8 @@ class Block(nn.Module):
         for name, seed, after in zip(ATTENTIONS, rngs, rngs[2:]):
             context = contexts[name]._replace(memory=source if name == "cross" else None)
             call = dataclasses.replace(calls[name], rng=seed)
-            x = x + dropped(self.mixer.apply(self.own[name], self.normed(name, x), context, call), context, after)
+            layer, params = self.layers[name]._replace(kernel=context.kernel), {**context.params, "mixer": self.own[name]}
+            x = x + dropped(layer.run(params, self.normed(name, x), context, call), context, after)
         return x + dropped(self.mlp(self.normed("mlp", x)), contexts["self"], rngs[4])
 
     def remember(self, name: str, x: jax.Array) -> Any:
@@ -163,7 +167,7 @@ class Transformer(Decoder):
     @property
     def _remembers(self) -> bool:
         """Whether the keys and values of a token stay what they are as the text goes on."""
-        return self.parts.encoding.prepare is None and self.parts.encoding.depth == 0
+        return not self.parts.encoding.whole and self.parts.encoding.depth == 0
 
     def _read(self, source: Source) -> jax.Array:
         return source.states if self.width == self.dims.model_dim else self.bridge(source.states).astype(source.states.dtype)

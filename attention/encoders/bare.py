@@ -23,6 +23,7 @@ from flax import linen as nn
 
 from attention.attend import reads
 from attention.encoders._modules import Encoder, dropped, layer_params, placed, prefixed, shared_params, split
+from attention.layer import Layer
 from attention.records import Call, Context, Dims
 
 __all__: list[str] = []
@@ -50,12 +51,13 @@ class Bare(Encoder):
             x = encoding.embed(params.get("encoding", {}), x, context.tokens, positioned)
         x = dropped(x, context, rngs[1])
         inner = context._replace(
-            params=params,
             encoding_call=dataclasses.replace(positioned, layer=0),
             record=prefixed(context.record, "layer_0"),
         )
-        weights = {} if self.mixer.init is None else self.param("mixer", self.mixer.init, dims)
-        x = self.mixer.apply(weights, x, inner, dataclasses.replace(call, rng=rngs[2], layer=0))
+        if self.mixer.init is not None:
+            params["mixer"] = self.param("mixer", self.mixer.init, dims)
+        layer = Layer(self.mixer, context.parts, dims, context.kernel)
+        x = layer.run(params, x, inner, dataclasses.replace(call, rng=rngs[2], layer=0))
         if inner.record is not None:
             inner.record("output", x)
         return x, call

@@ -40,6 +40,7 @@ from attention.encoders._modules import (
     split,
     with_registers,
 )
+from attention.layer import Layer
 from attention.records import Call, Context, Dims, Gate, Mixer, Params
 
 __all__: list[str] = []
@@ -99,7 +100,9 @@ class Block(nn.Module):
         init, gate = self.gate.init, self.gate.apply
         weights = {} if init is None else self.param("gate", init, x.shape[-1])
         passed = lambda x: x if gate is None else gate(weights, x)
-        mix = lambda x: self.mixer.apply(own, passed(x), context, dataclasses.replace(call, rng=rng_mixer))
+        layer = Layer(self.mixer, context.parts, dims, context.kernel)
+        params = {**context.params, "mixer": own}
+        mix = lambda x: layer.run(params, passed(x), context, dataclasses.replace(call, rng=rng_mixer))
         mlp = MLP(self.width, self.activation, self.scale, name="mlp")
         normed = lambda name, x: NORMS[self.norm_type](dtype=x.dtype, name=name)(x)
         for name, step, rng in (("mixer", mix, rngs[0]), ("mlp", mlp, rngs[1])):

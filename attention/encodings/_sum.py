@@ -97,6 +97,7 @@ def combine(*encodings: Encoding) -> Encoding:
         reads=most(*reads),
         terms=1 + sum(e.terms - 1 for e in encodings),
         needs_causal=any(e.needs_causal for e in encodings),
+        whole=any(e.whole for e in encodings),
         redraws=any(e.redraws for e in encodings),
         max_length=_shortest(lengths),
         claims=EncodingClaims(extrapolates=all(e.claims.extrapolates for e in encodings)),

@@ -136,5 +136,11 @@ def build(max_position: int = 64, scaling: Scaling = "paper", direction: Directi
 
     causal = direction != "both"
     return Encoding(
-        init=init, prepare=prepare, bias=bias, reads="rows", needs_causal=causal, claims=EncodingClaims(extrapolates=causal)
+        init=init,
+        prepare=prepare,
+        bias=bias,
+        reads="rows",
+        needs_causal=causal,
+        whole=True,
+        claims=EncodingClaims(extrapolates=causal),
     )

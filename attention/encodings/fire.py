@@ -103,6 +103,7 @@ def build(
         shared=init if shared else None,
         init=None if shared else init,
         prepare=prepare,
+        whole=bidirectional,
         bias=bias,
         needs_causal=not bidirectional,
         claims=EncodingClaims(extrapolates=True),

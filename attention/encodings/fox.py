@@ -97,5 +97,10 @@ def build(direction: Direction = "causal", bias: float = 5.0) -> Encoding:
         return _between(q_features, k_features)
 
     return Encoding(
-        init=init, prepare=prepare, bias=between, needs_causal=direction != "both", claims=EncodingClaims(extrapolates=True)
+        init=init,
+        prepare=prepare,
+        bias=between,
+        needs_causal=direction != "both",
+        whole=True,
+        claims=EncodingClaims(extrapolates=True),
     )

@@ -13,7 +13,7 @@ import jax.numpy as jnp
 
 from attention import specs
 from attention.broadcast import spread
-from attention.dropout import dropout
+from attention.dropout import dropped
 from attention.records import Call, Params, Parts, Reads, most
 from attention.specs import by_spec
 
@@ -29,7 +29,7 @@ class Problem(NamedTuple):
       call: with concrete positions, as masks see them.
       encoding_call: with concrete positions, as the encoding made them.
       params: of "encoding", "score" and "normalizer", ``{}`` for parts without any.
-      dropout: rate on the weights, or None.
+      dropout: rate on the weights, or what drops them (``dropout.dropped``), or None.
       parts: the records.
       ordered: whether positions are 0, 1, ..., so that blocks may be skipped statically.
       plan: what the kernel reads, where it plans.
@@ -144,7 +144,7 @@ def block_scores(problem: Problem) -> tuple[jax.Array, jax.Array | None]:
 def block_output(problem: Problem, weights: jax.Array, block: Any) -> jax.Array:
     """The sum of values ``[*B t N H]`` of a block's weights, with the encoding's own; ``block`` numbers the dropout's key."""
     if problem.dropout is not None:
-        weights = dropout(weights, problem.dropout, jax.random.fold_in(problem.call.rng, block))
+        weights = dropped(weights, problem.dropout, problem.call.rng, block)
     output = jnp.einsum("...nts,...snh->...tnh", weights.astype(problem.value.dtype), problem.value)
     values = problem.parts.encoding.values
     extra = None if values is None else values(problem.params["encoding"], weights, problem.encoding_call)

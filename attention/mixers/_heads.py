@@ -114,6 +114,8 @@ def weighed(
         key,
         value,
         params=context.params,
+        where=context.where,
+        bias=context.bias,
         x=x,
         call=call,
         encoding_call=context.encoding_call,

@@ -58,7 +58,9 @@ def with_memory(
         k_valid=_preceded(encoding_call.k_valid, count, False),
     )
     parts = context.parts._replace(mask=_open(context.parts.mask))
-    return key, value, context._replace(parts=parts, encoding_call=there), here
+    of_all = lambda leaf: None if leaf is None else jnp.broadcast_to(leaf, (*leaf.shape[:-1], S))
+    where, bias = _preceded(of_all(context.where), count, True), _preceded(of_all(context.bias), count, 0)
+    return key, value, context._replace(parts=parts, encoding_call=there, where=where, bias=bias), here
 
 
 def _open(mask: Mask) -> Mask:
@@ -72,7 +74,7 @@ def _open(mask: Mask) -> Mask:
 
 
 def _preceded(leaf: Any, count: int, fill: Any) -> Any:
-    """``[*B S]`` with ``count`` entries before it."""
+    """``[... S]`` with ``count`` entries before it."""
     if leaf is None:
         return None
     return jnp.concatenate([jnp.full((*leaf.shape[:-1], count), fill, leaf.dtype), leaf], axis=-1)

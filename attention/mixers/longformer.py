@@ -93,5 +93,6 @@ def _first(count: int, context: Context, call: Call) -> tuple[Context, Call]:
     cut = lambda leaf: leaf if leaf is None else leaf[..., :count]
     rng = None if call.rng is None else jax.random.fold_in(call.rng, 1)
     queries = lambda c: dataclasses.replace(c, q_valid=cut(c.q_valid), q_segments=cut(c.q_segments), rng=rng)
-    at = context.encoding_call
-    return context._replace(encoding_call=None if at is None else queries(at)), queries(call)
+    rows = lambda leaf: leaf if leaf is None or leaf.shape[-2] == 1 else leaf[..., :count, :]
+    at = None if context.encoding_call is None else queries(context.encoding_call)
+    return context._replace(encoding_call=at, where=rows(context.where), bias=rows(context.bias)), queries(call)

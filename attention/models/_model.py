@@ -10,7 +10,7 @@ import jax.numpy as jnp
 from flax import linen as nn
 from jax.core import Tracer
 
-from attention import compatibility, specs
+from attention import arguments, compatibility, specs
 from attention.attend import parts_of
 from attention.encoders._modules import Recorder, preceded
 from attention.kernels import Ask, chosen
@@ -157,17 +157,10 @@ def check_texts(tokens: Any, valid: Any, positions: Any, segments: Any) -> None:
 
 def _limits(encoder: Any, parts: Parts, dims: Dims) -> dict[str, int]:
     """The positions of the parts that have a table of them."""
-    found = {}
     records = {"encoding": parts.encoding, "score": parts.score}
     if "mixer" in encoder.uses:
         records["mixer"] = encoder.mixer
-    for kind, record in records.items():
-        given = record.max_length if isinstance(record.max_length, tuple) else (record.max_length,)
-        limits = [dims.max_length if limit == "dims" else limit for limit in given]
-        known = [limit for limit in limits if limit is not None]
-        if known:
-            found[kind] = min(known)
-    return found
+    return compatibility.limits(records, dims.max_length)
 
 
 def check_length(length: int, encoder: Any, parts: Parts, dims: Dims) -> None:
@@ -224,20 +217,12 @@ def assembled(
 def check_numbers(embedding_init: float, compute_dtype: str, **sizes: int) -> None:
     """Raises ValueError for a size that is no whole number from 1 on, and for what no embedding or product can have."""
     for name, size in sizes.items():
-        check_size(name, size, 1)
+        arguments.check_size(name, size, 1)
     if isinstance(embedding_init, bool) or not isinstance(embedding_init, numbers.Real) or not 0 < embedding_init < math.inf:
         raise ValueError(f"embedding_init must be a number > 0, got {quoted(embedding_init)}")
     if not isinstance(compute_dtype, str) or compute_dtype not in DTYPES:
         hint = specs.nearest(getattr(compute_dtype, "__name__", str(compute_dtype)), DTYPES)
         raise ValueError(f"compute_dtype must be one of {', '.join(DTYPES)}{hint}, got {quoted(compute_dtype)}")
-
-
-def check_size(name: str, size: int, least: int) -> None:
-    """Raises ValueError for what is no whole number from ``least`` on."""
-    if isinstance(size, bool) or not isinstance(size, numbers.Integral):
-        raise ValueError(f"{name} must be a whole number, got {quoted(size)}")
-    if size < least:
-        raise ValueError(f"{name} must be >= {least}, got {size}")
 
 
 def check_switches(**switches: bool) -> None:

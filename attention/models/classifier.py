@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
-from attention import compatibility, specs
+from attention import arguments, compatibility, specs
 from attention.encoders._modules import dropped, preceded, split
 from attention.models._model import (
     DEFAULTS,
@@ -15,7 +15,6 @@ from attention.models._model import (
     assembled,
     check_length,
     check_numbers,
-    check_size,
     check_switches,
     check_texts,
     context_of,
@@ -182,7 +181,7 @@ def classifier(
     given = {kind: specs.canonical(kind, spec) for kind, spec in given.items()}
     built_pooling = specs.build("pooling", given["pooling"])
     check_numbers(embedding_init, compute_dtype, dim=dim, vocab_size=vocab_size, num_classes=num_classes, max_length=max_length)
-    check_size("head_hidden", head_hidden, 0)
+    arguments.check_size("head_hidden", head_hidden, 0)
     check_switches(frozen_embeddings=frozen_embeddings, head_softmax=head_softmax)
     positions = max_length + built_pooling.extra_tokens
     built_encoder, _, parts, dims = assembled(given, dim=dim, vocab_size=vocab_size, max_length=positions, kernel=kernel)

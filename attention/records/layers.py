@@ -24,6 +24,8 @@ class Context(NamedTuple):
         None for self-attention.
       record: called with a name and a value to keep an intermediate result; None keeps nothing.
       remembered: keys and values as the mixer's ``remember`` made them before, in place of those of ``memory`` or of the input.
+      where: bool ``[*#B #N #T #S]`` of the caller, True = may attend, in addition to the mask; for mixers that attend.
+      bias: float ``[*#B #N #T #S]`` of the caller, added to the scores.
     """
 
     parts: Parts
@@ -35,6 +37,8 @@ class Context(NamedTuple):
     memory: jax.Array | None = None
     record: Callable[[str, Any], None] | None = None
     remembered: Any = None
+    where: jax.Array | None = None
+    bias: jax.Array | None = None
 
 
 class Mixer(NamedTuple):

@@ -47,6 +47,7 @@ class Encoding(NamedTuple):
       max_length: positions the method has a table for; None where unlimited, "dims" where it is ``Dims.max_length``; a tuple
         where several tables limit it.
       depth: the block before which ``embed`` acts.
+      whole: whether what it makes of a token needs the other tokens' inputs or number, and not their keys alone.
       redraws: whether ``positions`` makes them anew from the order of the tokens, so that what moved them before is lost.
     """
 
@@ -65,6 +66,7 @@ class Encoding(NamedTuple):
     needs_causal: bool = False
     max_length: int | Literal["dims"] | tuple[int | Literal["dims"], ...] | None = None
     depth: int = 0
+    whole: bool = False
     redraws: bool = False
     claims: EncodingClaims = EncodingClaims()
     spec: str = ""

@@ -1,0 +1,128 @@
+"""What a layer remembers of the tokens that it has read, so that a text can be written token by token.
+
+Where the keys and values of a token stay what they are as the text goes on, they are remembered; otherwise the inputs of the
+layer are, and what is asked for is computed anew from all of them. Either way the tokens read in pieces give what they would
+give at once.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from attention import arguments
+from attention.messages import quoted
+from attention.records import Call, Context, Params
+
+SIDES = {"valid": jnp.bool_, "positions": jnp.int32, "segments": jnp.int32}
+
+
+def remembers_keys(layer: Any) -> bool:
+    """Whether keys and values of a token do not change with what follows, so that they can be kept."""
+    encoding, normalizer = layer.parts.encoding, layer.parts.normalizer
+    counts = encoding.whole or encoding.positions is not None or normalizer.reads == "all"
+    return layer.mixer.remember is not None and not counts
+
+
+def empty(layer: Any, batch: int | tuple[int, ...], length: int, dtype: Any = jnp.float32) -> dict[str, Any]:
+    """What is remembered before the first of at most ``length`` tokens is read.
+
+    Args:
+      layer: an ``attention.layer.Layer``, under a causal mask.
+      batch: B, or the sizes of all axes before the tokens.
+      length: L, tokens at most.
+      dtype: of the inputs.
+
+    Returns:
+      A tree of arrays: "kept" ``[*B L ...]``, "valid", "positions" and "segments" ``[*B L]``, and "length", how many there are.
+
+    Raises:
+      ValueError: for sizes or a type that cannot be, where a token may see later ones, and where its position depends on how
+        many there are, so that it cannot be read before them.
+    """
+    if not layer.parts.mask.causal:
+        raise ValueError(f"a cache wants a causal mask, and mask={layer.given['mask']} lets a token see later ones")
+    if layer.parts.encoding.redraws:
+        raise ValueError(
+            f"encoding={layer.given['encoding']} makes positions of how many tokens there are, and in a cache they grow"
+        )
+    arguments.check_size("length", length, 1)
+    if not jnp.issubdtype(dtype, jnp.floating):
+        raise ValueError(f"dtype is that of the inputs, which are floating point numbers, got {jnp.dtype(dtype).name}")
+    lead = (batch,) if isinstance(batch, int) else tuple(batch)
+    blank = jnp.zeros((*lead, length, layer.dims.model_dim), dtype)
+    kept: Any = blank
+    if remembers_keys(layer):
+        own = jax.eval_shape(lambda: layer.own(jax.random.key(0)))
+        shapes = jax.eval_shape(lambda params, x: layer.mixer.remember(params.get("mixer", {}), x), own, blank)
+        kept = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), shapes)
+    sides = {name: jnp.zeros((*lead, length), kind) for name, kind in SIDES.items()}
+    return {"kept": kept, **sides, "length": jnp.int32(0)}
+
+
+def check(layer: Any, cache: Any, x: jax.Array, memory: Any) -> None:
+    """Refuses what ``empty`` did not make of the layer, other texts than it is of, and a memory. Raises ValueError."""
+    if memory is not None:
+        raise ValueError("a cache is of the tokens that are read, and a memory is all there: give one of the two")
+    if not isinstance(cache, Mapping) or set(cache) != {"kept", "length", *SIDES}:
+        raise ValueError(f"cache wants what layer.cache(batch, length) made, got {quoted(cache)}")
+    *lead, L = cache["valid"].shape
+    if tuple(lead) != x.shape[:-2]:
+        raise ValueError(f"the cache is of a batch of shape {tuple(lead)}, and x of {x.shape[:-2]}")
+    shapes = lambda tree: (jax.tree.structure(tree), [leaf.shape for leaf in jax.tree.leaves(tree)])
+    if shapes(cache) != shapes(jax.eval_shape(lambda: empty(layer, tuple(lead), L))):
+        raise ValueError(f"the cache is of another layer than one with {', '.join(f'{k}={v}' for k, v in layer.given.items())}")
+
+
+def advanced(
+    layer: Any,
+    params: Mapping[str, Params],
+    x: jax.Array,
+    cache: Mapping[str, Any],
+    side: Mapping[str, Any],
+    context: Context,
+    options: Mapping[str, Any],
+) -> tuple[jax.Array, dict[str, Any]]:
+    """The output for tokens ``[*B T D]`` that follow those remembered, and what is remembered after them.
+
+    Past the end of the cache the output is NaN; where its length is concrete, that is refused.
+    """
+    T, L, start = x.shape[-2], cache["valid"].shape[-1], cache["length"]
+    if not isinstance(start, jax.core.Tracer) and start + T > L:
+        raise ValueError(f"the cache has room for {L} tokens, and {int(start)} + {T} are to be read")
+    axis, counted = x.ndim - 2, start + jnp.arange(T)
+    told = {"valid": True, "positions": counted, "segments": 0} | {
+        name: each for name, each in side.items() if each is not None
+    }
+    told = {name: jnp.broadcast_to(jnp.asarray(each), x.shape[:-1]) for name, each in told.items()}
+    put = lambda room, new: jax.lax.dynamic_update_slice_in_dim(room, new.astype(room.dtype), start, axis)
+    keep = remembers_keys(layer)
+    fresh = layer.mixer.remember(params.get("mixer", {}), x) if keep else x
+    after: dict[str, Any] = {name: put(cache[name], told[name]) for name in SIDES}
+    after |= {"kept": jax.tree.map(put, cache["kept"], fresh), "length": start + T}
+    keys = {f"k_{name}": after[name] for name in SIDES}
+    if keep:
+        call = Call(**{f"q_{name}": told[name] for name in SIDES}, **keys, **options)
+        y = layer.run(params, x, context._replace(remembered=after["kept"]), call)
+    else:
+        call = Call(**{f"q_{name}": after[name] for name in SIDES}, **keys, **options)
+        whole = layer.run(params, after["kept"].astype(x.dtype), _of_all_rows(context, start, T, L), call)
+        y = jax.lax.dynamic_slice_in_dim(whole, start, T, axis)
+    return jnp.where(start + T <= L, y, jnp.nan), after
+
+
+def _of_all_rows(context: Context, start: Any, T: int, L: int) -> Context:
+    """The context of T queries from ``start`` on as one of all L: what is given is theirs, and what is recorded, too."""
+
+    def among(given: jax.Array | None, fill: Any) -> jax.Array | None:
+        if given is None or given.shape[-2] == 1:
+            return given
+        room = jnp.full((*given.shape[:-2], L, given.shape[-1]), fill, given.dtype)
+        return jax.lax.dynamic_update_slice_in_dim(room, given, start, given.ndim - 2)
+
+    record = context.record
+    if record is not None:
+        kept = record
+        record = lambda name, rows: kept(name, jax.lax.dynamic_slice_in_dim(rows, start, T, rows.ndim - 2))
+    return context._replace(where=among(context.where, True), bias=among(context.bias, 0), record=record)

@@ -1,0 +1,99 @@
+"""Parts around queries, keys and values that someone else has projected: what the modules of other frameworks are made of.
+
+A module holds parameters, projects, remembers, and asks its framework for keys; everything between is here, once for all.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from attention import arguments
+from attention.attend import run
+from attention.layer import Layer, layer
+from attention.records import Call, Mixer, Params
+
+SIDES = ("valid", "positions", "segments")
+
+
+def parts_of_layer(num_heads: int, kv_heads: int, head_dim: int, model_dim: int, **options: Any) -> Layer:
+    """A ``Layer`` whose mixer is somebody else's: parts, sizes and parameters of parts, and no projections.
+
+    Args:
+      num_heads, kv_heads, head_dim: N, K and H of what is projected.
+      model_dim: D of what the queries are projected from.
+      options: of ``attention.layer``, but for ``dim`` and ``mixer``.
+    """
+    return layer(dim=model_dim, mixer=Mixer(_projects, num_heads=num_heads, kv_heads=kv_heads, head_dim=head_dim), **options)
+
+
+def _projects(params: Params, x: Any, context: Any, call: Any) -> jax.Array:
+    raise TypeError("the mixer is somebody else's")
+
+
+def attended(
+    part: Layer,
+    params: Mapping[str, Params],
+    query: jax.Array,
+    key: jax.Array,
+    value: jax.Array,
+    *,
+    x: jax.Array | None = None,
+    mask: Any = None,
+    bias: jax.Array | None = None,
+    is_causal: bool = False,
+    sides: Mapping[str, Any],
+    key_sides: Mapping[str, Any] | None = None,
+    drop: Callable[[jax.Array, Any], jax.Array] | None = None,
+    rng: jax.Array | None = None,
+    train: bool = False,
+    weights: bool = False,
+) -> tuple[jax.Array, jax.Array | None]:
+    """The output ``[*B T N E]``, and the weights ``[*B N T S]`` before dropout where they are asked for.
+
+    Args:
+      part: as ``parts_of_layer`` makes it.
+      params: of its parts, with what layers share.
+      query, key, value: ``[*B T N H]``, ``[*B S K H]``, ``[*B S K E]``, of one type.
+      x: what the queries are made of, ``[*B T D]``, for parts that read it; None where that is not known.
+      mask: of any type and rank that broadcasts to ``[*B N T S]``; what is not 0 may be attended to.
+      bias: floating point, likewise, added to the scores; -inf masks.
+      is_causal: whether key j is seen by query i ≥ j alone, beside the mask.
+      sides: "valid", "positions" and "segments" of the tokens, those that are known.
+      key_sides: those of other keys than the queries' own; None for self-attention.
+      drop: ``drop(weights, block)``, dropout with bits of the framework; ``block`` is an int where the weights are whole.
+      rng: key of parts that draw in training.
+      train: whether this is a training step.
+      weights: whether to return them.
+
+    Raises:
+      ValueError: for arrays or parameters that do not fit, or positions that are wanting.
+    """
+    arguments.check_acts(part.parts, part.given)
+    *batch, T, N, _ = query.shape
+    scores = (*batch, N, T, key.shape[-3])
+    where = None if mask is None else _spread(jnp.asarray(mask), len(scores)) != 0
+    bias = None if bias is None else _spread(bias, len(scores))
+    if is_causal:
+        seen = jnp.tril(jnp.ones(scores[-2:], jnp.bool_)).reshape((1,) * len(batch) + (1, *scores[-2:]))
+        where = seen if where is None else where & seen
+    call = Call(
+        **{f"q_{name}": array for name, array in sides.items()},
+        **{f"k_{name}": array for name, array in (sides if key_sides is None else key_sides).items()},
+        rng=rng,
+        train=train,
+        layer=part.dims.layer,
+        max_length=part.dims.max_length,
+    )
+    arguments.check_arrays(query, key, value, where, bias)
+    arguments.check_call(call, query, key, x)
+    arguments.check_positions(part.parts, call, T, key.shape[-3], part.given)
+    arguments.check_params(part.parts, params, part.dims, frozenset(), part.given)
+    options: dict[str, Any] = {"where": where, "bias": bias, "x": x, "call": call, "dropout": drop, "kernel": part.kernel}
+    return run(part.parts, query, key, value, params=params, weights=weights, **options)
+
+
+def _spread(array: jax.Array, rank: int) -> jax.Array:
+    """With leading axes of 1, as NumPy broadcasts."""
+    return array.reshape((1,) * (rank - array.ndim) + array.shape)
