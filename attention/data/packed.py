@@ -4,6 +4,7 @@ import bz2
 import gzip
 import io
 import lzma
+import os
 import zipfile
 import zlib
 from collections.abc import Callable
@@ -68,8 +69,8 @@ def plain_name(name: str) -> str:
 
 def archive(path: Path) -> Path:
     """The file that holds what a path names: the archive of ``archive.zip/train.csv``, for others the path itself."""
-    inside = next((parent for parent in path.parents if parent.suffix.lower() == ".zip" and parent.is_file()), None)
-    return path if inside is None or path.exists() else inside
+    inside = next((parent for parent in path.parents if parent.suffix.lower() == ".zip" and os.path.isfile(parent)), None)
+    return path if inside is None or os.path.exists(path) else inside
 
 
 def read(path: Path) -> Unpacked:

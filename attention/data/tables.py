@@ -104,7 +104,7 @@ def read(
     rows: list[Row] = []
     for path in given:
         asked = Asked(path, text, label, optional, form)
-        found = _folder(asked, classes) if path.is_dir() else [_file(asked)]
+        found = _folder(asked, classes) if os.path.isdir(path) else [_file(asked)]
         parts += [part for part, _ in found]
         rows += [row for _, here in found for row in here]
     return _whole(_joined(parts, rows), rows, Asked(given[0], text, label, optional, form), skip_empty=skip_empty)
@@ -148,7 +148,8 @@ def _whole(table: Table, rows: Sequence[Row], asked: Asked, *, skip_empty: bool)
         more = f", as {len(holes) - 1} more rows are" if len(holes) > 1 else ""
         help = "" if asked.optional else f"; {_LEAVES_OUT}"
         if asked.optional and first in holes and holes[first] == asked.label and labelled is not None:
-            help = f", and {table.place(labelled)} has one: fill in all of them or none"
+            there = table.place(labelled).removeprefix(f"{shown(asked.path)}, ")
+            help = f", and {there} has one: fill in all of them or none"
         raise ValueError(f"{table.place(first)}: {called(holes[first])} is empty{more}{help}")
     kept = [number for number in range(len(rows)) if number not in holes]
     if not kept:
@@ -197,7 +198,7 @@ def _text_rows(asked: Asked, content: str, suffix: str) -> tuple[Iterator[Row], 
     if suffix in _JSON:
         return (json_lines.items(asked, content), "row") if is_array else (json_lines.rows(asked, content), "line")
     if is_array:
-        raise ValueError(f"{shown(asked.path)} is a JSON array: name it .json")
+        raise ValueError(f"{shown(asked.path)} is a JSON array and no table of lines: name it .json")
     if content[:1000].lstrip().startswith(fasttext.MARK):
         return fasttext.rows(asked, content), "line"
     return delimited.rows(asked, content, tsv=suffix == ".tsv"), "line"

@@ -94,9 +94,9 @@ def _told(asked: Asked, content: str, first: str, *, header: bool, quotes: bool)
         return fitting[0]
     seen = ", ".join(f"{max(found)} by a {DELIMITERS[sign]}" for sign, found in widths.items() if max(found, default=0) > 1)
     what = "more than one delimiter fits" if fitting else "no delimiter gives its first lines equally many cells"
+    say = " or ".join(f"delimiter={sign!r}" for sign in fitting or DELIMITERS)
     raise ValueError(
-        f"{shown(asked.path)}: cannot tell what separates the cells, {what} (cells at most: {seen or 1}); say it, as in"
-        " delimiter=','"
+        f"{shown(asked.path)}: cannot tell what separates the cells, {what} (cells at most: {seen or 1}); say {say}"
     )
 
 
@@ -146,7 +146,7 @@ class _Found(NamedTuple):
 def _rows(asked: Asked, content: str, layout: _Layout, read: Iterator[_Cells]) -> Iterator[_Found]:
     first = next(read)
     width = len(first.cells)
-    text, label = places(asked, first.cells if layout.header else [""] * width, hint=hint(asked, content))
+    text, label = places(asked, first.cells if layout.header else [""] * width, hint=hint(asked, content, layout.delimiter))
     for each in read if layout.header else itertools.chain([first], read):
         if width > 1 and _is_blank(each):  # an empty line, or one of a sheet's empty rows
             continue
@@ -206,15 +206,16 @@ def _quoted_cells(content: str) -> bool:
     return any('""' in cell[1:-1] for cell in cells) and all(re.fullmatch(r'"(?:[^"]|"")*"', cell) for cell in cells)
 
 
-def hint(asked: Asked, content: str) -> str:
+def hint(asked: Asked, content: str, delimiter: str | None = None) -> str:
     """What a file is that has not the columns its name promises."""
     begin = content[:200].lstrip()
     if begin.startswith("{"):
         return "; it looks like JSON Lines: name it .jsonl"
     if begin.startswith("<"):
         return "; it looks like a page of HTML or XML"
-    first = content[:10_000].split("\n", 1)[0]
-    found = next((sign for sign in ",;|" if asked.named and asked.named[0] in fields(first, sign)), None)
+    first = _first_line(content)[:10_000]
+    others = {sign: fields(first, sign) for sign in DELIMITERS if sign != delimiter}
+    found = next((sign for sign, cells in others.items() if asked.named and asked.named[0] in cells and len(cells) > 1), None)
     if found:
         return f"; they are separated by a {DELIMITERS[found]}: name it .csv"
-    return "; its first line has to name them, or they are given by number: text=1, label=0"
+    return "; its first line has to name them"

@@ -7,7 +7,9 @@ from attention.data.contracts import Corpus, Rule, Split
 from attention.data.rules import MAJORITY, UNCHANGED
 from attention.data.sources import _labels, _splits
 from attention.data.tables import Table
-from attention.messages import quoted
+from attention.messages import quoted, shown
+
+_BARE = "has no labels, so that runs are not scored on it; the columns are looked for as in train"
 
 
 def check_columns(text: str | int, label: str | int, target: str | int | None) -> None:
@@ -59,7 +61,8 @@ def corpus(
         classes = _splits.class_names(train.labels)
         splits = {name: Split(table.texts, _indices(table, classes)) for name, table in tables.items()}
         made = _splits.corpus(splits, classes, **shared)
-        odd = (*odd, *_labels.notes(train.labels), *_labels.contradictions(train.texts, train.labels))
+        bare = [f"{shown(table.parts[0].path)}: {name} {_BARE}" for name, table in tables.items() if not table.labels]
+        odd = (*odd, *bare, *_labels.notes(train.labels), *_labels.contradictions(train.texts, train.labels))
     return made._replace(notes=(*odd, *made.notes), files=tuple(files))
 
 

@@ -17,6 +17,7 @@ from attention.messages import quoted, shown
 
 # Files of a folder that are its splits: of train, test and validation by these names, in pieces too.
 _SPLIT_FILES = {"train": ("train",), "validation": ("validation", "valid", "val", "dev"), "test": ("test",)}
+_NAMES = "files(train=..., text='NAME', label='NAME') says what they are called, a number which they are"
 _NAMED = re.compile(r"\.(tsv|csv|jsonl?|ndjson|parquet|arrow|feather|txt)(\.\w+)?$", re.IGNORECASE)
 
 
@@ -48,7 +49,7 @@ def build(
         keeps it, too), lines of fastText, and of any other name a table; each may end in .gz, .bz2, .xz, .zst or .zip.
         ``archive.zip/train.csv`` is a file in an archive.
       validation: the same; without it ``validation_share`` of each training class is drawn by the seed.
-      test: the same; without it there is no test split.
+      test: the same; without it there is no test split. It may have no labels, as those of competitions.
       text: column or field of the text: its name, or its number, counted from 0.
       label: column or field of the label: a name, a whole number, or True or False.
       target: column or field of the text to write, for ``task=seq2seq``; then there are no labels.
@@ -80,9 +81,10 @@ def build(
         _check_apart(files, paths)
         read = {"text": text, "label": answer, "form": form, "skip_empty": skip_empty}
         try:
-            tables = {name: _tables.read(*found, **read) for name, found in files.items()}
+            bare = {name: name == "test" and target is None for name in files}  # whether it may have no labels
+            tables = {name: _tables.read(*found, optional=bare[name], **read) for name, found in files.items()}
         except _tables.MissingColumnError as error:
-            raise ValueError(f"{error}; text= and label= say what they are called") from None
+            raise ValueError(f"{error}; {_NAMES}") from None
         shared = {"seed": seed, "validation_share": validation_share, "resolved": spec, "targets": target is not None}
         try:
             return _tabular.corpus(tables, files=_looked_at(files, paths), **shared)
@@ -135,6 +137,10 @@ def _expanded(given: str | tuple[str, ...]) -> tuple[str, ...]:
 def _found(given: Sequence[str]) -> list[Path]:
     """The files that paths and globs name, those of a glob in order."""
     found = [path for each in given for path in _paths.matches(each)]
+    if folder := next(filter(os.path.isdir, found), None):
+        raise ValueError(
+            f"{shown(folder)} is a folder; files in it are 'FOLDER/*.csv', and folder(path=...) reads folders of texts"
+        )
     if len(set(found)) < len(found):
         twice = next(path for number, path in enumerate(found) if path in found[:number])
         raise ValueError(f"{shown(twice)} is given twice for one split")

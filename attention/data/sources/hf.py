@@ -113,8 +113,8 @@ def _sets(place: str, name: str | None, revision: str | None) -> Mapping[str, An
             return found if isinstance(found, dict) else {"train": found}
         return datasets.load_dataset(place, name, revision=revision)
     except (OSError, ValueError, KeyError, TypeError, RuntimeError, pyarrow.ArrowException) as error:
-        help = "" if os.path.exists(place) else f"; it is no folder here: without a network, {_ELSEWHERE}"
-        raise ValueError(f"{shown(place)}: {one_line(str(error).split(chr(10))[0])}{help}") from None
+        help = "" if os.path.isabs(place) else f"; it is no folder here: without a network, {_ELSEWHERE}"
+        raise ValueError(f"{shown(place)}: {one_line(str(error).splitlines()[0]).rstrip('.')}{help}") from None
 
 
 def _library(*, online: bool) -> Any:
