@@ -152,7 +152,7 @@ def _checked(split: str | None, data: str | None, texts: Sequence[str], beam: in
     except ValueError as error:
         raise ValueError(f"{error}; a file alone is --data=FILE.csv --columns=TEXT,ANSWER") from None
     if files and split is not None:
-        raise ValueError(f"--split={shown(split)} names a split of a source; {shown(data)} is one file")
+        raise ValueError(f"--split={shown(split)} names a split of a source; {shown(data)} is read whole")
     return files
 
 

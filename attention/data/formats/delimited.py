@@ -94,7 +94,7 @@ def _told(asked: Asked, content: str, first: str, *, header: bool, quotes: bool)
         return fitting[0]
     seen = ", ".join(f"{max(found)} by a {DELIMITERS[sign]}" for sign, found in widths.items() if max(found, default=0) > 1)
     what = "more than one delimiter fits" if fitting else "no delimiter gives its first lines equally many cells"
-    say = " or ".join(f"delimiter={sign!r}" for sign in fitting or DELIMITERS)
+    say = " or ".join(f"delimiter={sign!r}" for sign in fitting or DELIMITERS) + ", or name it .tsv where TABs do"
     raise ValueError(
         f"{shown(asked.path)}: cannot tell what separates the cells, {what} (cells at most: {seen or 1}); say {say}"
     )
@@ -148,13 +148,14 @@ def _rows(asked: Asked, content: str, layout: _Layout, read: Iterator[_Cells]) -
     width = len(first.cells)
     text, label = places(asked, first.cells if layout.header else [""] * width, hint=hint(asked, content, layout.delimiter))
     for each in read if layout.header else itertools.chain([first], read):
-        if width > 1 and _is_blank(each):  # an empty line, or one of a sheet's empty rows
-            continue
         cells = each.cells or [""]
-        if len(cells) != width:
-            has = "the header" if layout.header else f"line {first.first}"
-            what = f"{len(cells)} fields where {has} has {width}{_why_ragged(cells, width, layout)}"
-            raise ValueError(f"{shown(asked.path)}, line {each.first}: {what}")
+        if len(cells) != width or not cells[text].strip():
+            if width > 1 and _is_blank(each):  # an empty line, or one of a sheet's empty rows
+                continue
+            if len(cells) != width:
+                has = "the header" if layout.header else f"line {first.first}"
+                what = f"{len(cells)} fields where {has} has {width}{_why_ragged(cells, width, layout)}"
+                raise ValueError(f"{shown(asked.path)}, line {each.first}: {what}")
         yield _Found(Row(each.first, cells[text], None if label is None else cells[label]), each.last, label, width)
 
 
@@ -186,8 +187,11 @@ def _checked(asked: Asked, content: str, layout: _Layout, found: Sequence[_Found
     known = {each.row.label for each in found if each.last == each.row.number} - {"", None} if several else set()
     every = content.split("\n") if known else []
     for row, last, place, width in found:
+        if last == row.number or place is None:
+            yield row
+            continue
         split = [fields(line.replace('"', ""), layout.delimiter) for line in every[row.number - 1 : last - 1]]
-        alike = 0 if place is None else sum(len(each) == width and each[place] in known for each in split)
+        alike = sum(len(each) == width and each[place] in known for each in split)
         what = f"up to line {last} is one row, and {alike} of its lines look like rows of their own"
         if alike > 1:
             raise ValueError(f"{shown(asked.path)}, line {row.number}: {what}: a quote there is not meant; {_DOUBLED}")
