@@ -9,6 +9,7 @@ import bisect
 import csv
 import gzip
 import io
+import itertools
 import json
 import os
 import re
@@ -64,14 +65,14 @@ class Table(NamedTuple):
     parts: tuple[Part, ...]
     notes: tuple[str, ...] = ()
 
-    def place(self, row: int) -> str:
-        """File and line of a row, counted from 0."""
-        ends, end = [], 0
-        for part in self.parts:
-            end += len(part.numbers)
-            ends.append(end)
-        part = bisect.bisect_right(ends, row)
-        return self.parts[part].place(row - (ends[part - 1] if part else 0))
+    def place(self, row: int, *, beside: int | None = None) -> str:
+        """File and line of a row, counted from 0; the line alone where the row ``beside`` is of the same file."""
+        ends = list(itertools.accumulate(len(part.numbers) for part in self.parts))
+        number = bisect.bisect_right(ends, row)
+        part = self.parts[number]
+        whole = part.place(row - (ends[number - 1] if number else 0))
+        same = beside is not None and bisect.bisect_right(ends, beside) == number
+        return whole.removeprefix(f"{shown(part.path)}, ") if same else whole
 
 
 def read(
@@ -148,8 +149,7 @@ def _whole(table: Table, rows: Sequence[Row], asked: Asked, *, skip_empty: bool)
         more = f", as {len(holes) - 1} more rows are" if len(holes) > 1 else ""
         help = "" if asked.optional else f"; {_LEAVES_OUT}"
         if asked.optional and first in holes and holes[first] == asked.label and labelled is not None:
-            there = table.place(labelled).removeprefix(f"{shown(asked.path)}, ")
-            help = f", and {there} has one: fill in all of them or none"
+            help = f", and {table.place(labelled, beside=first)} has one: fill in all of them or none"
         raise ValueError(f"{table.place(first)}: {called(holes[first])} is empty{more}{help}")
     kept = [number for number in range(len(rows)) if number not in holes]
     if not kept:

@@ -21,6 +21,12 @@ def prepare(folder):
         lines = ["text\ttitle\tlabel\tmark"]
         lines += [f"text {n}\ttitle {n}\t{'ab'[n % 2]}\t{'xyab'[n % 4]}" for n in range(first, first + 40)]
         write(folder / f"{name}.tsv", "\n".join(lines) + "\n")
+    both = [f"text {n},{'ab'[n % 2]},{n};other {n};{'cd'[n % 2]}" for n in range(40)]
+    write(folder / "two.csv", "\n".join(["text,label,n;text;label", *both]))
+    write(folder / "quoted.csv", "text,label\n" + "".join(f'"text {n}",{"ab"[n % 2]}\n' for n in range(40)))
+    write(folder / "bare.csv", "".join(f"text {n},{'ab'[n % 2]}\n" for n in range(40)))
+    write(folder / "holes.csv", "text,label\n,a\n" + "".join(f"text {n},{'ab'[n % 2]}\n" for n in range(40)))
+    (folder / "latin.csv").write_bytes(b"text,label\n" + b"".join(b"caf\xe9 %d,%d\n" % (n, n % 2) for n in range(40)))
 
 
 SPEC = "files(train='$FOLDER/train.tsv')"
@@ -31,6 +37,11 @@ OPTIONS = {
     "text": "title",
     "label": "mark",
     "target": "title",
+    "delimiter": "';', train='$FOLDER/two.csv'",
+    "quotes": "False, train='$FOLDER/quoted.csv'",
+    "header": "True, train='$FOLDER/bare.csv', text=0, label=1",
+    "encoding": "'latin-1', train='$FOLDER/latin.csv'",
+    "skip_empty": "True, train='$FOLDER/holes.csv'",
     "validation_share": "0.25",
 }
 ERRORS = {
