@@ -13,7 +13,7 @@ from types import ModuleType
 from typing import NamedTuple
 
 from attention.files import most_unpacked, regular
-from attention.messages import listed, quoted, shown
+from attention.messages import listed, one_line, quoted, shortened, shown
 from attention.specs import nearest
 
 _ZIP = b"PK\x03\x04"
@@ -106,7 +106,7 @@ def _unpacked(data: bytes, path: Path, suffix: str) -> bytes:
     try:
         found = packing.read(data, most + 1)
     except (OSError, EOFError, zlib.error, lzma.LZMAError) as error:
-        raise ValueError(f"{shown(path)} is not a whole {packing.name} file: {error}") from None
+        raise ValueError(f"{shown(path)} is not a whole {packing.name} file: {shortened(one_line(str(error)), 160)}") from None
     return _bounded(found, most, path)
 
 
@@ -135,6 +135,8 @@ def _member(path: Path, data: bytes, wanted: str | None) -> Unpacked:
             name = wanted or names[0]
             with whole.open(name) as file:
                 inner = _bounded(file.read(most + 1), most, path)
-    except (zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, OSError, RuntimeError, NotImplementedError) as error:
-        raise ValueError(f"{shown(path)} is not a zip archive that can be read: {error}") from None
+    except (zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, OSError, RuntimeError, IndexError) as error:
+        raise ValueError(
+            f"{shown(path)} is not a zip archive that can be read: {shortened(one_line(str(error)), 160)}"
+        ) from None
     return Unpacked(plain_name(Path(name).name), _unpacked(inner, path / name, Path(name).suffix.lower()))

@@ -30,6 +30,18 @@ def expand(path: str) -> Path:
     return Path(os.path.abspath(expanded))
 
 
+def followed(path: str) -> str:
+    """The path with ``~`` and the variables that are set replaced, to look what is there."""
+    return os.path.expanduser(os.path.expandvars(path))
+
+
+def leads(path: str) -> bool:
+    """Whether there is what a path or glob stands for, or the archive that holds it."""
+    place = followed(path)
+    inside = any(parent.suffix.lower() == ".zip" and os.path.isfile(parent) for parent in Path(place).parents)
+    return os.path.exists(place) or inside or bool(glob.glob(place, recursive=True))
+
+
 def is_glob(path: str) -> bool:
     """Whether a path stands for several: it has ``*``, ``?`` or ``[``, and no file has that very name."""
     return glob.has_magic(path) and not os.path.lexists(path)

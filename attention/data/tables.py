@@ -116,7 +116,7 @@ def named(text: str) -> list[Path]:
 
     A folder that is divided into splits, or holds tables, is a source.
     """
-    path = os.path.expanduser(os.path.expandvars(text))
+    path = paths.followed(text)
     if os.path.isdir(path):
         return [Path(path)] if tree.is_texts(Path(path)) else []
     return [] if specs.of_path("source", text) is None else paths.matches(path)

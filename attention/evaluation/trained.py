@@ -6,7 +6,6 @@ members.
 """
 
 import contextlib
-import os
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -15,7 +14,7 @@ import jax
 import numpy as np
 
 from attention import specs
-from attention.data import contracts, dataset, rules, tables
+from attention.data import contracts, dataset, paths, rules, tables
 from attention.data.contracts import Tokenizer
 from attention.messages import quoted, shown
 from attention.metrics import summarize
@@ -149,8 +148,8 @@ class Trained(NamedTuple):
         """Where the run's data are: as recorded, or where paths of the config with variables in them lead to by now."""
         there = [path for path in data_record.places(specs.parse(self.data.source)) if path.startswith("/")]
         written = [path for path in data_record.places(specs.parse(self.settings.data.source)) if "$" in path]
-        moved = any(not os.path.exists(path) for path in there)
-        leads = written and all(os.path.exists(os.path.expanduser(os.path.expandvars(path))) for path in written)
+        moved = not all(map(paths.leads, there))
+        leads = written and all(map(paths.leads, written))
         return self.settings.data.source if moved and leads else self.data.source
 
     def accuracy_by_length(self, loaded: contracts.Dataset) -> dict[str, Any] | None:
@@ -235,13 +234,13 @@ class Trained(NamedTuple):
         options, answers = dict(specs.parse(self.data.source).options), self.task.answers
         return options.get("text", "text"), options.get(answers, answers)
 
-    def read_files(self, *paths: Path, columns: Sequence[tables.Column] = ()) -> tuple[Examples, tuple[str, ...]]:
+    def read_files(self, *files: Path, columns: Sequence[tables.Column] = ()) -> tuple[Examples, tuple[str, ...]]:
         """The texts of files, or of a folder, their answers where there are any, and notes for the user.
 
         They are read as the files of the run's source are, but for what the columns tell where these are given.
 
         Args:
-          paths: the files.
+          files: where they are.
           columns: that of texts, and that of answers, which is then there; as in training where not given.
         """
         text, answer = (*columns, *self.columns()[len(columns) :])
@@ -250,8 +249,8 @@ class Trained(NamedTuple):
             name: options[name] for name in tables.Form._fields if name in options and (name == "encoding" or not columns)
         }
         form = tables.Form(**{"header": isinstance(text, str) or isinstance(answer, str), **inherited})
-        found = tables.read(*paths, text=text, label=answer, optional=len(columns) < 2, form=form)
-        with _said_of(paths[0]):
+        found = tables.read(*files, text=text, label=answer, optional=len(columns) < 2, form=form)
+        with _said_of(files[0]):
             return self.encode(found.texts, found.labels or None), found.notes
 
     def outputs(self, examples: Examples, member: int | None = None, **search: float) -> dict[str, np.ndarray]:

@@ -76,6 +76,21 @@ def test_a_finished_run_answers_without_reading_its_data(tmp_path, monkeypatch, 
     assert f"{tmp_path}/test.tsv is not there any more: whether it is as it was cannot be told" in capsys.readouterr().out
 
 
+def test_a_file_that_comes_to_a_glob_is_noticed(tmp_path, capsys):
+    toy.write_data(tmp_path)
+    (tmp_path / "parts").mkdir()
+    toy.write_split(tmp_path / "parts/a.tsv", 40, 0)
+    source = f"files(train='{tmp_path}/parts/*.tsv', validation='{tmp_path}/validation.tsv')"
+    settings = config.from_dict(toy.fields(source))
+    result = loop.train(settings, tmp_path / "run")
+    assert loop.train(settings, tmp_path / "run") == result
+    toy.write_split(tmp_path / "parts/b.tsv", 40, 1)
+    with pytest.raises(ValueError, match="the train split is not the one recorded"):
+        loop.train(settings, tmp_path / "run")
+    (tmp_path / "parts/b.tsv").unlink()
+    assert loop.train(settings, tmp_path / "run") == result
+
+
 def test_what_moved_is_known_by_its_content(tmp_path, monkeypatch, capsys):
     (tmp_path / "old").mkdir()
     wanted = settings(toy.write_data(tmp_path / "old"))

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from attention.data.formats.rows import Asked, Row, as_given, called, places, written
-from attention.messages import shown
+from attention.messages import one_line, shortened, shown
 
 if TYPE_CHECKING:
     import pyarrow
@@ -20,8 +20,10 @@ def rows(asked: Asked, content: bytes) -> Iterator[Row]:
     try:
         table = _read(asked, content)
         table.validate(full=True)
-    except (pyarrow.ArrowException, OSError) as error:
-        raise ValueError(f"{shown(asked.path)} is no Parquet or Arrow file, or a damaged one: {error}") from None
+        list(table.schema.names)  # decodes them
+    except (pyarrow.ArrowException, OSError, UnicodeDecodeError) as error:
+        why = shortened(one_line(str(error)), 200)
+        raise ValueError(f"{shown(asked.path)} is no Parquet or Arrow file, or a damaged one: {why}") from None
     return of_table(asked, table)
 
 

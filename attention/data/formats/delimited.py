@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from attention.data.formats.rows import DELIMITERS, Asked, Row, called, fields, lines, places
-from attention.messages import quoted, shown
+from attention.messages import plain, quoted, shown
 
 _DOUBLED = "a quote inside a cell is doubled, and that cell stands in quotes; quotes=False reads them as they stand"
 _SHEET = (
@@ -131,7 +131,7 @@ def _quoted(asked: Asked, content: str, layout: _Layout) -> Iterator[_Cells]:
         last = reader.line_num + layout.skipped
         until = f" (its row goes on to line {last})" if last > begin else ""
         why = hint(asked, content) if begin == 1 + layout.skipped else f"{until}; {_DOUBLED}"
-        raise ValueError(f"{shown(asked.path)}, line {begin}: not CSV: {error}{why}") from None
+        raise ValueError(f"{shown(asked.path)}, line {begin}: not CSV: {plain(str(error))}{why}") from None
 
 
 class _Found(NamedTuple):

@@ -97,14 +97,14 @@ def build(
 
 def from_path(path: str) -> Mapping[str, Any] | None:
     """The options of a bare path: a file, a glob, or a folder with files that are called as splits; None for another."""
-    if not os.path.isdir(os.path.expanduser(os.path.expandvars(path))):
+    if not os.path.isdir(_paths.followed(path)):
         return {"train": path}
     return _splits_in(path) or _splits_in(os.path.join(path, "data")) or None
 
 
 def _splits_in(folder: str) -> dict[str, str]:
     """The files of a folder by split; of a split in pieces, ``train-00000-of-00002.parquet``, their glob."""
-    place = os.path.expanduser(os.path.expandvars(folder))
+    place = _paths.followed(folder)
     names = sorted(os.listdir(place)) if os.path.isdir(place) else []
     found: dict[str, str] = {}
     for split, words in _SPLIT_FILES.items():

@@ -1,6 +1,5 @@
 """Texts in folders: one folder for each class, one file for each text."""
 
-import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -68,7 +67,7 @@ def build(
 
 def from_path(path: str) -> Mapping[str, Any] | None:
     """The options of a bare path: a folder with two folders of files, or with one of these for train; None for another."""
-    place = Path(os.path.expanduser(os.path.expandvars(path)))
+    place = Path(_paths.followed(path))
     if not place.is_dir():
         return None
     within = _tree.splits(place).get("train", place)

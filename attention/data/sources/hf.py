@@ -89,7 +89,7 @@ def build(
 
 def from_path(path: str) -> Mapping[str, Any] | None:
     """The options of a bare path: what ``save_to_disk`` wrote; None for another."""
-    return {"path": path} if _is_saved(os.path.expanduser(os.path.expandvars(path))) else None
+    return {"path": path} if _is_saved(_paths.followed(path)) else None
 
 
 def _is_saved(place: str) -> bool:

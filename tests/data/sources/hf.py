@@ -57,8 +57,6 @@ ROW = Row(SPEC, OPTIONS, SourceEvidence((SourceCase(SPEC),), prepare, places=PLA
 
 
 def test_without_the_package_one_line_says_what_to_install(tmp_path, monkeypatch):
-    monkeypatch.setattr(sys, "path", [])
-    monkeypatch.setattr(sys, "meta_path", [])
-    monkeypatch.delitem(sys.modules, "datasets", raising=False)
+    monkeypatch.setitem(sys.modules, "datasets", None)
     with pytest.raises(ModuleNotFoundError, match=r"^module datasets is not installed: pip install '.*\[hf\]'$"):
         build("hf", path=tmp_path).load(0)
