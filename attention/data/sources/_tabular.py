@@ -32,6 +32,7 @@ def corpus(
     tables: Mapping[str, Table],
     *,
     files: Iterable[Path],
+    where: Path,
     seed: int,
     validation_share: float,
     resolved: str,
@@ -44,6 +45,7 @@ def corpus(
     Args:
       tables: the rows of each split.
       files: what was read.
+      where: what messages name where there is nothing to learn in train.
       seed: decides what is carved off.
       validation_share: of train.
       resolved: the source's spec.
@@ -56,13 +58,17 @@ def corpus(
     odd = tuple(note for table in tables.values() for note in table.notes)
     if targets:
         pairs = {name: Split(table.texts, None, table.labels) for name, table in tables.items()}
-        made = _splits.pairs(pairs, **shared)
+        make = lambda: _splits.pairs(pairs, **shared)
     else:
         classes = _splits.class_names(train.labels)
         splits = {name: Split(table.texts, _indices(table, classes)) for name, table in tables.items()}
-        made = _splits.corpus(splits, classes, **shared)
+        make = lambda: _splits.corpus(splits, classes, **shared)
         bare = [f"{shown(table.parts[0].path)}: {name} {_BARE}" for name, table in tables.items() if not table.labels]
         odd = (*odd, *bare, *_labels.notes(train.labels), *_labels.contradictions(train.texts, train.labels))
+    try:
+        made = make()
+    except ValueError as error:
+        raise ValueError(f"{shown(where)}: {error}") from None
     return made._replace(notes=(*odd, *made.notes), files=tuple(files))
 
 

@@ -1,5 +1,6 @@
 """Your own texts, labelled or with texts to write, in files: CSV, TSV, JSON, Parquet, Arrow or fastText, also packed."""
 
+import glob
 import itertools
 import os
 import re
@@ -86,11 +87,7 @@ def build(
         except _tables.MissingColumnError as error:
             raise ValueError(f"{error}; {_NAMES}") from None
         shared = {"seed": seed, "validation_share": validation_share, "resolved": spec, "targets": target is not None}
-        try:
-            return _tabular.corpus(tables, files=_looked_at(files, paths), **shared)
-        except ValueError as error:
-            where = f"{shown(files['train'][0])}: "
-            raise ValueError(str(error) if str(error).startswith("/") else f"{where}{error}") from None
+        return _tabular.corpus(tables, files=_looked_at(files, paths), where=files["train"][0], **shared)
 
     return Source(load, _tabular.rules(target), spec)
 
@@ -112,7 +109,8 @@ def _splits_in(folder: str) -> dict[str, str]:
         if len(here) == 1:
             found[split] = os.path.join(folder, here[0])
         elif here and len({(re.split(r"[-._]", name)[0], Path(name).suffix) for name in here}) == 1:
-            found[split] = os.path.join(folder, f"{re.split(r'[-._]', here[0])[0]}[-._]*{Path(here[0]).suffix}")
+            pieces = f"{re.split(r'[-._]', here[0])[0]}[-._]*{Path(here[0]).suffix}"
+            found[split] = os.path.join(glob.escape(folder), pieces)
         elif here:
             raise ValueError(f"{shown(folder)}: {here[0]} and {here[1]} would both be {split}; say files({split}=...)")
     return found if "train" in found else {}

@@ -60,7 +60,8 @@ def build(
         read = {"text": "text", "label": "label", "form": form, "skip_empty": skip_empty, "classes": classes}
         tables = {name: _tables.read(place, **read) for name, place in folders.items()}
         files = [each for place in folders.values() for each in (place, *_tree.folders(place))]
-        return _tabular.corpus(tables, files=files, seed=seed, validation_share=validation_share, resolved=spec)
+        shared = {"seed": seed, "validation_share": validation_share, "resolved": spec}
+        return _tabular.corpus(tables, files=files, where=folders["train"], **shared)
 
     return Source(load, _tabular.rules(None), spec)
 

@@ -76,13 +76,13 @@ def build(
         sets = _sets(place, name, revision)
         chosen = {split: _chosen(split, given, sets) for split, given in wanted.items()}
         read = {"text": text, "label": label if target is None else target, "skip_empty": skip_empty}
-        tables = {
-            split: _tables.of_arrow(rows, Path(place, rows_of), optional=split == "test" and target is None, **read)
-            for split, rows_of in chosen.items()
-            if rows_of is not None and (rows := _rows(sets, rows_of)) is not None
-        }
+        tables = {}
+        for split, rows_of in chosen.items():
+            if rows_of is not None:
+                bare = split == "test" and target is None  # it may have no labels
+                tables[split] = _tables.of_arrow(_rows(sets, rows_of), Path(place, rows_of), optional=bare, **read)
         shared = {"seed": seed, "validation_share": validation_share, "resolved": spec, "targets": target is not None}
-        return _tabular.corpus(tables, files=_files(place, sets), **shared)
+        return _tabular.corpus(tables, files=_files(place, sets), where=Path(place), **shared)
 
     return Source(load, _tabular.rules(target), spec)
 
