@@ -201,6 +201,13 @@ def test_columns_that_are_not_as_wanted(tmp_path):
         assert "is no Parquet or Arrow file, or a damaged one" in error_of(lambda: read(path))
 
 
+def test_a_file_that_says_it_is_huge(tmp_path):
+    path = tmp_path / "a.parquet"
+    pyarrow.parquet.write_table(pyarrow.table({"text": ["a" * (2**26 + 9)], "label": [1]}), path, compression="zstd")
+    assert path.stat().st_size < 2**20
+    assert "says that it unpacks to 1 rows in" in error_of(lambda: read(path))
+
+
 def test_names_of_classes_in_a_schema(tmp_path):
     """As the datasets library writes a ClassLabel; -1 is no label."""
     feature = {"label": {"names": ["neg", "pos"], "_type": "ClassLabel"}, "text": {"dtype": "string", "_type": "Value"}}
@@ -224,9 +231,9 @@ def zipped(members):
 
 
 PACKED = {
-    "gz": gzip.compress,
+    "gz": lambda data: gzip.compress(data, 1),
     "bz2": bz2.compress,
-    "xz": lzma.compress,
+    "xz": lambda data: lzma.compress(data, preset=0),
     "zst": lambda data: pyarrow.compress(data, "zstd", asbytes=True),
     "zip": lambda data: zipped({"a.csv": data}),
 }
@@ -241,7 +248,7 @@ def test_packed_files(tmp_path, suffix):
     path.write_bytes(whole[:-12])
     assert f"{path} is not " in (message := error_of(lambda: read(path)))
     assert "whole" in message or "that can be read" in message
-    path.write_bytes(PACKED[suffix](bytes(2**27)))
+    path.write_bytes(PACKED[suffix](bytes(2**26 + 9)))
     assert "unpacks to more than 64 MiB, which no texts of its size do" in error_of(lambda: read(path))
     if suffix != "zip":  # two packed files one after the other are one
         path.write_bytes(whole + PACKED[suffix](b"more,good\r\n"))

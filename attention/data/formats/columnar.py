@@ -5,10 +5,12 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from attention.data.formats.rows import Asked, Row, as_given, called, places, written
+from attention.files import most_unpacked
 from attention.messages import one_line, shortened, shown
 
 if TYPE_CHECKING:
     import pyarrow
+    import pyarrow.parquet
 
 _PARQUET, _FILE = b"PAR1", b"ARROW1"
 
@@ -51,12 +53,21 @@ def _read(asked: Asked, content: bytes) -> "pyarrow.Table":
     buffer = pyarrow.BufferReader(content)
     if content.startswith(_PARQUET):
         file = pyarrow.parquet.ParquetFile(buffer)
+        _check_size(asked, file.metadata, most_unpacked(len(content)))
         names = file.schema_arrow.names
         wanted = [names[place] for place in places(asked, names) if place is not None]
         # Of numbered columns all are read, so that the numbers hold.
         return file.read(wanted if isinstance(asked.text, str) and isinstance(asked.label, str) else None)
     reader = pyarrow.ipc.open_file if content.startswith(_FILE) else pyarrow.ipc.open_stream
     return reader(buffer).read_all()
+
+
+def _check_size(asked: Asked, said: "pyarrow.parquet.FileMetaData", most: int) -> None:
+    """Raises ValueError where a file says that it holds far more than its length allows, before memory is taken."""
+    size = sum(said.row_group(number).total_byte_size for number in range(said.num_row_groups))
+    if max(size, said.num_rows) > most:
+        what = f"{said.num_rows} rows in {size} bytes"
+        raise ValueError(f"{shown(asked.path)} says that it unpacks to {what}, which no texts of its size do")
 
 
 def _class_names(schema: "pyarrow.Schema") -> dict[str, Sequence[str]]:
