@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from attention.data import packed
+from attention.data import unpacking
 from attention.messages import quoted, shown
 from attention.specs import nearest
 
@@ -44,8 +44,8 @@ def check_encoding(encoding: str | None) -> None:
 
 
 def read_text(path: Path, encoding: str | None = None) -> str:
-    """The text of a file, unpacked as ``packed.read`` does it: see ``decoded``."""
-    return decoded(packed.read(path).data, path, encoding)
+    """The text of a file, unpacked as ``unpacking.read`` does it: see ``decoded``."""
+    return decoded(unpacking.read(path).data, path, encoding)
 
 
 def decoded(data: bytes, path: Path, encoding: str | None = None) -> str:

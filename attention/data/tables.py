@@ -1,7 +1,7 @@
 """Labelled texts from files, whatever they are written in, with file and line named in every error; and writing such files.
 
 ``.tsv``, ``.csv``, ``.jsonl``, ``.json``, ``.parquet`` and ``.arrow`` are known by their names, lines of fastText by how they
-begin, and every other file is a table whose delimiter is told by its columns. Each may be packed, see ``packed``. A folder
+begin, and every other file is a table whose delimiter is told by its columns. Each may be packed, see ``unpacking``. A folder
 has a text in each of its files and a class in each of its folders.
 """
 
@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from attention import specs
-from attention.data import packed, paths
+from attention.data import paths, unpacking
 from attention.data.file_text import decoded
 from attention.data.formats import columnar, delimited, fasttext, json_lines, tree
 from attention.data.formats.rows import Asked, Column, Form, MissingColumnError, Row, called
@@ -182,7 +182,7 @@ def _missing_texts(table: Table, text: Column) -> list[str]:
 
 
 def _file(asked: Asked) -> tuple[Part, list[Row]]:
-    name, data = packed.read(asked.path)
+    name, data = unpacking.read(asked.path)
     suffix = Path(name.lower()).suffix
     if suffix in _COLUMNS:
         rows, unit = columnar.rows(asked, data), "row"

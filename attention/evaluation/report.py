@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from attention import specs
-from attention.data import packed, remarks, tables
+from attention.data import remarks, tables, unpacking
 from attention.data.contracts import Dataset
 from attention.evaluation import overlap
 from attention.evaluation.trained import Clean, Evaluation, Rivalled, Trained, load
@@ -55,7 +55,7 @@ def report(
     _check_columns(columns, files)
     target = _writable(out)
     trained = load(workdir)
-    _spared(target, [*overlap.files(trained), *map(packed.archive, files)])
+    _spared(target, [*overlap.files(trained), *map(unpacking.archive, files)])
     outside = trained.run.outside(*([] if texts else [trained.source]))
     if outside:
         places = ", ".join(map(shown, outside))
@@ -67,7 +67,7 @@ def report(
         examples, name = trained.encode(texts), "--text"
     elif files:
         (examples, told), name = _of_files(trained, files, columns), shown(data)
-        notes += [*told, *overlap.own(trained, name, [*map(packed.archive, files)], examples)]
+        notes += [*told, *overlap.own(trained, name, [*map(unpacking.archive, files)], examples)]
     else:
         name, loaded = "test" if split is None else split, trained.load_data(data)
         _spared(target, loaded.files)

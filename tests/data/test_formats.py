@@ -13,7 +13,7 @@ import pyarrow.feather
 import pyarrow.parquet
 import pytest
 
-from attention.data import packed, tables
+from attention.data import tables, unpacking
 from tests.support.sources import error_of, write
 
 TEXTS = [f'café {number}, so; "it" | is\nor {"not" if number % 3 else "may be"}' for number in range(12)]
@@ -265,7 +265,7 @@ def test_files_in_an_archive(tmp_path):
     )
     assert rows(read(path / "data" / "train.csv")) == WANTED
     assert rows(read(path / "data" / "test.jsonl")) == [("a", "x")]
-    assert packed.archive(path / "data" / "train.csv") == path
+    assert unpacking.archive(path / "data" / "train.csv") == path
     assert error_of(lambda: read(path)).endswith(
         "holds 2 files: data/train.csv, data/test.jsonl; name one of them, as archive.zip/data/train.csv"
     )

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from attention.data import file_text as _file_text
-from attention.data import packed as _packed
 from attention.data import paths as _paths
 from attention.data import tables as _tables
+from attention.data import unpacking as _unpacking
 from attention.data.contracts import Corpus, Source
 from attention.data.sources import _splits, _tabular
 from attention.messages import quoted, shown
@@ -157,6 +157,6 @@ def _check_apart(files: Mapping[str, Sequence[Path]], paths: Mapping[str, Sequen
 def _looked_at(files: Mapping[str, Sequence[Path]], paths: Mapping[str, Sequence[str]]) -> Iterator[Path]:
     """What was read; of a glob also the folders, to which a file may come."""
     for name, found in files.items():
-        yield from dict.fromkeys(map(_packed.archive, found))
+        yield from dict.fromkeys(map(_unpacking.archive, found))
         for path in filter(_paths.is_glob, paths[name]):
             yield from _paths.searched(path)
