@@ -19,14 +19,20 @@ pytestmark = [pytest.mark.plug, pytest.mark.filterwarnings("default")]  # the wa
 CASE = hf.ROW.evidence.cases[0]
 
 
+@pytest.fixture(scope="module", autouse=True)
+def cache(tmp_path_factory):
+    """A cache of the library's own."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("datasets.config.HF_DATASETS_CACHE", str(folder := tmp_path_factory.mktemp("cache")))
+        yield folder
+
+
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    """What the evidence prepares, with a cache of the library's own."""
+    """What the evidence prepares."""
     folder = tmp_path_factory.mktemp("hf")
     hf.prepare(folder)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("datasets.config.HF_DATASETS_CACHE", str(folder / "cache"))
-        yield folder
+    return folder
 
 
 @pytest.mark.parametrize(
@@ -114,16 +120,16 @@ except ValueError as error:
 """
 
 
-def test_without_a_network(folder):
+def test_without_a_network(folder, cache):
     """A set of the hub that is in the cache is read; another is one line, and soon."""
     kept = folder / "home/datasets/nobody___toy"
     build("hf", path=folder / "parquet", name="first").load(0)
-    shutil.copytree(folder / "cache/parquet", kept)
+    shutil.copytree(cache / "parquet", kept)
     for file in list(kept.rglob("parquet-*.arrow")):
         file.rename(file.with_name(file.name.replace("parquet-", "toy-")))
     surroundings = {**os.environ, "HF_HOME": str(folder / "home"), "HF_ENDPOINT": "https://hub.invalid"}
     ask = lambda spec: subprocess.run([sys.executable, "-c", PROGRAM, spec], env=surroundings, capture_output=True, text=True)
-    assert ask("hf(path='nobody/toy')").stdout == "café 0,café 1\n"
+    assert ask("hf(path='nobody/toy', name='first')").stdout == "café 0,café 1\n"
     done = ask("hf(path='nobody/other')")
     assert done.stdout.startswith("nobody/other: Couldn't reach 'nobody/other' on the Hub")
     assert done.stdout.endswith(
