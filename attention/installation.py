@@ -21,7 +21,6 @@ EXTRAS = {  # module: the extra of pyproject.toml that brings it
     "safetensors": "export",
     "tensorboardX": "tensorboard",
     "wandb": "wandb",
-    "zstandard": "zstd",
 }
 WINDOWS = "runs are locked by fcntl, which Linux and macOS have; on Windows use WSL"
 _PACKAGE = Path(__file__).parent

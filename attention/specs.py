@@ -11,6 +11,7 @@ import difflib
 import functools
 import importlib.util
 import inspect
+import os
 import pickle
 import pkgutil
 import re
@@ -44,6 +45,7 @@ KINDS = {
 # The operator of a kind that composes; its package provides `combine(*records)`.
 OPERATORS = {"encoding": "+", "mask": "&"}
 _LONG = 100  # characters, more than any name has
+_PATH = re.compile(r"[^()='\"]*[./\\~*?][^()='\"]*")  # what is no spec and looks like a path
 
 
 class Spec(NamedTuple):
@@ -320,11 +322,8 @@ def _without_defaults(kind: str, spec: Spec) -> Spec:
 
 
 def check(kind: str, spec: str | Spec) -> Spec:
-    """Parses a spec and checks names, options and types; ranges are checked by ``build``."""
-    try:
-        parsed = parse(spec) if isinstance(spec, str) else spec
-    except ValueError as error:
-        raise ValueError(f"{error}{_as_option(kind, str(spec))}") from None
+    """Parses a spec, or a bare path, and checks names, options and types; ranges are checked by ``build``."""
+    parsed = of_path(kind, spec) or parse(spec) if isinstance(spec, str) else spec
     if not isinstance(parsed, Spec):
         raise ValueError(f"a {kind} spec is a string such as {names(kind)[0]!r}, got {quoted(spec)}")
     if parsed.terms:
@@ -354,13 +353,28 @@ def check(kind: str, spec: str | Spec) -> Spec:
     return Spec(parsed.name, tuple(checked.items()))
 
 
-def _as_option(kind: str, text: str) -> str:
-    """What to write where a spec is a bare path: the variants whose first option, a string, has to be given."""
-    if not re.fullmatch(r"[^\s()='\"]*[./\\~][^()='\"]*", text) or len(text) > _LONG:
-        return ""
-    first = [(name, options(kind, name)[0]) for name in names(kind) if options(kind, name)]
-    wanted = [(name, one) for name, one in first if one.default is inspect.Parameter.empty and one.type is str]
-    return "".join(f"; is {Spec(name, ((one.name, text),))} meant?" for name, one in wanted[:1])
+def of_path(kind: str, text: str) -> Spec | None:
+    """The spec that a bare path stands for, as the first variant whose file has ``from_path`` takes it; None for a spec.
+
+    Raises:
+      ValueError: for what is there and no variant takes.
+    """
+    exists = len(text) < 4096 and text.isprintable() and os.path.exists(os.path.expanduser(os.path.expandvars(text)))
+    try:
+        parsed = parse(text)
+        if parsed.options or parsed.terms or parsed.name in names(kind) or not exists:
+            return None
+    except ValueError:
+        if not exists and not _PATH.fullmatch(text):
+            return None
+    takers = {name: take for name in names(kind) if (take := getattr(module(kind, name), "from_path", None))}
+    for name, take in takers.items():
+        if (found := take(text)) is not None:
+            return Spec(name, tuple(found.items()))
+    if exists and takers:
+        wanted = ", ".join(f"{name}({options(kind, name)[0].name}=...)" for name in takers)
+        raise ValueError(f"no {kind} takes {shown(text)} as it stands; say what it is: {wanted}")
+    return None
 
 
 _Plain = bool | int | float | str | tuple | None  # of options that a variant passes on

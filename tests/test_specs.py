@@ -325,15 +325,60 @@ def test_parameters_of_two_owners_are_merged():
             "files(train=~/my data/a.csv, text=body, validation_share=0.2)",
             """(train='~/my data/a.csv', text=body, validation_share=0.2)""",
         ),
-        ("reviews.tsv", "is files(train='reviews.tsv') meant?"),
-        ("/data/reviews.csv.gz", "is files(train='/data/reviews.csv.gz') meant?"),
         (r"files(train='C:\\x.csv')", "is one of Windows"),
         (r"files(train='C:\x.csv')", "a backslash is written twice"),
     ],
 )
-def test_a_spec_that_a_shell_unquoted_or_a_bare_path(text, wanted):
+def test_a_spec_that_a_shell_unquoted(text, wanted):
     with pytest.raises(ValueError, match=re.escape(wanted)):
         attention.build("source", text)
+
+
+def test_a_bare_path_is_the_source_that_reads_it(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "my reviews (1).csv").write_text("text,label\n")
+    for place in (
+        "tree/neg",
+        "tree/pos",
+        "splits/train/neg",
+        "splits/train/pos",
+        "shards/data",
+        "saved",
+        "empty",
+        "trec6",
+        "two",
+    ):
+        (tmp_path / place).mkdir(parents=True)
+    for file in ("tree/neg/1.txt", "tree/pos/1.txt", "splits/train/neg/1", "splits/train/pos/1", "saved/state.json"):
+        (tmp_path / file).write_text("x")
+    for file in ("shards/data/train-0-of-2.parquet", "shards/data/train-1-of-2.parquet", "shards/data/test-0-of-1.parquet"):
+        (tmp_path / file).write_text("x")
+    for file in ("two/train.csv", "two/dev.csv", "two/train_old.tsv"):
+        (tmp_path / file).write_text("x")
+    wanted = {
+        "reviews.csv": "files(train='reviews.csv')",
+        "/data/reviews.csv.gz": "files(train='/data/reviews.csv.gz')",
+        "data/*.jsonl": "files(train='data/*.jsonl')",
+        "~/reviews": "files(train='~/reviews')",
+        "my reviews (1).csv": "files(train='my reviews (1).csv')",
+        "tree": "folder(path='tree')",
+        "./tree/": "folder(path='./tree/')",
+        "splits": "folder(path='splits')",
+        "saved": "hf(path='saved')",
+        "shards": "files(train='shards/data/train[-._]*.parquet', test='shards/data/test-0-of-1.parquet')",
+        "trec6": "trec6",
+    }
+    assert {text: specs.canonical("source", text) for text in wanted} == wanted
+    with pytest.raises(
+        ValueError, match=r"no source takes empty as it stands; say what it is: files\(train=...\), folder\(path"
+    ):
+        specs.check("source", "empty")
+    with pytest.raises(ValueError, match=r"two: train\.csv and train_old\.tsv would both be train"):
+        specs.check("source", "two")
+    with pytest.raises(ValueError, match="unknown source 'absent'"):
+        specs.check("source", "absent")
+    with pytest.raises(ValueError, match="is neither a name nor"):
+        specs.check("encoding", "a/b")
 
 
 @pytest.mark.parametrize(

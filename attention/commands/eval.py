@@ -4,6 +4,7 @@ attention-eval --workdir=runs/NAME                                 scores on tes
 attention-eval --workdir=runs/NAME --split=validation              on another split
 attention-eval --workdir=runs/NAME --data=new.tsv --out=pred.tsv   on a file, with a prediction for each line
 attention-eval --workdir=runs/NAME --data=new.csv --columns=body,stars   where its columns have other names
+attention-eval --workdir=runs/NAME --data='new/*.parquet'           on several files, or a folder of texts
 attention-eval --workdir=runs/NAME --text="Who wrote Hamlet?"      what it says of a text
 attention-eval --workdir=runs/NAME --text="May 3, 1998" --beam=4   what a run that writes makes of it
 """
@@ -18,10 +19,8 @@ def define_flags() -> flags.FlagValues:
     values = flags.FlagValues()
     flags.DEFINE_string("workdir", None, "The run directory.", flag_values=values)
     flags.DEFINE_string("split", None, "The split to score: test (default), validation or train.", flag_values=values)
-    flags.DEFINE_string(
-        "data", None, "A source's spec or a .tsv, .csv or .jsonl[.gz] file to score instead.", flag_values=values
-    )
-    flags.DEFINE_list("columns", [], "Of a --data file: its column of texts, and that of answers.", flag_values=values)
+    flags.DEFINE_string("data", None, "A file, glob or folder to score instead, or a source's spec.", flag_values=values)
+    flags.DEFINE_list("columns", [], "Of --data files: the column of texts, and that of answers.", flag_values=values)
     flags.DEFINE_multi_string("text", [], "A text to classify; may be given again.", flag_values=values)
     flags.DEFINE_string("out", None, "TSV, CSV or JSON Lines file to write the predictions to.", flag_values=values)
     flags.DEFINE_integer("beam", 1, "Beginnings pursued by a run that writes texts; 1 is greedy.", flag_values=values)

@@ -1,129 +1,222 @@
-"""Reading labelled texts from TSV, CSV and JSON Lines files, with the line named in every error, and writing such files."""
+"""Labelled texts from files, whatever they are written in, with file and line named in every error; and writing such files.
 
+``.tsv``, ``.csv``, ``.jsonl``, ``.json``, ``.parquet`` and ``.arrow`` are known by their names, lines of fastText by how they
+begin, and every other file is a table whose delimiter is told by its columns. Each may be packed, see ``unpacking``. A folder
+has a text in each of its files and a class in each of its folders.
+"""
+
+import bisect
 import csv
 import gzip
 import io
+import itertools
 import json
+import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-from attention.data._rows import ARRAY, OF_ARRAY, Asked, MissingColumnError, Row, header_places, lines, ragged
-from attention.data.file_text import read_text
-from attention.data.spreadsheets import csv_rows, quoted_cells
-from attention.files import parse_json
-from attention.messages import listed, quoted, shortened, shown
-from attention.specs import nearest
+from attention import specs
+from attention.data import paths, unpacking
+from attention.data.file_text import decoded
+from attention.data.formats import columnar, delimited, fasttext, json_lines, tree
+from attention.data.formats.rows import Asked, Column, Form, MissingColumnError, Row, called
+from attention.messages import quoted, shown
 
-_CALLED = {".tsv": "TSV", ".csv": "CSV", ".jsonl": "JSON Lines"}
-SUFFIXES = tuple(_CALLED)
-_SHEET = "cells in quotes, as spreadsheets write them, are read with their quotes in TSV; save it as .csv to lose them"
+if TYPE_CHECKING:
+    import pyarrow
+
+__all__ = ["WRITTEN", "Column", "Form", "MissingColumnError", "Table", "check_writable", "content", "named", "of_arrow", "read"]
+
+WRITTEN = (".tsv", ".csv", ".jsonl")
+_JSON, _COLUMNS = (".jsonl", ".json", ".ndjson"), (".parquet", ".arrow", ".feather")
 # What a cell cannot hold.
 _NEVER = {".tsv": re.compile(r"[\t\r\n\0\ud800-\udfff]"), ".csv": re.compile(r"[\0\ud800-\udfff]")}
+_ANY = Form()
+_LEAVES_OUT = "skip_empty=True leaves out such rows"
+
+
+class Part(NamedTuple):
+    """The rows of one file: what they are called there, and the number of each."""
+
+    path: Path
+    unit: str
+    numbers: Sequence[int]
+
+    def place(self, row: int) -> str:
+        """Where one of its rows is, for messages."""
+        number = f", {self.unit} {self.numbers[row]}" if self.unit else ""
+        return f"{shown(self.path)}{number}{' (counted from 0)' if self.unit == 'row' else ''}"
 
 
 class Table(NamedTuple):
-    """The rows of one file.
+    """The rows of one file, or of several one after the other.
 
     Attributes:
-      path: the file.
       texts: of each row.
-      labels: as written; empty where the file has none.
-      lines: on which each row begins.
+      labels: as written; empty where there are none.
+      parts: the files.
       notes: lines for the user, about what looks as if it were not meant.
     """
 
-    path: Path
     texts: list[str]
     labels: list[str]
-    lines: list[int]
+    parts: tuple[Part, ...]
     notes: tuple[str, ...] = ()
 
+    def place(self, row: int, *, beside: int | None = None) -> str:
+        """File and line of a row, counted from 0; the line alone where the row ``beside`` is of the same file."""
+        ends = list(itertools.accumulate(len(part.numbers) for part in self.parts))
+        number = bisect.bisect_right(ends, row)
+        part = self.parts[number]
+        whole = part.place(row - (ends[number - 1] if number else 0))
+        same = beside is not None and bisect.bisect_right(ends, beside) == number
+        return whole.removeprefix(f"{shown(part.path)}, ") if same else whole
 
-def read(path: Path, *, text: str, label: str, optional: bool = False) -> Table:
-    """Reads the columns ``text`` and ``label`` of a file; its suffix says the format, ``.gz`` may follow it.
 
-    TSV is split at each TAB, without quoting; CSV follows Python's csv module, and may have semicolons, TABs or bars for commas
-    as spreadsheets write them; JSON Lines has one object per line. TSV and CSV begin with a line of column names. Labels are
-    strings, or whole numbers in JSON Lines.
+def read(
+    *given: Path,
+    text: Column,
+    label: Column,
+    optional: bool = False,
+    form: Form = _ANY,
+    skip_empty: bool = False,
+    classes: Sequence[str] = (),
+) -> Table:
+    """Reads the columns ``text`` and ``label`` of files, or the texts and classes of folders.
+
+    A column is a name, or a number counted from 0. Labels are strings, whole numbers, or True and False. Lines of fastText
+    and folders have no columns: there these two are not asked for.
 
     Args:
-      path: the file.
+      given: the files.
       text: column or field of the texts.
       label: of the labels.
-      optional: whether the file may have no labels: no such column, or nothing in it.
+      optional: whether there may be no labels: no such column, or nothing in it, in all of the files.
+      form: how the files are written.
+      skip_empty: whether rows without a text or a label are left out, with a note of it, in place of an error.
+      classes: of a folder, those that are read; () for all.
 
     Raises:
-      ValueError: for anything that is not as described, naming the file and the line.
+      ValueError: for anything that is not as described, naming the file, the line and the column.
     """
-    reader = {".tsv": _tsv, ".csv": csv_rows, ".jsonl": _jsonl}[kind(path)]
-    content = read_text(path)
-    if ARRAY.match(content[:200]):
-        raise ValueError(f"{shown(path)} is a JSON array and not {_CALLED[kind(path)]}: {OF_ARRAY}")
-    rows = list(reader(Asked(path, content, text, label, optional)))
-    if not rows:
-        raise ValueError(f"{shown(path)}: the split is empty, there is no row")
-    labels = [(row.label or "").strip() for row in rows]
-    labelled = next((row.line for row, name in zip(rows, labels) if name), None)
-    bare = optional and labelled is None
-    for row, name in zip(rows, labels):
-        if not row.text.strip():
-            raise ValueError(f"{shown(path)}, line {row.line}: {quoted(text)} is empty")
-        if not (name or bare):
-            have = f", and line {labelled} has one: fill in all of them or none" if optional else ""
-            raise ValueError(f"{shown(path)}, line {row.line}: {quoted(label)} is empty{have}")
-    notes = [f"{shown(path)}, line {row.line}: {row.note}" for row in rows if row.note]
-    return Table(path, [row.text for row in rows], [] if bare else labels, [row.line for row in rows], tuple(notes[:1]))
+    parts: list[Part] = []
+    rows: list[Row] = []
+    for path in given:
+        asked = Asked(path, text, label, optional, form)
+        found = _folder(asked, classes) if os.path.isdir(path) else [_file(asked)]
+        parts += [part for part, _ in found]
+        rows += [row for _, here in found for row in here]
+    return _whole(_joined(parts, rows), rows, Asked(given[0], text, label, optional, form), skip_empty=skip_empty)
 
 
-def kind(path: Path) -> str:
-    """The format a file name stands for, in small letters or capitals: one of ``SUFFIXES``."""
+def named(text: str) -> list[Path]:
+    """The files, or the folder of texts, that a bare path or glob stands for; none for the spec of a source.
+
+    A folder that is divided into splits, or holds tables, is a source.
+    """
+    path = paths.followed(text)
+    if os.path.isdir(path):
+        return [Path(path)] if tree.is_texts(Path(path)) else []
+    return [] if specs.of_path("source", text) is None else paths.matches(path)
+
+
+def of_arrow(
+    found: "pyarrow.Table", path: Path, *, text: Column, label: Column, optional: bool = False, skip_empty: bool = False
+) -> Table:
+    """``read`` for a table that is at hand; ``path`` is what messages call it."""
+    asked = Asked(path, text, label, optional, _ANY)
+    rows = list(columnar.of_table(asked, found))
+    part = Part(path, "row", [row.number for row in rows])
+    return _whole(_joined([part], rows), rows, asked, skip_empty=skip_empty)
+
+
+def _joined(parts: Sequence[Part], rows: Sequence[Row]) -> Table:
+    return Table([row.text for row in rows], [(row.label or "").strip() for row in rows], tuple(parts))
+
+
+def _whole(table: Table, rows: Sequence[Row], asked: Asked, *, skip_empty: bool) -> Table:
+    """The table without holes. Raises ValueError where it has some, or no row."""
+    odd = next((f"{table.place(number)}: {row.note}" for number, row in enumerate(rows) if row.note), None)
+    labelled = next((number for number, label in enumerate(table.labels) if label), None)
+    bare = asked.optional and labelled is None
+    holes = {number: asked.text for number, each in enumerate(table.texts) if not each.strip()}
+    if not bare:
+        holes = {**{number: asked.label for number, each in enumerate(table.labels) if not each}, **holes}
+    if holes and not skip_empty:
+        first = min(holes)
+        more = f", as {len(holes) - 1} more rows are" if len(holes) > 1 else ""
+        help = "" if asked.optional else f"; {_LEAVES_OUT}"
+        if asked.optional and first in holes and holes[first] == asked.label and labelled is not None:
+            help = f", and {table.place(labelled, beside=first)} has one: fill in all of them or none"
+        raise ValueError(f"{table.place(first)}: {called(holes[first])} is empty{more}{help}")
+    kept = [number for number in range(len(rows)) if number not in holes]
+    if not kept:
+        raise ValueError(f"{shown(asked.path)}: the split is empty, there is no row")
+    notes = [] if odd is None else [odd]
+    if holes:
+        notes.append(f"{table.place(min(holes))}: {len(holes)} rows without a text or a label were left out, this is the first")
+        table = _rows(table, kept)
+    return table._replace(labels=[] if bare else table.labels, notes=(*notes, *_missing_texts(table, asked.text)))
+
+
+def _rows(table: Table, kept: Sequence[int]) -> Table:
+    """Some rows of a table, in their order."""
+    parts, begin = [], 0
+    for part in table.parts:
+        end = begin + len(part.numbers)
+        here = kept[bisect.bisect_left(kept, begin) : bisect.bisect_left(kept, end)]
+        parts.append(part._replace(numbers=[part.numbers[number - begin] for number in here]))
+        begin = end
+    return Table([table.texts[number] for number in kept], [table.labels[number] for number in kept], tuple(parts))
+
+
+def _missing_texts(table: Table, text: Column) -> list[str]:
+    """A note on texts that are what programs write where there is none."""
+    found = [number for number, each in enumerate(table.texts) if each in ("nan", "NaN", "None", "null", "NULL", "<NA>")]
+    if not found:
+        return []
+    what = f"{called(text)} is {quoted(table.texts[found[0]])}"
+    return [f"{table.place(found[0])}: {what}, in all {len(found)} texts look like what is written where there is none"]
+
+
+def _file(asked: Asked) -> tuple[Part, list[Row]]:
+    name, data = unpacking.read(asked.path)
+    suffix = Path(name.lower()).suffix
+    if suffix in _COLUMNS:
+        rows, unit = columnar.rows(asked, data), "row"
+    else:
+        rows, unit = _text_rows(asked, decoded(data, asked.path, asked.form.encoding), suffix)
+    rows = list(rows)
+    return Part(asked.path, unit, [row.number for row in rows]), rows
+
+
+def _text_rows(asked: Asked, content: str, suffix: str) -> tuple[Iterator[Row], str]:
+    """The rows of a text, and what they are counted by."""
+    is_array = json_lines.ARRAY.match(content[:200])
+    if suffix in _JSON:
+        return (json_lines.items(asked, content), "row") if is_array else (json_lines.rows(asked, content), "line")
+    if is_array:
+        raise ValueError(f"{shown(asked.path)} is a JSON array and no table of lines: name it .json")
+    if content[:1000].lstrip().startswith(fasttext.MARK):
+        return fasttext.rows(asked, content), "line"
+    return delimited.rows(asked, content, tsv=suffix == ".tsv"), "line"
+
+
+def _folder(asked: Asked, classes: Sequence[str]) -> list[tuple[Part, list[Row]]]:
+    files = tree.files(asked.path, classes) or ([(path, None) for path in tree.texts(asked.path)] if asked.optional else [])
+    if not files:
+        raise ValueError(f"{shown(asked.path)}: {tree.WANTED}")
+    return [(Part(path, "", [0]), [Row(0, tree.text(path, asked.form.encoding), name)]) for path, name in files]
+
+
+def check_writable(path: Path) -> str:
+    """The suffix of a file to write, in small letters: one of ``WRITTEN``. Raises ValueError for another name."""
     suffix = Path(path.name.lower().removesuffix(".gz")).suffix
-    if suffix not in SUFFIXES:
-        raise ValueError(f"{shown(path)}: cannot tell the format from the name; wanted one of {', '.join(SUFFIXES)} [.gz]")
+    if suffix not in WRITTEN:
+        raise ValueError(f"{shown(path)}: cannot tell the format from the name; wanted one of {', '.join(WRITTEN)} [.gz]")
     return suffix
-
-
-def _tsv(asked: Asked) -> Iterator[Row]:
-    numbered = lines(asked.content)
-    header = next(numbered, (1, ""))[1].split("\t")
-    text_column, label_column = header_places(asked, header)
-    sheet = quoted_cells(asked.content)
-    for number, line in numbered:
-        cells = line.split("\t")
-        if len(cells) != len(header):
-            raise ragged(asked, number, len(cells), len(header), f"; {_SHEET}" if line.count('"') % 2 else "")
-        odd = _SHEET if sheet and cells[text_column].startswith('"') else None
-        yield Row(number, cells[text_column], None if label_column is None else cells[label_column], odd)
-
-
-def _jsonl(asked: Asked) -> Iterator[Row]:
-    for number, line in lines(asked.content):
-        where = f"{shown(asked.path)}, line {number}"
-        try:
-            row = parse_json(line)
-        except (ValueError, RecursionError) as error:
-            raise ValueError(f"{where}: not JSON: {error}") from None
-        if not isinstance(row, dict):
-            raise ValueError(f"{where}: wanted a JSON object, got {_json(row)}")
-        if asked.optional and row.get(asked.label) is None:
-            row[asked.label] = ""
-        for name in (asked.text, asked.label):
-            if name not in row:
-                raise MissingColumnError(
-                    f"{where}: the field {quoted(name)} is missing{nearest(name, row)}; fields: {listed(row)}"
-                )
-        text, label = row[asked.text], row[asked.label]
-        if not isinstance(text, str):
-            raise ValueError(f"{where}: {quoted(asked.text)} is a string, got {_json(text)}")
-        if not isinstance(label, (str, int)) or isinstance(label, bool):
-            raise ValueError(f"{where}: {quoted(asked.label)} is a string or whole number, got {_json(label)}")
-        yield Row(number, text, str(label))
-
-
-def _json(value: Any) -> str:
-    return shortened(json.dumps(value), 40)
 
 
 def content(path: Path, columns: Mapping[str, Sequence[str]]) -> bytes:
@@ -132,7 +225,7 @@ def content(path: Path, columns: Mapping[str, Sequence[str]]) -> bytes:
     Raises:
       ValueError: for a cell that the format cannot hold: TSV no TAB or line break, TSV and CSV no zero and no half surrogate.
     """
-    suffix, rows = kind(path), list(zip(*columns.values(), strict=True))
+    suffix, rows = check_writable(path), list(zip(*columns.values(), strict=True))
     buffer = io.StringIO(newline="")
     if suffix == ".jsonl":
         buffer.writelines(json.dumps(dict(zip(columns, row))) + "\n" for row in rows)

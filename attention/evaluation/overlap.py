@@ -37,14 +37,14 @@ def elsewhere(trained: Trained, texts: Sequence[str], name: str) -> tuple[np.nda
     return np.sum(seen, axis=0).astype(np.int8), []
 
 
-def own(trained: Trained, file: Path, examples: Examples) -> list[str]:
-    """A note where a file is of the run's own data, by its content or by its place."""
+def own(trained: Trained, name: str, read: Sequence[Path], examples: Examples) -> list[str]:
+    """A note where what was read is of the run's own data, by its content or by its place."""
     content = dataset.content_hash(contracts.Split(examples.texts, examples.encoded.labels, examples.targets))
     if split := recorded_as(trained, content):
-        return [f"{shown(file)} is the {split} split that the run recorded"]
-    if any(path.exists() and path.samefile(file) for path in files(trained)):
-        return [f"{shown(file)} is a file of the run's own data"]
-    return []
+        return [f"{name} is the {split} split that the run recorded"]
+    kept = [path for path in files(trained) if path.exists()]
+    same = [file for file in read if any(path.samefile(file) for path in kept)]
+    return [f"{shown(same[0])} is a file of the run's own data"] if same else []
 
 
 def recorded_as(trained: Trained, content: str) -> str | None:

@@ -1,14 +1,13 @@
 """What ``eval.py`` prints and writes of a run, whatever its task."""
 
 import math
-import re
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from attention import specs
-from attention.data import remarks, tables
+from attention.data import remarks, tables, unpacking
 from attention.data.contracts import Dataset
 from attention.evaluation import overlap
 from attention.evaluation.trained import Clean, Evaluation, Rivalled, Trained, load
@@ -36,9 +35,11 @@ def report(
     Args:
       workdir: the run directory.
       split: the split to score; "test" where neither it nor ``texts`` is given.
-      data: what to score in place of the data recorded: the spec of a source, or the path of a TSV, CSV or JSON Lines
-        file (also .gz) with the text column of the run's source and, where it is known what is right, that column too.
-      columns: what the file calls these, that of texts first, where it is not as the run's source does.
+      data: what to score in place of the data recorded: the spec of a source, or a path or glob of files that ``files``
+        reads, with the text column of the run's source and, where it is known what is right, that column too; or a folder
+        of texts, as ``folder`` has them. A folder with splits is a source.
+      columns: what the files call these, that of texts first, where it is not as the run's source does; a number is a column
+        counted from 0.
       texts: predicted one by one, in place of scores.
       out: a TSV, CSV or JSON Lines file to write the predictions of every example to; ``data`` reads it.
       beam: of a run that writes: how many beginnings of a text are pursued, 1 for greedy.
@@ -50,11 +51,11 @@ def report(
     Raises:
       ValueError: for anything given that cannot be served, in one line.
     """
-    file = _checked(split, data, texts, beam, length_penalty)
-    _check_columns(columns, file)
+    files = _checked(split, data, texts, beam, length_penalty)
+    _check_columns(columns, files)
     target = _writable(out)
     trained = load(workdir)
-    _spared(target, [*overlap.files(trained), *([] if file is None else [file])])
+    _spared(target, [*overlap.files(trained), *map(unpacking.archive, files)])
     outside = trained.run.outside(*([] if texts else [trained.source]))
     if outside:
         places = ", ".join(map(shown, outside))
@@ -64,9 +65,9 @@ def report(
     notes = [*trained.notes]
     if texts:
         examples, name = trained.encode(texts), "--text"
-    elif file is not None:
-        (examples, told), name = _of_file(trained, file, columns), shown(file)
-        notes += [*told, *overlap.own(trained, file, examples)]
+    elif files:
+        (examples, told), name = _of_files(trained, files, columns), shown(data)
+        notes += [*told, *overlap.own(trained, name, [*map(unpacking.archive, files)], examples)]
     else:
         name, loaded = "test" if split is None else split, trained.load_data(data)
         _spared(target, loaded.files)
@@ -82,7 +83,7 @@ def report(
     answers = f"{trained.task.answers}s"
     notes += remarks.notes({name: facts or remarks.statistics(examples.encoded, elsewhere, name="test")})
     if target is not None:
-        tables.content(target, {trained.columns()[0]: examples.texts})  # before the work: what the format cannot hold
+        tables.content(target, {_called(trained)[0]: examples.texts})  # before the work: what the format cannot hold
     sections = [*(f"note: {one_line(note)}" for note in notes), _headline(trained)]
     if trained.task.answered(examples.encoded):
         evaluation = trained.score(examples, name, **search)
@@ -96,7 +97,7 @@ def report(
         if evaluation.by_length:
             sections.append(by_length.table(lengths or {"ranges": evaluation.by_length}))
     elif not (texts or target):
-        called = "" if file is None else f", or --columns=TEXT,ANSWER where its {answers} are called otherwise"
+        called = "" if not files else f", or --columns=TEXT,ANSWER where its {answers} are called otherwise"
         raise ValueError(f"{name} has no {answers} to score; give --out=FILE.tsv for the predictions{called}")
     else:
         predictions = trained.task.read(trained.outputs(examples, None, **search), trained.facts)
@@ -107,18 +108,18 @@ def report(
     return "\n\n".join(sections)
 
 
-def _of_file(trained: Trained, file: Path, columns: Sequence[str]) -> tuple[Examples, tuple[str, ...]]:
+def _of_files(trained: Trained, files: Sequence[Path], columns: Sequence[str]) -> tuple[Examples, tuple[str, ...]]:
     try:
-        return trained.read_file(file, columns)
+        return trained.read_files(*files, columns=[int(each) if each.isdecimal() else each for each in columns])
     except tables.MissingColumnError as error:
         if columns:
             raise
         raise ValueError(f"{error}; --columns=TEXT,ANSWER says what they are called") from None
 
 
-def _check_columns(columns: Sequence[str], file: Path | None) -> None:
+def _check_columns(columns: Sequence[str], files: Sequence[Path]) -> None:
     """Raises ValueError for names of columns that cannot be, or of no file."""
-    if columns and file is None:
+    if columns and not files:
         raise ValueError("--columns names the columns of a file: it goes with --data=FILE")
     if len(columns) > 2 or not all(columns) or len(set(columns)) < len(columns):
         raise ValueError(f"--columns wants that of texts and that of answers, --columns=TEXT,ANSWER, got {listed(columns)}")
@@ -131,8 +132,8 @@ def _whether_recorded(trained: Trained, loaded: Dataset, split: str) -> str:
     return f"{what} is none that the run recorded" if same is None else f"{what} is the {same} split that the run recorded"
 
 
-def _checked(split: str | None, data: str | None, texts: Sequence[str], beam: int, length_penalty: float) -> Path | None:
-    """The file that is to be scored, if ``data`` is one. Raises ValueError for what does not go together."""
+def _checked(split: str | None, data: str | None, texts: Sequence[str], beam: int, length_penalty: float) -> list[Path]:
+    """The files that are to be scored, if ``data`` is such. Raises ValueError for what does not go together."""
     if texts and (data is not None or split is not None):
         raise ValueError("--text asks about the text alone: it goes with neither --data nor --split")
     for position, text in enumerate(texts):
@@ -143,16 +144,16 @@ def _checked(split: str | None, data: str | None, texts: Sequence[str], beam: in
     if not 0 <= length_penalty < math.inf:
         raise ValueError(f"--length_penalty wants a number of 0 or more, got {length_penalty}")
     if data is None:
-        return None
-    if not re.search(r"\.(tsv|csv|jsonl)(\.gz)?$", data, re.IGNORECASE):
-        try:
+        return []
+    try:
+        files = tables.named(data)
+        if not files:
             specs.build("source", data)
-        except ValueError as error:
-            raise ValueError(f"{error}; a file alone is --data=FILE.csv --columns=TEXT,ANSWER") from None
-        return None
-    if split is not None:
-        raise ValueError(f"--split={shown(split)} names a split of a source; {shown(data)} is one file")
-    return Path(data)
+    except ValueError as error:
+        raise ValueError(f"{error}; a file alone is --data=FILE.csv --columns=TEXT,ANSWER") from None
+    if files and split is not None:
+        raise ValueError(f"--split={shown(split)} names a split of a source; {shown(data)} is read whole")
+    return files
 
 
 def _writable(out: str | None) -> Path | None:
@@ -164,7 +165,7 @@ def _writable(out: str | None) -> Path | None:
         raise ValueError(f"--out={shown(out)}: there is no folder {shown(path.parent)}")
     if not out or path.is_dir():
         raise ValueError(f"--out={shown(out)} wants the name of a file, as in predictions.tsv")
-    tables.kind(path)
+    tables.check_writable(path)
     run = path.resolve().parent
     if (run / "config.json").exists() and path.resolve() == RunDirectory(run).metrics:
         raise ValueError(f"--out={shown(out)} is a file of the run {shown(run)}; give another name")
@@ -181,7 +182,7 @@ def _spared(target: Path | None, read: Iterable[Path]) -> None:
 
 def _columns(trained: Trained, predictions: Any, examples: Examples) -> dict[str, Sequence[str]]:
     """What is written of every example; texts and answers are called as in the files of the run, which can be read in turn."""
-    text, answer = trained.columns()
+    text, answer = _called(trained)
     columns = trained.task.columns(predictions, examples, trained.facts)
     if {text, answer} & (columns.keys() - {trained.task.answers}):
         text, answer = "text", trained.task.answers
@@ -189,6 +190,13 @@ def _columns(trained: Trained, predictions: Any, examples: Examples) -> dict[str
         text: examples.texts,
         **{answer if name == trained.task.answers else name: cells for name, cells in columns.items()},
     }
+
+
+def _called(trained: Trained) -> tuple[str, str]:
+    """The names of the columns of texts and answers in what is written: those of the run's files, where these have names."""
+    usual = "text", trained.task.answers
+    text, answer = (given if isinstance(given, str) else name for given, name in zip(trained.columns(), usual))
+    return text, answer
 
 
 def _search(trained: Trained, given: Mapping[str, float]) -> dict[str, float]:

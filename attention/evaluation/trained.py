@@ -6,7 +6,6 @@ members.
 """
 
 import contextlib
-import os
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -15,7 +14,7 @@ import jax
 import numpy as np
 
 from attention import specs
-from attention.data import contracts, dataset, rules, tables
+from attention.data import contracts, dataset, paths, rules, tables
 from attention.data.contracts import Tokenizer
 from attention.messages import quoted, shown
 from attention.metrics import summarize
@@ -149,8 +148,8 @@ class Trained(NamedTuple):
         """Where the run's data are: as recorded, or where paths of the config with variables in them lead to by now."""
         there = [path for path in data_record.places(specs.parse(self.data.source)) if path.startswith("/")]
         written = [path for path in data_record.places(specs.parse(self.settings.data.source)) if "$" in path]
-        moved = any(not os.path.exists(path) for path in there)
-        leads = written and all(os.path.exists(os.path.expanduser(os.path.expandvars(path))) for path in written)
+        moved = not all(map(paths.leads, there))
+        leads = written and all(map(paths.leads, written))
         return self.settings.data.source if moved and leads else self.data.source
 
     def accuracy_by_length(self, loaded: contracts.Dataset) -> dict[str, Any] | None:
@@ -230,21 +229,28 @@ class Trained(NamedTuple):
         encoded = self.task.answer(encoded, answers, self.facts)
         return Examples(texts, encoded, None if encoded.targets is None else answers)
 
-    def columns(self) -> tuple[str, str]:
+    def columns(self) -> tuple[tables.Column, tables.Column]:
         """What the columns of texts and of answers are called in the files of the run's source, or by default."""
         options, answers = dict(specs.parse(self.data.source).options), self.task.answers
-        return str(options.get("text", "text")), str(options.get(answers, answers))
+        return options.get("text", "text"), options.get(answers, answers)
 
-    def read_file(self, path: Path, columns: Sequence[str] = ()) -> tuple[Examples, tuple[str, ...]]:
-        """The texts of a file, their answers where it has any, and notes for the user.
+    def read_files(self, *files: Path, columns: Sequence[tables.Column] = ()) -> tuple[Examples, tuple[str, ...]]:
+        """The texts of files, or of a folder, their answers where there are any, and notes for the user.
+
+        They are read as the files of the run's source are, but for what the columns tell where these are given.
 
         Args:
-          path: the file.
-          columns: the names of that of texts, and of that of answers, which is then there; as in training where not given.
+          files: where they are.
+          columns: that of texts, and that of answers, which is then there; as in training where not given.
         """
         text, answer = (*columns, *self.columns()[len(columns) :])
-        found = tables.read(path, text=text, label=answer, optional=len(columns) < 2)
-        with _said_of(path):
+        options = dict(specs.parse(self.data.source).options)
+        inherited = {
+            name: options[name] for name in tables.Form._fields if name in options and (name == "encoding" or not columns)
+        }
+        form = tables.Form(**{"header": isinstance(text, str) or isinstance(answer, str), **inherited})
+        found = tables.read(*files, text=text, label=answer, optional=len(columns) < 2, form=form)
+        with _said_of(files[0]):
             return self.encode(found.texts, found.labels or None), found.notes
 
     def outputs(self, examples: Examples, member: int | None = None, **search: float) -> dict[str, np.ndarray]:

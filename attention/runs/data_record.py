@@ -83,7 +83,8 @@ def checked(stored: dict[str, Any], path: Path) -> DataRecord:
 
 def places(spec: specs.Spec) -> Iterator[str]:
     """The paths and addresses among the options of a spec."""
-    for value in (*(value for _, value in spec.options), *spec.terms):
+    values = [item for _, value in spec.options for item in (value if type(value) is tuple else [value])]
+    for value in (*values, *spec.terms):
         if isinstance(value, specs.Spec):
             yield from places(value)
         elif isinstance(value, str) and re.search(r"[/\\~$]", value):

@@ -3,6 +3,7 @@
 Two runs are the same where all of this is, whatever their files are called and wherever they lie.
 """
 
+import os
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -86,12 +87,19 @@ class Places(NamedTuple):
 
 
 def stamps(paths: Sequence[Path]) -> dict[str, list[int]]:
-    """Size, times of change and inode of files, by which it is known later that they need not be read again."""
+    """Size, times of change and inode of files, by which it is known later that they need not be read again.
+
+    Of a folder, the sizes of its files together, the latest times of these and of itself, and how many they are.
+    """
     found = {}
     for path in paths:
         if path.is_file():
             stat = path.stat()
             found[str(path)] = [stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns, stat.st_ino]
+        elif path.is_dir():
+            files = [entry.stat() for entry in os.scandir(path) if entry.is_file()]
+            times = [(stat.st_mtime_ns, stat.st_ctime_ns) for stat in (path.stat(), *files)]
+            found[str(path)] = [sum(stat.st_size for stat in files), *map(max, zip(*times)), len(files)]
     return found
 
 

@@ -47,7 +47,7 @@ def _per_member(default: float, meaning: str, within: str) -> Any:
 class DataConfig:
     """Where the text comes from and how it is cut into batches."""
 
-    source: str = _field("listops", "spec of the data set", kind="source", path=True)
+    source: str = _field("listops", "spec of the data set, or the path of files or a folder", kind="source", path=True)
     tokenizer: str = _field(
         "words(pattern='whitespace')", "spec of the tokenizer, trained on the training split", kind="tokenizer"
     )

@@ -1,6 +1,7 @@
 """What eval.py shows beside the scores belongs to the examples that it scores: baselines, clean texts, notes."""
 
 import shutil
+import zipfile
 
 import numpy as np
 import pytest
@@ -140,6 +141,46 @@ def test_a_file_with_other_columns(folder, said, tmp_path, capsys):
     for flags, message in refused.items():
         assert command_line.run_main(entry.main, ["eval.py", f"--workdir={folder}/run", *flags]) == 2
         assert message in capsys.readouterr().err
+
+
+def test_files_of_every_kind_score_the_same(folder, said, tmp_path, monkeypatch):
+    """The rows of test in other formats, in pieces, packed, in folders, and by the numbers of their columns."""
+    rows = read(folder / "test.tsv")
+    lines = [f"{label};{text}\r\n" for text, label in rows]
+    (tmp_path / "excel.csv").write_text("label;text\r\n" + "".join(lines), encoding="utf-16", newline="")
+    (tmp_path / "bare.csv").write_text("".join(lines), newline="")
+    (tmp_path / "fast.txt").write_text("".join(f"__label__{label} {text}\n" for text, label in rows))
+    table(tmp_path / "part-1.tsv", *zip(*rows[:10]))
+    table(tmp_path / "part-2.tsv", *zip(*rows[10:]))
+    with zipfile.ZipFile(tmp_path / "all.zip", "w") as archive:
+        archive.write(folder / "test.tsv", "in/test.tsv")
+    for number, (text, label) in enumerate(rows):
+        (tmp_path / "tree" / label).mkdir(parents=True, exist_ok=True)
+        (tmp_path / "tree" / label / f"{number:02}.txt").write_text(text)
+    monkeypatch.chdir(tmp_path)
+    scores = lambda out: next(line for line in out.splitlines() if line.startswith("seed 0"))
+    wanted = scores(said(f"--data={folder}/test.tsv"))
+    for data in ("excel.csv", "fast.txt", "part-*.tsv", "all.zip", "all.zip/in/test.tsv", "tree", "./tree/"):
+        out = said(f"--data={data}")
+        assert f"{data}, 30 examples" in out
+        assert scores(out) == wanted
+    assert scores(said("--data=bare.csv", "--columns=1,0")) == wanted
+    assert "tree/city has no labels: no scores" in said("--data=tree/city", "--out=out.csv")
+
+
+def test_files_are_read_as_those_of_the_run(tmp_path, monkeypatch, capsys):
+    """In their encoding and by the numbers of their columns; what eval.py writes is read by its names."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("ATTENTION_CACHE_DIR", str(tmp_path / "cache"))
+    rows = [(f"caf\xe9 number {number}", "yn"[number % 2]) for number in range(40)]
+    for name in ("train", "new"):
+        (tmp_path / f"{name}.dat").write_text("".join(f"{label}~{text}\n" for text, label in rows), encoding="latin-1")
+    source = "files(train='train.dat', text=1, label=0, delimiter='~', encoding='latin-1')"
+    loop.train(config.from_dict(toy.fields(source)), tmp_path / "run")
+    for flags in (["--data=new.dat", "--out=out.csv"], ["--data=out.csv", "--columns=text,label"]):
+        assert command_line.run_main(entry.main, ["eval.py", "--workdir=run", *flags]) == 0
+        assert "40 of 40 texts of" in capsys.readouterr().out
+    assert (tmp_path / "out.csv").read_text(encoding="utf-8").startswith("text,predicted,")
 
 
 def test_notes_name_what_is_evaluated(folder, said, tmp_path):

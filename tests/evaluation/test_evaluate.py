@@ -351,7 +351,7 @@ def test_changed_data_is_refused(folder, tmp_path):
         (["--workdir={run}", "--text=oslo", "--text= "], "--text number 2 is empty"),
         (["--workdir={run}", "--text=oslo", "--split=test"], "goes with neither --data nor --split"),
         (["--workdir={run}", "--data=absent.tsv"], "there is no file absent.tsv"),
-        (["--workdir={run}", "--data={run}/../test.tsv", "--split=test"], "is one file"),
+        (["--workdir={run}", "--data={run}/../test.tsv", "--split=test"], "is read whole"),
         (["--workdir={run}", "--data=trec7"], "unknown source 'trec7'"),
         (["--workdir={run}", "--data=files(train='absent.tsv')"], "there is no file"),
         (["--workdir={run}", "--text=oslo", "--out=absent/out.tsv"], "there is no folder absent"),

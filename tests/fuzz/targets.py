@@ -5,10 +5,14 @@ import gzip
 import io
 import json
 import shutil
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import pyarrow
+import pyarrow.feather
+import pyarrow.parquet
 
 from attention import specs
 from attention.commands import eval as eval_entry
@@ -85,6 +89,9 @@ def files(folder: Path) -> Target:
         "c.jsonl": "".join(json.dumps({"text": text, "label": i}) + "\n" for i, (text, _) in enumerate(ROWS)).encode(),
     }
     made |= {f"{name}.gz": gzip.compress(data, mtime=0) for name, data in list(made.items())}
+    made |= {"d.json": json.dumps([{"text": text, "label": label} for text, label in ROWS]).encode()}
+    made |= {"e.txt": "".join(f"__label__{label} {text}\n" for text, label in plain).encode(), **_columnar(columns)}
+    made |= {"f.csv.zst": pyarrow.compress(made["a.csv"], "zstd", asbytes=True), "g.zip": _zipped("a.csv", made["a.csv"])}
     names = sorted(made)
 
     def target(rng: np.random.Generator) -> Case:
@@ -94,6 +101,25 @@ def files(folder: Path) -> Target:
         return Case(f"{name}: {what}", lambda: _read(folder / name, damaged, optional=optional))
 
     return target
+
+
+def _columnar(columns: dict[str, list[str]]) -> dict[str, bytes]:
+    table, made = pyarrow.table(columns), {}
+    for name, write in (("h.parquet", pyarrow.parquet.write_table), ("i.feather", pyarrow.feather.write_feather)):
+        stream = io.BytesIO()
+        write(table, stream)
+        made[name] = stream.getvalue()
+    stream = io.BytesIO()
+    with pyarrow.ipc.new_stream(stream, table.schema) as writer:
+        writer.write_table(table)
+    return {**made, "j.arrow": stream.getvalue()}
+
+
+def _zipped(name: str, data: bytes) -> bytes:
+    stream = io.BytesIO()
+    with zipfile.ZipFile(stream, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr(name, data)
+    return stream.getvalue()
 
 
 def _read(path: Path, damaged: bytes, *, optional: bool) -> str:

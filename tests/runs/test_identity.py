@@ -76,6 +76,33 @@ def test_a_finished_run_answers_without_reading_its_data(tmp_path, monkeypatch, 
     assert f"{tmp_path}/test.tsv is not there any more: whether it is as it was cannot be told" in capsys.readouterr().out
 
 
+def test_the_same_rows_in_another_format_are_the_same_run(tmp_path):
+    source = toy.write_data(tmp_path)
+    result = loop.train(config.from_dict(toy.fields(source)), tmp_path / "run")
+    for name in ("train", "validation", "test"):
+        lines = [line.split("\t") for line in (tmp_path / f"{name}.tsv").read_text().splitlines()[1:]]
+        rows = [{"text": text, "label": label} for text, label in lines]
+        (tmp_path / f"{name}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    other = config.from_dict(toy.fields(source.replace(".tsv", ".jsonl")))
+    assert loop.train(other, tmp_path / "run") == result
+    assert ".jsonl" in json_files.read(tmp_path / "run/data.json")["source"]
+
+
+def test_a_file_that_comes_to_a_glob_is_noticed(tmp_path, capsys):
+    toy.write_data(tmp_path)
+    (tmp_path / "parts").mkdir()
+    toy.write_split(tmp_path / "parts/a.tsv", 40, 0)
+    source = f"files(train='{tmp_path}/parts/*.tsv', validation='{tmp_path}/validation.tsv')"
+    settings = config.from_dict(toy.fields(source))
+    result = loop.train(settings, tmp_path / "run")
+    assert loop.train(settings, tmp_path / "run") == result
+    toy.write_split(tmp_path / "parts/b.tsv", 40, 1)
+    with pytest.raises(ValueError, match="the train split is not the one recorded"):
+        loop.train(settings, tmp_path / "run")
+    (tmp_path / "parts/b.tsv").unlink()
+    assert loop.train(settings, tmp_path / "run") == result
+
+
 def test_what_moved_is_known_by_its_content(tmp_path, monkeypatch, capsys):
     (tmp_path / "old").mkdir()
     wanted = settings(toy.write_data(tmp_path / "old"))

@@ -71,7 +71,7 @@ def test_evaluation_has_its_very_numbers(run):
     for name in ("validation", "test"):
         assert trained.rival(trained.examples(name)).scores == stored[name]
     folder = run.path.parent
-    examples, _ = trained.read_file(folder / "test.tsv")
+    examples, _ = trained.read_files(folder / "test.tsv")
     assert trained.rival(examples).scores == stored["test"]
     accuracy = rf"rival linear +{100 * stored['test']['accuracy']:.2f} %"
     for said in (report.report(str(run.path)), report.report(str(run.path), data=str(folder / "test.tsv"))):
@@ -82,7 +82,7 @@ def test_a_file_of_some_texts_has_those_of_its_texts(run, tmp_path):
     trained = load(str(run.path))
     found = tables.read(run.path.parent / "test.tsv", text="text", label="label")
     (tmp_path / "some.tsv").write_text("text\tlabel\n" + "".join(f"{a}\t{b}\n" for a, b in zip(found.texts[:7], found.labels)))
-    examples, _ = trained.read_file(tmp_path / "some.tsv")
+    examples, _ = trained.read_files(tmp_path / "some.tsv")
     assert trained.rival(examples).scores["accuracy"] == run.read_rival_predictions()["correct"][:7].mean()
 
 

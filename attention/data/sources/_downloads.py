@@ -6,8 +6,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from attention.data import tables
+from attention.data import paths, tables
 from attention.data.contracts import Corpus, Source, Split
+from attention.data.file_text import read_text
 from attention.data.rules import MAJORITY
 from attention.data.sources import _archives, _splits
 from attention.specs import nearest
@@ -67,8 +68,8 @@ def source(
         _splits.check_share(validation_share)
     if path is not None and (mirror is not None or data_dir is not None):
         raise ValueError("path= reads a local folder and downloads nothing: leave out mirror= and data_dir=")
-    folder = None if path is None else _splits.expand(path)
-    prepared = None if data_dir is None else _splits.expand(data_dir)
+    folder = None if path is None else paths.expand(path)
+    prepared = None if data_dir is None else paths.expand(data_dir)
     spec = _splits.resolved(recipe.name, **own, path=folder, mirror=mirror, data_dir=prepared, **share)
 
     def load(seed: int) -> Corpus:
@@ -136,7 +137,7 @@ def _read_folder(recipe: Recipe, folder: Path) -> dict[str, Split]:
     if files["train"] is None or not (folder / "labels.txt").is_file():
         lacking = "train.tsv[.gz]" if files["train"] is None else "labels.txt"
         raise ValueError(f"{folder} lacks {lacking}; wanted: train.tsv[.gz] [validation.tsv[.gz]] [test.tsv[.gz]] labels.txt")
-    names = tables.read_text(folder / "labels.txt").split()
+    names = read_text(folder / "labels.txt").split()
     if tuple(names) != recipe.classes:
         raise ValueError(
             f"{folder / 'labels.txt'} has the classes {', '.join(names)}; those of {recipe.name} are"
@@ -152,9 +153,9 @@ def _find(folder: Path, name: str) -> Path | None:
 def _indexed(path: Path, count: int) -> Split:
     table = tables.read(path, text="text", label="label")
     index = {str(number): number for number in range(count)}
-    for label, line in zip(table.labels, table.lines):
+    for number, label in enumerate(table.labels):
         if label not in index:
-            raise ValueError(f"{path}, line {line}: the label {label!r} is no index into labels.txt, 0 to {count - 1}")
+            raise ValueError(f"{table.place(number)}: the label {label!r} is no index into labels.txt, 0 to {count - 1}")
     return Split(table.texts, np.array([index[label] for label in table.labels], np.int32))
 
 

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from attention.data import paths
 from attention.data.contracts import LENGTHS, Corpus, Rule, Source
 from attention.data.rules import MAJORITY, by_word, nothing
 from attention.data.sources import _splits
@@ -116,7 +117,7 @@ def source(task: Task, sizes: Sizes, data_dir: str | None) -> Source:
             f"{task.name} has no text of {sizes.min_length} to {sizes.max_length} symbols: its lengths are {task.shortest},"
             f" {task.shortest + task.step}, {task.shortest + 2 * task.step}, ..."
         )
-    folder = None if data_dir is None else _splits.expand(data_dir)
+    folder = None if data_dir is None else paths.expand(data_dir)
     spec = _splits.resolved(task.name, **task.options, **sizes._asdict(), data_dir=folder)
     return Source(lambda seed: _load(task, sizes, folder, seed, spec), rules(task))
 

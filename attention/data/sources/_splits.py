@@ -1,4 +1,4 @@
-"""What the sources share: paths, the draw of a validation split and the checks of a corpus."""
+"""What the sources share: specs, the draw of a validation split and the checks of a corpus."""
 
 import os
 import re
@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from attention import specs
+from attention.data import paths
 from attention.data.contracts import LENGTHS, Corpus, Split
 from attention.data.sources import _carving
 from attention.messages import listed, quoted
@@ -19,31 +20,9 @@ from attention.specs import nearest
 LISTOPS_STREAM, LENGTHS_STREAM, TRANSDUCTION_STREAM = 2, 3, 4
 
 
-def expand(path: str) -> Path:
-    """The absolute path, with ``~`` and environment variables such as ``$ATTENTION_DATA_DIR`` replaced.
-
-    A path that is there as it is written, dollar signs and all, is taken so.
-
-    Raises:
-      ValueError: where a variable is not set, for a path of Windows, and for one with a line break or the like in it.
-    """
-    if re.match(r"[A-Za-z]:[\\/]|[A-Za-z]:$", path) and os.name == "posix":
-        raise ValueError(f"path {quoted(path)} is one of Windows; here folders are divided by /, as in /mnt/c/data/train.csv")
-    if not path.isprintable():
-        raise ValueError(f"path {quoted(path)} holds a sign that does not print; in a spec a backslash is written twice")
-    if os.path.exists(path):
-        return Path(os.path.abspath(path))
-    expanded = os.path.expanduser(os.path.expandvars(path))
-    unset = re.search(r"\$\{?(\w+)", expanded)
-    if unset:
-        what = f"the environment variable {unset[1]!r} is not set, nor is there a file of that very name"
-        raise ValueError(f"path {quoted(path)}: {what}")
-    return Path(os.path.abspath(expanded))
-
-
 def data_folder(data_dir: Path | None) -> Path:
     """Where TFDS keeps its data sets: the folder given, ``$TFDS_DATA_DIR``, or ``~/tensorflow_datasets``."""
-    return data_dir or expand(os.environ.get("TFDS_DATA_DIR") or "~/tensorflow_datasets")
+    return data_dir or paths.expand(os.environ.get("TFDS_DATA_DIR") or "~/tensorflow_datasets")
 
 
 def resolved(name: str, /, **options: Any) -> str:

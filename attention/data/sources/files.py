@@ -1,77 +1,162 @@
-"""Your own texts, labelled or with texts to write, from TSV, CSV or JSON Lines files, also gzipped."""
+"""Your own texts, labelled or with texts to write, in files: CSV, TSV, JSON, Parquet, Arrow or fastText, also packed."""
 
+import glob
+import itertools
+import os
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from attention.data import file_text as _file_text
+from attention.data import paths as _paths
 from attention.data import tables as _tables
-from attention.data.contracts import Corpus, Source, Split
-from attention.data.rules import MAJORITY, UNCHANGED
-from attention.data.sources import _labels, _splits
+from attention.data import unpacking as _unpacking
+from attention.data.contracts import Corpus, Source
+from attention.data.sources import _splits, _tabular
 from attention.messages import quoted, shown
+
+# Files of a folder that are its splits: of train, test and validation by these names, in pieces too.
+_SPLIT_FILES = {"train": ("train",), "validation": ("validation", "valid", "val", "dev"), "test": ("test",)}
+_NAMES = "files(train=..., text='NAME', label='NAME') says what they are called, a number which they are"
+_NAMED = re.compile(r"\.(tsv|csv|jsonl?|ndjson|parquet|arrow|feather|txt)(\.\w+)?$", re.IGNORECASE)
 
 
 def build(
-    train: str,
-    validation: str | None = None,
-    test: str | None = None,
-    text: str = "text",
-    label: str = "label",
-    target: str | None = None,
+    train: str | tuple[str, ...],
+    validation: str | tuple[str, ...] | None = None,
+    test: str | tuple[str, ...] | None = None,
+    text: str | int = "text",
+    label: str | int = "label",
+    target: str | int | None = None,
+    delimiter: str | None = None,
+    quotes: bool | None = None,
+    header: bool | None = None,
+    encoding: str | None = None,
+    skip_empty: bool = False,
     validation_share: float = 0.1,
 ) -> Source:
     """Texts from files; validation is carved off train if it is not given.
 
-    Classes are the labels of the training file, sorted: by value where all are whole numbers, else by name.
+    Classes are the labels of the training file, sorted: by value where all are whole numbers, else by name. A bare path is
+    read so too, and a folder with files ``train.*``, ``validation.*`` and ``test.*``.
 
     Example:
       >>> attention.build("source", "files(train='reviews.csv', text='review', label='stars')")
 
     Args:
-      train: path ending in .tsv, .csv or .jsonl, or one of these and .gz; ``~`` and environment variables are replaced.
-        TSV and CSV begin with the column names; TSV is split at each TAB without quoting, CSV follows Python's csv.
+      train: a path, a glob such as ``'data/*.csv'``, or several of these, ``('a.csv', 'b.csv')``; ``~`` and environment
+        variables are replaced. The formats are .csv, .tsv, .jsonl, .json, .parquet and .arrow (as the ``datasets`` library
+        keeps it, too), lines of fastText, and of any other name a table; each may end in .gz, .bz2, .xz, .zst or .zip.
+        ``archive.zip/train.csv`` is a file in an archive.
       validation: the same; without it ``validation_share`` of each training class is drawn by the seed.
-      test: the same; without it there is no test split.
-      text: column or field of the text.
-      label: column or field of the label, a name or a whole number.
+      test: the same; without it there is no test split. It may have no labels, as those of competitions.
+      text: column or field of the text: its name, or its number, counted from 0.
+      label: column or field of the label: a name, a whole number, or True or False.
       target: column or field of the text to write, for ``task=seq2seq``; then there are no labels.
+      delimiter: what separates the cells of a line; None for comma, semicolon, TAB or bar, as the columns tell.
+      quotes: whether a cell may stand in quotes and hold delimiters, line breaks and doubled quotes; None for yes, but not
+        in .tsv.
+      header: whether the first line names the columns; None for yes where a column is given by its name.
+      encoding: of files that are neither UTF-8 nor begin with a byte order mark, as ``latin-1``.
+      skip_empty: whether rows without a text or a label are left out, with a note, in place of an error.
       validation_share: between 0 and 1.
 
     Raises:
-      ValueError: for an unset variable, a share out of range, an unknown suffix; ``load`` for what is wrong with the
-        files, naming file and line.
+      ValueError: for an unset variable, a share out of range, columns or a form that cannot be; ``load`` for what is wrong
+        with the files, naming file, line and column.
     """
     _splits.check_share(validation_share)
+    _tabular.check_columns(text, label, target)
+    form = _tables.Form(delimiter, quotes, header, encoding)
+    answer = label if target is None else target
+    _check_form(form, text, answer)
     given = {"train": train, "validation": validation, "test": test}
-    paths = {name: _splits.expand(path) for name, path in given.items() if path is not None}
-    for path in paths.values():
-        _tables.kind(path)
-    if text == (target or label):
-        raise ValueError(f"{quoted(text)} is the column of texts and of what is to be told of them; give two columns")
-    if target is not None and label != "label":
-        raise ValueError(f"label={quoted(label)} and target={quoted(target)}: texts have classes or texts to write; give one")
-    spec = _splits.resolved("files", **paths, text=text, label=label, target=target, validation_share=validation_share)
+    paths = {name: _expanded(path) for name, path in given.items() if path is not None}
+    written = {name: each[0] if len(each) == 1 else each for name, each in paths.items()}
+    own = {"text": text, "label": label, "target": target, **form._asdict(), "skip_empty": skip_empty}
+    spec = _splits.resolved("files", **written, **own, validation_share=validation_share)
 
     def load(seed: int) -> Corpus:
-        tables = {name: _tables.read(path, text=text, label=target or label) for name, path in paths.items()}
-        odd = tuple(note for table in tables.values() for note in table.notes)
-        shared = {"seed": seed, "validation_share": validation_share, "resolved": spec}
-        if target is not None:
-            pairs = {name: Split(table.texts, None, table.labels) for name, table in tables.items()}
-            make = lambda: _splits.pairs(pairs, **shared)
-        else:
-            classes = _splits.class_names(tables["train"].labels)
-            splits = {name: _labelled(table, classes) for name, table in tables.items()}
-            make = lambda: _splits.corpus(splits, classes, **shared)
-            train_rows = tables["train"]
-            odd = (*odd, *_labels.notes(train_rows.labels), *_labels.contradictions(train_rows.texts, train_rows.labels))
+        files = {name: _found(path) for name, path in paths.items()}
+        _check_apart(files, paths)
+        read = {"text": text, "label": answer, "form": form, "skip_empty": skip_empty}
         try:
-            corpus = make()
-        except ValueError as error:
-            raise ValueError(f"{shown(paths['train'])}: {error}") from None
-        return corpus._replace(notes=(*odd, *corpus.notes), files=tuple(paths.values()))
+            bare = {name: name == "test" and target is None for name in files}  # whether it may have no labels
+            tables = {name: _tables.read(*found, optional=bare[name], **read) for name, found in files.items()}
+        except _tables.MissingColumnError as error:
+            raise ValueError(f"{error}; {_NAMES}") from None
+        shared = {"seed": seed, "validation_share": validation_share, "resolved": spec, "targets": target is not None}
+        return _tabular.corpus(tables, files=_looked_at(files, paths), where=files["train"][0], **shared)
 
-    return Source(load, (MAJORITY,) if target is None else (UNCHANGED,), spec)
+    return Source(load, _tabular.rules(target), spec)
 
 
-def _labelled(table: _tables.Table, classes: tuple[str, ...]) -> Split:
-    def place(number: int) -> str:
-        return f"{shown(table.path)}, line {table.lines[number]}"
+def from_path(path: str) -> Mapping[str, Any] | None:
+    """The options of a bare path: a file, a glob, or a folder with files that are called as splits; None for another."""
+    if not os.path.isdir(_paths.followed(path)):
+        return {"train": path}
+    return _splits_in(path) or _splits_in(os.path.join(path, "data")) or None
 
-    return Split(table.texts, _splits.indices(table.labels, classes, place))
+
+def _splits_in(folder: str) -> dict[str, str]:
+    """The files of a folder by split; of a split in pieces, ``train-00000-of-00002.parquet``, their glob."""
+    place = _paths.followed(folder)
+    names = sorted(os.listdir(place)) if os.path.isdir(place) else []
+    found: dict[str, str] = {}
+    for split, words in _SPLIT_FILES.items():
+        here = [name for name in names if _NAMED.search(name) and re.split(r"[-._]", name.lower())[0] in words]
+        if len(here) == 1:
+            found[split] = os.path.join(folder, here[0])
+        elif here and len({(re.split(r"[-._]", name)[0], Path(name).suffix) for name in here}) == 1:
+            pieces = f"{re.split(r'[-._]', here[0])[0]}[-._]*{Path(here[0]).suffix}"
+            found[split] = os.path.join(glob.escape(folder), pieces)
+        elif here:
+            raise ValueError(f"{shown(folder)}: {here[0]} and {here[1]} would both be {split}; say files({split}=...)")
+    return found if "train" in found else {}
+
+
+def _check_form(form: _tables.Form, text: str | int, answer: str | int) -> None:
+    if form.delimiter is not None and (len(form.delimiter) != 1 or form.delimiter in '\r\n"\0'):
+        raise ValueError(f"delimiter wants one sign, as ',' or '\\t'; got {quoted(form.delimiter)}")
+    named = next((column for column in (text, answer) if isinstance(column, str)), None)
+    if form.header is False and named is not None:
+        raise ValueError(f"header=False: nothing names the column {quoted(named)}; give numbers, as in text=1, label=0")
+    _file_text.check_encoding(form.encoding)
+
+
+def _expanded(given: str | tuple[str, ...]) -> tuple[str, ...]:
+    paths = tuple(str(_paths.expand(path)) for path in ((given,) if isinstance(given, str) else given))
+    if not paths:
+        raise ValueError("a split wants at least one file, got none")
+    return paths
+
+
+def _found(given: Sequence[str]) -> list[Path]:
+    """The files that paths and globs name, those of a glob in order."""
+    found = [path for each in given for path in _paths.matches(each)]
+    if folder := next(filter(os.path.isdir, found), None):
+        raise ValueError(
+            f"{shown(folder)} is a folder; files in it are 'FOLDER/*.csv', and folder(path=...) reads folders of texts"
+        )
+    if len(set(found)) < len(found):
+        twice = next(path for number, path in enumerate(found) if path in found[:number])
+        raise ValueError(f"{shown(twice)} is given twice for one split")
+    return found
+
+
+def _check_apart(files: Mapping[str, Sequence[Path]], paths: Mapping[str, Sequence[str]]) -> None:
+    """Raises ValueError where a glob of one split takes a file that is of another."""
+    for name, other in itertools.permutations(files, 2):
+        for path in filter(_paths.is_glob, paths[name]):
+            both = set(_paths.matches(path)) & set(files[other])
+            if both:
+                raise ValueError(f"{name}={quoted(path)} matches {shown(min(both))}, which is a file of {other}")
+
+
+def _looked_at(files: Mapping[str, Sequence[Path]], paths: Mapping[str, Sequence[str]]) -> Iterator[Path]:
+    """What was read; of a glob also the folders, to which a file may come."""
+    for name, found in files.items():
+        yield from dict.fromkeys(map(_unpacking.archive, found))
+        for path in filter(_paths.is_glob, paths[name]):
+            yield from _paths.searched(path)

@@ -25,6 +25,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from attention.data import paths
 from attention.data.contracts import LENGTHS, Corpus, Rule, Source
 from attention.data.rules import MAJORITY
 from attention.data.sources import _lengths, _splits
@@ -235,7 +236,7 @@ def build(
     sizes = _lengths.Sizes(train, validation, test, lengths, min_length, max_length, test_length)
     options = Options(min_length, max_length, max_depth, max_args, operator_share, operators)
     _check(sizes, options)
-    folder = None if data_dir is None else _splits.expand(data_dir)
+    folder = None if data_dir is None else paths.expand(data_dir)
     spec = _splits.resolved("listops", **{**options._asdict(), **sizes._asdict()}, data_dir=folder)
 
     def load(seed: int) -> Corpus:

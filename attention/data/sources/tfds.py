@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from attention.data import paths
 from attention.data.contracts import Corpus, Source, Split
 from attention.data.rules import MAJORITY
 from attention.data.sources import _labels, _splits
@@ -49,7 +50,7 @@ def build(
       ValueError: for a share out of range; ``load`` for a set, split or feature that is not there.
     """
     _splits.check_share(validation_share)
-    folder = None if data_dir is None else _splits.expand(data_dir)
+    folder = None if data_dir is None else paths.expand(data_dir)
     wanted = {"train": train, "validation": validation, "test": test}
     features = {"text": text, "label": label}
     spec = _splits.resolved("tfds", name=name, **features, **wanted, data_dir=folder, validation_share=validation_share)

@@ -54,6 +54,7 @@ class SourceEvidence(NamedTuple):
       prepare: (folder) -> None, writes the files that the specs read.
       seeded: whether another seed generates or carves off others.
       places: options that say where data are, and not which.
+      needs: a package of an extra; the cases are left out where it is not installed, and run in ``tests/plugs``.
       errors: as above.
     """
 
@@ -61,6 +62,7 @@ class SourceEvidence(NamedTuple):
     prepare: Callable[[Path], None] | None = None
     seeded: bool = True
     places: tuple[str, ...] = ("path", "mirror", "data_dir")
+    needs: str = ""
     errors: dict[str, str] = {}
 
 

@@ -1,0 +1,85 @@
+"""Parquet and Arrow: columns with types, as pandas, Polars, Spark and the ``datasets`` library write them."""
+
+import json
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+from attention.data.formats.rows import Asked, Row, as_given, called, places, written
+from attention.files import most_unpacked
+from attention.messages import one_line, shortened, shown
+
+if TYPE_CHECKING:
+    import pyarrow
+    import pyarrow.parquet
+
+_PARQUET, _FILE = b"PAR1", b"ARROW1"
+
+
+def rows(asked: Asked, content: bytes) -> Iterator[Row]:
+    """The rows, numbered from 0."""
+    import pyarrow
+
+    try:
+        table = _read(asked, content)
+        table.validate(full=True)
+        list(table.schema.names)  # decodes them
+    except (pyarrow.ArrowException, OSError, UnicodeDecodeError) as error:
+        why = shortened(one_line(str(error)), 200)
+        raise ValueError(f"{shown(asked.path)} is no Parquet or Arrow file, or a damaged one: {why}") from None
+    return of_table(asked, table)
+
+
+def of_table(asked: Asked, table: "pyarrow.Table") -> Iterator[Row]:
+    """The rows of a table. Where its schema has names of classes, labels are their indices, -1 for none."""
+    text, label = places(asked, table.schema.names)
+    classes = None if label is None else _class_names(table.schema).get(table.schema.names[label])
+    texts = table.column(text).to_pylist()
+    labels = [None] * len(texts) if label is None else table.column(label).to_pylist()
+    for number, (value, given) in enumerate(zip(texts, labels)):
+        where = f"{shown(asked.path)}, row {number} (counted from 0)"
+        if not isinstance(value, str | None):
+            raise ValueError(f"{where}: {called(asked.text)} is a string, got {as_given(value)}")
+        name = "" if given is None else written(given) if classes is None else _of_class(given, classes)
+        if name is None:
+            wanted = "a string, a whole number, True or False" if classes is None else f"one of {len(classes)} classes, or -1"
+            raise ValueError(f"{where}: {called(asked.label)} is {wanted}, got {as_given(given)}")
+        yield Row(number, value or "", name)
+
+
+def _read(asked: Asked, content: bytes) -> "pyarrow.Table":
+    import pyarrow
+    import pyarrow.parquet
+
+    buffer = pyarrow.BufferReader(content)
+    if content.startswith(_PARQUET):
+        file = pyarrow.parquet.ParquetFile(buffer)
+        _check_size(asked, file.metadata, most_unpacked(len(content)))
+        names = file.schema_arrow.names
+        wanted = [names[place] for place in places(asked, names) if place is not None]
+        # Of numbered columns all are read, so that the numbers hold.
+        return file.read(wanted if isinstance(asked.text, str) and isinstance(asked.label, str) else None)
+    reader = pyarrow.ipc.open_file if content.startswith(_FILE) else pyarrow.ipc.open_stream
+    return reader(buffer).read_all()
+
+
+def _check_size(asked: Asked, said: "pyarrow.parquet.FileMetaData", most: int) -> None:
+    """Raises ValueError where a file says that it holds far more than its length allows, before memory is taken."""
+    size = sum(said.row_group(number).total_byte_size for number in range(said.num_row_groups))
+    if max(size, said.num_rows) > most:
+        what = f"{said.num_rows} rows in {size} bytes"
+        raise ValueError(f"{shown(asked.path)} says that it unpacks to {what}, which no texts of its size do")
+
+
+def _class_names(schema: "pyarrow.Schema") -> dict[str, Sequence[str]]:
+    """The names of classes that the ``datasets`` library writes into a schema, by column."""
+    try:
+        features = json.loads((schema.metadata or {})[b"huggingface"])["info"]["features"]
+        return {name: tuple(map(str, each["names"])) for name, each in features.items() if each.get("_type") == "ClassLabel"}
+    except (ValueError, KeyError, TypeError, AttributeError):  # written by others, or not so
+        return {}
+
+
+def _of_class(label: Any, classes: Sequence[str]) -> str | None:
+    if not isinstance(label, int) or not -1 <= label < len(classes):
+        return None
+    return "" if label == -1 else classes[label]

@@ -1,0 +1,51 @@
+"""JSON: an object in each line, or an array of objects."""
+
+import re
+from collections.abc import Iterator
+from typing import Any
+
+from attention.data.formats.rows import Asked, MissingColumnError, Row, as_given, called, lines, written
+from attention.files import parse_json
+from attention.messages import listed, quoted, shown
+from attention.specs import nearest
+
+ARRAY = re.compile(r"\s*\[\s*\{")
+
+
+def rows(asked: Asked, content: str) -> Iterator[Row]:
+    """The rows, numbered by their lines."""
+    for number, line in lines(content):
+        if line.strip():
+            yield _row(asked, number, _parsed(line, f"{shown(asked.path)}, line {number}"), f"line {number}")
+
+
+def items(asked: Asked, content: str) -> Iterator[Row]:
+    """The rows of an array, numbered from 0."""
+    for number, row in enumerate(_parsed(content, shown(asked.path))):
+        yield _row(asked, number, row, f"row {number} (counted from 0)")
+
+
+def _parsed(text: str, where: str) -> Any:
+    try:
+        return parse_json(text)
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"{where}: not JSON: {error}") from None
+
+
+def _row(asked: Asked, number: int, row: Any, place: str) -> Row:
+    where = f"{shown(asked.path)}, {place}"
+    if not isinstance(row, dict):
+        raise ValueError(f"{where}: wanted a JSON object, got {as_given(row)}")
+    if asked.optional and row.get(asked.label) is None:
+        row[asked.label] = ""
+    for name in (asked.text, asked.label):
+        if name not in row:
+            near = nearest(name, row) if isinstance(name, str) else "; the fields of JSON have names"
+            raise MissingColumnError(f"{where}: the field {quoted(name)} is missing{near}; fields: {listed(row)}")
+    text, label = row[asked.text], "" if row[asked.label] is None else written(row[asked.label])
+    if not isinstance(text, str | None):
+        raise ValueError(f"{where}: {called(asked.text)} is a string, got {as_given(text)}")
+    if label is None:
+        given = as_given(row[asked.label])
+        raise ValueError(f"{where}: {called(asked.label)} is a string, a whole number, true or false, got {given}")
+    return Row(number, text or "", label)

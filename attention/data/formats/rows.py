@@ -1,0 +1,119 @@
+"""What the readers of tables share: what is asked of a file, a row of it, and where its columns are."""
+
+import csv
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from attention.messages import listed, quoted, shortened, shown
+from attention.specs import nearest
+
+DELIMITERS = {",": "comma", ";": "semicolon", "\t": "TAB", "|": "bar"}
+
+Column = str | int
+
+
+class MissingColumnError(ValueError):
+    """A file that has no column, or no field, of a name or number."""
+
+
+class Form(NamedTuple):
+    """How files are written, where their names and bytes do not say it.
+
+    Attributes:
+      delimiter: what separates the cells of a line; None where the file tells.
+      quotes: whether cells may stand in quotes, as CSV has them; None where the name tells: not in TSV.
+      header: whether the first line names the columns; None where the columns tell: a named one is named there.
+      encoding: of text that is neither UTF-8 nor begins with a byte order mark; None where there is none such.
+    """
+
+    delimiter: str | None = None
+    quotes: bool | None = None
+    header: bool | None = None
+    encoding: str | None = None
+
+
+class Asked(NamedTuple):
+    """A file, the columns of texts and labels by name or number, whether labels may be missing, and how it is written."""
+
+    path: Path
+    text: Column
+    label: Column
+    optional: bool
+    form: Form
+
+    @property
+    def named(self) -> tuple[str, ...]:
+        """The names that the file must have."""
+        wanted = (self.text,) if self.optional else (self.text, self.label)
+        return tuple(column for column in wanted if isinstance(column, str))
+
+
+class Row(NamedTuple):
+    """A row as it stands: its number, its text, its label (None where there is none), and what is odd about it."""
+
+    number: int
+    text: str
+    label: str | None
+    note: str | None = None
+
+
+def called(column: Column) -> str:
+    """A column as it stands in messages."""
+    return quoted(column) if isinstance(column, str) else f"column {column}"
+
+
+def lines(content: str) -> Iterator[tuple[int, str]]:
+    """Number and text of each line; only LF and CR LF end one, for texts may hold the separators of Unicode."""
+    split = content.rstrip("\r\n").split("\n") if content.strip("\r\n") else []
+    for number, line in enumerate(split, 1):
+        yield number, line.removesuffix("\r")
+
+
+def places(asked: Asked, header: Sequence[str], *, hint: str = "") -> tuple[int, int | None]:
+    """Where the columns of texts and labels are; that of labels is None where it is missing and may be.
+
+    Raises:
+      ValueError: where one is missing, or there twice.
+    """
+    names = [name.strip() for name in header]
+    text = _place(asked, asked.text, names, hint)
+    if asked.optional and asked.label not in (names if isinstance(asked.label, str) else range(len(names))):
+        return text, None
+    return text, _place(asked, asked.label, names, hint)
+
+
+def _place(asked: Asked, column: Column, names: list[str], hint: str) -> int:
+    if isinstance(column, int):
+        if column >= len(names):
+            raise MissingColumnError(f"{shown(asked.path)}: there is no column {column}, counted from 0: it has {len(names)}")
+        return column
+    if names.count(column) == 1:
+        return names.index(column)
+    where = f"{shown(asked.path)}: the column {quoted(column)}"
+    if column in names:
+        raise ValueError(f"{where} is there more than once; columns: {listed(names)}")
+    raise MissingColumnError(f"{where} is missing{nearest(column, names)}; columns: {listed(names)}{hint}")
+
+
+def written(value: Any) -> str | None:
+    """A label as the name of a class: a string, a whole number, True or False; None for what is none of these.
+
+    A whole number that is kept with decimals, as tables with holes in them do, is that number.
+    """
+    if isinstance(value, float) and value.is_integer():
+        return str(int(value))
+    return str(value) if isinstance(value, (str, int)) else None
+
+
+def as_given(value: Any) -> str:
+    """A value as it stands in messages."""
+    return shortened(repr(value), 40)
+
+
+def fields(line: str, delimiter: str) -> list[str]:
+    """The cells of one line of CSV, none where it is not CSV."""
+    try:
+        return next(csv.reader([line.rstrip("\r")], delimiter=delimiter), [])
+    except csv.Error:
+        return []
