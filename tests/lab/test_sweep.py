@@ -421,6 +421,7 @@ def updates(folder):
     return 300 * finished + max(steps, default=0)
 
 
+@pytest.mark.slow
 def test_a_sweep_killed_at_random_moments_has_the_results_of_an_unbroken_one(start, unbroken, tmp_path):
     draws, folder, killed = random.Random(0), tmp_path / "sweep", 0
     # At the end of a cohort too, while it is scored and taken apart.
