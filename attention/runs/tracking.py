@@ -8,8 +8,9 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from attention import specs
+from attention import installation, specs
 from attention.files import json_hash
+from attention.messages import one_line, shortened, shown
 from attention.runs import checkpoints, json_files
 from attention.runs.directory import RunDirectory
 from attention.runs.trackers import Ending, Member, Row
@@ -124,13 +125,13 @@ def ending(run: RunDirectory, number: int) -> Ending:
     scores = {"best_validation": member["validation"], "test": member["test"], "clean": member.get("clean")}
     scores |= {"rival": rival.get("splits", {}).get(split), "baseline": result["baselines"]}
     numbers = {f"{name}/{metric}": value for name, each in scores.items() for metric, value in (each or {}).items()}
-    numbers |= {name: result[name] for name in ("parameters", *_TIMES)}
-    numbers |= {"updates": member["updates"], "best_step": member["best_step"]}
+    facts = {name: result[name] for name in ("parameters", *_TIMES)} | {name: member[name] for name in ("updates", "best_step")}
+    numbers |= {f"run/{name}": value for name, value in facts.items()}
     words = {"stopped": member["stopped"], "verdict": _verdict(result, member[split], rival)}
     return Ending(
         result["steps"],
         result["train_seconds"],
-        {name: value for name, value in numbers.items() if _is_number(value)},
+        {name: value for name, value in numbers.items() if _is_number(value) and not name.endswith("/count")},
         {name: value for name, value in words.items() if value},
         member["failed"],
     )
@@ -209,6 +210,12 @@ def _ids(run: RunDirectory, count: int) -> tuple[str, ...]:
     """The members' own ids, from what no other run has in its files."""
     own = run.token or str(run.path.resolve())
     return tuple(json_hash([own, number])[:16] for number in range(count))
+
+
+def not_told(spec: str, run: RunDirectory, reason: str) -> str:
+    """What is said where a tracker fails: why, and the command that makes up for it."""
+    name, command = specs.parse(spec).name, f'{installation.program("eval")} --workdir={shown(run.path)} --track="{spec}"'
+    return f"tracker {name}: {shortened(one_line(reason), 300)}; the run has all of it, and {command} shows it later"
 
 
 def runs(folder: RunDirectory) -> Sequence[RunDirectory]:

@@ -14,9 +14,11 @@ from attention import specs
 from attention.messages import listed, plain, quoted
 from attention.runs import trackers, tracking
 from attention.runs.directory import RunDirectory
+from attention.runs.tracking import not_told
 
 _WAIT = 60.0  # seconds that a finished run waits for its trackers, at most
 _HASTE = 10.0  # the same for one that is cut off
+COMMAND = (sys.executable, "-m", "attention.runs.trackers._follow")
 _late: set[str] = set()  # specs of those that were waited for in vain: they are not again
 
 
@@ -28,8 +30,7 @@ def following(spec: str, run: RunDirectory) -> Iterator["Followers"]:
         yield followers
         seconds = _WAIT
     finally:
-        followers.finish(seconds)
-        for line in followers.news():
+        for line in followers.finish(seconds)[1]:
             print(f"note: {line}", flush=True)
 
 
@@ -45,10 +46,8 @@ def catch_up(spec: str, folder: str | os.PathLike[str]) -> int:
     wanted = tracking.runs(RunDirectory(folder))
     if not trackers.each(spec):
         raise ValueError(f"--track wants a tracker, got {quoted(spec)}; there are: {listed(specs.names('tracker'))}")
-    followers = Followers(spec, wanted)
-    code = followers.finish(None)
-    for line in followers.news():
-        print(line)
+    code, lines = Followers(spec, wanted).finish(None)
+    print("\n".join(lines))
     return code
 
 
@@ -61,70 +60,74 @@ class Followers:
     """
 
     def __init__(self, spec: str, runs: Sequence[RunDirectory]):
-        self._unsaid: list[str] = []
-        self._cut: dict[str, bytes] = {}  # of each, the line that it has begun
-        self._processes: dict[str, subprocess.Popen[bytes]] = {}
-        for tracker in trackers.each(spec):
-            try:
-                self._processes[tracker.spec] = _start(tracker.spec, runs)
-            except OSError as error:
-                self._unsaid.append(f"tracker {tracker.spec}: {error.strerror}")
+        self._each = [_Follower(tracker.spec, runs) for tracker in trackers.each(spec)]
 
     def news(self) -> list[str]:
         """The lines that they have said since it was last asked."""
-        said, self._unsaid = self._unsaid, []
-        for spec, process in self._processes.items():
-            assert process.stdout is not None
-            *lines, cut = (self._cut.get(spec, b"") + (process.stdout.read() or b"")).split(b"\n")
-            self._cut[spec] = cut
-            said += [plain(line.decode(errors="replace")) for line in lines]
-        return said
+        return [line for follower in self._each for line in follower.news()]
 
-    def finish(self, seconds: float | None) -> int:
+    def finish(self, seconds: float | None) -> tuple[int, list[str]]:
         """Waits until they have told all there is, and ends what takes longer.
 
         Args:
           seconds: to wait at most; None for as long as it takes.
 
         Returns:
-          The largest exit code, 75 for one that was ended.
+          The largest exit code, 75 for one that was ended, and the lines that they have said.
         """
-        for process in self._processes.values():
-            assert process.stdin is not None
-            process.stdin.close()
+        for follower in self._each:
+            follower.close()
         end = None if seconds is None else time.monotonic() + seconds
-        codes = [self._wait(spec, process, end) for spec, process in self._processes.items()]
-        return max(codes, default=0)
+        ended = [follower.wait(end) for follower in self._each]
+        return max((code for code, _ in ended), default=0), [line for _, lines in ended for line in lines]
 
-    def _wait(self, spec: str, process: "subprocess.Popen[bytes]", end: float | None) -> int:
-        left = None if end is None else max((1.0 if spec in _late else end - time.monotonic()), 0.0)
+
+class _Follower:
+    """The process of one tracker, in a session of its own: no terminal to ask anything on, and no signals meant for the run."""
+
+    def __init__(self, spec: str, runs: Sequence[RunDirectory]):
+        home = str(Path(attention.__file__).parent.parent)
+        path = os.pathsep.join(filter(None, (home, os.environ.get("PYTHONPATH"))))
+        self._spec, self._cut = spec, b""  # the line that it has begun
+        self._runs = runs
+        self._process = subprocess.Popen(
+            [*COMMAND, spec, *(str(run.path) for run in runs)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            env={**os.environ, "PYTHONPATH": path, "JAX_PLATFORMS": "cpu"},
+            start_new_session=True,
+            bufsize=0,
+        )
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        self._input, self._output = self._process.stdin, self._process.stdout
+        os.set_blocking(self._output.fileno(), False)
+
+    def news(self) -> list[str]:
+        """The lines that it has said since it was last asked."""
+        *lines, self._cut = (self._cut + (self._output.read() or b"")).split(b"\n")
+        return [plain(line.decode(errors="replace")) for line in lines]
+
+    def close(self) -> None:
+        """Tells it that the run goes no further."""
+        self._input.close()
+
+    def wait(self, end: float | None) -> tuple[int, list[str]]:
+        """Its exit code and last lines. Where it has none at ``end``, it and what it has started are ended."""
+        left = None if end is None else max((1.0 if self._spec in _late else end - time.monotonic()), 0.0)
+        late = []
         try:
-            code = process.wait(left)
+            code = self._process.wait(left)
         except subprocess.TimeoutExpired:
-            _late.add(spec)
-            self._unsaid += [*self.news(), f"tracker {spec}: not done in time; eval.py --track shows the rest later"]
-            code = 75
+            _late.add(self._spec)
+            code, late = 75, [not_told(self._spec, self._runs[0], "it is not done in time")]
         finally:
             with contextlib.suppress(ProcessLookupError):
-                os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
-        self._unsaid += self.news()
-        return code
-
-
-def _start(spec: str, runs: Sequence[RunDirectory]) -> "subprocess.Popen[bytes]":
-    """A process in a session of its own: no terminal to ask anything on, and no signals meant for the run."""
-    home = str(Path(attention.__file__).parent.parent)
-    path = os.pathsep.join(filter(None, (home, os.environ.get("PYTHONPATH"))))
-    process = subprocess.Popen(
-        [sys.executable, "-m", "attention.runs.trackers._follow", spec, *(str(run.path) for run in runs)],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        env={**os.environ, "PYTHONPATH": path, "JAX_PLATFORMS": "cpu"},
-        start_new_session=True,
-        bufsize=0,
-    )
-    assert process.stdout is not None
-    os.set_blocking(process.stdout.fileno(), False)
-    return process
+                os.killpg(self._process.pid, signal.SIGKILL)
+            self._process.wait()
+        with self._output:
+            lines = self.news()
+        if code not in (0, 2, 75):
+            code, late = 75, [not_told(self._spec, self._runs[0], f"its process ended with {code}")]
+        return code, [*lines, *late]

@@ -2,8 +2,9 @@
 
 python -m attention.runs.trackers._follow SPEC RUN [RUN ...]
 
-Follows what the runs write until stdin is closed, then tells the rest and how those that are finished ended. Each line on stdout
-is one to be shown; what the tracker's package prints is not. Exit codes: 0; 2 where another try does not help; 75 where it may.
+Follows what the runs write until stdin is closed, then tells the rest and how those that are finished ended. Each line on
+stdout is one to be shown; what the tracker's package prints is not. Exit codes: 0; 2 where another try does not help; 75 where
+it may.
 """
 
 import contextlib
@@ -18,7 +19,6 @@ from typing import IO
 
 from attention import installation, specs
 from attention.files import json_hash
-from attention.messages import one_line, shown
 from attention.runs import tracking
 from attention.runs.directory import RunDirectory
 from attention.runs.trackers import Session, Tracker
@@ -88,7 +88,7 @@ def follow(run: RunDirectory, tracker: Tracker, closed: threading.Event, say: Ca
             try:
                 with _feeding(run, tracker) as feed:
                     if not placed or failed:
-                        say(f"tracker {_called(tracker)}: {feed.place}")
+                        say(f"tracker {specs.parse(tracker.spec).name}: {feed.place}")
                         placed = True
                     while not (last := closed.wait(_EVERY)):
                         feed.catch_up()
@@ -99,20 +99,17 @@ def follow(run: RunDirectory, tracker: Tracker, closed: threading.Event, say: Ca
                 raise
             except Exception as error:  # of whatever kind: it is another's code
                 if not failed:
-                    say(_failed(run, tracker, str(error) or type(error).__name__))
+                    say(tracking.not_told(tracker.spec, run, _reason(error)))
                 failed = True
             if last:
                 return False
             closed.wait(_AGAIN)
 
 
-def _failed(run: RunDirectory, tracker: Tracker, reason: str) -> str:
-    command = f'{installation.program("eval")} --workdir={shown(run.path)} --track="{tracker.spec}"'
-    return f"tracker {_called(tracker)}: {one_line(reason)[:300]}; nothing of the run is lost, {command} shows it later"
-
-
-def _called(tracker: Tracker) -> str:
-    return specs.parse(tracker.spec).name
+def _reason(error: Exception) -> str:
+    if isinstance(error, OSError) and error.filename:
+        return f"{error.filename}: {error.strerror}"
+    return str(error) or type(error).__name__
 
 
 @contextlib.contextmanager
@@ -159,22 +156,26 @@ def _until_closed(closed: threading.Event) -> None:
     os._exit(75)
 
 
+def tell(spec: str, runs: Sequence[RunDirectory], closed: threading.Event, say: Callable[[str], None]) -> int:
+    """Tells a tracker of runs, one after another; returns the exit code."""
+    tracker, codes = specs.build("tracker", spec), [0]
+    for run in runs:
+        try:
+            installation.require(*tracker.packages)
+            codes.append(0 if follow(run, tracker, closed, say) else 75)
+        except (ValueError, ImportError) as error:
+            say(tracking.not_told(spec, run, str(error)))
+            codes.append(2)
+    return max(codes)
+
+
 def main(arguments: Sequence[str]) -> int:
     """Follows; returns the exit code."""
     spec, *folders = arguments
     say, closed = _voice(), threading.Event()
     threading.Thread(target=_until_closed, args=(closed,), daemon=True).start()
     os.nice(_NICE)
-    codes = [0]
-    for run in (RunDirectory(Path(folder)) for folder in folders):
-        tracker = specs.build("tracker", spec)
-        try:
-            installation.require(*tracker.packages)
-            codes.append(0 if follow(run, tracker, closed, say) else 75)
-        except (ValueError, ImportError) as error:
-            say(_failed(run, tracker, str(error)))
-            return 2
-    return max(codes)
+    return tell(spec, [RunDirectory(Path(folder)) for folder in folders], closed, say)
 
 
 if __name__ == "__main__":

@@ -18,6 +18,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from attention.files import regular
 from attention.runs.trackers import Ending, Member, Row, Session, Tracker
 
 __all__: list[str] = []
@@ -42,6 +43,7 @@ class _Told(NamedTuple):
 
 def _open(path: str, member: Member) -> Session:
     folder = Path(os.path.expanduser(path), member.group, member.name) if path else member.folder
+    folder.mkdir(parents=True, exist_ok=True)
     told, opened = _told(folder), list[Any]()
 
     def write(row_or_end: Row | Ending, *summaries: Any) -> None:
@@ -89,7 +91,6 @@ def _writer(folder: Path, member: Member, *, begin: bool) -> Any:
     """A new file, which begins with what was asked for where it is the first."""
     from tensorboardX.event_file_writer import EventsWriter
 
-    folder.mkdir(parents=True, exist_ok=True)
     writer = EventsWriter(str(folder / "events"), f".{uuid.uuid4().hex[:8]}")
     if begin:
         facts = {**member.config, **{f"environment.{name}": value for name, value in member.environment.items()}}
@@ -100,7 +101,7 @@ def _writer(folder: Path, member: Member, *, begin: bool) -> Any:
 def _events(file: Path) -> Iterator[Any]:
     """The events of a file, up to where it was cut off."""
     make = _messages()[0]
-    with open(file, "rb") as content, contextlib.suppress(struct.error, ValueError):
+    with open(regular(file), "rb") as content, contextlib.suppress(struct.error, ValueError):
         while header := content.read(12):  # the length, and a sum over it
             (length,) = struct.unpack("<Qxxxx", header)
             record = content.read(length + 4)  # and a sum over that

@@ -1,8 +1,8 @@
 """Weights & Biases: a run for each member, in a group for the whole; offline with WANDB_MODE=offline.
 
 The server is asked which update a run has reached, and no row is sent twice. An offline run can ask nobody: what it has been
-told stands beside its files, and ``wandb sync`` sends them. Files of W&B lie in the folder of the run. The summary has the scores
-of test, the verdict and the number of parameters. Whoever is not logged in is told so, and never asked.
+told stands beside its files, and ``wandb sync`` sends them. Files of W&B lie in the folder of the run. The summary has the
+scores of test, the verdict and the number of parameters. Whoever is not logged in is told so, and never asked.
 
 Source: https://docs.wandb.ai
 """
@@ -84,8 +84,8 @@ def _open(project: str, entity: str, tags: tuple[str, ...], member: Member) -> S
             run().finish(exit_code=int(not finished or bool(told.get("failed"))))
 
     places = [str(path.parent) for path in _offline_runs(member)]
-    place = (places[-1] if places else f"{member.folder}/wandb") if offline else str(run().url)
-    return Session(add, end, close, before["step"], f"{place}; wandb sync sends it" if offline else place)
+    place = (places[-1] if places else f"{member.folder}/wandb") + " (for wandb sync)" if offline else str(run().url)
+    return Session(add, end, close, before["step"], place)
 
 
 def _package() -> Any:
