@@ -1,12 +1,10 @@
 """Trackers beside a run: they show what its files say, once, whenever they are told; and nothing they do touches the run."""
 
-import json
+import itertools
 import os
 import shutil
 import signal
-import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -15,37 +13,16 @@ from attention.commands import eval as eval_command
 from attention.files import json_hash
 from attention.runs import json_files
 from attention.runs.directory import RunDirectory
-from attention.training import command_line, config, following, loop
+from attention.training import command_line, config, following
 from tests.support import toy
-from tests.support.trackers import assert_shown, events, points
-
-ROOT = Path(__file__).parent.parent.parent
-# Trains the config of a JSON file, a moment after each update, so that a kill finds it at work.
-SCRIPT = """
-import json, sys, time
-from attention.training import config, loop
-class Slow(loop.Progress):
-    def advance(self, step):
-        super().advance(step)
-        time.sleep(0.02)
-loop.train(config.from_dict(json.load(open(sys.argv[1]))), sys.argv[2], progress=Slow)
-"""
-
-
-def fields(source, trackers="tensorboard", **training):
-    return {**toy.fields(source, **training), "seeds": (0, 1), "trackers": trackers}
-
-
-def train(source, where, trackers="tensorboard"):
-    return loop.train(config.from_dict(fields(source, trackers)), where)
+from tests.support.trackers import assert_shown, events, points, train, train_in_pieces
 
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
     patch, folder = pytest.MonkeyPatch(), tmp_path_factory.mktemp("following")
     patch.setenv("ATTENTION_CACHE_DIR", str(folder / "cache"))
-    train(toy.write_data(folder), folder / "run")
-    yield RunDirectory(folder / "run")
+    yield train(toy.write_data(folder), folder / "run", "tensorboard")
     patch.undo()
 
 
@@ -83,7 +60,7 @@ def test_a_run_is_shown_as_its_files_say(run):
 
 
 def test_it_is_no_part_of_what_a_run_is(run):
-    with_, without = (config.from_dict(fields("listops", trackers)) for trackers in ("tensorboard", "none"))
+    with_, without = (config.from_dict({"trackers": trackers}) for trackers in ("tensorboard", "none"))
     assert config.words(with_) == config.words(without)
     assert config.content(with_) == config.content(without)
     assert run.read_result()["config_hash"] == json_hash(config.words(config.from_dict(run.read_config())))
@@ -117,7 +94,7 @@ def test_a_run_goes_on_whatever_its_tracker_does(run, tmp_path, capsys):
     source, there = run.read_data().source, tmp_path / "logs"
     there.write_text("no folder")
     spec = f"tensorboard(path='{there}')"
-    result = train(source, tmp_path / "run", f"{spec} + tensorboard")
+    result = train(source, tmp_path / "run", f"{spec} + tensorboard").read_result()
     assert result["members"] == run.read_result()["members"]
     assert_all_shown(RunDirectory(tmp_path / "run"))
     (line,) = (line for line in capsys.readouterr().out.splitlines() if "shows it later" in line)
@@ -137,7 +114,7 @@ def test_a_run_goes_on_whatever_its_tracker_does(run, tmp_path, capsys):
 def test_one_that_hangs_or_dies_is_waited_for_no_longer_than_that(run, tmp_path, monkeypatch, capsys, program, reason):
     monkeypatch.setattr(following, "COMMAND", (sys.executable, "-c", program))
     monkeypatch.setattr(following, "_WAIT", 0.5)
-    result = train(run.read_data().source, tmp_path / "run")
+    result = train(run.read_data().source, tmp_path / "run", "tensorboard").read_result()
     following._late.clear()
     assert result["members"] == run.read_result()["members"]
     assert f"note: tracker tensorboard: {reason}; the run has all of it, and " in capsys.readouterr().out
@@ -145,23 +122,10 @@ def test_one_that_hangs_or_dies_is_waited_for_no_longer_than_that(run, tmp_path,
 
 def test_kills_leave_no_gap_and_no_double(run, tmp_path):
     """Of the run, with its tracker left to itself, and of the tracker's own process."""
-    source, workdir = run.read_data().source, RunDirectory(tmp_path / "run")
-    given = fields(source, steps=150, eval_every=50, log_every=5, checkpoint_every=20)
-    (tmp_path / "config.json").write_text(json.dumps(given))
-    command = [sys.executable, "-c", SCRIPT, str(tmp_path / "config.json"), str(workdir.path)]
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    for lines in (4, 14, 24):
-        process = subprocess.Popen(command, stdout=subprocess.DEVNULL, env=environment)
-        end = time.monotonic() + 120
-        while _lines(workdir) < lines and process.poll() is None and time.monotonic() < end:
-            time.sleep(0.01)
-        if lines == 14:
-            kill_children(process)
-        process.send_signal(signal.SIGKILL)
-        assert process.wait() == -signal.SIGKILL, "it ended before the kill: train longer"
-    subprocess.run(command, check=True, stdout=subprocess.DEVNULL, env=environment)
-    assert workdir.finished
-    assert_all_shown(workdir)
+    orphaned = itertools.cycle([False, True, False])
+    before_kill = lambda process: kill_children(process) if next(orphaned) else None
+    killed = train_in_pieces(run.read_data().source, tmp_path / "run", "tensorboard", (4, 14, 24), before_kill)
+    assert_all_shown(killed)
 
 
 def kill_children(process):
@@ -169,10 +133,6 @@ def kill_children(process):
     children = Path(f"/proc/{process.pid}/task/{process.pid}/children")
     for child in children.read_text().split() if children.exists() else ():
         os.kill(int(child), signal.SIGKILL)
-
-
-def _lines(run):
-    return run.metrics.read_bytes().count(b"\n") if run.metrics.exists() else 0
 
 
 @pytest.mark.parametrize(
