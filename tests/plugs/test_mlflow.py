@@ -5,6 +5,7 @@ import subprocess
 import sys
 import time
 import urllib.request
+from pathlib import Path
 
 import mlflow
 import pytest
@@ -13,7 +14,7 @@ from attention.training import following
 from tests.support import toy
 from tests.support.trackers import assert_shown, points, seconds, train, train_in_pieces
 
-pytestmark = pytest.mark.plug
+pytestmark = [pytest.mark.plug, pytest.mark.filterwarnings("ignore")]  # of MLflow, in the process that reads
 
 
 @pytest.fixture(scope="module")
@@ -33,19 +34,24 @@ def server(database, tmp_path_factory):
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     command = [sys.executable, "-m", "mlflow", "server", "--backend-store-uri", database, "--port", str(port), "--workers", "1"]
-    process = subprocess.Popen(
-        command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, cwd=tmp_path_factory.mktemp("server")
-    )
+    with open(tmp_path_factory.mktemp("server") / "log", "w") as log:
+        process = subprocess.Popen(command, stdout=log, stderr=log, cwd=Path(log.name).parent)
     address, end = f"http://127.0.0.1:{port}", time.monotonic() + 120
-    while time.monotonic() < end:
-        try:
-            urllib.request.urlopen(f"{address}/health", timeout=1).close()
-            break
-        except OSError:
-            time.sleep(0.5)
+    while not _answers(address):
+        assert process.poll() is None, Path(log.name).read_text()
+        assert time.monotonic() < end
+        time.sleep(0.5)
     yield address
     process.terminate()
     process.wait(30)
+
+
+def _answers(address):
+    try:
+        urllib.request.urlopen(f"{address}/health", timeout=1).close()
+    except OSError:
+        return False
+    return True
 
 
 @pytest.fixture(scope="module")
