@@ -117,20 +117,26 @@ class Rows:
         return 0 if meta is None else meta["metrics_size"]
 
 
-def ending(run: RunDirectory, number: int) -> Ending:
-    """How a member of a finished run ended."""
+def endings(run: RunDirectory) -> list[Ending]:
+    """How each member of a finished run ended: the same in its cohort and alone, where times are its share."""
     result = run.read_result()
+    seconds = max((line.get("seconds", 0.0) for line in run.read_metrics().lines), default=0.0)
+    return [_ending(result, number, seconds) for number in range(len(result["members"]))]
+
+
+def _ending(result: Mapping[str, Any], number: int, seconds: float) -> Ending:
     member, rival = result["members"][number], result.get("rival") or {}
     split = result["summary_split"]
     scores = {"best_validation": member["validation"], "test": member["test"], "clean": member.get("clean")}
     scores |= {"rival": rival.get("splits", {}).get(split), "baseline": result["baselines"]}
     numbers = {f"{name}/{metric}": value for name, each in scores.items() for metric, value in (each or {}).items()}
-    facts = {name: result[name] for name in ("parameters", *_TIMES)} | {name: member[name] for name in ("updates", "best_step")}
+    facts = {"parameters": result["parameters"], "updates": member["updates"], "best_step": member["best_step"]}
+    facts |= {name: result[name] / len(result["members"]) for name in _TIMES}
     numbers |= {f"run/{name}": value for name, value in facts.items()}
     words = {"stopped": member["stopped"], "verdict": _verdict(result, member[split], rival)}
     return Ending(
         result["steps"],
-        result["train_seconds"],
+        seconds,
         {name: value for name, value in numbers.items() if _is_number(value) and not name.endswith("/count")},
         {name: value for name, value in words.items() if value},
         member["failed"],
@@ -215,7 +221,9 @@ def _ids(run: RunDirectory, count: int) -> tuple[str, ...]:
 def not_told(spec: str, run: RunDirectory, reason: str) -> str:
     """What is said where a tracker fails: why, and the command that makes up for it."""
     name, command = specs.parse(spec).name, f'{installation.program("eval")} --workdir={shown(run.path)} --track="{spec}"'
-    return f"tracker {name}: {shortened(one_line(reason), 300)}; the run has all of it, and {command} shows it later"
+    return (
+        f"tracker {name}: {shortened(one_line(reason).rstrip('.'), 300)}; the run has all of it, and {command} shows it later"
+    )
 
 
 def runs(folder: RunDirectory) -> Sequence[RunDirectory]:

@@ -16,7 +16,7 @@ from attention.runs import trackers, tracking
 from attention.runs.directory import RunDirectory
 from attention.runs.tracking import not_told
 
-_WAIT = 60.0  # seconds that a finished run waits for its trackers, at most
+_WAIT = 30.0  # seconds that a finished run waits for its trackers, at most
 _HASTE = 10.0  # the same for one that is cut off
 COMMAND = (sys.executable, "-m", "attention.runs.trackers._follow")
 _late: set[str] = set()  # specs of those that were waited for in vain: they are not again

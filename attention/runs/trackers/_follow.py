@@ -53,9 +53,10 @@ class _Feed:
     def close(self) -> None:
         """Tells how a finished run ended."""
         finished = self._run.finished
-        for number, session in enumerate(self.sessions):
-            if finished:
-                session.end(tracking.ending(self._run, number))
+        if finished:
+            for session, ending in zip(self.sessions, tracking.endings(self._run)):
+                session.end(ending)
+        for session in self.sessions:
             session.close(finished)
 
 

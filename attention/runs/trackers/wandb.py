@@ -41,7 +41,9 @@ def _open(project: str, entity: str, tags: tuple[str, ...], member: Member) -> S
     offline = mode in ("offline", "dryrun")
     if not offline and not wandb.login(prompt=False):
         raise ValueError("W&B has no API key: wandb login, or WANDB_API_KEY; WANDB_MODE=offline keeps files for wandb sync")
-    settings = wandb.Settings(silent=True, console="off", x_disable_stats=True, disable_git=True, disable_code=True)
+    settings = wandb.Settings(
+        silent=True, console="off", x_disable_stats=True, disable_git=True, disable_code=True, init_timeout=30
+    )
 
     @functools.cache
     def run() -> Any:

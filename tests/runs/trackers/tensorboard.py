@@ -6,5 +6,7 @@ from tests.support.row import Row
 ROW = Row(
     "tensorboard",
     {"path": "'events'"},
-    TrackerEvidence(errors={"tensorboard(folder='x')": "unknown option 'folder'", "tensorboard(path=3)": "wants a string"}),
+    TrackerEvidence(
+        local=True, errors={"tensorboard(folder='x')": "unknown option 'folder'", "tensorboard(path=3)": "wants a string"}
+    ),
 )

@@ -126,10 +126,12 @@ class TrackerEvidence(NamedTuple):
 
     Attributes:
       shows: whether it shows anything.
+      local: whether it writes files, with packages that requirements-dev.txt has.
       errors: as above.
     """
 
     shows: bool = True
+    local: bool = False
     errors: dict[str, str] = {}
 
 
