@@ -3,6 +3,7 @@
 import datetime
 import json
 import math
+import re
 import shutil
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -10,7 +11,7 @@ from typing import Any, NamedTuple
 
 from attention import installation, specs
 from attention.files import json_hash
-from attention.messages import one_line, shortened, shown
+from attention.messages import one_line, quoted, shortened, shown
 from attention.runs import checkpoints, json_files
 from attention.runs.directory import RunDirectory
 from attention.runs.trackers import Ending, Member, Row
@@ -33,17 +34,18 @@ def name(run: RunDirectory, named: Named) -> None:
 
 
 def members(run: RunDirectory) -> list[Member]:
-    """The members of a run, in order."""
+    """The members of a run, in order. Raises ValueError for names and folders that lead out of the run."""
     config, environment = run.read_config(), run.read_environment()
     labels, named = _labels(config), _named(run)
     began = datetime.datetime.fromisoformat(environment["started"]).timestamp() if "started" in environment else 0.0
     hardware = {name: environment[name] for name in (*_HARDWARE, "kernel") if environment.get(name) is not None}
-    return [
-        Member(
-            identity, name, named.group, run.path / "tracked" / label, began, dict(_flat(_own_config(config, number))), hardware
-        )
-        for number, (label, name, identity) in enumerate(zip(labels, named.names, named.ids or _ids(run, len(labels))))
-    ]
+    found = []
+    for number, (label, called, own) in enumerate(zip(labels, named.names, named.ids or _ids(run, len(labels)), strict=True)):
+        folder = run.path / "tracked" / label
+        if not folder.resolve().is_relative_to(run.path.resolve()):
+            raise ValueError(f"{shown(folder)} leads out of the run")
+        found.append(Member(own, called, named.group, folder, began, dict(_flat(_own_config(config, number))), hardware))
+    return found
 
 
 def hand_over(cohort: RunDirectory, number: int, run: RunDirectory, group: str, called: str) -> None:
@@ -198,18 +200,21 @@ def _labels(config: Mapping[str, Any]) -> list[str]:
     varied = [name for name, value in training.items() if isinstance(value, list)]
     several = Counter(config["seeds"])
     return [
-        "-".join([f"seed{seed}", *(f"{name}{training[name][number]:g}" for name in (varied if several[seed] > 1 else ()))])
+        "-".join([f"seed{seed:d}", *(f"{name}{training[name][number]:g}" for name in (varied if several[seed] > 1 else ()))])
         for number, seed in enumerate(config["seeds"])
     ]
 
 
 def _named(run: RunDirectory) -> Named:
     """What the members are called: as it is written, or after the folder."""
-    if run.tracking.exists():
-        stored = json_files.read(run.tracking)
-        return Named(stored["group"], tuple(stored["names"]), None if stored["ids"] is None else tuple(stored["ids"]))
-    group = run.path.resolve().name
-    return Named(group, tuple(f"{group}-{label}" for label in _labels(run.read_config())))
+    if not run.tracking.exists():
+        group = run.path.resolve().name
+        return Named(group, tuple(f"{group}-{label}" for label in _labels(run.read_config())))
+    stored = json_files.read(run.tracking)
+    words = [stored.get("group"), *(stored.get("names") or ()), *(stored.get("ids") or ())]
+    if not all(isinstance(word, str) and re.fullmatch(r"[^/\\.][^/\\]*", word) for word in words):
+        raise ValueError(f"{shown(run.tracking)} is not what training writes: {quoted(stored)}")
+    return Named(stored["group"], tuple(stored["names"]), None if stored["ids"] is None else tuple(stored["ids"]))
 
 
 def _ids(run: RunDirectory, count: int) -> tuple[str, ...]:

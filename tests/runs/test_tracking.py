@@ -92,3 +92,24 @@ def test_a_member_of_a_sweep_stays_who_it_is(run, tmp_path):
     assert after.folder == alone.path / "tracked" / "seed3"
     assert (after.folder / "kept").read_text() == "kept"
     assert after.id == json_hash([str(run.path.resolve()), 1])[:16]
+
+
+@pytest.mark.parametrize(
+    "named",
+    [
+        Named("..", ("a", "b")),
+        Named("sweep", ("a/../../b", "b")),
+        Named("sweep", ("a",)),
+        Named("sweep", ("a", "b"), ("x", "../y")),
+    ],
+)
+def test_names_that_lead_elsewhere_are_refused(run, named):
+    tracking.name(run, named)
+    with pytest.raises(ValueError, match=r"is not what training writes|argument"):
+        tracking.members(run)
+
+
+def test_a_folder_that_leads_elsewhere_is_refused(run, tmp_path):
+    (run.path / "tracked").symlink_to(tmp_path)
+    with pytest.raises(ValueError, match="leads out of the run"):
+        tracking.members(run)
