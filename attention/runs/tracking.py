@@ -224,11 +224,12 @@ def _ids(run: RunDirectory, count: int) -> tuple[str, ...]:
 
 
 def not_told(spec: str, run: RunDirectory, reason: str) -> str:
-    """What is said where a tracker fails: why, and the command that makes up for it."""
-    name, command = specs.parse(spec).name, f'{installation.program("eval")} --workdir={shown(run.path)} --track="{spec}"'
-    return (
-        f"tracker {name}: {shortened(one_line(reason).rstrip('.'), 300)}; the run has all of it, and {command} shows it later"
-    )
+    """What is said where a tracker fails: why, and the command that makes up for it, of a sweep for all its members."""
+    sweep = run.path.absolute().parents[1]
+    folder = run.path.parent.parent if (sweep / "sweep.json").exists() else run.path
+    command = f'{installation.program("eval")} --workdir={shown(folder)} --track="{spec}"'
+    why = shortened(one_line(reason).rstrip("."), 300)
+    return f"tracker {specs.parse(spec).name}: {why}; the run has all of it, and {command} shows it later"
 
 
 def runs(folder: RunDirectory) -> Sequence[RunDirectory]:

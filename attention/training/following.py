@@ -20,6 +20,7 @@ _WAIT = 30.0  # seconds that a finished run waits for its trackers, at most
 _HASTE = 10.0  # the same for one that is cut off
 COMMAND = (sys.executable, "-m", "attention.runs.trackers._follow")
 _late: set[str] = set()  # specs of those that were waited for in vain: they are not again
+_missed: dict[str, str] = {}  # by spec, what was said last of a tracker that has not been told all
 
 
 @contextlib.contextmanager
@@ -32,6 +33,13 @@ def following(spec: str, run: RunDirectory) -> Iterator["Followers"]:
     finally:
         for line in followers.finish(seconds)[1]:
             print(f"note: {line}", flush=True)
+
+
+def missed() -> list[str]:
+    """What was said of each tracker that has not been told all by this process, for whoever did not read it."""
+    found = [line for line in _missed.values() if line]
+    _missed.clear()
+    return found
 
 
 def catch_up(spec: str, folder: str | os.PathLike[str]) -> int:
@@ -88,8 +96,8 @@ class _Follower:
     def __init__(self, spec: str, runs: Sequence[RunDirectory]):
         home = str(Path(attention.__file__).parent.parent)
         path = os.pathsep.join(filter(None, (home, os.environ.get("PYTHONPATH"))))
-        self._spec, self._cut = spec, b""  # the line that it has begun
-        self._runs = runs
+        self._spec, self._runs = spec, runs
+        self._cut, self._last = b"", ""  # the line that it has begun, and the one before
         self._process = subprocess.Popen(
             [*COMMAND, spec, *(str(run.path) for run in runs)],
             stdin=subprocess.PIPE,
@@ -107,7 +115,9 @@ class _Follower:
     def news(self) -> list[str]:
         """The lines that it has said since it was last asked."""
         *lines, self._cut = (self._cut + (self._output.read() or b"")).split(b"\n")
-        return [plain(line.decode(errors="replace")) for line in lines]
+        said = [plain(line.decode(errors="replace")) for line in lines]
+        self._last = [self._last, *said][-1]
+        return said
 
     def close(self) -> None:
         """Tells it that the run goes no further."""
@@ -130,4 +140,6 @@ class _Follower:
             lines = self.news()
         if code not in (0, 2, 75):
             code, late = 75, [not_told(self._spec, self._runs[0], f"its process ended with {code}")]
+        if code:
+            _missed[self._spec] = (late or [self._last])[-1]
         return code, [*lines, *late]

@@ -94,6 +94,18 @@ def test_a_member_of_a_sweep_stays_who_it_is(run, tmp_path):
     assert after.id == json_hash([str(run.path.resolve()), 1])[:16]
 
 
+def test_what_makes_up_for_a_failure_is_said_of_the_whole_sweep(run, tmp_path):
+    cohort = RunDirectory(tmp_path / "sweep" / "cohorts" / "abc")
+    assert f"no network; the run has all of it, and python eval.py --workdir={cohort.path} --track=" in tracking.not_told(
+        "wandb", cohort, "no\nnetwork."
+    )
+    cohort.path.mkdir(parents=True)
+    (tmp_path / "sweep" / "sweep.json").write_text("{}")
+    assert tracking.not_told("wandb", cohort, "why").endswith(
+        f'eval.py --workdir={tmp_path}/sweep --track="wandb" shows it later'
+    )
+
+
 @pytest.mark.parametrize(
     "named",
     [

@@ -98,6 +98,8 @@ def test_a_run_goes_on_whatever_its_tracker_does(run, tmp_path, capsys):
     assert_all_shown(RunDirectory(tmp_path / "run"))
     (line,) = (line for line in capsys.readouterr().out.splitlines() if "shows it later" in line)
     assert line.startswith("note: tracker tensorboard: ")
+    assert [f"note: {missed}" for missed in following.missed()] == [line]
+    assert following.missed() == []
     assert f'the run has all of it, and python eval.py --workdir={tmp_path}/run --track="{spec}" shows it later' in line
     arguments = f"--workdir={tmp_path}/run", f"--track={spec}"
     assert evaluate(capsys, *arguments)[0] == 75
