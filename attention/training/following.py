@@ -18,6 +18,7 @@ from attention.runs.tracking import not_told
 
 _WAIT = 30.0  # seconds that a finished run waits for its trackers, at most
 _HASTE = 10.0  # the same for one that is cut off
+_LOOK = 0.2  # seconds between looks at processes that are waited for
 COMMAND = (sys.executable, "-m", "attention.runs.trackers._follow")
 _late: set[str] = set()  # specs of those that were waited for in vain: they are not again
 _missed: dict[str, str] = {}  # by spec, what was said last of a tracker that has not been told all
@@ -54,8 +55,18 @@ def catch_up(spec: str, folder: str | os.PathLike[str]) -> int:
     wanted = tracking.runs(RunDirectory(folder))
     if not trackers.each(spec):
         raise ValueError(f"--track wants a tracker, got {quoted(spec)}; there are: {listed(specs.names('tracker'))}")
-    code, lines = Followers(spec, wanted).finish(None)
-    print("\n".join(lines))
+    followers, seconds = Followers(spec, wanted), 0.0
+    followers.close()
+    try:
+        while followers.busy:
+            for line in followers.news():
+                print(line, flush=True)
+            time.sleep(_LOOK)
+        seconds = None
+    finally:
+        code, lines = followers.finish(seconds)
+    for line in lines:
+        print(line)
     return code
 
 
@@ -68,11 +79,27 @@ class Followers:
     """
 
     def __init__(self, spec: str, runs: Sequence[RunDirectory]):
-        self._each = [_Follower(tracker.spec, runs) for tracker in trackers.each(spec)]
+        self._each, self._unsaid = list[_Follower](), list[str]()
+        for tracker in trackers.each(spec):
+            try:
+                self._each.append(_Follower(tracker.spec, runs))
+            except OSError as error:  # no more processes, or no memory for one
+                self._unsaid.append(not_told(tracker.spec, runs[0], str(error)))
+
+    @property
+    def busy(self) -> bool:
+        """Whether one of them has more to do."""
+        return any(follower.busy for follower in self._each)
 
     def news(self) -> list[str]:
         """The lines that they have said since it was last asked."""
-        return [line for follower in self._each for line in follower.news()]
+        unsaid, self._unsaid = self._unsaid, []
+        return [*unsaid, *(line for follower in self._each for line in follower.news())]
+
+    def close(self) -> None:
+        """Tells them that the runs go no further."""
+        for follower in self._each:
+            follower.close()
 
     def finish(self, seconds: float | None) -> tuple[int, list[str]]:
         """Waits until they have told all there is, and ends what takes longer.
@@ -83,10 +110,9 @@ class Followers:
         Returns:
           The largest exit code, 75 for one that was ended, and the lines that they have said.
         """
-        for follower in self._each:
-            follower.close()
+        self.close()
         end = None if seconds is None else time.monotonic() + seconds
-        ended = [follower.wait(end) for follower in self._each]
+        ended = [(75, [line]) for line in self._unsaid] + [follower.wait(end) for follower in self._each]
         return max((code for code, _ in ended), default=0), [line for _, lines in ended for line in lines]
 
 
@@ -119,6 +145,11 @@ class _Follower:
         self._last = [self._last, *said][-1]
         return said
 
+    @property
+    def busy(self) -> bool:
+        """Whether it has more to do."""
+        return self._process.poll() is None
+
     def close(self) -> None:
         """Tells it that the run goes no further."""
         self._input.close()
@@ -129,13 +160,13 @@ class _Follower:
         late = []
         try:
             code = self._process.wait(left)
-        except subprocess.TimeoutExpired:
+        except BaseException as error:
+            os.killpg(self._process.pid, signal.SIGKILL)  # whose number is its own until it is waited for
+            self._process.wait()
+            if not isinstance(error, subprocess.TimeoutExpired):
+                raise
             _late.add(self._spec)
             code, late = 75, [not_told(self._spec, self._runs[0], "it is not done in time")]
-        finally:
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(self._process.pid, signal.SIGKILL)
-            self._process.wait()
         with self._output:
             lines = self.news()
         if code not in (0, 2, 75):

@@ -121,6 +121,21 @@ def test_one_that_hangs_or_dies_is_waited_for_no_longer_than_that(run, tmp_path,
     assert f"note: tracker tensorboard: {reason}; the run has all of it, and " in capsys.readouterr().out
 
 
+def test_where_no_process_can_be_started_the_run_goes_on(run, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(following, "COMMAND", (str(tmp_path / "missing"),))
+    assert train(run.read_data().source, tmp_path / "run", "tensorboard").finished
+    assert "No such file or directory" in capsys.readouterr().out
+    assert evaluate(capsys, f"--workdir={tmp_path}/run", "--track=tensorboard")[0] == 75
+
+
+def test_what_is_said_at_length_is_shown_as_it_is_said(run, monkeypatch, capsys):
+    """More than a pipe holds."""
+    program = "import sys; sys.stdin.read(); print(('x' * 999 + '\\n') * 200, end='')"
+    monkeypatch.setattr(following, "COMMAND", (sys.executable, "-c", program))
+    code, said = evaluate(capsys, f"--workdir={run.path}", "--track=tensorboard")
+    assert (code, said.count("\n"), len(said)) == (0, 200, 200_000)
+
+
 @pytest.mark.slow
 def test_kills_leave_no_gap_and_no_double(run, tmp_path):
     """Of the run, with its tracker left to itself, and of the tracker's own process."""
