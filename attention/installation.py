@@ -14,11 +14,13 @@ from pathlib import Path
 
 DISTRIBUTION = "attention-lab"
 EXTRAS = {  # module: the extra of pyproject.toml that brings it
+    "alembic": "mlflow",
     "datasets": "hf",
     "equinox": "equinox",
     "flatbuffers": "export",
     "mlflow": "mlflow",
     "safetensors": "export",
+    "sqlalchemy": "mlflow",
     "tensorboardX": "tensorboard",
     "wandb": "wandb",
 }

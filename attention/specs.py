@@ -1,7 +1,7 @@
 """Spec strings: how a variant of a kind is named, checked, listed and built.
 
-A spec is a name with options: ``rope``, ``rope(base=5e5, fraction=0.5)``, ``softmax(temperature=2)``. Encodings compose
-with ``+`` (``sinusoidal + t5``), masks with ``&`` (``causal & local(window=64)``), and an option may itself be a spec.
+A spec is a name with options: ``rope``, ``rope(base=5e5, fraction=0.5)``, ``softmax(temperature=2)``. Encodings and trackers
+compose with ``+`` (``sinusoidal + t5``), masks with ``&`` (``causal & local(window=64)``), and an option may itself be a spec.
 The text is parsed with ``ast`` and never evaluated. The folder of a kind is its registry: a variant is the file of that
 name, and the signature of its ``build`` says which options there are, of which type and with which default.
 """
@@ -41,9 +41,10 @@ KINDS = {
     "task": "attention.tasks",
     "rival": "attention.rivals",
     "optimizer": "attention.optimizers",
+    "tracker": "attention.runs.trackers",
 }
 # The operator of a kind that composes; its package provides `combine(*records)`.
-OPERATORS = {"encoding": "+", "mask": "&"}
+OPERATORS = {"encoding": "+", "mask": "&", "tracker": "+"}
 _LONG = 100  # characters, more than any name has
 _PATH = re.compile(r"[^()='\"]*[./\\~*?][^()='\"]*")  # what is no spec and looks like a path
 

@@ -13,6 +13,7 @@ def get_config() -> Any:  # a ConfigDict, whose fields a type checker cannot kno
 
     config.task = "classification"  # what is learned: the class of a text, or to write another (seq2seq)
     config.rival = "auto"  # spec of what to beat, fitted after the last update: the task's own (auto), none, linear(...)
+    config.trackers = "none"  # where the run is shown as well: tensorboard + wandb(project='mine') + mlflow; --list=tracker
     # One member of the cohort per seed: initialisation, order of the examples, dropout. 0,1,2 trains three at once.
     config.seeds = (0,)
 

@@ -7,6 +7,7 @@ attention-eval --workdir=runs/NAME --data=new.csv --columns=body,stars   where i
 attention-eval --workdir=runs/NAME --data='new/*.parquet'           on several files, or a folder of texts
 attention-eval --workdir=runs/NAME --text="Who wrote Hamlet?"      what it says of a text
 attention-eval --workdir=runs/NAME --text="May 3, 1998" --beam=4   what a run that writes makes of it
+attention-eval --workdir=runs/NAME --track=tensorboard             shows a run, or a sweep, in a tracker; evaluates nothing
 """
 
 from absl import flags
@@ -25,6 +26,7 @@ def define_flags() -> flags.FlagValues:
     flags.DEFINE_string("out", None, "TSV, CSV or JSON Lines file to write the predictions to.", flag_values=values)
     flags.DEFINE_integer("beam", 1, "Beginnings pursued by a run that writes texts; 1 is greedy.", flag_values=values)
     flags.DEFINE_float("length_penalty", 0.0, "Exponent of the length in a beam; 0 for none.", flag_values=values)
+    flags.DEFINE_string("track", None, "Specs of trackers, to show the run in; --list=tracker.", flag_values=values)
     return values
 
 
@@ -34,6 +36,9 @@ def main(argv: list[str]) -> None:
     command_line.parse_flags(argv, values, usage=__doc__ or "")
     if not values.workdir:
         raise ValueError("--workdir is missing: --workdir=runs/NAME")
+    if values.track is not None:
+        _track(values)
+        return
     from attention.evaluation import report
     from attention.training import backend
 
@@ -41,3 +46,13 @@ def main(argv: list[str]) -> None:
     search = {"beam": values.beam, "length_penalty": values.length_penalty}
     asked = {"split": values.split, "data": values.data, "columns": values.columns, "texts": values.text}
     print(report.report(values.workdir, **asked, out=values.out, **search))
+
+
+def _track(values: flags.FlagValues) -> None:
+    """Shows a run in trackers. Raises ValueError for other flags beside it, SystemExit where a tracker fails."""
+    from attention.training import following
+
+    if others := [name for name in values if values[name].present and name not in ("workdir", "track")]:
+        raise ValueError(f"--track evaluates nothing: it does not go with --{others[0]}")
+    if code := following.catch_up(values.track, values.workdir):
+        raise SystemExit(code)

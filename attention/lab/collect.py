@@ -105,7 +105,7 @@ def _row(points: Points, point: Point, flops: float, drawn: dict[str, float]) ->
         "drawn": json.dumps(drawn),
         "status": "pending",
         "key": point.key,
-        "config": json.dumps(configs.to_dict(point.config)),
+        "config": json.dumps({name: value for name, value in configs.to_dict(point.config).items() if name != "trackers"}),
         "flops_per_example": flops,
     }
     failure = points.failure(point)

@@ -13,7 +13,7 @@ from attention.lab import execute, plan, report, results, sweep_record
 from attention.lab.collect import collect
 from attention.lab.store import Points
 from attention.runs.opening import default_name
-from attention.training import command_line, heartbeat, process
+from attention.training import command_line, following, heartbeat, process
 
 
 def folder(given: command_line.Config, workdir: str | os.PathLike[str] | None) -> Path:
@@ -81,6 +81,8 @@ def sweep(
             )
         print(outline.outline(planned, points, timed=False), flush=True)
         execute.run(planned, points, retry_failed=retry_failed, only=only)
+        for line in following.missed():
+            print(f"note: {line}", flush=True)
         code = execute.outcome(planned, points, only)
         if only is not None:
             return code

@@ -67,7 +67,7 @@ def _result(run: RunDirectory) -> dict[str, Any]:
 def _differing(a: RunDirectory, b: RunDirectory) -> list[str]:
     fields = [configs.to_dict(configs.from_dict(run.read_config())) for run in (a, b)]
     different = differences(*fields)
-    return [f"{name}: {was} in A, {given} in B" for name, was, given in different if not name.startswith("seeds")]
+    return [f"{name}: {was} in A, {given} in B" for name, was, given in different if not name.startswith(("seeds", "trackers"))]
 
 
 def _other_content(a: RunDirectory, b: RunDirectory) -> list[str]:

@@ -26,8 +26,8 @@ from attention.lab import sweep_record
 from attention.lab.board import Board, CohortProgress, title
 from attention.lab.plan import BEYOND, Plan, Point
 from attention.lab.report.numbers import Metric
-from attention.lab.store import Points, cohort_name, test_scores
-from attention.runs import json_files
+from attention.lab.store import Points, cohort_name, folder_name, test_scores
+from attention.runs import json_files, tracking
 from attention.runs.identity import ChangedError
 from attention.runs.opening import InUseError, OldRunError
 from attention.training import config as configs
@@ -221,7 +221,8 @@ def _train(
         if reason is None:
             config = configs.cohort([point.config for point in cohort])
             final = cohort[0].phase == "final"
-            loop.train(config, run.path, test=final, progress=progress, expected=cohort[0].content)
+            named = tracking.Named(points.path.resolve().name, tuple(map(folder_name, cohort)))
+            loop.train(config, run.path, test=final, progress=progress, expected=cohort[0].content, named=named)
             points.take_apart(cohort)
     # Asked to stop, with a checkpoint written; or not to be trained.
     except (SystemExit, InUseError, OldRunError, ChangedError):

@@ -28,7 +28,7 @@ from typing import Any
 from attention import specs
 from attention.files import TEMPORARY, json_hash, sync_folder
 from attention.lab.plan import BEYOND, Phase, Point, key
-from attention.runs import checkpoints, environment, json_files
+from attention.runs import checkpoints, environment, json_files, tracking
 from attention.runs.directory import RunDirectory
 from attention.runs.identity import Identity, Places
 from attention.training import by_length, identities
@@ -169,13 +169,14 @@ class Points:
                 meta = {"seeds": list(point.config.seeds), "steps": [step], "run": run.token}
                 checkpoints.save_named(run.checkpoints, checkpoints.BEST, step, _member(best.tree, number), meta)
             for line in lines:
-                run.append_metrics(_column(line, number, len(points)))
+                run.append_metrics(tracking.of_member(line, number, len(points)))
             predictions = cohort.read_predictions()
             if predictions is not None:
                 run.write_predictions([{name: array[number] for name, array in predictions.items()}])
             for file in (cohort.rival, cohort.rival_predictions):
                 if file.exists():
                     shutil.copyfile(file, run.path / file.name)
+            tracking.hand_over(cohort, number, run, self.path.resolve().name, target.name)
             run.write_result(_own_result(result, number, point))
             sync_folder(run.path)
             self._put_away(target)  # a folder that lost its result: it may hold weights
@@ -210,23 +211,6 @@ def _member(tree: Any, number: int) -> Any:
     if isinstance(tree, dict):
         return {name: _member(inner, number) for name, inner in tree.items()}
     return tree[number : number + 1]
-
-
-def _column(line: Mapping[str, Any], number: int, count: int) -> dict[str, Any]:
-    """A line of metrics as the run of one member has it: of every list of members, that member's.
-
-    Examples per second are those of the member: its share.
-    """
-    found = {name: _of_member(value, number) for name, value in line.items()}
-    if "examples_per_second" in found and found["examples_per_second"] is not None:
-        found["examples_per_second"] /= count
-    return found
-
-
-def _of_member(value: Any, number: int) -> Any:
-    if isinstance(value, Mapping):
-        return {name: _of_member(item, number) for name, item in value.items()}
-    return [value[number]] if isinstance(value, list) else value
 
 
 def _own_result(result: Mapping[str, Any], number: int, point: Point) -> dict[str, Any]:

@@ -10,6 +10,7 @@ such a name. A kill at any instant therefore leaves the checkpoint before it in 
 ``.tmp-*``, which the next save clears. One process at a time may save into a folder (see ``opening.open_run``).
 """
 
+import contextlib
 import hashlib
 import json
 import os
@@ -104,6 +105,14 @@ def restore(folder: Path, like: Any, *, step: int | None = None) -> Restored | N
         if not found:
             raise ValueError(f"{folder} has no checkpoint of step {step}; steps there: {known}")
     return _first_unharmed(found, like)
+
+
+def newest_meta(folder: Path) -> dict[str, Any] | None:
+    """The ``meta`` of the newest checkpoint whose manifest is unharmed, while another process may be saving; None for none."""
+    for _, _, path in reversed(_list(folder, "step")):
+        with contextlib.suppress(_Damaged, OSError):
+            return _read_manifest(path)["meta"]
+    return None
 
 
 def save_named(folder: Path, name: str, step: int, tree: Any, meta: dict[str, Any]) -> Path:

@@ -11,6 +11,8 @@
               tokenizer/        the tokenizer as trained
               checkpoints/      step-*: the last ones; best-*: the best weights of each member
               metrics.jsonl     one JSON object per line, of training or of a validation
+              tracking.json     what trackers call the members, where that is not after this folder
+              tracked/          what trackers keep of each member
               predictions.npz   what each member says of each example of test, and whether it is right
               rival.npz         what the rival of the run has learned
               rival_predictions.npz   what it says of each example of test
@@ -61,6 +63,7 @@ class RunDirectory:
         self.tokenizer = self.path / "tokenizer"
         self.checkpoints = self.path / "checkpoints"
         self.metrics = self.path / "metrics.jsonl"
+        self.tracking = self.path / "tracking.json"
         self.predictions = self.path / "predictions.npz"
         self.rival = self.path / "rival.npz"
         self.rival_predictions = self.path / "rival_predictions.npz"

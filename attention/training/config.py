@@ -131,16 +131,17 @@ class Config:
     training: TrainingConfig = dataclasses.field(default_factory=TrainingConfig)
     cohort: CohortConfig = dataclasses.field(default_factory=CohortConfig)
     rival: str = _field("auto", "spec of what is fitted after the last update, to be compared with", kind="rival")
+    trackers: str = _field("none", "specs of where the run is shown as well, joined by +", kind="tracker")
     seeds: tuple[int, ...] = _field((0,), "one member per seed: init, order of examples, dropout")
 
 
 PER_MEMBER = tuple(field.name for field in dataclasses.fields(TrainingConfig) if field.metadata["per_member"])
 # Those of them that are a feature of the program: 0 leaves it out.
 FEATURES = ("clip_norm", "ema_decay", "dropout", "word_dropout")
-_ALONE = ("task", "rival")
+_ALONE = ("task", "rival", "trackers")
 _SECTIONS = {"data": DataConfig, "model": ModelConfig, "training": TrainingConfig, "cohort": CohortConfig}
 # The fields that no weight depends on: what a run is does not either.
-BESIDE = ("rival",)
+BESIDE = ("rival", "trackers")
 # The fields that say where something lies.
 PATHS = tuple(
     f"{section}.{field.name}"

@@ -14,7 +14,7 @@ import numpy as np
 from attention import installation
 from attention.data.batches import Batches
 from attention.files import json_hash, write_atomic
-from attention.runs import environment
+from attention.runs import environment, tracking
 from attention.runs.identity import Content, Identity, check_content
 from attention.runs.opening import Opened, open_run
 from attention.tasks import clean_scores
@@ -22,6 +22,7 @@ from attention.training import (
     bookkeeping,
     by_length,
     finetune,
+    following,
     heartbeat,
     identities,
     machine,
@@ -48,6 +49,7 @@ def train(
     progress: Callable[[int, int], Progress] = Progress,
     config_file: str | None = None,
     expected: Content | None = None,
+    named: tracking.Named | None = None,
 ) -> dict[str, Any]:
     """Trains a cohort, or goes on with a run that was cut off, and writes ``result.json``.
 
@@ -60,6 +62,7 @@ def train(
       progress: shows how it goes, made of the number of updates and of those done before.
       config_file: the text of the file that asked for it, of which the run keeps a copy.
       expected: the data and the start that it was planned with, if it was.
+      named: what trackers call it and its members, where that is not after the folder.
 
     Returns:
       The result, as ``result.json`` holds it.
@@ -105,9 +108,13 @@ def train(
         with heartbeat.doing("drawing the first weights"):
             course = bookkeeping.start(setting, start, vectors)
 
+        if named is not None:
+            tracking.name(setting.run, named)
+        tracked = stack.enter_context(following.following(config.trackers, setting.run))
+
         # ---- training, with validations and checkpoints
         with signals() as caught:
-            _train(setting, course, caught, profile=profile, make_progress=progress)
+            _train(setting, course, caught, profile=profile, make_progress=progress, news=tracked.news)
 
         # ---- final test and result
         with heartbeat.doing("scoring"):
@@ -135,6 +142,8 @@ def _answer(opened: Opened, config: Config, *, rival: bool) -> dict[str, Any]:
     finished = opened.run.read_result()
     if rival:
         finished = rivals.add(opened.run, config, finished, load)
+    with following.following(config.trackers, opened.run):
+        pass
     print(result.stored_table(finished, opened.run.result))
     return finished
 
@@ -164,7 +173,13 @@ def _kernel(setting: Setting) -> str:
 
 
 def _train(
-    setting: Setting, course: Course, caught: Sequence[int], *, profile: bool, make_progress: Callable[[int, int], Progress]
+    setting: Setting,
+    course: Course,
+    caught: Sequence[int],
+    *,
+    profile: bool,
+    make_progress: Callable[[int, int], Progress],
+    news: Callable[[], Sequence[str]],
 ) -> None:
     """Updates until the last one, until every member has stopped, or until a signal is caught."""
     experiment, update, compiled = setting.experiment, setting.update, setting.update.compiling
@@ -212,6 +227,8 @@ def _train(
             if saving:
                 with heartbeat.doing("saving"):
                     bookkeeping.save(setting, course)
+            for line in news():
+                progress.say(f"note: {line}")
             clock.spent()
             if interrupted:
                 progress.say(f"saved after update {course.step} of {experiment.steps}; the same command goes on")

@@ -47,7 +47,7 @@ from attention.evaluation import report
 from attention.lab import command, compare_runs, compare_variants, plan
 from attention.lab import report as sweep_report
 from attention.runs.directory import RunDirectory
-from attention.training import command_line, config, config_files, describe, loop, recipe
+from attention.training import command_line, config, config_files, describe, following, loop, recipe
 
 ROOT = Path(__file__).parents[2]
 ELSEWHERE = {
@@ -318,6 +318,7 @@ _BUILT = (
     lambda: mock.patch.object(loop, "train", _build),
     lambda: mock.patch.object(command, "sweep", _plan),
     lambda: mock.patch.object(report, "report", return_value=""),
+    lambda: mock.patch.object(following, "catch_up", side_effect=lambda spec, _: specs.check("tracker", spec) and 0),
     lambda: mock.patch.object(compare_runs, "compare", return_value=""),
     lambda: mock.patch.object(compare_variants, "compare", return_value=""),
     lambda: mock.patch.object(sweep_report, "write", return_value=""),

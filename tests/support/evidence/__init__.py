@@ -33,3 +33,4 @@ from tests.support.evidence.training import SourceCase as SourceCase
 from tests.support.evidence.training import SourceEvidence as SourceEvidence
 from tests.support.evidence.training import TaskEvidence as TaskEvidence
 from tests.support.evidence.training import TokenizerEvidence as TokenizerEvidence
+from tests.support.evidence.training import TrackerEvidence as TrackerEvidence

@@ -123,6 +123,20 @@ class RivalEvidence(NamedTuple):
     errors: dict[str, str] = {}
 
 
+class TrackerEvidence(NamedTuple):
+    """Of a tracker, which ``tests/plugs`` reads back with its own package.
+
+    Attributes:
+      shows: whether it shows anything.
+      local: whether it writes files, with packages that requirements-dev.txt has.
+      errors: as above.
+    """
+
+    shows: bool = True
+    local: bool = False
+    errors: dict[str, str] = {}
+
+
 class TaskEvidence(NamedTuple):
     """Of a task, with the three texts of ``tests.support.tasks``, which has their tokens and the facts of a run.
 
