@@ -5,20 +5,17 @@ import jax.export
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from jaxtyping import config
 
 import attention
 from attention.records import Call
 from tests.support import sharded
-from tests.support.helpers import jit, normal, params_of
+from tests.support.helpers import jit, normal, open_sizes, params_of
 
 
 @pytest.fixture(autouse=True)
-def open_sizes_are_no_integers():
-    """The hook that checks types knows none but integers; users have none."""
-    config.update("jaxtyping_disable", True)
-    yield
-    config.update("jaxtyping_disable", False)
+def _open_sizes():
+    with open_sizes():
+        yield
 
 
 @pytest.mark.parametrize("shape", ["b, 64, 4, 8", "b, t, 4, 8", "2, t, 4, 8"])

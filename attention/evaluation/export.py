@@ -15,7 +15,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from attention import specs
+from attention import specs, tensors
 from attention.data.contracts import PADDING, UNKNOWN
 from attention.data.packed import pack
 from attention.evaluation import program
@@ -229,7 +229,7 @@ def _size(count: int) -> str:
     return f"{count / 2**20:.1f} MiB" if count >= 2**20 else f"{count / 2**10:.1f} KiB"
 
 
-_FORMATS: dict[str, Callable[..., list[str]]] = {weights_file.SUFFIX: _weights, ".stablehlo": _program}
+_FORMATS: dict[str, Callable[..., list[str]]] = {tensors.SUFFIX: _weights, ".stablehlo": _program}
 
 
 # ---- int8

@@ -93,10 +93,10 @@ def difference(trained: Trained, exported: Any, weights: Any) -> float:
     wanted = trained.task.served({name: jnp.asarray(array[0]) for name, array in outputs.items()})
     rows, columns = np.nonzero(np.arange(texts.lengths.max()) < texts.lengths[:, None])
     arrays = []
-    for name in inputs(trained):
-        padded = np.zeros((len(texts), texts.lengths.max()), np.int32)
-        padded[rows, columns] = texts.flat if name == "tokens" else texts.segments
-        arrays.append(padded)
+    for flat in (texts.flat, texts.segments):
+        if flat is not None:
+            arrays.append(np.zeros((len(texts), texts.lengths.max()), np.int32))
+            arrays[-1][rows, columns] = flat
     found = jax.jit(exported.call)(*arrays)
     return max(float(np.abs(found[name] - array).max()) for name, array in wanted.items())
 

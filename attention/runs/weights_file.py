@@ -7,19 +7,17 @@ its ``format``, and a hash of it and of every tensor.
 
 import hashlib
 import json
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from attention import installation
-from attention.files import json_hash, parse_json, regular, write_atomic
+from attention import installation, tensors
+from attention.files import json_hash, parse_json, write_atomic
 from attention.messages import quoted, shown
 from attention.runs import int8
 
-SUFFIX = ".safetensors"
 FORMAT = 1
 _METADATA, _SCALE = "attention_lab", ".scale"
 _FIELDS = {"config": dict, "classes": list, "tokenizer": dict, "seed": int, "vocab_size": int, "bucket_lengths": list}
@@ -49,11 +47,6 @@ class Stored(NamedTuple):
     sha256: str = ""
 
 
-def named(path: str | os.PathLike[str]) -> bool:
-    """Whether a path is called as such a file is."""
-    return Path(path).suffix.lower() == SUFFIX
-
-
 def write(path: Path, stored: Stored, *, quantize: bool = False) -> int:
     """Writes the file atomically, and returns its size in bytes.
 
@@ -67,10 +60,10 @@ def write(path: Path, stored: Stored, *, quantize: bool = False) -> int:
 
     values, scales = int8.split(leaves(stored.weights)) if quantize else (leaves(stored.weights), {})
     arrays = {**values, **{f"{name}{_SCALE}": scale for name, scale in scales.items()}}
-    tensors = {name: np.ascontiguousarray(array) for name, array in arrays.items()}  # else safetensors reads past their ends
+    arrays = {name: np.asarray(array, order="C") for name, array in arrays.items()}  # others would be written in disorder
     facts = {name: value for name, value in stored._asdict().items() if name in _FIELDS}
     facts = json.loads(json.dumps({"format": FORMAT, **facts}))
-    content = save(tensors, {_METADATA: json.dumps({**facts, "sha256": _hash(facts, tensors)})})
+    content = save(arrays, {_METADATA: json.dumps({**facts, "sha256": _hash(facts, arrays)})})
     write_atomic(path, content)
     return len(content)
 
@@ -81,7 +74,7 @@ def read(path: Path) -> Stored:
     Raises:
       ValueError: where there is no such file, or it is damaged, of a later format, or none that ``write`` wrote.
     """
-    metadata, tensors = read_tensors(path)
+    metadata, arrays = tensors.read(path)
     if _METADATA not in metadata:
         raise ValueError(f"{shown(path)} holds no model of this project, which eval.py --export={shown(path.name)} writes")
     try:
@@ -91,7 +84,7 @@ def read(path: Path) -> Stored:
         raise ValueError(f"{shown(path)} is damaged: its metadata are none ({error!r})") from None
     if number != FORMAT:
         raise ValueError(f"{shown(path)} has format {quoted(number)}; this version reads format {FORMAT}")
-    if sha256 != _hash(facts, tensors):
+    if sha256 != _hash(facts, arrays):
         raise ValueError(f"{shown(path)} is damaged or was edited: it does not have the hash it was written with")
     for name, kind in _FIELDS.items():
         if not isinstance(facts.get(name), kind):
@@ -100,21 +93,7 @@ def read(path: Path) -> Stored:
         raise ValueError(f"{shown(path)} is not what eval.py --export writes: its tokenizer has no plain files")
     lists = {name: tuple(facts[name]) for name, kind in _FIELDS.items() if kind is list}
     known = {name: facts[name] for name in _FIELDS}
-    return Stored(**{**known, **lists}, weights=nested(_whole(tensors)), sha256=sha256)
-
-
-def read_tensors(path: Path) -> tuple[dict[str, str], dict[str, np.ndarray]]:
-    """Metadata and tensors of any ``.safetensors`` file. Raises ValueError where it is missing or damaged."""
-    installation.require("safetensors")
-    from safetensors import SafetensorError, safe_open
-
-    if not regular(path).is_file():
-        raise ValueError(f"no file at {shown(path)}")
-    try:
-        with safe_open(path, framework="numpy") as file:
-            return file.metadata() or {}, {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    except (SafetensorError, KeyError, TypeError) as error:  # the latter two for dtypes that NumPy has not
-        raise ValueError(f"{shown(path)} cannot be read as safetensors: {error}") from None
+    return Stored(**{**known, **lists}, weights=nested(_whole(arrays)), sha256=sha256)
 
 
 def leaves(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
@@ -125,17 +104,17 @@ def leaves(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     return found
 
 
-def _whole(tensors: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+def _whole(arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
     """The weights, int8 ones times their scales."""
-    scales = {name: tensors[f"{name}{_SCALE}"] for name in tensors if f"{name}{_SCALE}" in tensors}
-    values = {name: array for name, array in tensors.items() if name in scales or name.removesuffix(_SCALE) not in scales}
+    scales = {name: arrays[f"{name}{_SCALE}"] for name in arrays if f"{name}{_SCALE}" in arrays}
+    values = {name: array for name, array in arrays.items() if name in scales or name.removesuffix(_SCALE) not in scales}
     return int8.joined(values, scales)
 
 
-def nested(tensors: Mapping[str, Any]) -> dict[str, Any]:
+def nested(arrays: Mapping[str, Any]) -> dict[str, Any]:
     """The inverse of ``leaves``."""
     tree: dict[str, Any] = {}
-    for name, array in tensors.items():
+    for name, array in arrays.items():
         *outer, last = name.split(".")
         inner = tree
         for key in outer:
@@ -144,9 +123,8 @@ def nested(tensors: Mapping[str, Any]) -> dict[str, Any]:
     return tree
 
 
-def _hash(facts: Mapping[str, Any], tensors: Mapping[str, np.ndarray]) -> str:
+def _hash(facts: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> str:
     described = {
-        name: [str(array.dtype), array.shape, hashlib.sha256(np.ascontiguousarray(array)).hexdigest()]
-        for name, array in tensors.items()
+        name: [str(array.dtype), array.shape, hashlib.sha256(array.tobytes()).hexdigest()] for name, array in arrays.items()
     }
     return json_hash({"facts": facts, "tensors": described})

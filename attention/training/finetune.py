@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
-from attention import specs
+from attention import specs, tensors
 from attention.data.packed import unpack
 from attention.files import json_hash
 from attention.messages import shown
@@ -47,12 +47,12 @@ def read(config: Config) -> Origin | None:
     path = config.training.init_from
     if not path:
         return None
-    return _of_file(config, Path(path)) if weights_file.named(path) else _of_run(config, RunDirectory(path))
+    return _of_file(config, Path(path)) if tensors.named(path) else _of_run(config, RunDirectory(path))
 
 
 def files(init_from: str) -> list[Path]:
     """The files that change where other weights lie there."""
-    if weights_file.named(init_from):
+    if tensors.named(init_from):
         return [Path(init_from)]
     return sorted(RunDirectory(init_from).checkpoints.glob(f"{checkpoints.BEST}-*/{checkpoints.MANIFEST}"))
 
@@ -115,7 +115,8 @@ def start(origin: Origin | None, config: Config, model: Any, classes: tuple[str,
     shapes, weights, notes = dict(abstract_params(model, 1)), dict(origin.weights), []
     if classes != origin.classes:
         notes.append(f"the head is drawn anew: {len(classes)} classes here, {len(origin.classes)} there or others")
-        shapes.pop("head", None), weights.pop("head", None)
+        for tree in (shapes, weights):
+            tree.pop("head", None)
     _compare(weights, shapes, f"config.training.init_from={config.training.init_from}")
     members = [origin.seeds.index(seed) if seed in origin.seeds else 0 for seed in config.seeds]
     for seed, member in zip(config.seeds, members):
