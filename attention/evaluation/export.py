@@ -158,14 +158,17 @@ def _program(trained: Trained, member: Member, target: Path, quantize: str) -> l
     def weights() -> dict[str, Any]:
         return weights_file.nested(int8.joined({name: jnp.asarray(leaf) for name, leaf in values.items()}, scales))
 
-    exported = program.traced(trained, weights)
-    found = program.difference(trained, exported, weights_file.nested(int8.joined(values, scales)))
-    facts = _facts(trained, member, quantize, exported)
+    made = program.programs(trained, weights)
+    found = program.difference(trained, made, weights_file.nested(int8.joined(values, scales)))
+    facts = _facts(trained, member, quantize, next(iter(made.values())))
     target.with_name(f"{target.name}{_TOKENIZER}").unlink(missing_ok=True)  # of another run
     beside = _write_tokenizer(trained, target)
-    size = program.write(target, exported, facts if beside else {**facts, "vocabulary": _vocabulary(trained)})
+    size = program.write(target, made, facts if beside else {**facts, "vocabulary": _vocabulary(trained)})
     given, said = (", ".join(f"{each['name']} [{', '.join(each['shape'])}]" for each in facts[what]) for what in _ENDS)
     longest = "" if facts["longest"] is None else f", t of {facts['longest']} at most"
+    if None not in made:
+        lengths, first = ", ".join(map(str, made)), f"{target.stem}-{next(iter(made))}{target.suffix}"
+        longest = f"; a part wants to know t, so there is a file for each of {lengths}, {first}"
     return [
         f"{shown(target)}, {_size(size)}: {given} to {said} on {', '.join(program.PLATFORMS)}{longest}",
         f"{shown(target)}.json: what goes in and comes out, and the classes",

@@ -20,24 +20,43 @@ from attention.training.cohort.predict import predict
 
 PLATFORMS = ("cpu", "cuda", "tpu")
 _CHECKED = 16  # random texts
+_OPEN = (jax.errors.InconclusiveDimensionOperation, TypeError, ValueError)  # of decisions by a size that is left open
 
 
-def traced(trained: Trained, weights: Callable[[], Any]) -> Any:
-    """The program, a ``jax.export.Exported`` of int32 ``[b t]``, as ``inputs`` names them, that returns arrays by name.
+def programs(trained: Trained, weights: Callable[[], Any]) -> dict[int | None, Any]:
+    """The program for texts of any length, under None; where a part wants to know it, one for each padded length of training.
 
     Args:
       trained: the run.
       weights: makes those of a member; called under the trace.
 
+    Returns:
+      ``jax.export.Exported`` of int32 ``[b t]``, as ``inputs`` names them, that give arrays by name.
+
     Raises:
-      ValueError: for a task whose answers are written place by place, or a part of which jax.export cannot leave sizes open.
+      ValueError: for a task whose answers are written place by place, or a part that wants to know the number of texts.
     """
     installation.require("flatbuffers")
+    if trained.task.served is None:
+        raise ValueError(f"config.task={trained.settings.task} leaves as weights alone: --export=FILE.safetensors")
+    try:
+        return {None: _traced(trained, weights, None)}
+    except _OPEN:
+        lengths = trained.data.bucket_lengths
+    try:
+        return {length: _traced(trained, weights, length) for length in lengths}
+    except _OPEN as error:
+        reason = str(error).partition("\n")[0]
+        raise ValueError(
+            f"{shown(trained.run.path)} has a part that wants to know how many texts there are: {reason}"
+        ) from None
+
+
+def _traced(trained: Trained, weights: Callable[[], Any], length: int | None) -> Any:
     from jax import export
 
     task, data, served = trained.task, trained.settings.data, trained.task.served
-    if served is None:
-        raise ValueError(f"config.task={trained.settings.task} leaves as weights alone: --export=FILE.safetensors")
+    assert served is not None
     rng, longest = jax.random.key(data.seed), trained.data.bucket_lengths[-1]
 
     def run(tokens: jax.Array, *segments: jax.Array) -> dict[str, jax.Array]:
@@ -46,14 +65,11 @@ def traced(trained: Trained, weights: Callable[[], Any]) -> Any:
             given["positions"] = _restarted(segments[0])
         return served(task.forward(trained.model, weights(), given, rng, longest=longest))
 
-    limit = trained.model.longest_text
-    open_sizes = export.symbolic_shape("b, t", constraints=[] if limit is None else [f"t <= {limit}"])
-    shapes = [jax.ShapeDtypeStruct(open_sizes, jnp.int32)] * len(inputs(trained))
-    try:
-        return export.export(jax.jit(run), platforms=PLATFORMS)(*shapes)
-    except (TypeError, ValueError, NotImplementedError) as error:
-        reason = str(error).partition("\n")[0]
-        raise ValueError(f"{shown(trained.run.path)} has a part that wants to know sizes before it runs: {reason}") from None
+    limit = trained.model.longest_text if length is None else None
+    bounds = [] if limit is None else [f"t <= {limit}"]
+    sizes = export.symbolic_shape(f"b, {length or 't'}", constraints=bounds)
+    shapes = [jax.ShapeDtypeStruct(sizes, jnp.int32)] * len(inputs(trained))
+    return export.export(jax.jit(run), platforms=PLATFORMS)(*shapes)
 
 
 def inputs(trained: Trained) -> tuple[str, ...]:
@@ -68,42 +84,54 @@ def _restarted(segments: jax.Array) -> jax.Array:
     return index - jax.lax.cummax(jnp.where(begins, index, 0), axis=1)
 
 
-def write(path: Path, exported: Any, facts: Mapping[str, Any]) -> int:
-    """Writes the program, and beside it ``facts`` and its hash as ``PATH.json``; returns the bytes of the program."""
-    content = bytes(exported.serialize())
-    write_atomic(path, content)
-    about = {"platforms": PLATFORMS, "jax": jax.__version__, "calling_convention": exported.calling_convention_version}
-    program = {**about, "program_sha256": hashlib.sha256(content).hexdigest()}
-    json_files.write(path.with_name(f"{path.name}.json"), {**facts, **program})
-    return len(content)
+def write(path: Path, made: Mapping[int | None, Any], facts: Mapping[str, Any]) -> int:
+    """Writes the programs, and beside them ``facts`` and their hashes as ``PATH.json``; returns the bytes of the programs.
+
+    That of a length is called after it, ``model-24.stablehlo``.
+    """
+    described, size = [], 0
+    for length, exported in made.items():
+        file = path if length is None else path.with_name(f"{path.stem}-{length}{path.suffix}")
+        content = bytes(exported.serialize())
+        write_atomic(file, content)
+        size += len(content)
+        described.append({"file": file.name, "t": length, "sha256": hashlib.sha256(content).hexdigest()})
+    about = {"platforms": PLATFORMS, "jax": jax.__version__}
+    json_files.write(path.with_name(f"{path.name}.json"), {**facts, **about, "programs": described})
+    return size
 
 
-def difference(trained: Trained, exported: Any, weights: Any) -> float:
-    """The largest difference between what the program and an evaluation say of random texts.
+def difference(trained: Trained, made: Mapping[int | None, Any], weights: Any) -> float:
+    """The largest difference between what the programs and an evaluation say of random texts.
 
     Args:
       trained: the run.
-      exported: what ``traced`` made.
+      made: what ``programs`` made.
       weights: of the same member.
     """
+    longest = trained.data.bucket_lengths[-1]
+    return max(_difference(trained, exported, weights, length or longest) for length, exported in made.items())
+
+
+def _difference(trained: Trained, exported: Any, weights: Any, length: int) -> float:
     assert trained.task.served is not None
-    texts = _random(trained)
+    texts = _random(trained, length)
     params = jax.tree.map(lambda leaf: leaf[None], weights)
     outputs = predict(trained.model, params, texts, trained.settings, trained.data.bucket_lengths)
     wanted = trained.task.served({name: jnp.asarray(array[0]) for name, array in outputs.items()})
-    rows, columns = np.nonzero(np.arange(texts.lengths.max()) < texts.lengths[:, None])
+    rows, columns = np.nonzero(np.arange(length) < texts.lengths[:, None])
     arrays = []
     for flat in (texts.flat, texts.segments):
         if flat is not None:
-            arrays.append(np.zeros((len(texts), texts.lengths.max()), np.int32))
+            arrays.append(np.zeros((len(texts), length), np.int32))
             arrays[-1][rows, columns] = flat
     found = jax.jit(exported.call)(*arrays)
     return max(float(np.abs(found[name] - array).max()) for name, array in wanted.items())
 
 
-def _random(trained: Trained) -> Encoded:
-    """Texts of all lengths of training, without labels."""
-    rng, longest = np.random.default_rng(0), trained.data.bucket_lengths[-1]
+def _random(trained: Trained, longest: int) -> Encoded:
+    """Texts of all lengths, without labels."""
+    rng = np.random.default_rng(0)
     lengths = np.linspace(1, longest, _CHECKED).astype(np.int64)
     offsets = np.concatenate([[0], np.cumsum(lengths)])
     flat = rng.integers(1, trained.data.vocab_size, offsets[-1]).astype(np.int32)
