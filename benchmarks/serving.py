@@ -2,8 +2,8 @@
 
 python -m benchmarks.serving --workdir=runs/NAME [--seconds=10] [--clients=8] [--json=serving.json]
 
-The texts are those of the run's test split, asked over HTTP. Start is from the beginning of the process to the first answer, which waits for
-its program to be compiled; every size is asked for before it is timed.
+The texts are those of the run's test split, asked over HTTP. Start is from the beginning of the process to the first answer,
+which waits for its program to be compiled; every size is asked for before it is timed.
 """
 
 import argparse

@@ -7,7 +7,7 @@ what goes in and comes out, and ``FILE.stablehlo.tokenizer.json``, which the ``t
 
 import json
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -22,14 +22,12 @@ from attention.evaluation import program
 from attention.evaluation.trained import Trained, load
 from attention.files import write_atomic
 from attention.messages import listed, quoted, shown
-from attention.runs import int8, weights_file
+from attention.runs import int8, json_files, weights_file
 from attention.tasks import Metric
 from attention.training import config, recipe
 from attention.training.cohort.predict import of_members
 
 QUANTIZE = ("none", "int8")
-_TOKENIZER = ".tokenizer.json"
-_ENDS = ("inputs", "outputs")
 _DIRECTIONS = {"head": "right", "tail": "left"}  # what the package calls the side that it drops
 
 
@@ -160,33 +158,34 @@ def _program(trained: Trained, member: Member, target: Path, quantize: str) -> l
 
     made = program.programs(trained, weights)
     found = program.difference(trained, made, weights_file.nested(int8.joined(values, scales)))
+    about, tokenizer = (target.with_name(f"{target.name}{ending}") for ending in (".json", ".tokenizer.json"))
+    for path in (about, tokenizer):  # so that a kill leaves none of another program
+        path.unlink(missing_ok=True)
+    written = program.write(target, made)
+    beside = _write_tokenizer(trained, tokenizer)
     facts = _facts(trained, member, quantize, next(iter(made.values())))
-    target.with_name(f"{target.name}{_TOKENIZER}").unlink(missing_ok=True)  # of another run
-    beside = _write_tokenizer(trained, target)
-    size = program.write(target, made, facts if beside else {**facts, "vocabulary": _vocabulary(trained)})
-    given, said = (", ".join(f"{each['name']} [{', '.join(each['shape'])}]" for each in facts[what]) for what in _ENDS)
-    longest = "" if facts["longest"] is None else f", t of {facts['longest']} at most"
-    if None not in made:
-        lengths, first = ", ".join(map(str, made)), f"{target.stem}-{next(iter(made))}{target.suffix}"
-        longest = f"; a part wants to know t, so there is a file for each of {lengths}, {first}"
+    json_files.write(about, {**facts, "programs": written, **({} if beside else {"vocabulary": _vocabulary(trained)})})
     return [
-        f"{shown(target)}, {_size(size)}: {given} to {said} on {', '.join(program.PLATFORMS)}{longest}",
-        f"{shown(target)}.json: what goes in and comes out, and the classes",
-        beside or f"{shown(target)}.json has the tokens of {trained.settings.data.tokenizer}, which no other package reads",
+        f"{shown(target)}, {_size(sum(each['size'] for each in written))}: {_said(facts, made)}",
+        f"{shown(about)}: what goes in and comes out, and the classes",
+        beside or f"{shown(about)} has the tokens of {trained.settings.data.tokenizer}, which no other package reads",
         f"largest difference from eval.py on random texts: {found:.1e}",
     ]
 
 
+def _said(facts: Mapping[str, Any], made: Collection[int | None]) -> str:
+    """What the programs take and give, and which there are."""
+    ends = (", ".join(f"{each['name']} [{', '.join(each['shape'])}]" for each in facts[end]) for end in ("inputs", "outputs"))
+    what = f"{' to '.join(ends)} on {', '.join(program.PLATFORMS)}"
+    if None not in made:
+        return f"{what}; a part wants to know t, so there is a file for each of {', '.join(map(str, made))}, named after it"
+    return what if facts["longest"] is None else f"{what}, t of {facts['longest']} at most"
+
+
 def _facts(trained: Trained, member: Member, quantize: str, exported: Any) -> dict[str, Any]:
     """What a caller of the program needs to know."""
-    data, described = (
-        trained.settings.data,
-        lambda name, aval: {
-            "name": name,
-            "dtype": str(aval.dtype),
-            "shape": [str(size) for size in aval.shape],
-        },
-    )
+    data, shape = trained.settings.data, lambda aval: [str(size) for size in aval.shape]
+    described = lambda name, aval: {"name": name, "dtype": str(aval.dtype), "shape": shape(aval)}
     outputs = jax.tree.unflatten(exported.out_tree, exported.out_avals)
     return {
         "task": trained.settings.task,
@@ -201,10 +200,12 @@ def _facts(trained: Trained, member: Member, quantize: str, exported: Any) -> di
         "quantize": quantize,
         "tokenizer": data.tokenizer,
         **config.reading(data),
+        "platforms": program.PLATFORMS,
+        "jax": jax.__version__,
     }
 
 
-def _write_tokenizer(trained: Trained, target: Path) -> str | None:
+def _write_tokenizer(trained: Trained, path: Path) -> str | None:
     """Writes the tokenizer as the ``tokenizers`` package reads it, and says so; None where there it has none like it.
 
     Where texts are not cut into segments, it cuts them to the tokens that are kept, and pads them as batches are padded.
@@ -212,15 +213,14 @@ def _write_tokenizer(trained: Trained, target: Path) -> str | None:
     packaged, data = trained.tokenizer.packaged, trained.settings.data
     if packaged is None:
         return None
-    made, path = packaged(trained.tokenizer_state), target.with_name(f"{target.name}{_TOKENIZER}")
+    made = packaged(trained.tokenizer_state)
     whole = data.segments == "none" and data.truncate in _DIRECTIONS
     if whole:
         made.enable_truncation(data.max_length, direction=_DIRECTIONS[data.truncate])
         made.enable_padding(pad_id=PADDING, pad_token="<padding>", pad_to_multiple_of=8)
     write_atomic(path, made.to_str().encode())
-    rest = (
-        "" if whole else f"; what keeps {data.max_length} tokens (truncate={data.truncate}, segments={data.segments}) is yours"
-    )
+    kept = f"{data.max_length} tokens (truncate={data.truncate}, segments={data.segments})"
+    rest = "" if whole else f"; to keep {kept} and to pad is left to the caller"
     return f"{shown(path)}: Tokenizer.from_file of the package tokenizers reads it{rest}"
 
 

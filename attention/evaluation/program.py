@@ -15,7 +15,6 @@ from attention.data.segments import restarted
 from attention.evaluation.trained import Trained
 from attention.files import write_atomic
 from attention.messages import shown
-from attention.runs import json_files
 from attention.training.cohort.predict import predict
 
 PLATFORMS = ("cpu", "cuda", "tpu")
@@ -84,21 +83,20 @@ def _restarted(segments: jax.Array) -> jax.Array:
     return index - jax.lax.cummax(jnp.where(begins, index, 0), axis=1)
 
 
-def write(path: Path, made: Mapping[int | None, Any], facts: Mapping[str, Any]) -> int:
-    """Writes the programs, and beside them ``facts`` and their hashes as ``PATH.json``; returns the bytes of the programs.
+def write(path: Path, made: Mapping[int | None, Any]) -> list[dict[str, Any]]:
+    """Writes the programs; that of a length is called after it, ``model-24.stablehlo``.
 
-    That of a length is called after it, ``model-24.stablehlo``.
+    Returns:
+      Of each its file, ``t``, its ``size`` in bytes and its sha256.
     """
-    described, size = [], 0
+    described = []
     for length, exported in made.items():
         file = path if length is None else path.with_name(f"{path.stem}-{length}{path.suffix}")
         content = bytes(exported.serialize())
         write_atomic(file, content)
-        size += len(content)
-        described.append({"file": file.name, "t": length, "sha256": hashlib.sha256(content).hexdigest()})
-    about = {"platforms": PLATFORMS, "jax": jax.__version__}
-    json_files.write(path.with_name(f"{path.name}.json"), {**facts, **about, "programs": described})
-    return size
+        sha256 = hashlib.sha256(content).hexdigest()
+        described.append({"file": file.name, "t": length, "size": len(content), "sha256": sha256})
+    return described
 
 
 def difference(trained: Trained, made: Mapping[int | None, Any], weights: Any) -> float:
