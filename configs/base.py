@@ -39,7 +39,7 @@ def get_config() -> Any:  # a ConfigDict, whose fields a type checker cannot kno
     model.dim = 64  # width of the model
     model.kernel = "auto"  # how attention is computed: auto (by size and device), dense or chunked
     model.compute_dtype = "float32"  # of the matrix products: float32 or bfloat16; weights are float32 always
-    model.vectors = ""  # text file of pretrained word vectors (GloVe, word2vec, fastText), also gzipped
+    model.vectors = ""  # pretrained word vectors: text (GloVe, word2vec, fastText), also gzipped, or .safetensors
     # Small data want less than 1, such as 0.1. Sinusoidal codes, whose channels reach 1 whatever this is, drown such words:
     # sinusoidal(scaled_words=True) makes them alike in size.
     model.embedding_init = 1.0  # standard deviation of the token embeddings at the start
@@ -69,7 +69,7 @@ def get_config() -> Any:  # a ConfigDict, whose fields a type checker cannot kno
     training.log_every = 50  # updates between lines of metrics
     training.checkpoint_every = 0  # updates between checkpoints; 0 for with each validation
     training.checkpoint_seconds = 60.0  # seconds after which one more is due; 0 for off
-    training.init_from = ""  # finished run to fine-tune: its tokenizer and best weights; also --init_from
+    training.init_from = ""  # finished run, or what eval.py --export=FILE.safetensors wrote, to fine-tune; also --init_from
 
     cohort = config.cohort = ConfigDict()
     cohort.axis = "auto"  # members under vmap, or map: one after another, bitwise as single runs; auto is map on a CPU

@@ -5,20 +5,17 @@ import jax.export
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from jaxtyping import config
 
 import attention
 from attention.records import Call
 from tests.support import sharded
-from tests.support.helpers import jit, normal, params_of
+from tests.support.helpers import jit, normal, open_sizes, params_of
 
 
 @pytest.fixture(autouse=True)
-def open_sizes_are_no_integers():
-    """The hook that checks types knows none but integers; users have none."""
-    config.update("jaxtyping_disable", True)
-    yield
-    config.update("jaxtyping_disable", False)
+def _open_sizes():
+    with open_sizes():
+        yield
 
 
 @pytest.mark.parametrize("shape", ["b, 64, 4, 8", "b, t, 4, 8", "2, t, 4, 8"])
@@ -67,15 +64,17 @@ def test_open_queries_and_keys(encoding):
 
 
 @pytest.mark.parametrize(("kind", "name"), sharded.ALL, ids=lambda each: each)
-def test_open_batch(kind, name):
-    """Every part traces with its gradients for any number of examples."""
+def test_open_batch_and_length(kind, name):
+    """Every part traces for any number of examples of any length, and with its gradients for any number of examples."""
     apply, own, arrays = sharded.case(kind, name)
-    B = jax.export.symbolic_shape("b")
-    given = [jax.ShapeDtypeStruct((*B, *array.shape[1:]), array.dtype) for array in arrays]
+    B, T = jax.export.symbolic_shape("b, t", constraints=[f"t <= {sharded.T}"])
+    open_length = [jax.ShapeDtypeStruct((B, T, *array.shape[2:]), array.dtype) for array in arrays]
+    assert jax.eval_shape(apply, own, *open_length).shape[:1] == (B,)
+    given = [jax.ShapeDtypeStruct((B, *array.shape[1:]), array.dtype) for array in arrays]
     floats = tuple(i for i, array in enumerate(arrays, 1) if array.dtype == jnp.float32)
     loss = lambda *given: jnp.sum(apply(*given) ** 2)
     output = jax.eval_shape(lambda *given: (apply(*given), jax.grad(loss, (0, *floats))(*given)), own, *given)[0]
-    assert output.shape[:1] == B
+    assert output.shape[:1] == (B,)
 
 
 @pytest.mark.parametrize(

@@ -58,7 +58,7 @@ def test_imports_run_downwards(path):
     order = [
         ["installation", "messages"],
         ["records", "specs", "files", "text_table", "metrics"],
-        ["carries", "heads", "placement", "positions", "precision"],
+        ["carries", "heads", "placement", "positions", "precision", "tensors"],
         ["decoding", "dropout", "gates", "recurrent", "broadcast"],
         ["encodings", "normalizers", "scores", "masks", "compatibility"],
         ["arguments", "poolings"],
@@ -114,7 +114,7 @@ def test_imports_run_downwards(path):
             allowed = {"data", "evaluation", "files", "installation", "lab", "messages"}
             assert parts[1] in allowed | {"runs", "specs", "text_table", "training"}, name
         if here == "data":
-            assert parts[1] in ("data", "files", "installation", "messages", "specs"), name
+            assert parts[1] in ("data", "files", "installation", "messages", "specs", "tensors"), name
         elif parts[1] != "data":
             assert layer[parts[1]] <= layer[here], name
         else:

@@ -5,6 +5,7 @@ import re
 import pytest
 
 from tests.support import pages
+from tests.support.helpers import open_sizes
 
 FILES = [pages.ROOT / name for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md")]
 FILES += [path for path in sorted((pages.ROOT / "docs").rglob("*.md")) if "parts" not in path.parts]
@@ -16,9 +17,10 @@ def folder(tmp_path, monkeypatch):
     pages.furnish(tmp_path)
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(pages.ROOT)
+    monkeypatch.syspath_prepend(tmp_path)
     for name in ("TFDS_DATA_DIR", "ATTENTION_CACHE_DIR", "ATTENTION_DATA_DIR"):
         monkeypatch.setenv(name, str(tmp_path / name.lower()))
-    with pages.downloads():
+    with pages.downloads(), open_sizes():
         yield tmp_path
 
 

@@ -6,6 +6,8 @@ attention-eval --workdir=runs/NAME --data=new.tsv --out=pred.tsv   on a file, wi
 attention-eval --workdir=runs/NAME --data=new.csv --columns=body,stars   where its columns have other names
 attention-eval --workdir=runs/NAME --data='new/*.parquet'           on several files, or a folder of texts
 attention-eval --workdir=runs/NAME --text="Who wrote Hamlet?"      what it says of a text
+attention-eval --workdir=runs/NAME --export=model.safetensors      its best member: weights, config and tokenizer
+attention-eval --workdir=runs/NAME --export=model.stablehlo        as a program that runs without this package
 attention-eval --workdir=runs/NAME --text="May 3, 1998" --beam=4   what a run that writes makes of it
 attention-eval --workdir=runs/NAME --track=tensorboard             shows a run, or a sweep, in a tracker; evaluates nothing
 """
@@ -26,6 +28,9 @@ def define_flags() -> flags.FlagValues:
     flags.DEFINE_string("out", None, "TSV, CSV or JSON Lines file to write the predictions to.", flag_values=values)
     flags.DEFINE_integer("beam", 1, "Beginnings pursued by a run that writes texts; 1 is greedy.", flag_values=values)
     flags.DEFINE_float("length_penalty", 0.0, "Exponent of the length in a beam; 0 for none.", flag_values=values)
+    flags.DEFINE_string("export", None, "File to write a member to: .safetensors or .stablehlo.", flag_values=values)
+    flags.DEFINE_integer("member", None, "Seed of the member to export; the best on validation by default.", flag_values=values)
+    flags.DEFINE_string("quantize", "none", "Weights of an export: none (float32) or int8.", flag_values=values)
     flags.DEFINE_string("track", None, "Specs of trackers, to show the run in; --list=tracker.", flag_values=values)
     return values
 
@@ -39,13 +44,22 @@ def main(argv: list[str]) -> None:
     if values.track is not None:
         _track(values)
         return
-    from attention.evaluation import report
+    from attention.evaluation import export, report
     from attention.training import backend
 
+    export.check_flags(values.export, values.member, values.quantize, _given(values))
     backend.prepare()
+    if values.export is not None:
+        print(export.export(values.workdir, values.export, seed=values.member, quantize=values.quantize))
+        return
     search = {"beam": values.beam, "length_penalty": values.length_penalty}
     asked = {"split": values.split, "data": values.data, "columns": values.columns, "texts": values.text}
     print(report.report(values.workdir, **asked, out=values.out, **search))
+
+
+def _given(values: flags.FlagValues) -> list[str]:
+    """The flags of an evaluation that are given."""
+    return [name for name in ("split", "data", "columns", "text", "out", "beam", "length_penalty") if values[name].present]
 
 
 def _track(values: flags.FlagValues) -> None:

@@ -5,7 +5,7 @@ attention-train --config=smoke                            another config that co
 attention-train --config=mine.py                          one of your own
 attention-train --config.model.encoding=rope              another encoding
 attention-train --config.seeds=0,1,2                      three members in one program
-attention-train --config=... --init_from=runs/NAME        from the weights of a finished run
+attention-train --config=... --init_from=runs/NAME        from the weights of a finished run or of model.safetensors
 attention-train --workdir=runs/NAME                       what the config.json in that folder says
 attention-train --list=encoding                           what there is
 attention-train --describe                                what would be trained, and what it costs
@@ -79,7 +79,9 @@ def define_flags() -> flags.FlagValues:
     """The flags beside --config and its fields, made anew for each call."""
     values = flags.FlagValues()
     flags.DEFINE_string("workdir", None, "The run directory; default runs/<config>-<hash>.", flag_values=values)
-    flags.DEFINE_string("init_from", None, "A finished run whose weights are the start.", flag_values=values)
+    flags.DEFINE_string(
+        "init_from", None, "A finished run, or a .safetensors file of eval.py --export, to start from.", flag_values=values
+    )
     flags.DEFINE_boolean("profile", False, "Write a trace of a few updates into the run.", flag_values=values)
     flags.DEFINE_boolean("describe", False, "Print config, parameters, cost; train nothing.", flag_values=values)
     flags.DEFINE_string("list", None, "Print the variants of a kind, or of all: --list[=kind].", flag_values=values)

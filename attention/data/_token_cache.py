@@ -2,15 +2,11 @@
 
 import hashlib
 import io
-import json
-import tempfile
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
-from attention.data.contracts import Tokenizer
 from attention.files import read_sealed, write_sealed
 
 # Part of every key: raise it whenever a tokenizer or `dataset.py` gives other arrays for the same options.
@@ -61,19 +57,3 @@ class TokenCache:
         for array in arrays:
             np.save(buffer, array, allow_pickle=False)
         self.write(key, buffer.getvalue())
-
-
-def pack(record: Tokenizer, state: Any) -> bytes:
-    """The files of a saved tokenizer as one JSON text."""
-    with tempfile.TemporaryDirectory() as folder:
-        record.save(state, Path(folder))
-        files = {path.name: path.read_text(encoding="utf-8") for path in sorted(Path(folder).iterdir())}
-    return json.dumps(files).encode("ascii")
-
-
-def unpack(record: Tokenizer, packed: bytes) -> Any:
-    """The state that ``pack`` packed."""
-    with tempfile.TemporaryDirectory() as folder:
-        for name, text in json.loads(packed).items():
-            (Path(folder) / name).write_text(text, encoding="utf-8")
-        return record.load(Path(folder))

@@ -84,6 +84,8 @@ class Tokenizer(NamedTuple):
       save(state, folder): writes the state as text or JSON, never pickle.
       load(folder) -> state.
       vocabulary(state) -> the token string of each id.
+      packaged(state) -> a ``tokenizers.Tokenizer``, of the package of that name, that gives the same ids, for processes
+        without this one. None where that package has none like it.
     """
 
     train: Callable[[Sequence[str]], Any]
@@ -93,6 +95,7 @@ class Tokenizer(NamedTuple):
     save: Callable[[Any, Path], None]
     load: Callable[[Path], Any]
     vocabulary: Callable[[Any], Sequence[str]]
+    packaged: Callable[[Any], Any] | None = None
     spec: str = ""
 
     kind = "tokenizer"

@@ -1,4 +1,4 @@
-"""Pretrained word vectors in the text formats of GloVe, word2vec and fastText."""
+"""Pretrained word vectors: the text formats of GloVe, word2vec and fastText, and files of tensors."""
 
 import gzip
 import io
@@ -9,23 +9,27 @@ from pathlib import Path
 
 import numpy as np
 
+from attention import tensors
+from attention.data import vector_tensors
 from attention.data.contracts import UNKNOWN
 from attention.files import regular
+from attention.messages import quoted
 
 _LONGEST = 2**20  # bytes of a line
 
 
 def load_vectors(path: str | PathLike[str], vocabulary: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
-    """Reads the vectors of the words of a vocabulary, a line at a time.
+    """Reads the vectors of the words of a vocabulary.
 
-    A line is ``word v1 v2 ...`` with single blanks; a first line of two whole numbers is the header ``rows dim`` of
-    word2vec and fastText. Words are compared as they are: a lower-cased vocabulary finds no ``London``.
+    A ``.safetensors`` file has them as ``vector_tensors.load`` says. A line of a text is ``word v1 v2 ...`` with single blanks;
+    a first line of two whole numbers is the header ``rows dim`` of word2vec and fastText. Words are compared as they are: a
+    lower-cased vocabulary finds no ``London``.
 
     Example:
       >>> matrix, found = load_vectors("glove.6B.100d.txt", dataset.tokenizer.vocabulary(dataset.tokenizer_state))
 
     Args:
-      path: the file, gzipped or not.
+      path: the file; a text may be gzipped.
       vocabulary: the token of each id; the two special ones are not looked up.
 
     Returns:
@@ -33,9 +37,12 @@ def load_vectors(path: str | PathLike[str], vocabulary: Sequence[str]) -> tuple[
 
     Raises:
       ValueError: naming file and line: a missing or truncated file, a line with another number of values, a value that
-        is no finite number, a word of the vocabulary that occurs twice, no word of the vocabulary at all.
+        is no finite number, a word of the vocabulary that occurs twice, no word of the vocabulary at all; of tensors also
+        where it is not plain which are meant.
     """
     path = Path(path)
+    if tensors.named(path):
+        return _of_tensors(path, vocabulary)
     wanted = {word.encode("utf-8", "surrogatepass"): i for i, word in enumerate(vocabulary) if i > UNKNOWN}
     matrix: np.ndarray | None = None
     found = np.zeros(len(vocabulary), bool)
@@ -50,8 +57,28 @@ def load_vectors(path: str | PathLike[str], vocabulary: Sequence[str]) -> tuple[
         matrix[identity] = _numbers(values, place)
         found[identity] = True
     if matrix is None or not found.any():
-        raise ValueError(f"{path} holds a vector for none of the {len(wanted)} words of the vocabulary")
+        raise _no_words(path, vocabulary)
     return matrix, found
+
+
+def _of_tensors(path: Path, vocabulary: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
+    tokens, stored = vector_tensors.load(path)
+    rows = {token: row for row, token in enumerate(tokens)}
+    chosen = [(i, rows[word]) for i, word in enumerate(vocabulary) if i > UNKNOWN and word in rows]
+    if not chosen:
+        raise _no_words(path, vocabulary)
+    own, theirs = np.array(chosen).T
+    matrix, found = np.zeros((len(vocabulary), stored.shape[1]), np.float32), np.zeros(len(vocabulary), bool)
+    matrix[own], found[own] = stored[theirs].astype(np.float32), True
+    if not np.isfinite(matrix).all():
+        word = vocabulary[int(np.argmin(np.isfinite(matrix).all(axis=1)))]
+        raise ValueError(f"{path}: a value of {quoted(word)} is not finite in float32")
+    return matrix, found
+
+
+def _no_words(path: Path, vocabulary: Sequence[str]) -> ValueError:
+    count = len(vocabulary) - UNKNOWN - 1
+    return ValueError(f"{path} holds a vector for none of the {count} words of the vocabulary")
 
 
 def _rows(path: Path) -> Iterator[tuple[str, bytes, bytes]]:

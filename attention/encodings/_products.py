@@ -58,8 +58,11 @@ def times_rows(x: jax.Array, rows: Rows, own: jax.Array, other: jax.Array) -> ja
     here = jax.lax.dynamic_slice_in_dim(padded, _first(own, other) - rows.first + t, filled + s)
     blocks = here.reshape(-1, s, N, H) if groups > 1 else here[None]
     windows = jnp.concatenate([blocks[:-1], blocks[1:]], axis=1)[::-1] if groups > 1 else blocks
-    step = -(-size // PIECES)
-    pieces = [(start, min(start + step, size)) for start in range(0, size, step)]
+    if isinstance(size, int):
+        step = -(-size // PIECES)
+        pieces = [(start, min(start + step, size)) for start in range(0, size, step)]
+    else:
+        pieces = [(0, size)]  # jax.export leaves it open
     found = [_shifted(x[..., start:stop, :, :], windows[:, size - stop : size - start + s]) for start, stop in pieces]
     found = jnp.concatenate(found, axis=-2)
     return found.reshape(*found.shape[:-3], filled, s)[..., :t, :]

@@ -77,7 +77,11 @@ def _ranks(positions: jax.Array, valid: jax.Array) -> tuple[jax.Array, jax.Array
     last = jnp.iinfo(positions.dtype).max if whole else jnp.inf
     ordered = jnp.sort(jnp.where(valid, positions, last))
     new = jnp.concatenate([jnp.ones(1, jnp.bool_), ordered[1:] != ordered[:-1]]) & (ordered != last)
-    return (jnp.cumsum(new) - 1)[jnp.searchsorted(ordered, positions)], jnp.sum(new)
+    if isinstance(positions.shape[0], int):
+        index = jnp.searchsorted(ordered, positions)
+    else:  # jax.export leaves it open, which searchsorted cannot
+        index = jnp.sum(ordered < positions[:, None], axis=-1)
+    return (jnp.cumsum(new) - 1)[index], jnp.sum(new)
 
 
 def _check(max_position: int) -> None:

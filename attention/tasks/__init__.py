@@ -95,6 +95,8 @@ class Task(NamedTuple):
       read(outputs, facts) -> what a run says of texts, for its users; outputs have a leading axis of members, ``[M n ...]``.
       told(found, texts) -> lines to print of what ``read`` returned.
       columns(found, examples, facts) -> the columns of a table of predictions beside the texts, by their names.
+      served(outputs) -> what an exported program says of a batch, arrays ``[B ...]`` by name; pure. None where it is written
+        place by place.
       details(outputs, examples, facts) -> sections of the report of an evaluation after its table of scores; ``[M n ...]``.
       class_weights(spec, data) -> one weight per class for ``config.training.class_weights``, or None. None where classes have
         no weights.
@@ -124,6 +126,7 @@ class Task(NamedTuple):
     details: Callable[[Outputs, Examples, Facts], list[str]]
     metrics: tuple[Metric, ...]
     answers: str
+    served: Callable[[Mapping[str, jax.Array]], dict[str, jax.Array]] | None = None
     class_weights: Callable[[str, Dataset], tuple[float, ...] | None] | None = None
     telemetry: Telemetry | None = None
     rival: str = "none"

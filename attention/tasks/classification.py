@@ -70,6 +70,7 @@ def build() -> Task:
             Metric("ece", "ece", higher_is_better=False),
         ),
         answers="label",
+        served=served,
         class_weights=class_weights,
         rival="linear",
         telemetry=Telemetry(_telemetry.attention_sample, _telemetry.measure),
@@ -140,6 +141,11 @@ def predictions(outputs: Outputs, encoded: Encoded) -> dict[str, np.ndarray]:
     """The predicted class of each example, and whether it is right."""
     predicted = metrics.predictions(outputs["logits"])
     return {"correct": predicted == encoded.labels, "predicted": predicted.astype(np.int32)}
+
+
+def served(outputs: Mapping[str, jax.Array]) -> dict[str, jax.Array]:
+    """The probability of each class, ``[B C]``."""
+    return {"probabilities": jax.nn.softmax(outputs["logits"])}
 
 
 def answer(encoded: Encoded, answers: Sequence[str], facts: Facts) -> Encoded:

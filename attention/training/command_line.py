@@ -29,7 +29,7 @@ from attention.training import config_files, process, streams
 TRACEBACK = "ATTENTION_TRACEBACK"
 _MISSING = object()  # in a field of config_dict.required_placeholder
 FAILED, AGAIN = 1, 75  # exit codes: finished with something failed; worth trying again
-_PATHS = ("workdir", "data", "out", "init_from", "report", "compare", "config", "flagfile")
+_PATHS = ("workdir", "data", "out", "export", "init_from", "report", "compare", "config", "flagfile")
 _HELP = ("help", "h", "?", "helpshort", "helpfull", "help=1", "help=true")
 _DEBUG = f"{TRACEBACK}=1 shows tracebacks, and python -m pdb COMMAND.py ... debugs"
 _PROFILE = "train.py --profile records updates, and python -m cProfile COMMAND.py ... all of Python"

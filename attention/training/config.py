@@ -74,7 +74,7 @@ class ModelConfig:
     dim: int = _field(64, "width of the model", within="[1, 2**20]")
     kernel: str = _field("auto", "spec of how attention is computed", kind="kernel")
     compute_dtype: str = _field("float32", "dtype of the matrix products", choices=("float32", "bfloat16"))
-    vectors: str = _field("", "text file of pretrained word vectors; empty for none", path=True)
+    vectors: str = _field("", "file of pretrained word vectors, text or .safetensors; empty for none", path=True)
     embedding_init: float = _field(1.0, "standard deviation of the embeddings at the start", within="(0, inf)")
     frozen_embeddings: bool = _field(False, "whether token embeddings stay as they are initialised")
     head_gate: str = _field("none", "gate on the pooled vector before the linear layer", kind="gate")
@@ -108,7 +108,9 @@ class TrainingConfig:
     log_every: int = _field(50, "updates between lines of metrics", within="[1, inf)")
     checkpoint_every: int = _field(0, "updates between checkpoints; 0 for with each validation", within="[0, inf)")
     checkpoint_seconds: float = _field(60.0, "seconds after which one more is due; 0 for off", within="[0, inf)")
-    init_from: str = _field("", "finished run whose tokenizer and best weights are the start; empty for none", path=True)
+    init_from: str = _field(
+        "", "finished run, or .safetensors file of eval.py --export, to start from; empty for none", path=True
+    )
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

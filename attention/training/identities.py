@@ -2,13 +2,13 @@
 
 import os
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from attention import specs
 from attention.data import contracts
 from attention.files import file_hash
 from attention.messages import shown
-from attention.runs import checkpoints, identity
+from attention.runs import identity
 from attention.runs.directory import RunDirectory
 from attention.runs.identity import Content, Identity, Places
 from attention.runs.opening import Opened
@@ -25,7 +25,7 @@ def of(config: Config, data: contracts.Dataset, start: str | None) -> Identity:
 
 
 def start_hash(config: Config, origin: finetune.Origin | None) -> str | None:
-    """The hash of what training starts from: the weights of a run, or the file of vectors; None for its seed alone."""
+    """The hash of what training starts from: trained weights, or the file of vectors; None for its seed alone."""
     if origin is not None:
         return origin.hash
     if not config.model.vectors:
@@ -49,13 +49,13 @@ class Begun(NamedTuple):
     """What training begins with.
 
     Attributes:
-      tokenizer: the folder of the one to take, None to train one.
-      origin: the run whose weights are the start, None for none.
+      tokenizer: the state of the one to take, None to train one.
+      origin: the model whose weights are the start, None for none.
       start: hash of what training starts from, or started.
       goes_on: whether it goes on from a checkpoint, so that what it once started from is not needed any more.
     """
 
-    tokenizer: Path | None
+    tokenizer: Any
     origin: finetune.Origin | None
     start: str | None
     goes_on: bool
@@ -68,10 +68,15 @@ def begin(opened: Opened | None, config: Config) -> Begun:
         if run is None:
             raise ValueError(f"{opened.run.data} is missing, without which the checkpoints beside it are of unknown data")
         if not any(name in opened.moved for name in _START):
-            return Begun(run.tokenizer, None, recorded(run).content.start, goes_on=True)
+            return Begun(_tokenizer(run, config), None, recorded(run).content.start, goes_on=True)
     origin = finetune.read(config)
-    source = run or (origin and origin.run)
-    return Begun(source and source.tokenizer, origin, start_hash(config, origin), goes_on=False)
+    tokenizer = _tokenizer(run, config) if run else origin and origin.tokenizer
+    return Begun(tokenizer, origin, start_hash(config, origin), goes_on=False)
+
+
+def _tokenizer(run: RunDirectory, config: Config) -> Any:
+    """The state of a run's tokenizer."""
+    return specs.build("tokenizer", config.data.tokenizer).load(run.tokenizer)
 
 
 def check_config(run: RunDirectory, config: Config) -> None:
@@ -105,7 +110,7 @@ def check_finished(opened: Opened, config: Config) -> contracts.Dataset:
     Raises:
       ValueError: where it is something else.
     """
-    data = recipe.load_data(config, opened.run.tokenizer)
+    data = recipe.load_data(config, _tokenizer(opened.run, config))
     start = recorded(opened.run).content.start
     there = (_value(config, name) and Path(_value(config, name)).exists() for name in _START)
     if any(name in opened.moved for name in _START) or any(there):  # else it is believed to be what it was
@@ -151,8 +156,7 @@ def _named(config: Config) -> dict[str, str]:
 
 def _start_files(config: Config) -> list[Path]:
     """The files that hold what training starts from."""
-    origin = RunDirectory(config.training.init_from).checkpoints if config.training.init_from else None
-    weights = [] if origin is None else sorted(origin.glob(f"{checkpoints.BEST}-*/{checkpoints.MANIFEST}"))
+    weights = finetune.files(config.training.init_from) if config.training.init_from else []
     return [path.absolute() for path in (*weights, *([Path(config.model.vectors)] if config.model.vectors else []))]
 
 

@@ -3,7 +3,6 @@
 import dataclasses
 import inspect
 import math
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -41,13 +40,13 @@ class Experiment(NamedTuple):
     program: Program
 
 
-def experiment(config: Config, *, data: contracts.Dataset | None = None, tokenizer: Path | None = None) -> Experiment:
+def experiment(config: Config, *, data: contracts.Dataset | None = None, tokenizer: Any = None) -> Experiment:
     """The one way from a config to its program: training, ``--describe`` and the dry run of a sweep take it.
 
     Args:
       config: what to train.
       data: the data, where they are loaded already.
-      tokenizer: the folder of a trained tokenizer to load them with.
+      tokenizer: the state of a trained tokenizer to load them with.
 
     Raises:
       ValueError: for bad input of any kind; what is wrong with the model is said before anything is loaded.
@@ -97,16 +96,15 @@ def checked_rival(config: Config) -> Rival:
     return rival
 
 
-def load_data(config: Config, tokenizer: Path | None = None) -> contracts.Dataset:
-    """The data of a config, with the tokenizer of a folder where one is given.
+def load_data(config: Config, tokenizer: Any = None) -> contracts.Dataset:
+    """The data of a config, with a tokenizer of this state where one is given.
 
     Raises:
       ValueError: where there is no train or validation split, or one lacks what the task is to learn.
     """
     section, task = config.data, specs.build("task", config.task)
-    state = None if tokenizer is None else specs.build("tokenizer", section.tokenizer).load(tokenizer)
     with heartbeat.doing(f"loading {shown(section.source)}"):
-        data = dataset.load(section.source, section.tokenizer, **reading(section), seed=section.seed, tokenizer_state=state)
+        data = dataset.load(section.source, section.tokenizer, **reading(section), seed=section.seed, tokenizer_state=tokenizer)
     for name in ("train", "validation"):
         if name not in data.splits:
             raise ValueError(f"{data.source} has no {name} split")

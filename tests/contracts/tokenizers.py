@@ -1,5 +1,6 @@
 """What every tokenizer promises: ids of a vocabulary, the same in every process, and files that are checked."""
 
+import functools
 import json
 import os
 import subprocess
@@ -7,9 +8,13 @@ import sys
 
 import numpy as np
 import pytest
+import tokenizers
+from hypothesis import given
+from hypothesis import strategies as st
 
+from attention import specs
 from attention.data.contracts import PADDING, UNKNOWN
-from tests.support.rows import over_knobs, over_rows, rows
+from tests.support.rows import knobs, over_knobs, over_rows, rows
 from tests.support.tokenizers import TEXTS, build, ids
 
 every = over_rows("tokenizer")
@@ -54,6 +59,39 @@ def test_text_cannot_forge_the_special_tokens(name, row):
 def test_half_surrogates_do_not_stop(name, row):
     tokenizer = build(row.spec)
     assert len(ids(tokenizer, tokenizer.train(TEXTS), "a\ud800")) > 0
+
+
+ODD = [
+    "ΟΔΟΣ ΣΑΣ Σ.",
+    "İstanbul ǅ ſ x² Ⅷ ½ a\u0301b हिन्दी",
+    "a\x1cb\x1fc\x85d\xa0e\u3000f\u200bg",
+    "'s 'S ’ll don't 'ſ &amp; #39; ١٢",
+]
+ODD += ["<a b>\n<br /> <unknown> <padding> 😀", "", "  "]
+
+
+@every
+def test_the_package_tokenizers_gives_the_same_ids(name, row):
+    """What leaves for processes without this one; written as JSON and read again."""
+    pairs = []
+    for spec in (row.spec, name, *(knob.with_ for knob in knobs("tokenizer") if knob.name == name)):
+        tokenizer = build(spec)
+        state = tokenizer.train([*TEXTS, *ODD])
+        if tokenizer.packaged is None:
+            assert dict(specs.check("tokenizer", spec).options).get("ngrams") == 2  # pairs of words, which it has not
+        else:
+            packaged = tokenizers.Tokenizer.from_str(tokenizer.packaged(state).to_str())
+            pairs.append((functools.partial(ids, tokenizer, state), packaged))
+    assert pairs
+
+    @given(text=st.text(st.characters(exclude_categories=["Cs", "Cn"]), max_size=20))
+    def alike(text):
+        text = text.replace("Σ", "")  # what it is at the end of a word is not seen beside an apostrophe or a mark
+        assert all(packaged.encode(text).ids == own(text).tolist() for own, packaged in pairs)
+
+    alike()
+    for text in (*TEXTS, *ODD):
+        assert [packaged.encode(text).ids for _, packaged in pairs] == [own(text).tolist() for own, _ in pairs], text
 
 
 PROGRAM = """

@@ -1,11 +1,15 @@
 """From texts to measured, truncated, cached arrays; and pretrained vectors."""
 
 import gzip
+import json
 import os
 from pathlib import Path
 
+import jax.numpy as jnp
 import numpy as np
 import pytest
+import safetensors.flax
+import safetensors.numpy
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -363,6 +367,63 @@ def test_bad_vectors(tmp_path, text, message):
     path.write_text(text)
     with pytest.raises(ValueError, match=message):
         load_vectors(path, VOCABULARY)
+
+
+TOKENS = ["[PAD]", "cat", "the", ". . .", "dog"]
+ROWS = np.array([[9, 9], [3, 4], [1, 2.5], [0.5, -0.25], [7, 7]])
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float16", "bfloat16", "float64"])
+@pytest.mark.parametrize("form", ["metadata", "tokenizer.json", "unigram", "vocab.json", "vocab.txt", "filled up"])
+def test_vectors_of_tensors(tmp_path, form, dtype):
+    """The tokens are where anybody has them, and the tensor is the one with a row for each."""
+    numbered = {token: number for number, token in enumerate(TOKENS)}
+    files = {
+        "tokenizer.json": {
+            "model": {"vocab": {t: i for t, i in numbered.items() if i}},
+            "added_tokens": [{"content": "[PAD]", "id": 0}],
+        },
+        "unigram": {"model": {"vocab": [[token, -1.0] for token in TOKENS]}},
+        "vocab.json": numbered,
+    }
+    if form in files:
+        name = form if "." in form else "tokenizer.json"
+        (tmp_path / name).write_text(json.dumps(files[form]))
+    elif form != "metadata":
+        (tmp_path / "vocab.txt").write_text("\n".join(TOKENS) + "\n")
+    rows = np.vstack([ROWS, np.full((3, 2), np.nan)]) if form == "filled up" else ROWS
+    make, save = (np.asarray, safetensors.numpy.save) if dtype == "float64" else (jnp.asarray, safetensors.flax.save)
+    tensors = {"word_embeddings": rows, "decoder": rows[::-1].copy(), "position": np.ones((2, 2))}
+    metadata = {"tokens": json.dumps(TOKENS)} if form == "metadata" else None
+    content = save({name: make(array, dtype) for name, array in tensors.items()}, metadata)
+    (tmp_path / "v.safetensors").write_bytes(content)
+    matrix, found = load_vectors(tmp_path / "v.safetensors", VOCABULARY)
+    assert matrix.dtype == np.float32
+    assert matrix.tolist() == [[0, 0], [0, 0], [1, 2.5], [3, 4], [0.5, -0.25], [0, 0]]
+    assert found.tolist() == [False, False, True, True, True, False]
+
+
+@pytest.mark.parametrize(
+    ("tensors", "tokens", "message"),
+    [
+        ({"a": ROWS}, None, "does not say its tokens"),
+        ({"a": ROWS[:3]}, TOKENS, "one tensor with a row for each of the 5 tokens of its metadata, has none"),
+        ({"a": ROWS, "b": ROWS}, TOKENS, "has a, b"),
+        ({"a": ROWS * np.inf}, TOKENS, "a value of 'the' is not finite"),
+        ({"a": ROWS}, ["x", "y", "z", "u", "v"], "none of the 4 words of the vocabulary"),
+        ({"a": ROWS}, ["x", "x", "z", "u", "v"], "has a token twice"),
+        ({"a": ROWS}, {"the": 10**9}, "has no list of tokens"),
+        ({"a": ROWS}, "the", "has no list of tokens"),
+    ],
+)
+def test_bad_vectors_of_tensors(tmp_path, tensors, tokens, message):
+    metadata = None if tokens is None else {"tokens": json.dumps(tokens)}
+    safetensors.numpy.save_file(tensors, tmp_path / "v.safetensors", metadata)
+    with pytest.raises(ValueError, match=message):
+        load_vectors(tmp_path / "v.safetensors", VOCABULARY)
+    (tmp_path / "v.safetensors").write_bytes(b"no tensors")
+    with pytest.raises(ValueError, match="cannot be read as safetensors"):
+        load_vectors(tmp_path / "v.safetensors", VOCABULARY)
 
 
 def test_missing_and_truncated_vectors(tmp_path):

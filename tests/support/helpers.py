@@ -1,10 +1,12 @@
 """Small tools of the tests of the pure library."""
 
+import contextlib
 import inspect
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import config
 
 import attention
 from attention.records import Dims, merged
@@ -81,3 +83,13 @@ def assert_close(tree, wanted, tolerance=2e-5):
     for path, (a, b) in zip(jax.tree.leaves_with_path(tree), zip(jax.tree.leaves(tree), jax.tree.leaves(wanted)), strict=True):
         scale = max(1.0, float(np.max(np.abs(b), initial=0.0)))
         np.testing.assert_allclose(a, b, atol=tolerance * scale, err_msg=str(path[0]))
+
+
+@contextlib.contextmanager
+def open_sizes():
+    """Without the hook that checks types, which knows no sizes but integers; users have none."""
+    config.update("jaxtyping_disable", True)
+    try:
+        yield
+    finally:
+        config.update("jaxtyping_disable", False)

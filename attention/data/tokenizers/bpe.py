@@ -4,13 +4,14 @@ Sennrich, Haddow, Birch 2016, arXiv:1508.07909, on bytes; words keep the blank b
 GPT-2's letters for bytes (``Ġ`` is the blank).
 """
 
+import json
 from collections.abc import Sequence
 
 import numpy as np
 import tokenizers
 
 from attention.data.contracts import Tokenizer
-from attention.data.tokenizers import _subwords
+from attention.data.tokenizers import _packaged, _subwords
 from attention.data.tokenizers._vocabulary import SPECIAL, check_size, strings
 
 _OFFSET = len(SPECIAL)
@@ -48,11 +49,20 @@ def build(*, size: int = 8000, lowercase: bool = True) -> Tokenizer:
         save=_subwords.save,
         load=lambda folder: _subwords.load(folder, "BPE"),
         vocabulary=_vocabulary,
+        packaged=lambda state: _packaged.lowered(_numbered(state), lowercase),
     )
 
 
 def _vocabulary(state: str) -> list[str]:
     return [*SPECIAL, *_subwords.pieces(tokenizers.Tokenizer.from_str(state))]
+
+
+def _numbered(state: str) -> tokenizers.Tokenizer:
+    """The package's, its ids moved up for padding and unknown."""
+    stored = json.loads(state)
+    vocabulary = stored["model"]["vocab"]
+    stored["model"]["vocab"] = {piece: identity + _OFFSET for piece, identity in vocabulary.items()}
+    return tokenizers.Tokenizer.from_str(json.dumps(stored))
 
 
 def _decode(state: str, ids: Sequence[int]) -> str:

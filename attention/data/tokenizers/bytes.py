@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from attention.data.contracts import Tokenizer
+from attention.data.tokenizers import _packaged
 from attention.data.tokenizers._vocabulary import SPECIAL, read_json, strings
 from attention.files import write_atomic
 from attention.messages import quoted
@@ -34,6 +35,7 @@ def build() -> Tokenizer:
         save=_save,
         load=_load,
         vocabulary=lambda state: _TOKENS,
+        packaged=lambda state: _packaged.of_bytes(_OFFSET),
     )
 
 

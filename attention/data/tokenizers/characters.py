@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from attention.data.contracts import UNKNOWN, Tokenizer
-from attention.data.tokenizers import _vocabulary
+from attention.data.tokenizers import _packaged, _vocabulary
 
 
 def build(*, max_size: int = 8000) -> Tokenizer:
@@ -31,6 +31,7 @@ def build(*, max_size: int = 8000) -> Tokenizer:
         save=_vocabulary.save,
         load=_vocabulary.load,
         vocabulary=_vocabulary.vocabulary,
+        packaged=lambda state: _packaged.looked_up(state, r"[\s\S]"),
     )
 
 

@@ -13,7 +13,7 @@ import numpy as np
 import tokenizers
 
 from attention.data.contracts import PADDING, UNKNOWN, Tokenizer
-from attention.data.tokenizers import _subwords
+from attention.data.tokenizers import _packaged, _subwords
 from attention.data.tokenizers._vocabulary import SPECIAL, check_size, strings
 
 
@@ -53,6 +53,7 @@ def build(*, size: int = 8000, lowercase: bool = True) -> Tokenizer:
         save=_subwords.save,
         load=lambda folder: _subwords.load(folder, "WordPiece"),
         vocabulary=lambda state: _subwords.pieces(tokenizers.Tokenizer.from_str(state)),
+        packaged=lambda state: _packaged.lowered(tokenizers.Tokenizer.from_str(state), lowercase),
     )
 
 

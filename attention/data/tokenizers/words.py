@@ -13,16 +13,24 @@ that is already split: ListOps (``[MAX``). Scripts without blanks (Chinese) want
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 
 from attention.data.contracts import UNKNOWN, Tokenizer
-from attention.data.tokenizers import _vocabulary
+from attention.data.tokenizers import _packaged, _vocabulary
 
-_PUNCTUATION = re.compile(
-    r"</?[A-Za-z][^<>]*>|&\w+;|&?#\d+;|\d+(?:[.,]\d+)+|\w+(?:['’]\w+)*|['’](?i:s|t|d|m|re|ve|ll)\b|\.{2,}|[^\w\s]"
-)
+
+def _punctuation(word: str, digit: str, blank: str) -> str:
+    """The pattern of words and marks, in a dialect that has these for what is in a class."""
+    w, d = f"[{word}]", f"[{digit}]"
+    marked = rf"</?[A-Za-z][^<>]*>|&{w}+;|&?#{d}+;|{d}+(?:[.,]{d}+)+"
+    return rf"{marked}|{w}+(?:['’]{w}+)*|['’](?i:s|t|d|m|re|ve|ll)(?!{w})|\.{{2,}}|[^{word}{blank}]"
+
+
+_BLANK = r"\s\x1c-\x1f"  # what Python takes for one, where others do not
+_PATTERNS = {"punctuation": _punctuation(r"\p{L}\p{N}_", r"\p{Nd}", _BLANK), "whitespace": f"[^{_BLANK}]+"}  # of the package
+_PUNCTUATION = re.compile(_punctuation(r"\w", r"\d", r"\s"))
 
 
 def build(
@@ -71,6 +79,9 @@ def build(
         special = _vocabulary.SPECIAL
         return " ".join(token for token in found if ngrams == 1 or token in special or len(split(token)) == 1)
 
+    def packaged(state: dict[str, int]) -> Any:
+        return _packaged.lowered(_packaged.looked_up(state, _PATTERNS[pattern]), lowercase)
+
     return Tokenizer(
         train=train,
         encode=encode,
@@ -79,6 +90,7 @@ def build(
         save=_vocabulary.save,
         load=_vocabulary.load,
         vocabulary=_vocabulary.vocabulary,
+        packaged=packaged if ngrams == 1 else None,
     )
 
 
