@@ -13,9 +13,9 @@ from attention import specs
 from attention.data import remarks, rules
 from attention.data._token_cache import TokenCache, digest
 from attention.data.contracts import LENGTHS, Corpus, Dataset, Encoded, Source, Split, Tokenizer
-from attention.data.tokenizer_text import pack, unpack
 from attention.data.repeats import seen_before
 from attention.data.segments import Positions, Segments, cut, numbered, renumbered, restarted
+from attention.data.tokenizer_text import pack, unpack
 from attention.files import cache_folder
 from attention.messages import quoted, shown
 
