@@ -10,6 +10,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+from jax.core import Tracer
 
 from attention.records import Call, Context, Params, Parts
 
@@ -50,13 +51,16 @@ def empty(layer: Any, batch: int | tuple[int, ...], length: int, dtype: Any = jn
         )
     lead = (batch,) if isinstance(batch, int) else tuple(batch)
     blank = jnp.zeros((*lead, length, layer.dims.model_dim), dtype)
-    kept: Any = blank
-    if remembers_keys(layer):
-        own = jax.eval_shape(lambda: layer.own(jax.random.key(0)))
-        shapes = jax.eval_shape(lambda params, x: layer.mixer.remember(params.get("mixer", {}), x), own, blank)
-        kept = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), shapes)
-    sides = {name: jnp.zeros((*lead, length), kind) for name, kind in SIDES.items()}
-    return {"kept": kept, **sides, "length": jnp.int32(0)}
+    if not remembers_keys(layer):
+        return around(blank, (*lead, length))
+    own = jax.eval_shape(lambda: layer.own(jax.random.key(0)))
+    shapes = jax.eval_shape(lambda params, x: layer.mixer.remember(params.get("mixer", {}), x), own, blank)
+    return around(jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), shapes), (*lead, length))
+
+
+def around(kept: Any, tokens: tuple[int, ...]) -> dict[str, Any]:
+    """A cache without tokens, with room for ``kept``, leaves ``[*B L ...]``; ``tokens`` are the sizes ``(*B, L)``."""
+    return {"kept": kept, **{name: jnp.zeros(tokens, kind) for name, kind in SIDES.items()}, "length": jnp.int32(0)}
 
 
 def check_causal(layer: Any) -> None:
@@ -78,26 +82,45 @@ def advanced(
 
     Past the end of the cache the output is NaN; where its length is concrete, that is refused.
     """
-    T, L, start = x.shape[-2], cache["valid"].shape[-1], cache["length"]
-    if not isinstance(start, jax.core.Tracer) and start + T > L:
-        raise ValueError(f"the cache has room for {L} tokens, and {int(start)} + {T} are to be read")
-    tokens, counted = x.shape[:-1], start + jnp.arange(T)
-    known = {"valid": True, "positions": counted, "segments": 0}
-    told = {name: known[name] if side[name] is None else side[name] for name in SIDES}
-    put = lambda room, new, axis: jax.lax.dynamic_update_slice_in_dim(room, new.astype(room.dtype), start, axis)
-    after: dict[str, Any] = {
-        name: put(cache[name], jnp.broadcast_to(jnp.asarray(told[name]), tokens), x.ndim - 2) for name in SIDES
-    }
-    keys = {f"k_{name}": after[name] for name in SIDES}
     keep = remembers_keys(layer)
     fresh = layer.mixer.remember(params.get("mixer", {}), x) if keep else x
-    after["kept"] = jax.tree.map(lambda room, new: put(room, new, x.ndim - 2), cache["kept"], fresh)
-    after["length"] = start + T
+    after, told = grown(cache, fresh, side, x.shape[:-1])
+    keys = {f"k_{name}": after[name] for name in SIDES}
     if keep:
-        queries = {f"q_{name}": jnp.broadcast_to(jnp.asarray(told[name]), tokens) for name in SIDES}
+        queries = {f"q_{name}": told[name] for name in SIDES}
         y = layer.run(params, x, context._replace(remembered=after["kept"]), Call(**queries, **keys, **options))
     else:
         queries = {f"q_{name}": after[name] for name in SIDES}
         whole = layer.run(params, after["kept"].astype(x.dtype), context, Call(**queries, **keys, **options))
-        y = jax.lax.dynamic_slice_in_dim(whole, start, T, whole.ndim - 2)
-    return jnp.where(start + T <= L, y, jnp.nan), after
+        y = jax.lax.dynamic_slice_in_dim(whole, cache["length"], x.shape[-2], whole.ndim - 2)
+    return within(y, after), after
+
+
+def grown(
+    cache: Mapping[str, Any], fresh: Any, side: Mapping[str, Any], tokens: tuple[int, ...]
+) -> tuple[dict[str, Any], dict[str, jax.Array]]:
+    """The cache after tokens ``(*B, T)`` more, and what is known of these.
+
+    Args:
+      cache: as ``around`` made it, or this.
+      fresh: what is to be kept of the tokens, leaves ``[*B T ...]``.
+      side: "valid", "positions" and "segments" of the tokens, or None: they are valid, come next, and are of segment 0.
+      tokens: the sizes.
+
+    Raises:
+      ValueError: where there is no room, and the number of the tokens there are is concrete.
+    """
+    T, L, start = tokens[-1], cache["valid"].shape[-1], cache["length"]
+    if not isinstance(start, Tracer) and start + T > L:
+        raise ValueError(f"the cache has room for {L} tokens, and {int(start)} + {T} are to be read")
+    known = {"valid": True, "positions": start + jnp.arange(T), "segments": 0}
+    told = {name: jnp.broadcast_to(jnp.asarray(known[name] if side[name] is None else side[name]), tokens) for name in SIDES}
+    axis = len(tokens) - 1
+    put = lambda room, new: jax.lax.dynamic_update_slice_in_dim(room, new.astype(room.dtype), start, axis)
+    after: dict[str, Any] = {name: put(cache[name], told[name]) for name in SIDES}
+    return {"kept": jax.tree.map(put, cache["kept"], fresh), **after, "length": start + T}, told
+
+
+def within(y: jax.Array, cache: Mapping[str, Any]) -> jax.Array:
+    """The output where the cache had room, and NaN else."""
+    return jnp.where(cache["length"] <= cache["valid"].shape[-1], y, jnp.nan)

@@ -12,7 +12,7 @@ import jax.numpy as jnp
 from attention import arguments, caches, compatibility, specs
 from attention.attend import run
 from attention.layer import Layer, layer
-from attention.records import Call, Mixer, Params
+from attention.records import Call, Encoding, Mixer, Params
 
 SIDES = ("valid", "positions", "segments")
 
@@ -28,23 +28,43 @@ def parts_of_layer(num_heads: int, kv_heads: int, head_dim: int, model_dim: int,
     Raises:
       ValueError: as ``attention.layer``; for an encoding that acts on embeddings, which attention never sees.
     """
-    made = layer(dim=model_dim, mixer=Mixer(_projects, num_heads=num_heads, kv_heads=kv_heads, head_dim=head_dim), **options)
-    if made.parts.encoding.embed is not None:
-        raise ValueError(_misplaced(made))
-    return made
+    encoding = options.get("encoding", "none")
+    encoding = specs.build("encoding", encoding) if isinstance(encoding, str) else encoding
+    if getattr(encoding, "embed", None) is not None:
+        raise ValueError(_misplaced(encoding))
+    mixer = Mixer(_projects, num_heads=num_heads, kv_heads=kv_heads, head_dim=head_dim)
+    return layer(dim=model_dim, mixer=mixer, **options)
 
 
-def _misplaced(part: Layer) -> str:
+def _misplaced(encoding: Encoding) -> str:
     """Where an encoding of embeddings belongs: each half of a sum to its place."""
-    spec = part.given["encoding"]
-    terms = [(str(term), specs.build("encoding", str(term))) for term in specs.parse(spec).terms or [spec]]
+    spec = encoding.spec
+    terms = [(str(term), specs.build("encoding", term)) for term in specs.parse(spec).terms or [spec]]
     before = " + ".join(term for term, record in terms if record.embed is not None)
     after = " + ".join(term for term, record in terms if record.embed is None)
     if any(record.embed is not None and compatibility.needs_scores(record) for _, record in terms):
         return f"encoding={spec} acts on embeddings and on scores in one: attention.layer(encoding='{spec}') has both"
     here = f", and encoding='{after}' here" if after else ""
-    place = f"PositionalEncoding(encoding='{before}') on what goes into layer {part.parts.encoding.depth}"
+    place = f"PositionalEncoding(encoding='{before}') on what goes into layer {encoding.depth}"
     return f"encoding={spec} acts on embeddings, which attention does not see: use {place}{here}"
+
+
+def of_embeddings(dim: int, **options: Any) -> Layer:
+    """A ``Layer`` whose encoding acts on embeddings alone, for its ``embed``.
+
+    Args:
+      dim: D of the embeddings.
+      options: "encoding", "max_length" and "vocab_size" of ``attention.layer``.
+
+    Raises:
+      ValueError: for another encoding.
+    """
+    made = layer(dim=dim, mixer="attention(heads=1, projections='none')", **options)
+    encoding = made.parts.encoding
+    if encoding.embed is None or compatibility.needs_scores(encoding):
+        wanted = "PositionalEncoding wants an encoding of embeddings alone, such as 'sinusoidal'"
+        raise ValueError(f"{wanted}, got {made.given['encoding']!r}: what acts on scores is given to attention")
+    return made
 
 
 def check_remembers(part: Layer) -> None:
@@ -91,8 +111,8 @@ def attended(
       is_causal: whether key j is seen by query i ≥ j alone, beside the mask.
       sides: "valid", "positions" and "segments" of the tokens, those that are known.
       key_sides: those of other keys than the queries' own; None for self-attention.
-      drop: ``drop(weights, block)``, dropout with bits of the framework; ``block`` is 0, an int, where the weights are whole, and
-        else a traced number, another for each block.
+      drop: ``drop(weights, block)``, dropout with bits of the framework; ``block`` is 0, an int, where the weights are whole,
+        and else a traced number, another for each block.
       rng: key of parts that draw in training.
       train: whether this is a training step.
       weights: whether to return them.
