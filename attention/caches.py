@@ -11,16 +11,20 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from attention.records import Call, Context, Params
+from attention.records import Call, Context, Params, Parts
 
 SIDES = {"valid": jnp.bool_, "positions": jnp.int32, "segments": jnp.int32}
 
 
 def remembers_keys(layer: Any) -> bool:
     """Whether keys and values of a token do not change with what follows, so that they can be kept."""
-    encoding, normalizer = layer.parts.encoding, layer.parts.normalizer
-    counts = encoding.whole or encoding.positions is not None or normalizer.reads == "all"
-    return layer.mixer.remember is not None and not counts
+    return layer.mixer.remember is not None and keys_suffice(layer.parts)
+
+
+def keys_suffice(parts: Parts) -> bool:
+    """Whether the parts need no more of earlier tokens than their keys and values."""
+    encoding, normalizer = parts.encoding, parts.normalizer
+    return not (encoding.whole or encoding.positions is not None or normalizer.reads == "all")
 
 
 def empty(layer: Any, batch: int | tuple[int, ...], length: int, dtype: Any = jnp.float32) -> dict[str, Any]:
@@ -39,8 +43,7 @@ def empty(layer: Any, batch: int | tuple[int, ...], length: int, dtype: Any = jn
       ValueError: where a token may see later ones, or its position depends on how many there are, so that it cannot be read
         before them.
     """
-    if not layer.parts.mask.causal:
-        raise ValueError(f"a cache wants a causal mask, and mask={layer.given['mask']} lets a token see later ones")
+    check_causal(layer)
     if layer.parts.encoding.redraws:
         raise ValueError(
             f"encoding={layer.given['encoding']} makes positions of how many tokens there are, and in a cache they grow"
@@ -54,6 +57,12 @@ def empty(layer: Any, batch: int | tuple[int, ...], length: int, dtype: Any = jn
         kept = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), shapes)
     sides = {name: jnp.zeros((*lead, length), kind) for name, kind in SIDES.items()}
     return {"kept": kept, **sides, "length": jnp.int32(0)}
+
+
+def check_causal(layer: Any) -> None:
+    """Refuses a mask under which a token would see later ones. Raises ValueError."""
+    if not layer.parts.mask.causal:
+        raise ValueError(f"a cache wants a causal mask, and mask={layer.given['mask']} lets a token see later ones")
 
 
 def advanced(

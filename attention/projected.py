@@ -9,7 +9,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from attention import arguments
+from attention import arguments, caches, compatibility, specs
 from attention.attend import run
 from attention.layer import Layer, layer
 from attention.records import Call, Mixer, Params
@@ -24,8 +24,37 @@ def parts_of_layer(num_heads: int, kv_heads: int, head_dim: int, model_dim: int,
       num_heads, kv_heads, head_dim: N, K and H of what is projected.
       model_dim: D of what the queries are projected from.
       options: of ``attention.layer``, but for ``dim`` and ``mixer``.
+
+    Raises:
+      ValueError: as ``attention.layer``; for an encoding that acts on embeddings, which attention never sees.
     """
-    return layer(dim=model_dim, mixer=Mixer(_projects, num_heads=num_heads, kv_heads=kv_heads, head_dim=head_dim), **options)
+    made = layer(dim=model_dim, mixer=Mixer(_projects, num_heads=num_heads, kv_heads=kv_heads, head_dim=head_dim), **options)
+    if made.parts.encoding.embed is not None:
+        raise ValueError(_misplaced(made))
+    return made
+
+
+def _misplaced(part: Layer) -> str:
+    """Where an encoding of embeddings belongs: each half of a sum to its place."""
+    spec = part.given["encoding"]
+    terms = [(str(term), specs.build("encoding", str(term))) for term in specs.parse(spec).terms or [spec]]
+    before = " + ".join(term for term, record in terms if record.embed is not None)
+    after = " + ".join(term for term, record in terms if record.embed is None)
+    if any(record.embed is not None and compatibility.needs_scores(record) for _, record in terms):
+        return f"encoding={spec} acts on embeddings and on scores in one: attention.layer(encoding='{spec}') has both"
+    here = f", and encoding='{after}' here" if after else ""
+    place = f"PositionalEncoding(encoding='{before}') on what goes into layer {part.parts.encoding.depth}"
+    return f"encoding={spec} acts on embeddings, which attention does not see: use {place}{here}"
+
+
+def check_remembers(part: Layer) -> None:
+    """Refuses parts that need more of earlier tokens than their keys and values. Raises ValueError."""
+    if not caches.keys_suffice(part.parts):
+        kind = "normalizer" if part.parts.normalizer.reads == "all" else "encoding"
+        raise ValueError(
+            f"{kind}={part.given[kind]} needs more of earlier tokens than their keys, so that remembered ones are not enough: "
+            f"attention.layer({kind}='{part.given[kind]}', ...).cache remembers the tokens themselves"
+        )
 
 
 def _projects(params: Params, x: Any, context: Any, call: Any) -> jax.Array:
@@ -62,7 +91,8 @@ def attended(
       is_causal: whether key j is seen by query i ≥ j alone, beside the mask.
       sides: "valid", "positions" and "segments" of the tokens, those that are known.
       key_sides: those of other keys than the queries' own; None for self-attention.
-      drop: ``drop(weights, block)``, dropout with bits of the framework; ``block`` is an int where the weights are whole.
+      drop: ``drop(weights, block)``, dropout with bits of the framework; ``block`` is 0, an int, where the weights are whole, and
+        else a traced number, another for each block.
       rng: key of parts that draw in training.
       train: whether this is a training step.
       weights: whether to return them.
@@ -70,7 +100,6 @@ def attended(
     Raises:
       ValueError: for arrays or parameters that do not fit, or positions that are wanting.
     """
-    arguments.check_acts(part.parts, part.given)
     *batch, T, N, _ = query.shape
     scores = (*batch, N, T, key.shape[-3])
     where = None if mask is None else _spread(jnp.asarray(mask), len(scores)) != 0
