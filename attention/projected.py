@@ -12,7 +12,7 @@ import jax.numpy as jnp
 from attention import arguments, caches, compatibility, specs
 from attention.attend import run
 from attention.layer import Layer, layer
-from attention.records import Call, Mixer, Params
+from attention.records import Call, Encoding, Mixer, Params
 
 SIDES = ("valid", "positions", "segments")
 
@@ -29,22 +29,49 @@ def parts_of_layer(num_heads: int, kv_heads: int, head_dim: int, model_dim: int,
       ValueError: as ``attention.layer``; for an encoding that acts on embeddings, which attention never sees.
     """
     made = layer(dim=model_dim, mixer=Mixer(_projects, num_heads=num_heads, kv_heads=kv_heads, head_dim=head_dim), **options)
-    if made.parts.encoding.embed is not None:
-        raise ValueError(_misplaced(made))
+    check_place(made.parts.encoding)
     return made
 
 
-def _misplaced(part: Layer) -> str:
-    """Where an encoding of embeddings belongs: each half of a sum to its place."""
-    spec = part.given["encoding"]
-    terms = [(str(term), specs.build("encoding", str(term))) for term in specs.parse(spec).terms or [spec]]
+def check_place(encoding: Encoding) -> None:
+    """Refuses an encoding of embeddings, saying where it belongs: each half of a sum to its place. Raises ValueError."""
+    if encoding.embed is None:
+        return
+    spec = encoding.spec or "..."
+    terms = [
+        (str(term), specs.build("encoding", term)) for term in (specs.parse(encoding.spec).terms if encoding.spec else ())
+    ] or [(spec, encoding)]
     before = " + ".join(term for term, record in terms if record.embed is not None)
     after = " + ".join(term for term, record in terms if record.embed is None)
     if any(record.embed is not None and compatibility.needs_scores(record) for _, record in terms):
-        return f"encoding={spec} acts on embeddings and on scores in one: attention.layer(encoding='{spec}') has both"
+        raise ValueError(
+            f"encoding={spec} acts on embeddings and on scores in one: attention.layer(encoding='{spec}') has both"
+        )
     here = f", and encoding='{after}' here" if after else ""
-    place = f"PositionalEncoding(encoding='{before}') on what goes into layer {part.parts.encoding.depth}"
-    return f"encoding={spec} acts on embeddings, which attention does not see: use {place}{here}"
+    place = f"PositionalEncoding(encoding='{before}') on what goes into layer {encoding.depth}"
+    raise ValueError(f"encoding={spec} acts on embeddings, which attention does not see: use {place}{here}")
+
+
+def embedder(dim: int, encoding: str | Encoding, max_length: int | None, vocab_size: int | None) -> Layer:
+    """A ``Layer`` of which ``embed`` alone is used. Raises ValueError for an encoding that acts on more than embeddings."""
+    mixer = Mixer(_projects, num_heads=1, kv_heads=1, head_dim=dim)
+    made = layer(dim=dim, mixer=mixer, encoding=encoding, max_length=max_length, vocab_size=vocab_size)
+    if compatibility.needs_scores(made.parts.encoding):
+        raise ValueError(f"encoding={made.given['encoding']} acts on scores: give it to the attention module")
+    return made
+
+
+def shared_of(part: Layer, params: Mapping[str, Params]) -> dict[str, Params]:
+    """What layers share, of the parameters of one that owns it. Raises ValueError where they are not there."""
+    wanted = jax.eval_shape(part.shared, jax.random.key(0))
+
+    def picked(like: Any, tree: Any) -> Any:
+        return {name: picked(each, tree[name]) for name, each in like.items()} if isinstance(like, Mapping) else tree
+
+    try:
+        return picked(wanted, params)
+    except KeyError as error:
+        raise ValueError(f"shared wants a module that was called before and owns {error} of {part.given['encoding']}") from None
 
 
 def check_remembers(part: Layer) -> None:
@@ -91,8 +118,8 @@ def attended(
       is_causal: whether key j is seen by query i ≥ j alone, beside the mask.
       sides: "valid", "positions" and "segments" of the tokens, those that are known.
       key_sides: those of other keys than the queries' own; None for self-attention.
-      drop: ``drop(weights, block)``, dropout with bits of the framework; ``block`` is 0, an int, where the weights are whole, and
-        else a traced number, another for each block.
+      drop: ``drop(weights, block)``, dropout with bits of the framework; ``block`` is 0, an int, where the weights are whole,
+        and else a traced number, another for each block.
       rng: key of parts that draw in training.
       train: whether this is a training step.
       weights: whether to return them.
