@@ -14,6 +14,7 @@ import jax.numpy as jnp
 
 from attention import compatibility
 from attention.attend import parts_of
+from attention.dropout import check_rate
 from attention.layer import KINDS, Layer
 from attention.projected import SIDES, attended, check_place, parts_of_layer
 from attention.records import Encoding, Mask, Normalizer, Params, Score
@@ -194,6 +195,10 @@ def _in_cache(told: Told, L: int) -> tuple[dict[str, Any], dict[str, Any]]:
 
 def _drop(rng: Any, rate: float, broadcast: bool) -> Callable[[jax.Array, Any], jax.Array]:
     """Dropout with the framework's bits; a block of the weights has bits of its own."""
+
+    check_rate(rate)
+    if rng is None:
+        raise ValueError("dropout in training wants dropout_rng=jax.random.key(...)")
 
     def drop(weights: jax.Array, block: Any) -> jax.Array:
         key = rng if isinstance(block, int) else jax.random.fold_in(rng, block)
