@@ -10,12 +10,12 @@ import jax
 import jax.numpy as jnp
 
 from attention import caches
+from attention.attention_fn import part_of, sides_of
 from attention.layer import KINDS, Layer
-from attention.projected import SIDES, attended, check_remembers, of_embeddings, parts_of_layer
+from attention.projected import SIDES, attended, check_remembers, embedder
 from attention.records import Params, merged
 
 Heads = tuple[jax.Array, jax.Array, jax.Array]
-_part = functools.lru_cache(maxsize=256)(parts_of_layer)
 
 
 class MultiheadAttention(eqx.nn.MultiheadAttention):
@@ -29,7 +29,7 @@ class MultiheadAttention(eqx.nn.MultiheadAttention):
     encoding: Params
     score: Params
     normalizer: Params
-    alone: bool = eqx.field(static=True)
+    sharing: bool = eqx.field(static=True)
     options: tuple[tuple[str, Any], ...] = eqx.field(static=True)
 
     def __init__(
@@ -58,7 +58,7 @@ class MultiheadAttention(eqx.nn.MultiheadAttention):
         max_length: int | None = None,
         layer: int = 0,
         layers: int = 1,
-        alone: bool = True,
+        shared: bool = False,
     ):
         """The arguments of ``equinox.nn.MultiheadAttention``, and the parts.
 
@@ -70,7 +70,7 @@ class MultiheadAttention(eqx.nn.MultiheadAttention):
           max_length: the longest sequence, for parts with a table of positions.
           layer: the 0-based number of the layer, for parts that go by it; under a scan the same for all.
           layers: how many there are.
-          alone: whether it owns what layers may share; False where each call is given that as ``shared=``.
+          shared: whether calls give what layers share, such as T5's table; False where it owns that itself.
 
         Raises:
           ValueError: for parts that cannot be built or do not go together, and encodings that act on embeddings.
@@ -84,9 +84,9 @@ class MultiheadAttention(eqx.nn.MultiheadAttention):
         super().__init__(num_heads, query_size, *sizes, *biases, dropout_p, inference, dtype, key=key)
         given = {"encoding": encoding, "score": score, "normalizer": normalizer, "mask": mask, "kernel": kernel}
         self.options = (*given.items(), ("max_length", max_length), ("number", layer), ("layers", layers))
-        self.alone = alone
+        self.sharing = shared
         self._check_widths()
-        make = self.part.init if alone else self.part.own
+        make = self.part.own if shared else self.part.init
         made = make(jax.random.fold_in(key, 4))  # the projections are made of its four parts, 0 to 3
         made = jax.tree.map(lambda leaf: leaf.astype(self.query_proj.weight.dtype), made)
         self.encoding, self.score, self.normalizer = (made.get(kind) for kind in KINDS)
@@ -94,7 +94,7 @@ class MultiheadAttention(eqx.nn.MultiheadAttention):
     @property
     def part(self) -> Layer:
         """The parts, as a layer whose projections are this module's."""
-        return _part(self.num_heads, self.num_heads, self.qk_size, self.query_size, **dict(self.options))
+        return part_of(self.num_heads, self.num_heads, self.qk_size, self.query_size, **dict(self.options))
 
     def shared(self, key: jax.Array) -> dict[str, Params]:
         """What layers like this one share, such as T5's table: what their calls get as ``shared=``."""
@@ -149,9 +149,9 @@ class MultiheadAttention(eqx.nn.MultiheadAttention):
           valid: bool ``[T]``, False at padding.
           positions: whole numbers ``[T]``; None for 0, 1, ..., with a cache for those that come next.
           segments: whole numbers ``[T]``, the document of each token of a packed row, for ``mask="document"``.
-          memory_valid, memory_positions, memory_segments: of the keys. Without any of them, as many keys as queries are the
-            same tokens.
-          shared: what layers share, where the constructor was told ``alone=False``.
+          memory_valid, memory_positions, memory_segments: of the keys, where these are other tokens. Without any
+            of them, as many keys as queries are the same tokens.
+          shared: what layers share, where the constructor was told ``shared=True``.
           cache: as ``cache`` began it or the call before returned it; S is its length then.
           return_weights: whether to return the weights ``[N T S]`` before dropout, too.
 
@@ -169,9 +169,9 @@ class MultiheadAttention(eqx.nn.MultiheadAttention):
         inference = self.dropout.inference if inference is None else inference
         self._check_inputs(query, key_, value)
         heads = _processed(process_heads, self._heads(query, key_, value))
-        sides: dict[str, Any] = dict(zip(SIDES, (valid, positions, segments)))
-        of_keys: dict[str, Any] = dict(zip(SIDES, (memory_valid, memory_positions, memory_segments)))
-        key_sides, after = _key_sides(sides, of_keys, query, key_, value), None
+        own: dict[str, Any] = dict(zip(SIDES, (valid, positions, segments)))
+        memory: dict[str, Any] = dict(zip(SIDES, (memory_valid, memory_positions, memory_segments)))
+        (sides, key_sides), after = sides_of(own, memory, _apart(own, memory, query, key_, value)), None
         if cache is not None:
             if key_sides is not None or process_heads is not None:
                 raise ValueError(
@@ -211,7 +211,7 @@ class MultiheadAttention(eqx.nn.MultiheadAttention):
 
     def _params(self, shared: Mapping[str, Params] | None) -> dict[str, Params]:
         """What the parts read: their own, with what is shared."""
-        if not self.alone and shared is None and self.part.parts.encoding.shared is not None:
+        if self.sharing and shared is None and self.part.parts.encoding.shared is not None:
             spec = self.part.given["encoding"]
             raise ValueError(f"encoding={spec} has parameters that layers share: give shared=, as shared(key) makes it")
         return merged(shared or {}, {kind: own for kind in KINDS if (own := getattr(self, kind)) is not None})
@@ -237,13 +237,13 @@ class PositionalEncoding(eqx.Module):
 
     encoding: Params
     inference: bool
-    part: Layer = eqx.field(static=True, repr=False)
+    options: tuple[Any, ...] = eqx.field(static=True)
 
     def __init__(
         self,
+        encoding: Any,
         embedding_size: int,
         *,
-        encoding: Any,
         max_length: int | None = None,
         vocab_size: int | None = None,
         inference: bool = False,
@@ -253,15 +253,15 @@ class PositionalEncoding(eqx.Module):
         """An encoding of embeddings ``[T embedding_size]``; ``vocab_size`` is for those with a vector for each token id.
 
         Raises:
-          ValueError: for an encoding that cannot be built, or does not act on embeddings alone.
+          ValueError: for an encoding that cannot be built, or acts on scores.
 
         Example:
-          >>> place = attention.equinox.PositionalEncoding(512, encoding="learned", max_length=256, key=key)
+          >>> place = attention.equinox.PositionalEncoding("learned", 512, max_length=256, key=key)
           >>> x = jax.vmap(place)(x)
         """
         self.inference = inference
-        self.part = of_embeddings(embedding_size, encoding=encoding, max_length=max_length, vocab_size=vocab_size)
-        made = self.part.init(key).get("encoding")
+        self.options = (embedding_size, encoding, max_length, vocab_size)
+        made = embedder(*self.options).init(key).get("encoding")
         self.encoding = jax.tree.map(lambda leaf: leaf.astype(dtype or leaf.dtype), made)
 
     def __call__(
@@ -280,7 +280,7 @@ class PositionalEncoding(eqx.Module):
         params = {} if self.encoding is None else {"encoding": self.encoding}
         inference = self.inference if inference is None else inference
         rng = None if inference else key
-        return self.part.embed(params, x, tokens=tokens, **sides, rng=rng, train=not inference)
+        return embedder(*self.options).embed(params, x, tokens=tokens, **sides, rng=rng, train=not inference)
 
 
 def _processed(process_heads: Callable[..., Heads] | None, heads: Heads) -> Heads:
@@ -292,15 +292,15 @@ def _processed(process_heads: Callable[..., Heads] | None, heads: Heads) -> Head
     return found
 
 
-def _key_sides(
-    sides: Mapping[str, Any], of_keys: Mapping[str, Any], query: jax.Array, key_: jax.Array, value: jax.Array
-) -> Mapping[str, Any] | None:
-    """What is known of the keys; None where they are the tokens of the queries."""
-    known = [name for name in SIDES if sides[name] is not None]
-    if any(each is not None for each in of_keys.values()) or query.shape[0] != key_.shape[0]:
-        return of_keys
+def _apart(
+    own: Mapping[str, Any], memory: Mapping[str, Any], query: jax.Array, key_: jax.Array, value: jax.Array
+) -> str | None:
+    """Why the keys are others than the queries; None where they are the same tokens."""
+    if any(each is not None for each in memory.values()) or query.shape[0] != key_.shape[0]:
+        return "and key_ has others"
+    known = [name for name in SIDES if own[name] is not None]
     if known and key_ is value and key_ is not query:
-        raise ValueError(f"{known[0]} is of the queries, and the keys are others: say memory_{known[0]} of these")
+        raise ValueError(f"{known[0]} is of the queries, and the keys may be others: give memory_{known[0]} of the keys, too")
     return None
 
 

@@ -29,42 +29,50 @@ def parts_of_layer(num_heads: int, kv_heads: int, head_dim: int, model_dim: int,
       ValueError: as ``attention.layer``; for an encoding that acts on embeddings, which attention never sees.
     """
     encoding = options.get("encoding", "none")
-    encoding = specs.build("encoding", encoding) if isinstance(encoding, str) else encoding
-    if getattr(encoding, "embed", None) is not None:
-        raise ValueError(_misplaced(encoding))
+    check_place(specs.build("encoding", encoding) if isinstance(encoding, str) else encoding)
     mixer = Mixer(_projects, num_heads=num_heads, kv_heads=kv_heads, head_dim=head_dim)
     return layer(dim=model_dim, mixer=mixer, **options)
 
 
-def _misplaced(encoding: Encoding) -> str:
-    """Where an encoding of embeddings belongs: each half of a sum to its place."""
-    spec = encoding.spec
-    terms = [(str(term), specs.build("encoding", term)) for term in specs.parse(spec).terms or [spec]]
+def check_place(encoding: Encoding) -> None:
+    """Refuses an encoding of embeddings, saying where it belongs: each half of a sum to its place. Raises ValueError."""
+    if getattr(encoding, "embed", None) is None:
+        return
+    spec = encoding.spec or "..."
+    terms = [
+        (str(term), specs.build("encoding", term)) for term in (specs.parse(encoding.spec).terms if encoding.spec else ())
+    ] or [(spec, encoding)]
     before = " + ".join(term for term, record in terms if record.embed is not None)
     after = " + ".join(term for term, record in terms if record.embed is None)
     if any(record.embed is not None and compatibility.needs_scores(record) for _, record in terms):
-        return f"encoding={spec} acts on embeddings and on scores in one: attention.layer(encoding='{spec}') has both"
+        raise ValueError(
+            f"encoding={spec} acts on embeddings and on scores in one: attention.layer(encoding='{spec}') has both"
+        )
     here = f", and encoding='{after}' here" if after else ""
     place = f"PositionalEncoding(encoding='{before}') on what goes into layer {encoding.depth}"
-    return f"encoding={spec} acts on embeddings, which attention does not see: use {place}{here}"
+    raise ValueError(f"encoding={spec} acts on embeddings, which attention does not see: use {place}{here}")
 
 
-def of_embeddings(dim: int, **options: Any) -> Layer:
-    """A ``Layer`` whose encoding acts on embeddings alone, for its ``embed``.
-
-    Args:
-      dim: D of the embeddings.
-      options: "encoding", "max_length" and "vocab_size" of ``attention.layer``.
-
-    Raises:
-      ValueError: for another encoding.
-    """
-    made = layer(dim=dim, mixer="attention(heads=1, projections='none')", **options)
-    encoding = made.parts.encoding
-    if encoding.embed is None or compatibility.needs_scores(encoding):
-        wanted = "PositionalEncoding wants an encoding of embeddings alone, such as 'sinusoidal'"
-        raise ValueError(f"{wanted}, got {made.given['encoding']!r}: what acts on scores is given to attention")
+def embedder(dim: int, encoding: str | Encoding, max_length: int | None, vocab_size: int | None) -> Layer:
+    """A ``Layer`` of which ``embed`` alone is used. Raises ValueError for an encoding that acts on more than embeddings."""
+    mixer = Mixer(_projects, num_heads=1, kv_heads=1, head_dim=dim)
+    made = layer(dim=dim, mixer=mixer, encoding=encoding, max_length=max_length, vocab_size=vocab_size)
+    if compatibility.needs_scores(made.parts.encoding):
+        raise ValueError(f"encoding={made.given['encoding']} acts on scores: give it to the attention module")
     return made
+
+
+def shared_of(part: Layer, params: Mapping[str, Params]) -> dict[str, Params]:
+    """What layers share, of the parameters of one that owns it. Raises ValueError where they are not there."""
+    wanted = jax.eval_shape(part.shared, jax.random.key(0))
+
+    def picked(like: Any, tree: Any) -> Any:
+        return {name: picked(each, tree[name]) for name, each in like.items()} if isinstance(like, Mapping) else tree
+
+    try:
+        return picked(wanted, params)
+    except KeyError as error:
+        raise ValueError(f"shared wants a module that was called before and owns {error} of {part.given['encoding']}") from None
 
 
 def check_remembers(part: Layer) -> None:

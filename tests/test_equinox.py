@@ -201,7 +201,7 @@ def test_a_part_is_what_it_is_in_a_layer(kind, name):
 
 @pytest.mark.parametrize("name", [name for name in INPUTS if name != "cpe"] + ["cpe(causal=True)"])
 def test_an_encoding_of_embeddings_is_what_it_is_in_a_layer(name):
-    place = moved(PositionalEncoding(D, encoding=name, max_length=16, vocab_size=10, key=KEY))
+    place = moved(PositionalEncoding(name, D, max_length=16, vocab_size=10, key=KEY))
     layer = attention.layer(dim=D, encoding=name, max_length=16, vocab_size=10)
     tokens, valid = jnp.array([1, 2, 3, 1, 0, 9]), jnp.arange(T) < 5
     params = {} if place.encoding is None else {"encoding": place.encoding}
@@ -211,7 +211,7 @@ def test_an_encoding_of_embeddings_is_what_it_is_in_a_layer(name):
 
 
 def test_a_table_is_shared_or_its_own():
-    alone, one = made(encoding="t5"), made(encoding="t5", alone=False)
+    alone, one = made(encoding="t5"), made(encoding="t5", shared=True)
     shared = one.shared(KEY)
     assert one.encoding is None
     assert jax.tree.map(jnp.shape, shared) == {"encoding": jax.tree.map(jnp.shape, alone.encoding)}
@@ -269,7 +269,7 @@ def test_keys_of_another_text():
     short = {"positions": jnp.arange(T), "memory_positions": jnp.arange(7)}
     np.testing.assert_allclose(y, layer(X, memory[:7], memory[:7], **short), atol=1e-6)
     same = normal(T, D)
-    with pytest.raises(ValueError, match="valid is of the queries, and the keys are others: say memory_valid"):
+    with pytest.raises(ValueError, match="valid is of the queries, and the keys may be others: give memory_valid"):
         layer(X, same, same, valid=jnp.ones(T, bool))
 
 
@@ -325,8 +325,8 @@ REFUSED = [
     ),
     (lambda: made(encoding="complex_order"), "acts on embeddings"),
     (lambda: made(encoding="shaw", vo_size=3), "vo_size wants 4, got 3"),
-    (lambda: PositionalEncoding(D, encoding="rope", key=KEY), "wants an encoding of embeddings alone"),
-    (lambda: PositionalEncoding(D, encoding="sinusoidal + rope", key=KEY), "wants an encoding of embeddings alone"),
+    (lambda: PositionalEncoding("rope", D, key=KEY), "encoding=rope acts on scores"),
+    (lambda: PositionalEncoding("sinusoidal + rope", D, key=KEY), "acts on scores"),
     (lambda: made()(X[None], X, X), "batches go through jax.vmap"),
     (lambda: made()(X, X[:3], X), "want the same tokens"),
     (lambda: made(encoding="alibi")(X, X[:3], X[:3]), "reads positions"),
