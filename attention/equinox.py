@@ -12,7 +12,7 @@ import jax.numpy as jnp
 from attention import caches
 from attention.attention_fn import part_of, sides_of
 from attention.layer import KINDS, Layer
-from attention.projected import SIDES, attended, check_remembers, embedder
+from attention.projected import SIDES, attended, check_remembers, check_width, embedder
 from attention.records import Params, merged
 
 Heads = tuple[jax.Array, jax.Array, jax.Array]
@@ -29,26 +29,13 @@ class MultiheadAttention(eqx.nn.MultiheadAttention):
     encoding: Params
     score: Params
     normalizer: Params
-    sharing: bool = eqx.field(static=True)
-    options: tuple[tuple[str, Any], ...] = eqx.field(static=True)
+    specs: tuple[tuple[str, Any], ...] = eqx.field(static=True)
 
     def __init__(
         self,
         num_heads: int,
         query_size: int,
-        key_size: int | None = None,
-        value_size: int | None = None,
-        output_size: int | None = None,
-        qk_size: int | None = None,
-        vo_size: int | None = None,
-        use_query_bias: bool = False,
-        use_key_bias: bool = False,
-        use_value_bias: bool = False,
-        use_output_bias: bool = False,
-        dropout_p: float = 0.0,
-        inference: bool = False,
-        dtype: Any = None,
-        *,
+        *sizes: Any,
         key: jax.Array,
         encoding: Any = "none",
         score: Any = "scaled_dot",
@@ -59,12 +46,12 @@ class MultiheadAttention(eqx.nn.MultiheadAttention):
         layer: int = 0,
         layers: int = 1,
         shared: bool = False,
+        **options: Any,
     ):
         """The arguments of ``equinox.nn.MultiheadAttention``, and the parts.
 
         Args:
-          num_heads, query_size, key_size, value_size, output_size, qk_size, vo_size: as there.
-          use_query_bias, use_key_bias, use_value_bias, use_output_bias, dropout_p, inference, dtype, key: as there.
+          num_heads, query_size, sizes, key, options: its arguments, by place or by name: ``key_size``, ``dropout_p``, ...
           encoding, score, normalizer, mask: specs or records of the parts. The call's ``mask=`` is an array beside.
           kernel: spec of the kernel.
           max_length: the longest sequence, for parts with a table of positions.
@@ -79,13 +66,10 @@ class MultiheadAttention(eqx.nn.MultiheadAttention):
           >>> layer = attention.equinox.MultiheadAttention(8, 512, key=key, encoding="alibi", normalizer="entmax15")
           >>> y = jax.vmap(lambda x, valid: layer(x, x, x, valid=valid))(x, valid)
         """
-        sizes = (key_size, value_size, output_size, qk_size, vo_size)
-        biases = (use_query_bias, use_key_bias, use_value_bias, use_output_bias)
-        super().__init__(num_heads, query_size, *sizes, *biases, dropout_p, inference, dtype, key=key)
+        super().__init__(num_heads, query_size, *sizes, key=key, **options)
         given = {"encoding": encoding, "score": score, "normalizer": normalizer, "mask": mask, "kernel": kernel}
-        self.options = (*given.items(), ("max_length", max_length), ("number", layer), ("layers", layers))
-        self.sharing = shared
-        self._check_widths()
+        self.specs = tuple({**given, "max_length": max_length, "number": layer, "layers": layers}.items())
+        check_width(self.part, self.vo_size)
         make = self.part.own if shared else self.part.init
         made = make(jax.random.fold_in(key, 4))  # the projections are made of its four parts, 0 to 3
         made = jax.tree.map(lambda leaf: leaf.astype(self.query_proj.weight.dtype), made)
@@ -94,7 +78,7 @@ class MultiheadAttention(eqx.nn.MultiheadAttention):
     @property
     def part(self) -> Layer:
         """The parts, as a layer whose projections are this module's."""
-        return part_of(self.num_heads, self.num_heads, self.qk_size, self.query_size, **dict(self.options))
+        return part_of(self.num_heads, self.num_heads, self.qk_size, self.query_size, **dict(self.specs))
 
     def shared(self, key: jax.Array) -> dict[str, Params]:
         """What layers like this one share, such as T5's table: what their calls get as ``shared=``."""
@@ -168,9 +152,9 @@ class MultiheadAttention(eqx.nn.MultiheadAttention):
             inference = deterministic
         inference = self.dropout.inference if inference is None else inference
         self._check_inputs(query, key_, value)
-        heads = _processed(process_heads, self._heads(query, key_, value))
-        own: dict[str, Any] = dict(zip(SIDES, (valid, positions, segments)))
-        memory: dict[str, Any] = dict(zip(SIDES, (memory_valid, memory_positions, memory_segments)))
+        heads = self._heads(query, key_, value, process_heads)
+        own = {"valid": valid, "positions": positions, "segments": segments}
+        memory = {"valid": memory_valid, "positions": memory_positions, "segments": memory_segments}
         (sides, key_sides), after = sides_of(own, memory, _apart(own, memory, query, key_, value)), None
         if cache is not None:
             if key_sides is not None or process_heads is not None:
@@ -180,41 +164,25 @@ class MultiheadAttention(eqx.nn.MultiheadAttention):
             after, sides = caches.grown(cache, heads[1:], sides, query.shape[:1])
             heads, key_sides = (heads[0], *after["kept"]), {name: after[name] for name in SIDES}
         drops = not inference and not (isinstance(self.dropout.p, (int, float)) and self.dropout.p == 0)
-        output, weights = attended(
-            self.part,
-            self._params(shared),
-            *heads,
-            x=query,
-            mask=mask,
-            bias=bias,
-            sides=sides,
-            key_sides=key_sides,
-            drop=functools.partial(_dropped, self.dropout, key) if drops else None,
-            rng=None if key is None or inference else jax.random.fold_in(key, self.num_heads),
-            train=not inference,
-            weights=return_weights,
-        )
+        options: dict[str, Any] = {"x": query, "mask": mask, "bias": bias, "sides": sides, "key_sides": key_sides}
+        options["drop"] = functools.partial(_dropped, self.dropout, key) if drops else None
+        options["rng"] = None if key is None or inference else jax.random.fold_in(key, self.num_heads)  # dropout has 0 to N-1
+        params = merged(shared or {}, {kind: tree for kind in KINDS if (tree := getattr(self, kind)) is not None})
+        output, weights = attended(self.part, params, *heads, **options, train=not inference, weights=return_weights)
         y = jax.vmap(self.output_proj)(output.reshape(query.shape[0], -1))
         y = y if after is None else caches.within(y, after)
         asked = [found for found, wanted in ((weights, return_weights), (after, cache is not None)) if wanted]
         return (y, *asked) if asked else y
 
-    def _heads(self, query: jax.Array, key_: jax.Array, value: jax.Array) -> Heads:
+    def _heads(self, query: jax.Array, key_: jax.Array, value: jax.Array, process: Callable[..., Heads] | None) -> Heads:
         """Queries ``[T N H]``, keys ``[S N H]`` and values ``[S N E]``, of one type."""
-        heads = (
-            self._project(self.query_proj, query),
-            self._project(self.key_proj, key_),
-            self._project(self.value_proj, value),
-        )
-        wide = jnp.result_type(*heads)
-        return tuple(each.astype(wide) for each in heads)  # pyright: ignore[reportReturnType]
-
-    def _params(self, shared: Mapping[str, Params] | None) -> dict[str, Params]:
-        """What the parts read: their own, with what is shared."""
-        if self.sharing and shared is None and self.part.parts.encoding.shared is not None:
-            spec = self.part.given["encoding"]
-            raise ValueError(f"encoding={spec} has parameters that layers share: give shared=, as shared(key) makes it")
-        return merged(shared or {}, {kind: own for kind in KINDS if (own := getattr(self, kind)) is not None})
+        projections = ((self.query_proj, query), (self.key_proj, key_), (self.value_proj, value))
+        heads = [self._project(projection, x) for projection, x in projections]
+        q, k, v = heads if process is None else process(*heads)
+        if [q.shape, k.shape, v.shape] != [each.shape for each in heads]:
+            raise ValueError("process_heads must not change the shape of the heads")
+        wide = jnp.result_type(q, k, v)
+        return q.astype(wide), k.astype(wide), v.astype(wide)
 
     def _check_inputs(self, query: jax.Array, key_: jax.Array, value: jax.Array) -> None:
         sizes = (self.query_size, self.key_size, self.value_size)
@@ -224,33 +192,24 @@ class MultiheadAttention(eqx.nn.MultiheadAttention):
         if key_.shape[0] != value.shape[0]:
             raise ValueError(f"key_ and value want the same tokens, got {key_.shape[0]} and {value.shape[0]}")
 
-    def _check_widths(self) -> None:
-        acts = {"encoding": self.part.parts.encoding.values, "normalizer": self.part.parts.normalizer.finish}
-        for kind, hook in acts.items():
-            if hook is not None and self.vo_size != self.qk_size:
-                spec = f"{kind}={self.part.given[kind]}"
-                raise ValueError(f"{spec} acts on values as wide as keys: vo_size wants {self.qk_size}, got {self.vo_size}")
-
 
 class PositionalEncoding(eqx.Module):
     """What an encoding adds to embeddings, such as ``sinusoidal`` and ``learned``, before the layer where it acts."""
 
     encoding: Params
     inference: bool
-    options: tuple[Any, ...] = eqx.field(static=True)
+    specs: tuple[Any, ...] = eqx.field(static=True)
 
-    def __init__(
-        self,
-        encoding: Any,
-        embedding_size: int,
-        *,
-        max_length: int | None = None,
-        vocab_size: int | None = None,
-        inference: bool = False,
-        dtype: Any = None,
-        key: jax.Array,
-    ):
-        """An encoding of embeddings ``[T embedding_size]``; ``vocab_size`` is for those with a vector for each token id.
+    def __init__(self, encoding: Any, embedding_size: int, *, key: jax.Array, inference: bool = False, **sizes: int | None):
+        """An encoding of embeddings ``[T embedding_size]``.
+
+        Args:
+          encoding: spec or record; ``none`` adds nothing.
+          embedding_size: D.
+          key: for parameters.
+          inference: as for ``MultiheadAttention``, for encodings that draw in training.
+          sizes: ``max_length``, the longest sequence, for a table of positions; ``vocab_size``, number of token ids, for
+            encodings with a vector for each.
 
         Raises:
           ValueError: for an encoding that cannot be built, or acts on scores.
@@ -259,42 +218,31 @@ class PositionalEncoding(eqx.Module):
           >>> place = attention.equinox.PositionalEncoding("learned", 512, max_length=256, key=key)
           >>> x = jax.vmap(place)(x)
         """
-        self.inference = inference
-        self.options = (embedding_size, encoding, max_length, vocab_size)
-        made = embedder(*self.options).init(key).get("encoding")
-        self.encoding = jax.tree.map(lambda leaf: leaf.astype(dtype or leaf.dtype), made)
+        self.inference, self.specs = inference, (embedding_size, encoding, tuple(sizes.items()))
+        self.encoding = self._part.init(key).get("encoding")
+
+    @property
+    def _part(self) -> Layer:
+        size, encoding, sizes = self.specs
+        return embedder(size, encoding, **{"max_length": None, "vocab_size": None, **dict(sizes)})
 
     def __call__(
-        self,
-        x: jax.Array,
-        tokens: jax.Array | None = None,
-        *,
-        valid: jax.Array | None = None,
-        positions: jax.Array | None = None,
-        segments: jax.Array | None = None,
-        key: jax.Array | None = None,
-        inference: bool | None = None,
+        self, x: jax.Array, tokens: Any = None, *, key: Any = None, inference: bool | None = None, **sides: jax.Array | None
     ) -> jax.Array:
-        """``x [T D]`` with what the encoding adds; ``tokens`` are ids ``[T]``, the rest is as for ``MultiheadAttention``."""
-        sides = {"valid": valid, "positions": positions, "segments": segments}
-        params = {} if self.encoding is None else {"encoding": self.encoding}
+        """``x [T D]`` with what the encoding adds to it.
+
+        Args:
+          x: the embeddings.
+          tokens: their ids, int32 ``[T]``, for an encoding with a vector for each.
+          key, inference: as for ``MultiheadAttention``.
+          sides: ``valid``, ``positions`` and ``segments``, as for ``MultiheadAttention``.
+        """
         inference = self.inference if inference is None else inference
-        rng = None if inference else key
-        return embedder(*self.options).embed(params, x, tokens=tokens, **sides, rng=rng, train=not inference)
+        params = {} if self.encoding is None else {"encoding": self.encoding}
+        return self._part.embed(params, x, tokens=tokens, **sides, rng=None if inference else key, train=not inference)
 
 
-def _processed(process_heads: Callable[..., Heads] | None, heads: Heads) -> Heads:
-    if process_heads is None:
-        return heads
-    found = process_heads(*heads)
-    if [each.shape for each in found] != [each.shape for each in heads]:
-        raise ValueError("process_heads must not change the shape of the heads")
-    return found
-
-
-def _apart(
-    own: Mapping[str, Any], memory: Mapping[str, Any], query: jax.Array, key_: jax.Array, value: jax.Array
-) -> str | None:
+def _apart(own: Mapping[str, Any], memory: Mapping[str, Any], query: Any, key_: Any, value: Any) -> str | None:
     """Why the keys are others than the queries; None where they are the same tokens."""
     if any(each is not None for each in memory.values()) or query.shape[0] != key_.shape[0]:
         return "and key_ has others"

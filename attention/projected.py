@@ -3,6 +3,7 @@
 A module holds parameters, projects, remembers, and asks its framework for keys; everything between is here, once for all.
 """
 
+import functools
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -53,6 +54,7 @@ def check_place(encoding: Encoding) -> None:
     raise ValueError(f"encoding={spec} acts on embeddings, which attention does not see: use {place}{here}")
 
 
+@functools.lru_cache(maxsize=256)
 def embedder(dim: int, encoding: str | Encoding, max_length: int | None, vocab_size: int | None) -> Layer:
     """A ``Layer`` of which ``embed`` alone is used. Raises ValueError for an encoding that acts on more than embeddings."""
     mixer = Mixer(_projects, num_heads=1, kv_heads=1, head_dim=dim)
@@ -73,6 +75,15 @@ def shared_of(part: Layer, params: Mapping[str, Params]) -> dict[str, Params]:
         return picked(wanted, params)
     except KeyError as error:
         raise ValueError(f"shared wants a module that was called before and owns {error} of {part.given['encoding']}") from None
+
+
+def check_width(part: Layer, width: int) -> None:
+    """Refuses parts that act on values as wide as keys, where they are ``width`` wide. Raises ValueError."""
+    acts = {"encoding": part.parts.encoding.values, "normalizer": part.parts.normalizer.finish}
+    for kind, hook in acts.items():
+        if hook is not None and width != part.dims.head_dim:
+            spec = f"{kind}={part.given[kind]}"
+            raise ValueError(f"{spec} acts on values as wide as keys, which are {part.dims.head_dim}, and they are {width}")
 
 
 def check_remembers(part: Layer) -> None:
