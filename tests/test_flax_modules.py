@@ -7,7 +7,6 @@ import pytest
 
 import attention
 from attention import specs
-from attention.records import merged
 from tests.support.flax_modules import FRAMEWORKS, KEY, D, N, T, layer, moved, of_layer, plain, states
 
 MASK = jax.random.bernoulli(KEY, 0.7, (2, 1, T, T)).at[..., 0].set(True)
@@ -112,16 +111,15 @@ def test_dropout_in_blocks_has_the_same_mean(framework):
         run = jax.jit(lambda rng, apply=apply, params=params: apply(params, x, deterministic=False, rng=rng))
         many = jnp.stack([run(rng) for rng in jax.random.split(KEY, 200)])
         means.append(many.mean(0))
-        spread = many.std(0).mean()
-    np.testing.assert_allclose(means[0], means[1], atol=6 * spread / 200**0.5)
+        error = many.std(0) / 200**0.5
+    assert jnp.all(jnp.abs(means[0] - means[1]) < 7 * error)
 
 
 # Parts.
 
-ENCODINGS = {name: specs.build("encoding", name) for name in attention.names("encoding")}
-PARTS = [{"encoding": name} for name, record in ENCODINGS.items() if record.embed is None]
-PARTS += [{"normalizer": name} for name in attention.names("normalizer")]
-PARTS += [{"score": name} for name in attention.names("score")]
+PARTS = [{"encoding": name} for name in ("xpos", "deberta", "cope", "transformer_xl", "fire", "tupe", "randomized")]
+PARTS += [{"normalizer": name} for name in ("sparsemax", "ssmax", "selective", "stick_breaking", "sinkhorn", "log_length")]
+PARTS += [{"score": name} for name in ("general", "location", "trilinear")]
 FEW = [{"encoding": "shaw + t5", "normalizer": "entmax15"}, {"encoding": "fox", "mask": "causal"}]
 FEW += [{"encoding": "rope", "mask": "causal & document"}, {"score": "additive", "normalizer": "sink"}]
 FEW += [{"normalizer": "differential", "score": "cosine"}, {"encoding": "alibi", "normalizer": "qk_norm"}]
@@ -160,7 +158,7 @@ def test_parts_are_those_of_the_layer(framework, parts):
 
 @pytest.mark.parametrize("framework", FRAMEWORKS)
 def test_parts_without_parameters_own_nothing(framework):
-    _, params, _ = layer(framework, encoding="alibi", normalizer="entmax15", mask="causal & local(window=3)")
+    _, params, _ = layer(framework, encoding="alibi", normalizer="entmax15", mask="causal & local(window=4)")
     assert sorted(plain(params)) == ["key", "out", "query", "value"]
     _, params, _ = layer(framework, encoding="shaw", normalizer="sink", score="cosine")
     assert sorted(plain(params)) == ["encoding", "key", "normalizer", "out", "query", "score", "value"]
@@ -196,7 +194,7 @@ def test_a_packed_row_is_its_documents(framework):
 
 @pytest.mark.parametrize("framework", FRAMEWORKS)
 @pytest.mark.parametrize(
-    "parts", [{"normalizer": "gumbel"}, {"encoding": "shift(inner=rope)"}, {"encoding": "randomized"}], ids=str
+    "parts", [{"normalizer": "gumbel"}, {"encoding": "cape(inner=rope)"}, {"encoding": "randomized"}], ids=str
 )
 def test_what_draws_in_training(framework, parts):
     """It draws from the stream of dropout, is off in evaluation, and has to be told which it is."""
@@ -226,16 +224,16 @@ def test_what_layers_share_may_be_given(framework):
     _, alone, apply = layer(framework, **options)
     shared = {"encoding": plain(alone)["encoding"]}
     assert jax.tree.map(jnp.shape, shared) == jax.tree.map(jnp.shape, part.shared(KEY))
-    if framework == "linen":
+    if framework == "linen":  # which goes by the call
         without = {name: tree for name, tree in alone.items() if name != "encoding"}
         given = apply
     else:
         _, without, given = layer(framework, shared=True, **options)
         assert "encoding" not in without
+        with pytest.raises(ValueError, match="shared by the layers and owned by one"):
+            apply(alone, states(2, T), shared=shared)
     x = states(2, T)
     np.testing.assert_array_equal(given(without, x, shared=shared), apply(alone, x))
-    with pytest.raises(ValueError, match="shared by the layers and owned by one"):
-        apply(alone, x, shared=merged(shared, {}))
 
 
 WRONG = [
@@ -246,7 +244,7 @@ WRONG = [
     ({"precision": ("high", "highest")}, {}, "precision wants one for both operands"),
     ({"layer": 2, "layers": 2}, {}, "number is that of one of 2 layers"),
     ({}, {"valid": jnp.ones((2, T))}, "wants booleans"),
-    ({}, {"bias": jnp.ones((2, T), int)}, "bias wants floating point numbers"),
+    ({}, {"bias": jnp.ones((T, T), int)}, "bias wants floating point numbers"),
     ({}, {"bias": jnp.ones((2, 3, T, T))}, "bias of shape .* does not broadcast"),
     ({}, {"memory_valid": jnp.ones((2, T), bool)}, "memory_valid is of keys that are not the queries"),
     ({}, {"inputs_k": states(2, 7), "valid": jnp.ones((2, T), bool)}, "give memory_valid of the keys, too"),
