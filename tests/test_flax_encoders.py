@@ -17,7 +17,7 @@ ROOT = Path(__file__).parent.parent
 @pytest.mark.parametrize("mask", ["document", "causal & document"])
 def test_it_learns(framework, mask):
     losses = encoders.trained(framework, mask, updates=60)
-    assert losses[-1] < 0.35 * losses[0], losses[::10]
+    assert losses[-1] < 0.5 * losses[0], losses[::10]
 
 
 def test_no_scores_are_gathered():
