@@ -16,6 +16,7 @@ from flax import nnx
 import attention.linen
 import attention.nnx
 from benchmarks import _runner
+from benchmarks._modules_equinox import equinox
 
 COLUMNS = {**_runner.TIMES, **_runner.TARGETS, "temporary MiB": lambda row: f"{row.facts['temporary_mib']:.1f}"}
 TARGET = 1.05
@@ -47,7 +48,7 @@ def of_nnx(x: jax.Array, mask: jax.Array) -> Iterator[Pair]:
 
 
 KEY = jax.random.key(0)
-FRAMEWORKS = (linen, of_nnx)
+FRAMEWORKS = (linen, of_nnx, equinox)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
