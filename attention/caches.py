@@ -12,6 +12,8 @@ import jax
 import jax.numpy as jnp
 from jax.core import Tracer
 
+from attention import arguments
+from attention.messages import quoted
 from attention.records import Call, Context, Params, Parts
 
 SIDES = {"valid": jnp.bool_, "positions": jnp.int32, "segments": jnp.int32}
@@ -28,6 +30,12 @@ def keys_suffice(parts: Parts) -> bool:
     return not (encoding.whole or encoding.positions is not None or normalizer.reads == "all")
 
 
+def check_causal(layer: Any) -> None:
+    """Refuses a mask under which a token would see later ones. Raises ValueError."""
+    if not layer.parts.mask.causal:
+        raise ValueError(f"a cache wants a causal mask, and mask={layer.given['mask']} lets a token see later ones")
+
+
 def empty(layer: Any, batch: int | tuple[int, ...], length: int, dtype: Any = jnp.float32) -> dict[str, Any]:
     """What is remembered before the first of at most ``length`` tokens is read.
 
@@ -41,14 +49,17 @@ def empty(layer: Any, batch: int | tuple[int, ...], length: int, dtype: Any = jn
       A tree of arrays: "kept" ``[*B L ...]``, "valid", "positions" and "segments" ``[*B L]``, and "length", how many there are.
 
     Raises:
-      ValueError: where a token may see later ones, or its position depends on how many there are, so that it cannot be read
-        before them.
+      ValueError: for sizes or a type that cannot be, where a token may see later ones, and where its position depends on how
+        many there are, so that it cannot be read before them.
     """
     check_causal(layer)
     if layer.parts.encoding.redraws:
         raise ValueError(
             f"encoding={layer.given['encoding']} makes positions of how many tokens there are, and in a cache they grow"
         )
+    arguments.check_size("length", length, 1)
+    if not jnp.issubdtype(dtype, jnp.floating):
+        raise ValueError(f"dtype is that of the inputs, which are floating point numbers, got {jnp.dtype(dtype).name}")
     lead = (batch,) if isinstance(batch, int) else tuple(batch)
     blank = jnp.zeros((*lead, length, layer.dims.model_dim), dtype)
     if not remembers_keys(layer):
@@ -63,10 +74,18 @@ def around(kept: Any, tokens: tuple[int, ...]) -> dict[str, Any]:
     return {"kept": kept, **{name: jnp.zeros(tokens, kind) for name, kind in SIDES.items()}, "length": jnp.int32(0)}
 
 
-def check_causal(layer: Any) -> None:
-    """Refuses a mask under which a token would see later ones. Raises ValueError."""
-    if not layer.parts.mask.causal:
-        raise ValueError(f"a cache wants a causal mask, and mask={layer.given['mask']} lets a token see later ones")
+def check(layer: Any, cache: Any, x: jax.Array, memory: Any) -> None:
+    """Refuses what ``empty`` did not make of the layer, other texts than it is of, and a memory. Raises ValueError."""
+    if memory is not None:
+        raise ValueError("a cache is of the tokens that are read, and a memory is all there: give one of the two")
+    if not isinstance(cache, Mapping) or set(cache) != {"kept", "length", *SIDES}:
+        raise ValueError(f"cache wants what layer.cache(batch, length) made, got {quoted(cache)}")
+    *lead, L = cache["valid"].shape
+    if tuple(lead) != x.shape[:-2]:
+        raise ValueError(f"the cache is of a batch of shape {tuple(lead)}, and x of {x.shape[:-2]}")
+    shapes = lambda tree: (jax.tree.structure(tree), [leaf.shape for leaf in jax.tree.leaves(tree)])
+    if shapes(cache) != shapes(jax.eval_shape(lambda: empty(layer, tuple(lead), L))):
+        raise ValueError(f"the cache is of another layer than one with {', '.join(f'{k}={v}' for k, v in layer.given.items())}")
 
 
 def advanced(
@@ -82,17 +101,18 @@ def advanced(
 
     Past the end of the cache the output is NaN; where its length is concrete, that is refused.
     """
+    T, L, start, axis = x.shape[-2], cache["valid"].shape[-1], cache["length"], x.ndim - 2
     keep = remembers_keys(layer)
     fresh = layer.mixer.remember(params.get("mixer", {}), x) if keep else x
     after, told = grown(cache, fresh, side, x.shape[:-1])
     keys = {f"k_{name}": after[name] for name in SIDES}
     if keep:
-        queries = {f"q_{name}": told[name] for name in SIDES}
-        y = layer.run(params, x, context._replace(remembered=after["kept"]), Call(**queries, **keys, **options))
+        call = Call(**{f"q_{name}": told[name] for name in SIDES}, **keys, **options)
+        y = layer.run(params, x, context._replace(remembered=after["kept"]), call)
     else:
-        queries = {f"q_{name}": after[name] for name in SIDES}
-        whole = layer.run(params, after["kept"].astype(x.dtype), context, Call(**queries, **keys, **options))
-        y = jax.lax.dynamic_slice_in_dim(whole, cache["length"], x.shape[-2], whole.ndim - 2)
+        call = Call(**{f"q_{name}": after[name] for name in SIDES}, **keys, **options)
+        whole = layer.run(params, after["kept"].astype(x.dtype), _of_all_rows(context, start, T, L), call)
+        y = jax.lax.dynamic_slice_in_dim(whole, start, T, axis)
     return within(y, after), after
 
 
@@ -115,8 +135,7 @@ def grown(
         raise ValueError(f"the cache has room for {L} tokens, and {int(start)} + {T} are to be read")
     known = {"valid": True, "positions": start + jnp.arange(T), "segments": 0}
     told = {name: jnp.broadcast_to(jnp.asarray(known[name] if side[name] is None else side[name]), tokens) for name in SIDES}
-    axis = len(tokens) - 1
-    put = lambda room, new: jax.lax.dynamic_update_slice_in_dim(room, new.astype(room.dtype), start, axis)
+    put = lambda room, new: jax.lax.dynamic_update_slice_in_dim(room, new.astype(room.dtype), start, len(tokens) - 1)
     after: dict[str, Any] = {name: put(cache[name], told[name]) for name in SIDES}
     return {"kept": jax.tree.map(put, cache["kept"], fresh), **after, "length": start + T}, told
 
@@ -124,3 +143,19 @@ def grown(
 def within(y: jax.Array, cache: Mapping[str, Any]) -> jax.Array:
     """The output where the cache had room, and NaN else."""
     return jnp.where(cache["length"] <= cache["valid"].shape[-1], y, jnp.nan)
+
+
+def _of_all_rows(context: Context, start: Any, T: int, L: int) -> Context:
+    """The context of T queries from ``start`` on as one of all L: what is given is theirs, and what is recorded, too."""
+
+    def among(given: jax.Array | None, fill: Any) -> jax.Array | None:
+        if given is None or given.shape[-2] == 1:
+            return given
+        room = jnp.full((*given.shape[:-2], L, given.shape[-1]), fill, given.dtype)
+        return jax.lax.dynamic_update_slice_in_dim(room, given, start, given.ndim - 2)
+
+    record = context.record
+    if record is not None:
+        kept = record
+        record = lambda name, rows: kept(name, jax.lax.dynamic_slice_in_dim(rows, start, T, rows.ndim - 2))
+    return context._replace(where=among(context.where, True), bias=among(context.bias, 0), record=record)

@@ -78,7 +78,7 @@ class Layer(NamedTuple):
           shared: what the layers share, where ``params`` are ``own``.
           memory: ``[*B S D]`` to attend to, in place of ``x``: cross-attention.
           memory_valid, memory_positions, memory_segments: of the memory, as those of ``x``.
-          where: bool ``[*#B #N #T #S]``, True = may attend, in addition to the mask and to padding.
+          where: bool ``[*#B #N #T #S]``, True = may attend, in addition to the mask and to padding; S is the length of a cache.
           bias: float ``[*#B #N #T #S]``, added to the scores.
           valid: bool ``[*#B T]``, False at padding, which changes nothing.
           positions: whole numbers ``[*#B T]``; None for 0, 1, ..., in a cache for those that come next.
@@ -107,7 +107,10 @@ class Layer(NamedTuple):
         self._check_inputs(x, memory, q_side, k_side)
         params = merged(shared or {}, params)
         self._check_params(params)
-        self._check_scores(x if memory is None else memory, x, where, bias, weights)
+        if cache is not None:
+            caches.check(self, cache, x, memory)
+        keys = cache["valid"].shape[-1] if cache is not None else (x if memory is None else memory).shape[-2]
+        self._check_scores(x, keys, where, bias, weights)
         rate = _rate(dropout, train, rng)
         found: dict[str, Any] = {}
         kept = found.__setitem__ if weights else None
@@ -117,7 +120,7 @@ class Layer(NamedTuple):
             y, found["cache"] = caches.advanced(self, params, x, cache, q_side, context, options)
         else:
             call = _call(q_side, q_side if memory is None else k_side, options)
-            arguments.check_positions(self.parts, call, x.shape[-2], (x if memory is None else memory).shape[-2], self.given)
+            arguments.check_positions(self.parts, call, x.shape[-2], keys, self.given)
             y = self.run(params, x, context, call)
         return (y, {name: found[name] for name, wanted in asked.items() if wanted}) if any(asked.values()) else y
 
@@ -191,12 +194,12 @@ class Layer(NamedTuple):
         hooks = () if self.mixer.init is None else (self.mixer.init,)
         arguments.check_tree("mixer", self.given["mixer"], hooks, params.get("mixer", {}), self.dims)
 
-    def _check_scores(self, keys: jax.Array, x: jax.Array, where: Any, bias: Any, weights: bool) -> None:
+    def _check_scores(self, x: jax.Array, keys: int, where: Any, bias: Any, weights: bool) -> None:
         asked = {"where": where is not None, "bias": bias is not None, "weights": weights}
         for name, given in asked.items():
             if given and not self.mixer.attends:
                 raise ValueError(f"{name} is of scores, and mixer={self.given['mixer']} has none")
-        scores = (*x.shape[:-2], self.dims.num_heads, x.shape[-2], keys.shape[-2])
+        scores = (*x.shape[:-2], self.dims.num_heads, x.shape[-2], keys)
         arguments.check_scores(scores, where, bias)
 
 

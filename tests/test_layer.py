@@ -125,6 +125,40 @@ def test_pieces_give_what_the_whole_gives(given):
     np.testing.assert_allclose(jnp.where(keep, jnp.concatenate(found, 1), 0), jnp.where(keep, whole, 0), atol=3e-6, rtol=3e-5)
 
 
+@pytest.mark.parametrize("encoding", ["rope", "fox"])
+def test_masks_biases_and_weights_of_pieces_are_rows_of_those_of_the_whole(encoding):
+    """Of keys that are remembered, and of inputs."""
+    part = made(encoding=encoding, mask="causal")
+    params, x, L = moved(part.init(KEY)), states(2), 8
+    where, bias = jax.random.bernoulli(KEY, 0.7, (2, 1, L, L)), jax.random.normal(KEY, (2, N, L, L))
+    whole, found = part.apply(params, x, where=where[:, :, :T, :T], bias=bias[:, :, :T, :T], weights=True)
+    cache = part.cache(2, L)
+    for start, end in ((0, 4), (4, 6)):
+        rows = {"where": where[:, :, start:end], "bias": bias[:, :, start:end]}
+        y, more = part.apply(params, x[:, start:end], cache=cache, weights=True, **rows)
+        cache = more["cache"]
+        np.testing.assert_allclose(y, whole[:, start:end], atol=3e-6)
+        np.testing.assert_allclose(more["weights"][..., :T], found["weights"][:, :, start:end], atol=1e-6)
+        np.testing.assert_array_equal(more["weights"][..., T:], 0)
+
+
+NO_CACHE = [
+    ({"memory": states(2)}, "a memory is all there"),
+    ({"cache": {}}, "cache wants what layer.cache"),
+    ({"cache": made(mask="causal").cache(3, 8)}, r"of a batch of shape \(3,\), and x of \(2,\)"),
+    ({"cache": made(mask="causal", mixer="attention(heads=2)").cache(2, 8)}, "the cache is of another layer"),
+    ({"cache": made(mask="causal").cache(2, 5)}, r"room for 5 tokens, and 0 \+ 6 are to be read"),
+    ({"where": np.ones((2, 1, T, T), bool)}, "does not broadcast"),
+]
+
+
+@pytest.mark.parametrize(("given", "message"), NO_CACHE, ids=[message[:30] for _, message in NO_CACHE])
+def test_what_does_not_go_with_a_cache_is_refused(given, message):
+    part = made(mask="causal")
+    with pytest.raises(ValueError, match=message):
+        part.apply(part.init(KEY), states(2), **{"cache": part.cache(2, 8), **given})
+
+
 def _split(given):
     """`a=f(x, y), b=g` at the commas between kinds."""
     parts, depth, start = [], 0, 0

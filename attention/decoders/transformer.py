@@ -167,7 +167,7 @@ class Transformer(Decoder):
     @property
     def _remembers(self) -> bool:
         """Whether the keys and values of a token stay what they are as the text goes on."""
-        return self.parts.encoding.prepare is None and self.parts.encoding.depth == 0
+        return not self.parts.encoding.whole and self.parts.encoding.depth == 0
 
     def _read(self, source: Source) -> jax.Array:
         return source.states if self.width == self.dims.model_dim else self.bridge(source.states).astype(source.states.dtype)
