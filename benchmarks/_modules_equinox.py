@@ -15,8 +15,9 @@ def equinox(x: jax.Array, mask: jax.Array) -> Iterator[tuple[str, Callable[..., 
     """With a mask, and with dropout: a name, theirs and ours as functions of ``(params, x, mask)``, and these."""
     cases: dict[str, dict[str, Any]] = {"mask": {}, "dropout": {"dropout_p": 0.1}}
     for name, options in cases.items():
-        layers = [build(8, x.shape[-1], key=KEY, **options) for build in (eqx.nn.MultiheadAttention, MultiheadAttention)]
-        yield f"Equinox, {name}", *map(_mapped, layers), (jax.tree.leaves(eqx.filter(layers[0], eqx.is_array)), x, mask)
+        theirs, ours = (build(8, x.shape[-1], key=KEY, **options) for build in (eqx.nn.MultiheadAttention, MultiheadAttention))
+        params = jax.tree.leaves(eqx.filter(theirs, eqx.is_array))
+        yield f"Equinox, {name}", _mapped(theirs), _mapped(ours), (params, x, mask)
 
 
 def _mapped(layer: Any) -> Callable[..., jax.Array]:
