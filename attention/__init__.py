@@ -15,6 +15,7 @@ from typing import Any
 
 from attention import installation, specs
 from attention.attend import attend
+from attention.attention_fn import attention_fn
 from attention.decoding import beam, greedy
 from attention.dropout import dropout
 from attention.layer import Layer, Stack, layer, stack
@@ -98,6 +99,7 @@ __all__ = [
     "Score",
     "Stack",
     "attend",
+    "attention_fn",
     "beam",
     "build",
     "canonical",

@@ -5,6 +5,7 @@ from typing import Any, Literal, overload
 
 from attention import installation as installation, specs as specs
 from attention.attend import attend as attend
+from attention.attention_fn import attention_fn as attention_fn
 from attention.decoding import beam as beam, greedy as greedy
 from attention.dropout import dropout as dropout
 from attention.layer import Layer as Layer, Stack as Stack, layer as layer, stack as stack

@@ -163,7 +163,7 @@ def check_positions(parts: Parts, call: Call, T: int, S: int, given: Mapping[str
     for kind in compatibility.positional(parts):
         raise ValueError(
             f"{kind}={given[kind]} reads positions, and where {T} queries stand among {S} keys has to be said: give "
-            "call=Call(q_positions=..., k_positions=...)"
+            "call=Call(q_positions=..., k_positions=...), or positions= and memory_positions= of a layer"
         )
 
 

@@ -10,19 +10,30 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+from jax.core import Tracer
 
 from attention import arguments
 from attention.messages import quoted
-from attention.records import Call, Context, Params
+from attention.records import Call, Context, Params, Parts
 
 SIDES = {"valid": jnp.bool_, "positions": jnp.int32, "segments": jnp.int32}
 
 
 def remembers_keys(layer: Any) -> bool:
     """Whether keys and values of a token do not change with what follows, so that they can be kept."""
-    encoding, normalizer = layer.parts.encoding, layer.parts.normalizer
-    counts = encoding.whole or encoding.positions is not None or normalizer.reads == "all"
-    return layer.mixer.remember is not None and not counts
+    return layer.mixer.remember is not None and keys_suffice(layer.parts)
+
+
+def keys_suffice(parts: Parts) -> bool:
+    """Whether the parts need no more of earlier tokens than their keys and values."""
+    encoding, normalizer = parts.encoding, parts.normalizer
+    return not (encoding.whole or encoding.positions is not None or normalizer.reads == "all")
+
+
+def check_causal(layer: Any) -> None:
+    """Refuses a mask under which a token would see later ones. Raises ValueError."""
+    if not layer.parts.mask.causal:
+        raise ValueError(f"a cache wants a causal mask, and mask={layer.given['mask']} lets a token see later ones")
 
 
 def empty(layer: Any, batch: int | tuple[int, ...], length: int, dtype: Any = jnp.float32) -> dict[str, Any]:
@@ -41,8 +52,7 @@ def empty(layer: Any, batch: int | tuple[int, ...], length: int, dtype: Any = jn
       ValueError: for sizes or a type that cannot be, where a token may see later ones, and where its position depends on how
         many there are, so that it cannot be read before them.
     """
-    if not layer.parts.mask.causal:
-        raise ValueError(f"a cache wants a causal mask, and mask={layer.given['mask']} lets a token see later ones")
+    check_causal(layer)
     if layer.parts.encoding.redraws:
         raise ValueError(
             f"encoding={layer.given['encoding']} makes positions of how many tokens there are, and in a cache they grow"
@@ -52,13 +62,16 @@ def empty(layer: Any, batch: int | tuple[int, ...], length: int, dtype: Any = jn
         raise ValueError(f"dtype is that of the inputs, which are floating point numbers, got {jnp.dtype(dtype).name}")
     lead = (batch,) if isinstance(batch, int) else tuple(batch)
     blank = jnp.zeros((*lead, length, layer.dims.model_dim), dtype)
-    kept: Any = blank
-    if remembers_keys(layer):
-        own = jax.eval_shape(lambda: layer.own(jax.random.key(0)))
-        shapes = jax.eval_shape(lambda params, x: layer.mixer.remember(params.get("mixer", {}), x), own, blank)
-        kept = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), shapes)
-    sides = {name: jnp.zeros((*lead, length), kind) for name, kind in SIDES.items()}
-    return {"kept": kept, **sides, "length": jnp.int32(0)}
+    if not remembers_keys(layer):
+        return around(blank, (*lead, length))
+    own = jax.eval_shape(lambda: layer.own(jax.random.key(0)))
+    shapes = jax.eval_shape(lambda params, x: layer.mixer.remember(params.get("mixer", {}), x), own, blank)
+    return around(jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), shapes), (*lead, length))
+
+
+def around(kept: Any, tokens: tuple[int, ...]) -> dict[str, Any]:
+    """A cache without tokens, with room for ``kept``, leaves ``[*B L ...]``; ``tokens`` are the sizes ``(*B, L)``."""
+    return {"kept": kept, **{name: jnp.zeros(tokens, kind) for name, kind in SIDES.items()}, "length": jnp.int32(0)}
 
 
 def check(layer: Any, cache: Any, x: jax.Array, memory: Any) -> None:
@@ -88,19 +101,10 @@ def advanced(
 
     Past the end of the cache the output is NaN; where its length is concrete, that is refused.
     """
-    T, L, start = x.shape[-2], cache["valid"].shape[-1], cache["length"]
-    if not isinstance(start, jax.core.Tracer) and start + T > L:
-        raise ValueError(f"the cache has room for {L} tokens, and {int(start)} + {T} are to be read")
-    axis, counted = x.ndim - 2, start + jnp.arange(T)
-    told = {"valid": True, "positions": counted, "segments": 0} | {
-        name: each for name, each in side.items() if each is not None
-    }
-    told = {name: jnp.broadcast_to(jnp.asarray(each), x.shape[:-1]) for name, each in told.items()}
-    put = lambda room, new: jax.lax.dynamic_update_slice_in_dim(room, new.astype(room.dtype), start, axis)
+    T, L, start, axis = x.shape[-2], cache["valid"].shape[-1], cache["length"], x.ndim - 2
     keep = remembers_keys(layer)
     fresh = layer.mixer.remember(params.get("mixer", {}), x) if keep else x
-    after: dict[str, Any] = {name: put(cache[name], told[name]) for name in SIDES}
-    after |= {"kept": jax.tree.map(put, cache["kept"], fresh), "length": start + T}
+    after, told = grown(cache, fresh, side, x.shape[:-1])
     keys = {f"k_{name}": after[name] for name in SIDES}
     if keep:
         call = Call(**{f"q_{name}": told[name] for name in SIDES}, **keys, **options)
@@ -109,7 +113,36 @@ def advanced(
         call = Call(**{f"q_{name}": after[name] for name in SIDES}, **keys, **options)
         whole = layer.run(params, after["kept"].astype(x.dtype), _of_all_rows(context, start, T, L), call)
         y = jax.lax.dynamic_slice_in_dim(whole, start, T, axis)
-    return jnp.where(start + T <= L, y, jnp.nan), after
+    return within(y, after), after
+
+
+def grown(
+    cache: Mapping[str, Any], fresh: Any, side: Mapping[str, Any], tokens: tuple[int, ...]
+) -> tuple[dict[str, Any], dict[str, jax.Array]]:
+    """The cache after tokens ``(*B, T)`` more, and what is known of these.
+
+    Args:
+      cache: as ``around`` made it, or this.
+      fresh: what is to be kept of the tokens, leaves ``[*B T ...]``.
+      side: "valid", "positions" and "segments" of the tokens, or None: they are valid, come next, and are of segment 0.
+      tokens: the sizes.
+
+    Raises:
+      ValueError: where there is no room, and the number of the tokens there are is concrete.
+    """
+    T, L, start = tokens[-1], cache["valid"].shape[-1], cache["length"]
+    if not isinstance(start, Tracer) and start + T > L:
+        raise ValueError(f"the cache has room for {L} tokens, and {int(start)} + {T} are to be read")
+    known = {"valid": True, "positions": start + jnp.arange(T), "segments": 0}
+    told = {name: jnp.broadcast_to(jnp.asarray(known[name] if side[name] is None else side[name]), tokens) for name in SIDES}
+    put = lambda room, new: jax.lax.dynamic_update_slice_in_dim(room, new.astype(room.dtype), start, len(tokens) - 1)
+    after: dict[str, Any] = {name: put(cache[name], told[name]) for name in SIDES}
+    return {"kept": jax.tree.map(put, cache["kept"], fresh), **after, "length": start + T}, told
+
+
+def within(y: jax.Array, cache: Mapping[str, Any]) -> jax.Array:
+    """The output where the cache had room, and NaN else."""
+    return jnp.where(cache["length"] <= cache["valid"].shape[-1], y, jnp.nan)
 
 
 def _of_all_rows(context: Context, start: Any, T: int, L: int) -> Context:

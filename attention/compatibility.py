@@ -66,6 +66,11 @@ def positional(parts: Parts) -> tuple[str, ...]:
     return tuple(kind for kind, reads in reading.items() if reads)
 
 
+def by_mode(parts: Parts) -> bool:
+    """Whether the parts do something else in training than in evaluation, so that it has to be known which it is."""
+    return parts.encoding.positions is not None or parts.normalizer.by_mode
+
+
 def limits(records: Mapping[str, Any], max_length: int | None) -> dict[str, int]:
     """The positions that records have a table of, by their kind; ``max_length`` is that of ``Dims``."""
     found = {}

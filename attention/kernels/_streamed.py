@@ -40,7 +40,8 @@ def attend_streamed(problem: Problem, size: int) -> jax.Array:
         heads_last(zeros) + jnp.zeros(problem.value.shape[-1], wide),
         *(zeros + jnp.asarray(each, wide) for each in streaming.start(params, problem.call)),
     )
-    read = problem._replace(parts=None, plan=None)
+    drop = None if callable(problem.dropout) else problem.dropout
+    read = problem._replace(parts=None, plan=None, dropout=drop)
     (output, denominator, _), _ = jax.lax.scan(add, varying(start, read), jnp.arange(-(-S // size)))
     empty = denominator == 0.0
     output = output / heads_last(jnp.where(empty, 1.0, denominator))

@@ -24,6 +24,7 @@ BLOCK_ELEMENTS = 2**22  # scores held at once, 16 MiB of float32: fastest of 2^2
 KEY_BLOCK = 16
 STREAM_ELEMENTS = 2**22  # scores of the fewest rows above which they are streamed, where they can be
 STREAM_ROWS, STREAM_KEYS = 128, 64
+STREAM_BLOCKS = 2**16  # more than a row has of them
 
 
 def build() -> Kernel:
@@ -110,6 +111,8 @@ def _attend_group(problem: Problem, plan: Plan, group: Group, begin: int) -> jax
             here = keys_of(here, len(batch), S, keys, plan.size)
         elif keys is not None:
             here = keys_from(here, len(batch), S, keys, span)
+        if callable(drop := here.dropout):  # numbers of its own for the blocks of each block of queries
+            here = here._replace(dropout=lambda weights, block: drop(weights, index * STREAM_BLOCKS + block))
         if here.call.rng is not None:
             here = here._replace(call=dataclasses.replace(here.call, rng=jax.random.fold_in(here.call.rng, index)))
         if streams:

@@ -70,4 +70,4 @@ def build(when: Literal["evaluation", "always"] = "evaluation") -> Normalizer:
         function = softmax if call.train and when == "evaluation" else adaptive_temp
         return function(widen(scores), mask)
 
-    return Normalizer(apply=apply)
+    return Normalizer(apply=apply, by_mode=when == "evaluation")

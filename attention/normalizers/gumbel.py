@@ -86,4 +86,4 @@ def build(temperature: float = 1.0, hard: bool = False) -> Normalizer:
             raise ValueError("gumbel draws from call.rng in training, which is None")
         return gumbel(scores, mask, rng=jax.random.fold_in(call.rng, 1), temperature=temperature, hard=hard)
 
-    return Normalizer(apply=apply, claims=NormalizerClaims(exact_zeros=hard, random=True))
+    return Normalizer(apply=apply, by_mode=True, claims=NormalizerClaims(exact_zeros=hard, random=True))

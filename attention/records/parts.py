@@ -159,6 +159,7 @@ class Normalizer(NamedTuple):
         maps side by side.
       needs_causal: only defined under a causal mask.
       positional: whether it reads positions. (Encodings that act on scores do, and scores with a ``max_length``.)
+      by_mode: whether it does something else in training than in evaluation. (Encodings with ``positions`` do.)
     """
 
     apply: Callable[[Params, jax.Array, Any, Call], jax.Array]
@@ -170,6 +171,7 @@ class Normalizer(NamedTuple):
     maps: int = 1
     needs_causal: bool = False
     positional: bool = False
+    by_mode: bool = False
     claims: NormalizerClaims = NormalizerClaims()
     spec: str = ""
 

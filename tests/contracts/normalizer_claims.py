@@ -152,7 +152,10 @@ def test_reads(case):
 
 @every
 def test_random(case):
-    """What claims to be random differs from key to key in training, is the same in evaluation, and nothing else draws."""
+    """What claims to be random differs from key to key in training, is the same in evaluation, and nothing else draws.
+
+    What says that training is not evaluation is right, too.
+    """
     record, own = _made(case)
     scores, where = normal(0, 1, N, T, S), jnp.arange(S) <= jnp.arange(T)[:, None] + OFFSET
     positions = jnp.arange(T)[None] + OFFSET, jnp.arange(S)[None]
@@ -165,6 +168,7 @@ def test_random(case):
 
     trained, evaluated = run(jax.random.split(jax.random.key(1)))
     assert np.allclose(*trained) != record.claims.random
+    assert np.allclose(trained[0], evaluated[0]) != record.by_mode
     np.testing.assert_array_equal(*evaluated)
 
 
