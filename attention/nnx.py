@@ -75,6 +75,7 @@ class MultiHeadAttention(nnx.MultiHeadAttention):
         self.specs = tuple({**specs, "max_length": max_length, "number": layer, "layers": layers}.items())
         if compatibility.by_mode(self._part.parts) and self.rngs is None and options.get("keep_rngs", True):
             self.rngs = nnx.data(rngs.dropout.fork())
+        self.takes_shared = shared is True
         made = _made(self._part.own if shared else self._part.init, rngs, self.param_dtype)
         if isinstance(shared, MultiHeadAttention):
             made = merged(projected.shared_of(self._part, _of_parts(shared)), made)
@@ -120,9 +121,9 @@ class MultiHeadAttention(nnx.MultiHeadAttention):
           ``[*B T out_features]``.
         """
         part, stepping = self._part, self.decode if decode is None else decode
-        train = compatibility.by_mode(part.parts) and not nnx.module.first_from(
-            deterministic, self.deterministic, error_msg=UNSAID
-        )
+        train = _trains(part, deterministic, self.deterministic)
+        if self.takes_shared and shared is None:
+            raise ValueError("shared=True says that calls give what layers share: shared={'encoding': ...}")
         own = {"valid": valid, "positions": positions, "segments": segments}
         memory = {"valid": memory_valid, "positions": memory_positions, "segments": memory_segments}
         others = None if inputs_k is None else "and inputs_k may be others"
@@ -203,12 +204,9 @@ class PositionalEncoding(nnx.Module):
     ) -> jax.Array:
         """``x`` ``[*B T D]`` with what the encoding adds; the others are ``[*#B T]``, as of ``MultiHeadAttention``."""
         part = projected.embedder(*self.specs)
-        train = compatibility.by_mode(part.parts) and not nnx.module.first_from(
-            deterministic, self.deterministic, error_msg=UNSAID
-        )
-        rng = _key(self.rngs if rngs is None else rngs) if train else None
-        sides = {"valid": valid, "positions": positions, "segments": segments}
-        return part.embed(_values(_of_parts(self)), x, tokens=tokens, **sides, rng=rng, train=train)
+        train = _trains(part, deterministic, self.deterministic)
+        options = {"rng": _key(self.rngs if rngs is None else rngs) if train else None, "train": train, "tokens": tokens}
+        return part.embed(_values(_of_parts(self)), x, valid=valid, positions=positions, segments=segments, **options)
 
     def set_view(self, deterministic: bool | None = None):
         """Sets the mode, for ``nnx.view``.
@@ -225,6 +223,11 @@ def _made(make: Callable[[jax.Array], dict[str, Params]], rngs: nnx.Rngs, dtype:
     if not jax.eval_shape(make, jax.random.key(0)):
         return {}
     return jax.tree.map(lambda leaf: nnx.Param(leaf.astype(dtype)), make(rngs.params()))
+
+
+def _trains(part: Layer, *deterministic: bool | None) -> bool:
+    """Whether parts have to act as in training. Raises ValueError where that matters and nobody says."""
+    return compatibility.by_mode(part.parts) and not nnx.module.first_from(*deterministic, error_msg=UNSAID)
 
 
 def _of_parts(module: nnx.Module) -> dict[str, Any]:

@@ -12,7 +12,7 @@ import jax.numpy as jnp
 
 from attention import arguments, caches, compatibility, specs
 from attention.attend import run
-from attention.layer import Layer, layer
+from attention.layer import DEFAULTS, Layer, layer
 from attention.records import Call, Encoding, Mixer, Params
 
 SIDES = ("valid", "positions", "segments")
@@ -29,16 +29,15 @@ def parts_of_layer(num_heads: int, kv_heads: int, head_dim: int, model_dim: int,
     Raises:
       ValueError: as ``attention.layer``; for an encoding that acts on embeddings, which attention never sees.
     """
-    encoding = options.get("encoding", "none")
+    encoding = options.get("encoding", DEFAULTS["encoding"])
     check_place(specs.build("encoding", encoding) if isinstance(encoding, str) else encoding)
-    mixer = Mixer(_projects, num_heads=num_heads, kv_heads=kv_heads, head_dim=head_dim)
-    return layer(dim=model_dim, mixer=mixer, **options)
+    return layer(dim=model_dim, mixer=Mixer(_projects, num_heads=num_heads, kv_heads=kv_heads, head_dim=head_dim), **options)
 
 
 def check_place(encoding: Encoding) -> None:
     """Refuses an encoding of embeddings, saying where it belongs: each half of a sum to its place. Raises ValueError."""
-    if getattr(encoding, "embed", None) is None:
-        return
+    if not isinstance(encoding, Encoding) or encoding.embed is None:
+        return  # what is no encoding is refused where it is built
     spec = encoding.spec or "..."
     terms = [
         (str(term), specs.build("encoding", term)) for term in (specs.parse(encoding.spec).terms if encoding.spec else ())

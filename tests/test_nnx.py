@@ -100,6 +100,8 @@ def test_an_owner_of_what_is_shared():
     np.testing.assert_allclose(run(nnx.merge(*nnx.split(model)), x), y, atol=1e-6)
     gradient = nnx.grad(lambda model: jnp.sum(run(model, x) ** 2))(model)
     assert jnp.abs(gradient[0]["encoding"]["table"][...]).max() > 0
+    with pytest.raises(ValueError, match="shared=True says that calls give what layers share"):
+        build(encoding="t5", shared=True, rngs=nnx.Rngs(0))(x)
     with pytest.raises(ValueError, match="owns 'encoding' of t5"):
         build(encoding="t5", shared=build(rngs=nnx.Rngs(0)), rngs=nnx.Rngs(0))
 
