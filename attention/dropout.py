@@ -47,9 +47,12 @@ def dropout(x: Float[Array, "*A"], rate: float | Float[Array, ""], rng: jax.Arra
     return jnp.where(halves >= threshold, x / kept.astype(x.dtype), jnp.zeros((), x.dtype))
 
 
-def dropped(weights: jax.Array, how: Any, rng: jax.Array | None, block: Any) -> jax.Array:
+def dropped(weights: jax.Array, how: Any, rng: jax.Array | None, block: Any) -> Any:
     """The weights of a block after dropout, at a rate and from the block's own key, or by ``how(weights, block)`` of a caller.
 
     ``block`` is 0, an int, where the weights are whole.
     """
-    return how(weights, block) if callable(how) else dropout(weights, how, jax.random.fold_in(rng, block))
+    if callable(how):
+        return how(weights, block)
+    assert rng is not None  # a rate is checked to have one
+    return dropout(weights, how, jax.random.fold_in(rng, block))

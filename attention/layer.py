@@ -183,10 +183,11 @@ class Layer(NamedTuple):
             raise ValueError(f"x [*B T D] and memory [*B S D] want one batch, got {x.shape} and {memory.shape}")
         for prefix, side, states in (("", q_side, x), ("memory_", k_side, memory)):
             for name, array in side.items():
-                if array is not None and states is None:
+                if array is None:
+                    continue
+                if states is None:
                     raise ValueError(f"{prefix}{name} is of a memory, and none is given")
-                if array is not None:
-                    arguments.check_tokens(f"{prefix}{name}", name, array, states.shape[:-1])
+                arguments.check_tokens(f"{prefix}{name}", name, array, states.shape[:-1])
 
     def _check_params(self, params: Mapping[str, Params]) -> None:
         of_parts = {kind: tree for kind, tree in params.items() if kind != "mixer"}

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support import encoders
+from tests.support import flax_encoders as encoders
 
 ROOT = Path(__file__).parent.parent
 
@@ -22,7 +22,7 @@ def test_it_learns(framework, mask):
 
 def test_no_scores_are_gathered():
     """Eight devices: gradients and, over heads, outputs are summed; nothing is brought together."""
-    code = "from tests.support.encoders import *; "
+    code = "from tests.support.flax_encoders import *; "
     code += "print({(each, split): collectives(each, split) for each in FRAMEWORKS for split in ('batch', 'heads')})"
     environment = {**os.environ, "XLA_FLAGS": "--xla_force_host_platform_device_count=8", "PYTHONPATH": str(ROOT)}
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, env=environment)

@@ -54,7 +54,7 @@ class Encoding(NamedTuple):
     shared: Callable[[jax.Array, Dims], Params] | None = None
     init: Callable[[jax.Array, Dims], Params] | None = None
     positions: Callable[[Params, Call], Call] | None = None
-    embed: Callable[[Params, jax.Array, jax.Array, Call], jax.Array] | None = None
+    embed: Callable[[Params, jax.Array, Any, Call], jax.Array] | None = None
     prepare: Callable[[Params, Any, jax.Array, jax.Array, Call], tuple[Any, Any, Any]] | None = None
     rotate: Callable[[Params, jax.Array, jax.Array, Call], tuple[jax.Array, jax.Array]] | None = None
     bias: Callable[[Params, Any, Any, Any, Call], jax.Array | None] | None = None
