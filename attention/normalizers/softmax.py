@@ -12,7 +12,8 @@ Source: Bridle 1990; Bahdanau et al. 2014 (arXiv 1409.0473), Vaswani et al. 2017
 Family: Softmax and its scale
 """
 
-from typing import Literal
+import functools
+from typing import Any, Literal
 
 import jax
 import jax.numpy as jnp
@@ -20,7 +21,6 @@ from jaxtyping import Array, Bool, Float
 
 from attention.normalizers._common import (
     check_temperature,
-    close_weights,
     exponential_block,
     open_scores,
     same_rank,
@@ -63,9 +63,26 @@ def softmax(
     z = open_scores(scores, where) / temperature
     if where is None:
         return jax.nn.softmax(z, axis=axis).astype(scores.dtype)
-    where = same_rank(where, scores)
-    known = where | ~jnp.any(where, axis=axis, keepdims=True)  # an empty row has no largest score
-    return close_weights(jax.nn.softmax(z, axis=axis, where=known), scores, where)
+    return _masked(z, same_rank(where, scores), axis).astype(scores.dtype)
+
+
+@functools.partial(jax.custom_jvp, nondiff_argnums=(2,))
+def _masked(z: jax.Array, where: jax.Array, axis: int) -> jax.Array:
+    """Softmax over the allowed keys in one pass less than ``jax.nn.softmax`` and a mask, and backward from its result alone."""
+    top = jnp.max(z, axis=axis, keepdims=True, where=where, initial=-jnp.inf)
+    top = jnp.where(jnp.any(where, axis=axis, keepdims=True), top, 0.0)
+    top = top + 0.0 * top  # NaN where it is not finite, which makes all allowed keys of the row NaN, and no masked ones
+    shares = jnp.exp(jnp.where(where, z - top, -jnp.inf))
+    total = jnp.sum(shares, axis=axis, keepdims=True)
+    return shares / jnp.where(total > 0.0, total, 1.0)
+
+
+@_masked.defjvp
+def _masked_jvp(
+    axis: int, primals: tuple[jax.Array, jax.Array], tangents: tuple[jax.Array, Any]
+) -> tuple[jax.Array, jax.Array]:
+    weights, change = _masked(*primals, axis), tangents[0]
+    return weights, weights * (change - jnp.sum(weights * change, axis=axis, keepdims=True))
 
 
 def build(temperature: float | Literal["learned"] = 1.0) -> Normalizer:
