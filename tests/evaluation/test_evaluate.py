@@ -339,7 +339,7 @@ def test_changed_data_is_refused(folder, tmp_path):
     [
         (
             ["--workdri={run}"],
-            "unknown flag --workdri (nearest: 'workdir'); flags: --beam, --columns, --data, --length_penalty, --out, --split",
+            "unknown flag --workdri (nearest: 'workdir'); flags: --beam, --columns, --data, --export,",
         ),
         (["--workdir={run}", "stray"], "stray argument 'stray'"),
         ([], "--workdir is missing"),

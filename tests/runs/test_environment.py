@@ -26,7 +26,7 @@ def linux_alone(source):
         asked = {
             node.args[1].value
             for node in ast.walk(function)
-            if isinstance(node, ast.Call) and ast.unparse(node.func) == "hasattr"
+            if isinstance(node, ast.Call) and ast.unparse(node.func) == "hasattr" and isinstance(node.args[1], ast.Constant)
         }
         if isinstance(function, ast.Module):
             asked = LINUX  # the functions are walked by themselves

@@ -84,6 +84,7 @@ def _row(random, names, place, seed, luck, task, metric, *, search=None, trial=N
     losses = [(step, float(2 * np.exp(-step / 150) + 0.02 * random.normal())) for step in range(10, UPDATES + 1, 10)]
     # no variant is built, so that any name will do
     config = configs.to_dict(configs.Config(task=task, seeds=(seed,)))
+    del config["trackers"]  # as rows of a sweep have it
     config["model"] |= {field.removeprefix("model."): value for field, value in fields.items()}
     config["training"] |= {"steps": UPDATES, **{field.removeprefix("training."): value for field, value in drawn.items()}}
     folder = f"v{place}-{'search' if trial is not None else f'seed{seed}'}-{place:06d}{trial or 0:06d}"

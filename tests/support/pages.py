@@ -43,7 +43,7 @@ from attention.commands import eval as evaluate
 from attention.commands import sweep, train
 from attention.data.contracts import Split
 from attention.data.sources import _downloads
-from attention.evaluation import report
+from attention.evaluation import export, report
 from attention.lab import command, compare_runs, compare_variants, plan
 from attention.lab import report as sweep_report
 from attention.runs.directory import RunDirectory
@@ -318,6 +318,7 @@ _BUILT = (
     lambda: mock.patch.object(loop, "train", _build),
     lambda: mock.patch.object(command, "sweep", _plan),
     lambda: mock.patch.object(report, "report", return_value=""),
+    lambda: mock.patch.object(export, "export", return_value=""),
     lambda: mock.patch.object(following, "catch_up", side_effect=lambda spec, _: specs.check("tracker", spec) and 0),
     lambda: mock.patch.object(compare_runs, "compare", return_value=""),
     lambda: mock.patch.object(compare_variants, "compare", return_value=""),
