@@ -268,9 +268,50 @@ def test_keys_of_another_text():
     y = layer(X, memory, memory, **options)
     short = {"positions": jnp.arange(T), "memory_positions": jnp.arange(7)}
     np.testing.assert_allclose(y, layer(X, memory[:7], memory[:7], **short), atol=1e-6)
-    same = normal(T, D)
-    with pytest.raises(ValueError, match="valid is of the queries, and the keys may be others: give memory_valid"):
-        layer(X, same, same, valid=jnp.ones(T, bool))
+
+
+@pytest.mark.parametrize("parts", [{}, {"encoding": "rope"}, {"mask": "causal"}], ids=str)
+def test_keys_are_the_queries_where_they_are_one_object(parts):
+    """Another object is another text, under a map as without: nothing is guessed of it, and nothing of the queries is its."""
+    layer, valid, places = made(**parts), jnp.arange(T) < 4, jnp.arange(T)
+    apart = lambda x, memory, **given: jax.vmap(lambda x, memory: layer(x, memory, memory, **given))(x[None], memory[None])[0]
+    known = {"positions": places, "memory_positions": places}
+    np.testing.assert_allclose(apart(X, X, **known), layer(X, X, X), atol=1e-6)
+    np.testing.assert_allclose(
+        apart(X, X, valid=valid, memory_valid=valid, **known)[:4], layer(X, X, X, valid=valid)[:4], atol=1e-6
+    )
+    for name in ("valid", "positions", "segments"):
+        with pytest.raises(ValueError, match=f"{name} is of the queries alone, and key_ is another object .* memory_{name}"):
+            apart(X, X, **{name: valid if name == "valid" else places})
+        with pytest.raises(ValueError, match=f"memory_{name} is of keys that are not the queries"):
+            layer(X, X, X, **{f"memory_{name}": valid if name == "valid" else places})
+    if parts:
+        with pytest.raises(ValueError, match=r"give positions and memory_positions, or, .* one object: layer\(x, x, x\)"):
+            jax.vmap(layer)(X[None], X[None], X[None])
+    else:
+        np.testing.assert_allclose(jax.vmap(layer)(X[None], X[None], X[None])[0], layer(X, X, X), atol=1e-6)
+
+
+@pytest.mark.parametrize("parts", [{}, {"encoding": "fox", "mask": "causal"}, {"encoding": "shaw"}], ids=str)
+def test_what_stands_at_padding_reaches_nothing(parts):
+    """Neither what comes out of the others nor a gradient, in self-attention and in keys of another text."""
+    layer, valid, other = made(use_key_bias=True, **parts), jnp.arange(T) < 4, jnp.arange(9) < 5
+    places = {"positions": jnp.arange(T), "memory_positions": jnp.arange(9)}
+
+    @eqx.filter_jit
+    @eqx.filter_value_and_grad
+    def run(given):
+        layer, x, memory = given
+        outputs = [layer(x, x, x, valid=valid)]
+        if "mask" not in parts:
+            outputs.append(layer(x, memory, memory + 1, valid=valid, memory_valid=other, **places))
+        return sum(jnp.sum(jnp.sin(y), where=valid[:, None]) for y in outputs)
+
+    found, wanted = (
+        run((layer, jnp.where(valid[:, None], X, fill), jnp.where(other[:, None], normal(9, D), fill))) for fill in (jnp.nan, 0)
+    )
+    assert jnp.isfinite(wanted[0])
+    jax.tree.map(np.testing.assert_array_equal, found, wanted)
 
 
 CACHED = ["encoding=none", "encoding=rope", "encoding=alibi", "encoding=shaw", "encoding=t5", "normalizer=entmax15"]
@@ -299,9 +340,10 @@ def test_a_cache_that_is_full_is_refused_or_gives_nan():
     cache = layer.cache(4)
     with pytest.raises(ValueError, match=r"room for 4 tokens, and 0 \+ 6"):
         layer(X, X, X, cache=cache)
-    _, weights, cache = layer(X[:3], X[:3], X[:3], cache=cache, return_weights=True)
+    x = X[:3]
+    _, weights, cache = layer(x, x, x, cache=cache, return_weights=True)
     assert weights.shape == (N, 3, 4)
-    y, _ = jax.jit(lambda cache: layer(X[:3], X[:3], X[:3], cache=cache))(cache)
+    y, _ = jax.jit(lambda x, cache: layer(x, x, x, cache=cache))(x, cache)
     assert jnp.isnan(y).all()
 
 
@@ -318,6 +360,11 @@ def test_what_a_cache_cannot_do_is_refused(options, message):
         made(**options).cache(8)
 
 
+def _cached(key_=X, cache=None, **given):
+    layer = made(mask="causal")
+    return layer(X, key_, X, cache=layer.cache(8) if cache is None else cache, **given)
+
+
 REFUSED = [
     (
         lambda: made(encoding="sinusoidal + t5"),
@@ -330,11 +377,13 @@ REFUSED = [
     (lambda: made()(X[None], X, X), "batches go through jax.vmap"),
     (lambda: made()(X, X[:3], X), "want the same tokens"),
     (lambda: made(encoding="alibi")(X, X[:3], X[:3]), "reads positions"),
+    (lambda: made()(X, X, X, "causal"), "mask='causal' is a spec: give it to the constructor"),
     (lambda: made()(X, X, X, np.ones((2, N, T, T))), "does not broadcast"),
-    (
-        lambda: made(mask="causal")(X, X, X, cache=made(mask="causal").cache(8), memory_valid=jnp.ones(T, bool)),
-        "attends to itself",
-    ),
+    (lambda: _cached(memory_valid=jnp.ones(T, bool)), "memory_valid is of keys that are not the queries"),
+    (lambda: _cached(key_=X + 0, positions=jnp.arange(T), memory_positions=jnp.arange(T)), "attends to itself"),
+    (lambda: _cached(process_heads=lambda *heads: heads), "its heads as projected"),
+    (lambda: _cached(cache=made(mask="causal", vo_size=2).cache(8)), "of another layer than this one with 4 heads of 4 and 4"),
+    (lambda: _cached(cache={"length": 0}), "cache wants what layer.cache(length) made, got {'length': 0}"),
 ]
 
 
@@ -353,7 +402,8 @@ def test_it_is_transformed():
     @eqx.filter_jit(donate="all")
     def run(arrays, x):
         def step(x, own):
-            return x + eqx.filter_checkpoint(eqx.combine(own, rest))(x, x, x, valid=jnp.arange(T) < 5), None
+            layer = eqx.combine(own, rest)
+            return x + eqx.filter_checkpoint(lambda layer, x: layer(x, x, x, valid=jnp.arange(T) < 5))(layer, x), None
 
         loss = lambda arrays: jnp.sum(jax.lax.scan(step, x, arrays)[0] ** 2)
         return jax.value_and_grad(loss)(arrays)
