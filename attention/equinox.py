@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 
 from attention import caches, inputs
-from attention.attention_fn import part_of, sides_of
+from attention.attention_fn import part_of
 from attention.layer import KINDS, Layer
 from attention.messages import quoted
 from attention.projected import SIDES, attended, check_remembers, check_width, embedder
@@ -157,7 +157,7 @@ class MultiheadAttention(eqx.nn.MultiheadAttention):
         own = {"valid": valid, "positions": positions, "segments": segments}
         memory = {"valid": memory_valid, "positions": memory_positions, "segments": memory_segments}
         same, after = key_ is query, None
-        sides, key_sides = sides_of(own, memory, None if same else "and key_ is another object than query")
+        sides, key_sides = inputs.sides_of(own, memory, None if same else "and key_ is another object than query")
         if not same:
             inputs.check_places(self.part, own, memory, "give one object: layer(x, x, x)")
         query = inputs.without_padding("valid", valid, query)

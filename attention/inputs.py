@@ -8,8 +8,8 @@ import jax.numpy as jnp
 from jax.core import Tracer
 
 from attention import arguments, compatibility, projected
-from attention.attention_fn import sides_of
 from attention.layer import Layer
+from attention.projected import SIDES
 from attention.records import Mask
 
 
@@ -17,12 +17,33 @@ class Place(NamedTuple):
     """Where the next token goes in a cache of Flax.
 
     Attributes:
-      index: how many tokens there are.
+      at: how many tokens there are.
       room: how many there may be.
     """
 
-    index: jax.Array
+    at: jax.Array
     room: int
+
+
+def sides_of(own: Mapping[str, Any], memory: Mapping[str, Any], apart: str | None) -> tuple[Mapping[str, Any], Any]:
+    """What is known of queries and keys, as ``projected.attended`` wants it.
+
+    Args:
+      own: "valid", "positions" and "segments" as given of the queries.
+      memory: as given of the keys.
+      apart: why the keys are others than the queries; None for self-attention.
+
+    Raises:
+      ValueError: for what is given of keys that there are not, or of one side alone.
+    """
+    for name in SIDES:
+        if apart is None and memory[name] is not None:
+            raise ValueError(f"memory_{name} is of keys that are not the queries, and here they are: give {name}")
+        if apart and own[name] is not None and memory[name] is None:
+            raise ValueError(f"{name} is of the queries alone, {apart}: give memory_{name} of the keys, too")
+        if apart and name != "valid" and own[name] is None and memory[name] is not None:
+            raise ValueError(f"memory_{name} is of the keys alone, {apart}: give {name} of the queries, too")
+    return own, None if apart is None else memory
 
 
 def check_mask(mask: Any) -> None:
@@ -100,14 +121,14 @@ def of_flax(
 
 def within(y: jax.Array, place: Place | None) -> jax.Array:
     """The output where the cache had room, and NaN else."""
-    return y if place is None else jnp.where(place.index < place.room, y, jnp.nan)
+    return y if place is None else jnp.where(place.at < place.room, y, jnp.nan)
 
 
 def _check_room(part: Layer, place: Place) -> None:
     """Refuses a cache that cannot remember, or is full. Raises ValueError."""
     projected.check_remembers(part)
-    if not isinstance(place.index, Tracer) and place.index >= place.room:
-        raise ValueError(f"the cache has room for {place.room} tokens, and {int(place.index)} + 1 are to be read")
+    if not isinstance(place.at, Tracer) and place.at >= place.room:
+        raise ValueError(f"the cache has room for {place.room} tokens, and {int(place.at)} + 1 are to be read")
 
 
 def _at(place: Place, valid: Any, batch: tuple[int, ...]) -> Any:
@@ -115,4 +136,4 @@ def _at(place: Place, valid: Any, batch: tuple[int, ...]) -> Any:
     if valid is None:
         return None
     arguments.check_tokens("memory_valid", "valid", valid, (*batch, place.room))
-    return jax.lax.dynamic_index_in_dim(jnp.asarray(valid), place.index, -1)
+    return jax.lax.dynamic_index_in_dim(jnp.asarray(valid), place.at, -1)

@@ -110,7 +110,7 @@ class MultiHeadAttention(THEIRS, kw_only=True):
             bias=bias,
             sides=sides,
             key_sides=key_sides,
-            place=None if place is None else lambda: place.index,
+            place=None if place is None else lambda: place.at,
             rng=dropout_rng,
             train=train,
         )

@@ -138,7 +138,7 @@ class MultiHeadAttention(nnx.MultiHeadAttention):
             bias=bias,
             sides=sides,
             key_sides=key_sides,
-            place=None if place is None else lambda: place.index,
+            place=None if place is None else lambda: place.at,
             rng=_key(self.rngs if rngs is None else rngs) if train and not self.dropout_rate > 0 else None,
             train=train,
             sow=self.sow,
