@@ -45,6 +45,7 @@ def test_one_token_at_a_time(parts):
         found.append(y)
     wanted = whole.apply({"params": params}, x, valid=valid)
     keep = valid[..., None]
+    assert jnp.isfinite(wanted).all()
     np.testing.assert_allclose(jnp.where(keep, jnp.concatenate(found, 1), 0), jnp.where(keep, wanted, 0), atol=3e-6)
 
 

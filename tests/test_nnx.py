@@ -37,6 +37,7 @@ def test_one_token_at_a_time(parts):
     step = nnx.jit(lambda layer, x: layer(x, memory_valid=valid, decode=True))
     found = jnp.concatenate([step(layer, x[:, at : at + 1]) for at in range(T)], 1)
     keep = valid[..., None]
+    assert jnp.isfinite(wanted).all()
     np.testing.assert_allclose(jnp.where(keep, found, 0), jnp.where(keep, wanted, 0), atol=3e-6)
     assert layer.cache_index[...] == T
 
