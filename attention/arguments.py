@@ -50,15 +50,23 @@ def check_scores(scores: tuple[int, ...], where: Any, bias: Any) -> None:
     """Refuses a mask and a bias of a wrong type, or that are not of the scores ``[*B N T S]``. Raises ValueError."""
     for name, array in {"where": where, "bias": bias}.items():
         _check_array(name, array)
-        if array is not None and not (
-            array.ndim == len(scores) and all(size in (1, full) for size, full in zip(array.shape, scores))
-        ):
-            raise ValueError(f"{name} of shape {array.shape} does not broadcast to scores [*B N T S] of shape {scores}")
     if where is not None and where.dtype != jnp.bool_:
         raise ValueError(f"where must be boolean (True = may attend), got {where.dtype}: give mask != 0")
     if bias is not None and not jnp.issubdtype(bias.dtype, jnp.floating):
         hint = "; a mask goes to where=" if bias.dtype == jnp.bool_ else ""
         raise ValueError(f"bias wants floating point numbers, got {bias.dtype}{hint}")
+    for name, array in {"where": where, "bias": bias}.items():
+        if array is None:
+            continue
+        if array.ndim != len(scores):
+            more = (
+                f": give {name}.reshape({(1,) * (len(scores) - array.ndim) + array.shape})" if array.ndim < len(scores) else ""
+            )
+            raise ValueError(
+                f"{name} of shape {array.shape} wants the axes of the scores [*B N T S], {len(scores)} of them{more}"
+            )
+        if any(size not in (1, full) for size, full in zip(array.shape, scores)):
+            raise ValueError(f"{name} of shape {array.shape} does not broadcast to scores [*B N T S] of shape {scores}")
 
 
 def check_call(call: Call, query: jax.Array, key: jax.Array, x: jax.Array | None) -> None:
@@ -152,13 +160,13 @@ def check_acts(parts: Parts, given: Mapping[str, str]) -> None:
         )
 
 
-def check_positions(parts: Parts, call: Call, T: int, S: int, given: Mapping[str, str]) -> None:
+def check_positions(parts: Parts, call: Call, T: int, S: int, given: Mapping[str, str], *, apart: bool = False) -> None:
     """Refuses positions of one side alone, and of neither for other queries than keys, where a part reads them.
 
-    Raises ValueError.
+    ``apart``: whether the keys are known to be other tokens, however many. Raises ValueError.
     """
     missing = [call.q_positions is None, call.k_positions is None]
-    if not any(missing) or (T == S and all(missing)):
+    if not any(missing) or (T == S and all(missing) and not apart):
         return
     for kind in compatibility.positional(parts):
         raise ValueError(

@@ -10,6 +10,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
 from attention import arguments, compatibility, specs
+from attention.broadcast import only_valid
 from attention.dropout import check_rate
 from attention.kernels import Ask, Problem, chosen
 from attention.messages import quoted
@@ -113,8 +114,10 @@ def attend(
     if dropout is not None:
         check_rate(dropout)
         if call.rng is None:
-            raise ValueError("dropout draws from call.rng, which is None")
+            raise ValueError("dropout draws from call.rng, which is None: give call=Call(rng=jax.random.key(...))")
     arguments.check_params(parts, {} if params is None else params, *_dims(query, key, x, parts, call), given)
+    query, x = only_valid(query, call.q_valid, 2), None if x is None else only_valid(x, call.q_valid)
+    key, value = (only_valid(each, call.k_valid, 2) for each in (key, value))
     options: dict[str, Any] = {"where": where, "bias": bias, "x": x, "call": call, "encoding_call": encoding_call}
     output, weights = run(
         parts, query, key, value, params=params or {}, **options, dropout=dropout, kernel=kernel, weights=return_weights

@@ -20,7 +20,15 @@ from attention.projected import SIDES, attended, check_place, parts_of_layer
 from attention.records import Encoding, Mask, Normalizer, Params, Score
 
 MODULES = "attention.linen.MultiHeadAttention or attention.nnx.MultiHeadAttention"
-part_of = functools.lru_cache(maxsize=256)(parts_of_layer)  # modules ask for theirs in every call
+_part_of = functools.lru_cache(maxsize=256)(parts_of_layer)  # modules ask for theirs in every call
+
+
+def part_of(*sizes: int, **options: Any) -> Layer:
+    """``parts_of_layer``, made once for equal arguments; what cannot be compared is no part, and is told so there."""
+    try:
+        return _part_of(*sizes, **options)
+    except TypeError:
+        return parts_of_layer(*sizes, **options)
 
 
 class Told(NamedTuple):
@@ -90,16 +98,25 @@ def attention_fn(
         kind = "normalizer" if parts.normalizer.by_mode else "encoding"
         spec = getattr(parts, kind).spec
         raise ValueError(f"{kind}={spec} is another in training, which a function is not told of: use {MODULES}")
-    part_of(1, 1, 2, 2, **options, max_length=max_length)  # what no layer can be made of is refused here
+    made = _made(tuple({**options, "max_length": max_length}.items()))
+    try:
+        jax.eval_shape(made, *[jax.ShapeDtypeStruct((1, 4, 4, 8), jnp.float32)] * 3)
+    except ValueError as error:  # of parts that want more than a layer passes on, such as segments
+        raise ValueError(f"{error}; no layer of Flax passes that on: use {MODULES}") from None
+    return made
 
+
+@functools.lru_cache(maxsize=256)  # equal functions are one, as equal modules want
+def _made(options: tuple[tuple[str, Any], ...]) -> Callable[..., jax.Array]:
     def part(query: jax.Array, key: jax.Array) -> Layer:
         (*_, T, N, H), (*_, S, K, _) = query.shape, key.shape
-        for kind in compatibility.positional(parts) if T != S else ():
+        made = part_of(N, K, H, N * H, **dict(options))
+        for kind in compatibility.positional(made.parts) if T != S else ():
             raise ValueError(
-                f"{kind}={getattr(parts, kind).spec} reads positions, and of {T} queries among {S} keys, as in decoding, a "
+                f"{kind}={made.given[kind]} reads positions, and of {T} queries among {S} keys, as in decoding, a "
                 f"function does not know them: use {MODULES}"
             )
-        return part_of(N, K, H, N * H, **options, max_length=max_length)
+        return made
 
     return as_attention_fn(part, Told())
 

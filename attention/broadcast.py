@@ -1,4 +1,4 @@
-"""Broadcasting over batch and heads with a gradient that is cheap on a CPU."""
+"""Broadcasting over batch and heads with a gradient that is cheap on a CPU, and over what belongs to a token."""
 
 import functools
 
@@ -32,3 +32,14 @@ def _copies(x: jax.Array, count: int, axis: int) -> jax.Array:
         return x
     half = _copies(x, count // 2, axis)
     return jnp.concatenate([half, half, x] if count % 2 else [half, half], axis=axis)
+
+
+def only_valid(array: jax.Array, valid: jax.Array | None, axes: int = 1) -> jax.Array:
+    """``[*B T ...]`` with 0 at padding, so that what stands there, NaN included, reaches no gradient either.
+
+    Args:
+      array: with ``axes`` axes after that of the tokens.
+      valid: bool ``[*#B T]``; None where all count.
+      axes: how many.
+    """
+    return array if valid is None else jnp.where(valid.reshape(valid.shape + (1,) * axes), array, jnp.zeros((), array.dtype))

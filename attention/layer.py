@@ -12,6 +12,7 @@ import jax.numpy as jnp
 
 from attention import arguments, caches, compatibility, specs
 from attention.attend import parts_of, positioned, reads
+from attention.broadcast import only_valid
 from attention.dropout import check_rate
 from attention.kernels import Ask, chosen
 from attention.messages import quoted
@@ -80,7 +81,7 @@ class Layer(NamedTuple):
           memory_valid, memory_positions, memory_segments: of the memory, as those of ``x``.
           where: bool ``[*#B #N #T #S]``, True = may attend, in addition to the mask and to padding; S is the length of a cache.
           bias: float ``[*#B #N #T #S]``, added to the scores.
-          valid: bool ``[*#B T]``, False at padding, which changes nothing.
+          valid: bool ``[*#B T]``, False at padding, which changes nothing, whatever stands there.
           positions: whole numbers ``[*#B T]``; None for 0, 1, ..., in a cache for those that come next.
           segments: whole numbers ``[*#B T]``, the document of each token of a packed row, for ``mask="document"``.
           rng: key of all that is random in training.
@@ -107,6 +108,7 @@ class Layer(NamedTuple):
         self._check_inputs(x, memory, q_side, k_side)
         params = merged(shared or {}, params)
         self._check_params(params)
+        x, memory = only_valid(x, valid), None if memory is None else only_valid(memory, memory_valid)
         if cache is not None:
             caches.check(self, cache, x, memory)
         keys = cache["valid"].shape[-1] if cache is not None else (x if memory is None else memory).shape[-2]
@@ -120,7 +122,7 @@ class Layer(NamedTuple):
             y, found["cache"] = caches.advanced(self, params, x, cache, q_side, context, options)
         else:
             call = _call(q_side, q_side if memory is None else k_side, options)
-            arguments.check_positions(self.parts, call, x.shape[-2], keys, self.given)
+            arguments.check_positions(self.parts, call, x.shape[-2], keys, self.given, apart=memory is not None)
             y = self.run(params, x, context, call)
         return (y, {name: found[name] for name, wanted in asked.items() if wanted}) if any(asked.values()) else y
 
@@ -223,7 +225,10 @@ class Stack(NamedTuple):
         return layer.embed(merged(params["shared"], params["layers"][layer.dims.layer]), x, **options)
 
     def apply(self, params: Mapping[str, Any], x: jax.Array, number: int, **options: Any) -> Any:
-        """The layer of that number, as ``Layer.apply``."""
+        """The layer of a 0-based number, a static one, as ``Layer.apply``. Raises ValueError for one that is not there."""
+        arguments.check_size("number", number, 0)
+        if number >= len(self.layers):
+            raise ValueError(f"number is that of one of {len(self.layers)} layers, from 0, got {number}")
         return self.layers[number].apply(params["layers"][number], x, shared=params["shared"], **options)
 
 

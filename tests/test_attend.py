@@ -365,3 +365,17 @@ def test_parts_with_parameters_want_them(parts):
     (kind,) = parts
     with pytest.raises(ValueError, match=f"this {kind} has parameters"):
         attention.attend(x, x, x, **parts)
+
+
+def test_what_stands_at_padding_reaches_no_output_and_no_gradient():
+    query, key, value = jax.random.normal(jax.random.key(0), (3, 2, 5, 2, 4))
+    valid = jnp.arange(5) < jnp.array([[5], [3]])
+
+    def run(fill):
+        given = [jnp.where(valid[..., None, None], each, fill) for each in (query, key, value)]
+        call = attention.Call(q_valid=valid, k_valid=valid)
+        apply = lambda *given: jnp.where(valid[..., None, None], attention.attend(*given, encoding="rope", call=call), 0)
+        return apply(*given), jax.grad(lambda *given: jnp.sum(apply(*given) ** 2), (0, 1, 2))(*given)
+
+    for wanted, found in zip(jax.tree.leaves(run(0.0)), jax.tree.leaves(run(jnp.nan))):
+        np.testing.assert_array_equal(found, wanted)

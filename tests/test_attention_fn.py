@@ -65,7 +65,13 @@ def test_decoding():
             np.testing.assert_allclose(y[:, 0], wanted[:, at], atol=2e-6)
 
 
+def test_equal_ones_are_one():
+    assert attention.attention_fn(encoding="rope") is attention.attention_fn(encoding="rope")
+    assert attention.attention_fn(encoding="rope") is not attention.attention_fn(encoding="alibi")
+
+
 REFUSED = [
+    ({"mask": "document"}, "wants to know the segment of every token, .* use attention.linen.MultiHeadAttention"),
     ({"encoding": "t5"}, "encoding=t5 has parameters, .* use attention.linen.MultiHeadAttention"),
     ({"encoding": "fox", "mask": "causal"}, "encoding=fox has parameters"),
     ({"score": "general"}, "score=general has parameters"),

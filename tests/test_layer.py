@@ -236,7 +236,10 @@ REFUSED = [
     ({}, {"memory_valid": jnp.ones((2, T), bool)}, "memory_valid is of a memory, and none is given"),
     ({}, {"memory": jnp.ones((3, T, D))}, "want one batch"),
     ({}, {"where": jnp.ones((2, 1, T, T))}, "where must be boolean"),
-    ({}, {"where": jnp.ones((2, T, T), bool)}, "does not broadcast to scores"),
+    ({}, {"where": jnp.ones((2, 1, 2, T), bool)}, "does not broadcast to scores"),
+    ({}, {"where": jnp.ones((T, T), bool)}, r"give where.reshape\(\(1, 1, 6, 6\)\)"),
+    ({"encoding": "alibi"}, {"memory": jnp.ones((2, T, D))}, "reads positions"),
+    ({"mask": "causal"}, {"memory": jnp.ones((2, T, D))}, "reads positions"),
     ({}, {"params": {}}, "lacks"),
     ({}, {"params": {"mixer": {}, "encodng": {}}}, "nearest: 'encoding'"),
     ({"mixer": "linear"}, {"bias": jnp.ones((2, N, T, T))}, "bias is of scores, and mixer=linear has none"),
@@ -296,3 +299,27 @@ def test_sizes_are_those_of_the_mixer():
         **{kind: specs.canonical(kind, spec) for kind, spec in [("encoding", "none"), ("score", "scaled_dot")]},
         **{kind: specs.canonical(kind, spec) for kind, spec in [("normalizer", "softmax"), ("mask", "full")]},
     }
+
+
+@pytest.mark.parametrize("given", ["self", "memory"])
+def test_what_stands_at_padding_reaches_no_output_and_no_gradient(given):
+    part, valid = made(normalizer="entmax15"), jnp.arange(T) < jnp.array([[T], [4]])
+    params, x = part.init(KEY), states(2)
+
+    def run(fill):
+        filled = jnp.where(valid[..., None], x, fill)
+        options = {"valid": valid} if given == "self" else {"memory": filled, "memory_valid": valid}
+        apply = lambda params: part.apply(params, filled if given == "self" else x, **options)
+        keep = valid[..., None] if given == "self" else True
+        loss = lambda params: jnp.sum(jnp.where(keep, apply(params), 0) ** 2)
+        return jnp.where(keep, apply(params), 0), jax.grad(loss)(params)
+
+    for wanted, found in zip(jax.tree.leaves(run(0.0)), jax.tree.leaves(run(jnp.nan))):
+        np.testing.assert_array_equal(found, wanted)
+
+
+@pytest.mark.parametrize("number", [-1, 2])
+def test_a_stack_has_the_layers_that_it_has(number):
+    layers = stack(layers=2, dim=D, mixer=f"attention(heads={N})")
+    with pytest.raises(ValueError, match="number "):
+        layers.apply(layers.init(KEY), states(2), number)

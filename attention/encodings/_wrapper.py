@@ -98,5 +98,5 @@ def sequence_of(call: Call, name: str) -> tuple[jax.Array, jax.Array, jax.Array]
 def draws_from(call: Call, name: str) -> jax.Array:
     """The key of a call in training. Raises ValueError where there is none."""
     if call.rng is None:
-        raise ValueError(f"{name} draws from call.rng in training, which is None")
+        raise ValueError(f"{name} draws in training and wants a key: rng= or key= of a layer, call.rng of attend")
     return call.rng

@@ -92,7 +92,7 @@ def build(base: float = 10000.0, train_length: int | None = None, gain: float = 
     def init(rng, dims):
         length = dims.max_length if train_length is None else train_length
         if length is None:
-            raise ValueError("fope needs the training length: give train_length, or max_length in Dims")
+            raise ValueError("fope needs the training length: give train_length, or max_length= of the layer (of Dims)")
         F = int((geometric(dims.head_dim, base) >= 2 * math.pi / length).sum())
         G = min(F, dims.head_dim // 4)
         if G < 1:

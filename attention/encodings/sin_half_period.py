@@ -81,7 +81,7 @@ def build(
     def embed(params, x, tokens, call):
         K = max_length or call.max_length
         if K is None:
-            raise ValueError("sin_half_period needs its max_length, or Call.max_length")
+            raise ValueError("sin_half_period needs its max_length, or max_length= of the layer (of Call)")
         T, D = x.shape[-2:]
         dim = D if combine == "add" else 1
         code = sin_half_period(q_positions(call, T), dim, max_length=K, multi_frequency=multi_frequency)

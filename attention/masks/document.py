@@ -45,7 +45,7 @@ def build() -> Mask:
             missing = " and ".join(name for name in ("q_segments", "k_segments") if getattr(call, name) is None)
             raise ValueError(
                 f"the mask document wants to know the segment of every token, got no {missing}; give attend "
-                "call=Call(q_segments=..., k_segments=...), int32 [*#B T] and [*#B S], or the model segments=..., int32 [B T]"
+                "call=Call(q_segments=..., k_segments=...), int32 [*#B T] and [*#B S], or a layer segments=..., int32 [B T]"
             )
         return document_mask(call.q_segments, call.k_segments)[..., None, :, :]
 

@@ -85,7 +85,9 @@ def init_per_head(value: float, name: str) -> Callable[[jax.Array, Dims], Params
 def train_length(dims_or_call: Any, method: str) -> int:
     """The longest sequence of training, which a method needs to know. Raises ValueError where nobody said."""
     if dims_or_call.max_length is None:
-        raise ValueError(f"{method} needs the training length: give it as an option, or max_length in Dims and Call")
+        raise ValueError(
+            f"{method} needs the training length: give it as an option, or max_length= of the layer (of Dims and Call)"
+        )
     return dims_or_call.max_length
 
 

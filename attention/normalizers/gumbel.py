@@ -83,7 +83,7 @@ def build(temperature: float = 1.0, hard: bool = False) -> Normalizer:
         if not call.train:
             return gumbel(scores, mask, noise=jnp.zeros(()), temperature=temperature, hard=hard)
         if call.rng is None:
-            raise ValueError("gumbel draws from call.rng in training, which is None")
+            raise ValueError("gumbel draws in training and wants a key: rng= or key= of a layer, call.rng of attend")
         return gumbel(scores, mask, rng=jax.random.fold_in(call.rng, 1), temperature=temperature, hard=hard)
 
     return Normalizer(apply=apply, by_mode=True, claims=NormalizerClaims(exact_zeros=hard, random=True))

@@ -181,7 +181,7 @@ def test_draws_in_a_model(spec):
 def test_bad_calls(name):
     record = attention.build("encoding", name)
     move = lambda given: record.positions({}, given)
-    with pytest.raises(ValueError, match=f"{name} draws from call.rng in training, which is None"):
+    with pytest.raises(ValueError, match=f"{name} draws in training and wants a key"):
         move(call(train=True))
     with pytest.raises(ValueError, match=f"{name} needs to know the tokens: give Call positions, or q_valid and k_valid"):
         move(Call(train=True, rng=jax.random.key(0)))
