@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 from jax.core import Tracer
 
-from attention import arguments, compatibility, projected
+from attention import arguments, broadcast, compatibility, projected
 from attention.layer import Layer
 from attention.projected import SIDES
 from attention.records import Mask
@@ -75,10 +75,9 @@ def check_places(part: Layer, own: Mapping[str, Any], memory: Mapping[str, Any],
 
 def without_padding(name: str, valid: Any, x: jax.Array) -> jax.Array:
     """Inputs ``[*B T D]`` with 0 at padding, so that NaN there reaches neither the output nor a gradient."""
-    if valid is None:
-        return x
-    arguments.check_tokens(name, "valid", valid, x.shape[:-1])
-    return jnp.where(valid[..., None], x, 0)
+    if valid is not None:
+        arguments.check_tokens(name, "valid", valid, x.shape[:-1])
+    return broadcast.only_valid(x, valid)
 
 
 def of_flax(

@@ -10,6 +10,7 @@ import pytest
 
 from attention.equinox import PositionalEncoding
 from tests.support.equinox_modules import KEY, D, N, T, X, made, moved, normal
+from tests.support.helpers import open_sizes
 
 
 def test_keys_of_another_text():
@@ -128,7 +129,7 @@ REFUSED = [
     (lambda: made()(X, X[:3], X), "want the same tokens"),
     (lambda: made(encoding="alibi")(X, X[:3], X[:3]), "reads positions"),
     (lambda: made()(X, X, X, "causal"), "mask='causal' is a spec: give it to the constructor"),
-    (lambda: made()(X, X, X, np.ones((2, N, T, T))), "does not broadcast"),
+    (lambda: made()(X, X, X, np.ones((2, N, T, T))), "wants the axes of the scores"),
     (lambda: _cached(memory_valid=jnp.ones(T, bool)), "memory_valid is of keys that are not the queries"),
     (lambda: _cached(key_=X + 0, positions=jnp.arange(T), memory_positions=jnp.arange(T)), "attends to itself"),
     (lambda: _cached(process_heads=lambda *heads: heads), "its heads as projected"),
@@ -141,3 +142,8 @@ REFUSED = [
 def test_what_does_not_fit_is_refused(call, message):
     with pytest.raises(ValueError, match=re.escape(message)):
         call()
+
+
+def test_an_array_is_no_spec():
+    with open_sizes(), pytest.raises(ValueError, match="mask wants a spec such as .* got 'ArrayImpl'"):
+        made(mask=jnp.ones((T, T)))

@@ -8,6 +8,7 @@ import pytest
 import attention
 from attention import specs
 from tests.support.flax_modules import FRAMEWORKS, KEY, D, N, T, layer, moved, of_layer, plain, states
+from tests.support.helpers import open_sizes
 
 MASK = jax.random.bernoulli(KEY, 0.7, (2, 1, T, T)).at[..., 0].set(True)
 SAME = {
@@ -308,3 +309,9 @@ def test_what_does_not_fit_is_refused(framework, options, given, message):
 
     with pytest.raises(ValueError, match=message):
         all_of_it()
+
+
+@pytest.mark.parametrize("framework", FRAMEWORKS)
+def test_an_array_is_no_spec(framework):
+    with open_sizes(), pytest.raises(ValueError, match="mask wants a spec such as .* got 'ArrayImpl'"):
+        layer(framework, mask=jnp.ones((T, T)))
