@@ -145,5 +145,5 @@ def test_what_does_not_fit_is_refused(call, message):
 
 
 def test_an_array_is_no_spec():
-    with open_sizes(), pytest.raises(ValueError, match="mask wants a spec such as .* got 'ArrayImpl'"):
+    with open_sizes(), pytest.raises(ValueError, match=r"mask wants a spec such as .* got 'ArrayImpl'"):
         made(mask=jnp.ones((T, T)))

@@ -313,5 +313,5 @@ def test_what_does_not_fit_is_refused(framework, options, given, message):
 
 @pytest.mark.parametrize("framework", FRAMEWORKS)
 def test_an_array_is_no_spec(framework):
-    with open_sizes(), pytest.raises(ValueError, match="mask wants a spec such as .* got 'ArrayImpl'"):
+    with open_sizes(), pytest.raises(ValueError, match=r"mask wants a spec such as .* got 'ArrayImpl'"):
         layer(framework, mask=jnp.ones((T, T)))
