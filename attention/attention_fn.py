@@ -177,27 +177,6 @@ def as_attention_fn(part: Callable[[jax.Array, jax.Array], Layer], told: Told) -
     return attend
 
 
-def sides_of(own: Mapping[str, Any], memory: Mapping[str, Any], apart: str | None) -> tuple[Mapping[str, Any], Any]:
-    """What is known of queries and keys, as ``projected.attended`` wants it.
-
-    Args:
-      own: "valid", "positions" and "segments" as given of the queries.
-      memory: as given of the keys.
-      apart: why the keys are others than the queries; None for self-attention.
-
-    Raises:
-      ValueError: for what is given of keys that there are not, or of one side alone.
-    """
-    for name in SIDES:
-        if apart is None and memory[name] is not None:
-            raise ValueError(f"memory_{name} is of keys that are not the queries, and here they are: give {name}")
-        if apart and own[name] is not None and memory[name] is None:
-            raise ValueError(f"{name} is of the queries alone, {apart}: give memory_{name} of the keys, too")
-        if apart and name != "valid" and own[name] is None and memory[name] is not None:
-            raise ValueError(f"memory_{name} is of the keys alone, {apart}: give {name} of the queries, too")
-    return own, None if apart is None else memory
-
-
 def _in_cache(told: Told, L: int) -> tuple[dict[str, Any], dict[str, Any]]:
     """What is known of a query at its place in a cache of ``L``, and of all that is remembered up to it."""
     assert told.place is not None

@@ -9,9 +9,10 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 
-from attention import caches
-from attention.attention_fn import part_of, sides_of
+from attention import caches, inputs
+from attention.attention_fn import part_of
 from attention.layer import KINDS, Layer
+from attention.messages import quoted
 from attention.projected import SIDES, attended, check_remembers, check_width, embedder
 from attention.records import Params, merged
 
@@ -123,18 +124,18 @@ class MultiheadAttention(eqx.nn.MultiheadAttention):
 
         Args:
           query: ``[T query_size]``.
-          key_, value: ``[S key_size]`` and ``[S value_size]``.
+          key_, value: ``[S key_size]`` and ``[S value_size]``. Keys are the queries' tokens where they are the same object,
+            ``layer(x, x, x)``, and else others, of which nothing is guessed.
           mask: ``[#N #T #S]`` or ``[#T #S]`` of any type; what is not 0 may be attended to, where the spec's mask allows it.
           key: for dropout, and for parts that draw in training.
           inference: whether nothing is random; None for what the constructor was told.
           deterministic: the old name of ``inference``.
           process_heads: ``(query, key, value) -> (query, key, value)``, heads as projected.
           bias: floating point, as ``mask``, added to the scores.
-          valid: bool ``[T]``, False at padding.
+          valid: bool ``[T]``, False at padding, where nothing is read.
           positions: whole numbers ``[T]``; None for 0, 1, ..., with a cache for those that come next.
           segments: whole numbers ``[T]``, the document of each token of a packed row, for ``mask="document"``.
-          memory_valid, memory_positions, memory_segments: of the keys, where these are other tokens. Without any
-            of them, as many keys as queries are the same tokens.
+          memory_valid, memory_positions, memory_segments: of the keys, where these are other tokens.
           shared: what layers share, where the constructor was told ``shared=True``.
           cache: as ``cache`` began it or the call before returned it; S is its length then.
           return_weights: whether to return the weights ``[N T S]`` before dropout, too.
@@ -152,15 +153,21 @@ class MultiheadAttention(eqx.nn.MultiheadAttention):
             inference = deterministic
         inference = self.dropout.inference if inference is None else inference
         self._check_inputs(query, key_, value)
-        heads = self._heads(query, key_, value, process_heads)
+        inputs.check_mask(mask)
         own = {"valid": valid, "positions": positions, "segments": segments}
         memory = {"valid": memory_valid, "positions": memory_positions, "segments": memory_segments}
-        (sides, key_sides), after = sides_of(own, memory, _apart(own, memory, query, key_, value)), None
+        same, after = key_ is query, None
+        sides, key_sides = inputs.sides_of(own, memory, None if same else "and key_ is another object than query")
+        if not same:
+            inputs.check_places(self.part, own, memory, "give one object: layer(x, x, x)")
+        query = inputs.without_padding("valid", valid, query)
+        there = ("valid", valid) if same else ("memory_valid", memory_valid)
+        key_, value = (inputs.without_padding(*there, each) for each in (key_, value))
+        heads = self._heads(query, key_, value, process_heads)
         if cache is not None:
-            if key_sides is not None or process_heads is not None:
-                raise ValueError(
-                    "a cache is of a text that attends to itself, its heads as projected: memory_* and process_heads"
-                )
+            if not same or process_heads is not None:
+                raise ValueError("a cache is of a text that attends to itself, layer(x, x, x), its heads as projected")
+            self._check_cache(cache)
             after, sides = caches.grown(cache, heads[1:], sides, query.shape[:1])
             heads, key_sides = (heads[0], *after["kept"]), {name: after[name] for name in SIDES}
         drops = not inference and not (isinstance(self.dropout.p, (int, float)) and self.dropout.p == 0)
@@ -183,6 +190,15 @@ class MultiheadAttention(eqx.nn.MultiheadAttention):
             raise ValueError("process_heads must not change the shape of the heads")
         wide = jnp.result_type(q, k, v)
         return q.astype(wide), k.astype(wide), v.astype(wide)
+
+    def _check_cache(self, cache: Any) -> None:
+        """Refuses what ``cache`` did not make of this layer. Raises ValueError."""
+        shapes = lambda tree: (jax.tree.structure(tree), [jnp.shape(leaf) for leaf in jax.tree.leaves(tree)])
+        if not isinstance(cache, Mapping) or not {"valid", "length"} <= set(cache) or jnp.ndim(cache["valid"]) != 1:
+            raise ValueError(f"cache wants what layer.cache(length) made, got {quoted(cache)}")
+        if shapes(cache) != shapes(jax.eval_shape(lambda: self.cache(len(cache["valid"])))):
+            sizes = f"{self.num_heads} heads of {self.qk_size} and {self.vo_size}"
+            raise ValueError(f"the cache is of another layer than this one with {sizes}: layer.cache(length) makes one")
 
     def _check_inputs(self, query: jax.Array, key_: jax.Array, value: jax.Array) -> None:
         sizes = (self.query_size, self.key_size, self.value_size)
@@ -240,16 +256,6 @@ class PositionalEncoding(eqx.Module):
         inference = self.inference if inference is None else inference
         params = {} if self.encoding is None else {"encoding": self.encoding}
         return self._part.embed(params, x, tokens=tokens, **sides, rng=None if inference else key, train=not inference)
-
-
-def _apart(own: Mapping[str, Any], memory: Mapping[str, Any], query: Any, key_: Any, value: Any) -> str | None:
-    """Why the keys are others than the queries; None where they are the same tokens."""
-    if any(each is not None for each in memory.values()) or query.shape[0] != key_.shape[0]:
-        return "and key_ has others"
-    known = [name for name in SIDES if own[name] is not None]
-    if known and key_ is value and key_ is not query:
-        raise ValueError(f"{known[0]} is of the queries, and the keys may be others: give memory_{known[0]} of the keys, too")
-    return None
 
 
 def _dropped(dropout: eqx.nn.Dropout, key: jax.Array | None, weights: jax.Array, block: Any) -> jax.Array:

@@ -8,8 +8,8 @@ import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
-from attention import compatibility, projected
-from attention.attention_fn import Told, as_attention_fn, part_of, sides_of
+from attention import compatibility, inputs, projected
+from attention.attention_fn import Told, as_attention_fn, part_of
 from attention.layer import Layer
 from attention.records import Encoding, Mask, Normalizer, Params, Score, merged
 
@@ -22,7 +22,7 @@ class MultiHeadAttention(THEIRS, kw_only=True):
 
     Parameters have the framework's names and shapes; those of the parts stand beside them, under "encoding", "score" and
     "normalizer", and parts without any have none. In a cache positions are its index, and ``memory_valid`` and the like are of
-    all of its ``[*B L]`` places.
+    all of its ``[*B L]`` places; past its end the output is NaN, and where that is known without running it, an error.
 
     Args:
       num_heads, dtype, param_dtype, ...: those of ``nn.MultiHeadDotProductAttention``, but ``attention_fn``.
@@ -85,8 +85,9 @@ class MultiHeadAttention(THEIRS, kw_only=True):
 
         Args:
           inputs_q, inputs_k, inputs_v, inputs_kv, mask, deterministic, dropout_rng, sow_weights: as of the framework's layer.
+            Keys that are another object than ``inputs_q`` are other tokens, of which nothing is guessed.
           bias: float ``[*#B #N #T #S]``, added to the scores.
-          valid: bool ``[*#B T]``, False at padding.
+          valid: bool ``[*#B T]``, False at padding, where nothing is read.
           positions: whole numbers ``[*#B T]``; None for 0, 1, ..., in a cache for its index.
           segments: whole numbers ``[*#B T]``, the document of each token of a packed row, for ``mask="document"``.
           memory_valid, memory_positions, memory_segments: of the keys ``[*#B S]``, where ``inputs_k`` or a cache has others.
@@ -99,26 +100,31 @@ class MultiHeadAttention(THEIRS, kw_only=True):
             dropout_rng = self.make_rng("dropout")
         own = {"valid": valid, "positions": positions, "segments": segments}
         memory = {"valid": memory_valid, "positions": memory_positions, "segments": memory_segments}
-        others = "and inputs_k may be others" if inputs_k is not None or inputs_kv is not None else None
-        sides, key_sides = sides_of(own, memory, "and a cache holds more" if stepping else others)
-        if stepping:
-            projected.check_remembers(part)
+        place = self._place() if stepping else None
+        inputs.check_mask(mask)
+        others = inputs_k if inputs_kv is None else inputs_kv
+        given, sides, key_sides = inputs.of_flax(part, (inputs_q, others, inputs_v), own, memory, place)
         told = Told(
             params=self._params(part, shared),
-            x=inputs_q,
+            x=given[0],
             bias=bias,
             sides=sides,
             key_sides=key_sides,
-            place=(lambda: self.get_variable("cache", "cache_index") - 1) if stepping else None,
+            place=None if place is None else lambda: place.at,
             rng=dropout_rng,
             train=train,
         )
         fields = {name: getattr(self, name) for name in _FIELDS}
         theirs = THEIRS(**fields, attention_fn=as_attention_fn(lambda query, key: part, told))
         nn.share_scope(self, theirs)
-        options: dict[str, Any] = {"inputs_k": inputs_k, "inputs_v": inputs_v, "inputs_kv": inputs_kv, "mask": mask}
-        options |= {"deterministic": deterministic, "dropout_rng": dropout_rng, "sow_weights": sow_weights}
-        return theirs(inputs_q, **options)
+        options: dict[str, Any] = {"mask": mask, "dropout_rng": dropout_rng, "sow_weights": sow_weights}
+        options |= {"deterministic": deterministic}
+        if inputs_kv is not None:  # the framework says what it has to say of it
+            given, options["inputs_kv"] = (given[0], inputs_k, inputs_v), given[1]
+        return inputs.within(theirs(*given, **options), place)
+
+    def _place(self) -> inputs.Place:
+        return inputs.Place(self.get_variable("cache", "cache_index"), self.get_variable("cache", "cached_key").shape[-3])
 
     def _part(self, width: int) -> Layer:
         if self.attention_fn is not THEIRS.attention_fn:

@@ -7,8 +7,8 @@ import jax
 import jax.numpy as jnp
 from flax import nnx
 
-from attention import compatibility, projected
-from attention.attention_fn import Told, as_attention_fn, part_of, sides_of
+from attention import compatibility, inputs, projected
+from attention.attention_fn import Told, as_attention_fn, part_of
 from attention.layer import KINDS, Layer
 from attention.records import Encoding, Mask, Normalizer, Params, Score, merged
 
@@ -20,7 +20,7 @@ class MultiHeadAttention(nnx.MultiHeadAttention):
 
     Parameters have the framework's names and shapes; those of the parts stand beside them, as ``encoding``, ``normalizer`` and
     ``score``, and parts without any have none. In a cache positions are its index, and ``memory_valid`` and the like are of all
-    of its ``[*B L]`` places.
+    of its ``[*B L]`` places; past its end the output is NaN, and where that is known without running it, an error.
 
     Args:
       num_heads, in_features, qkv_features, out_features, num_kv_heads, in_kv_features, rngs, options: those of
@@ -71,14 +71,16 @@ class MultiHeadAttention(nnx.MultiHeadAttention):
         if "attention_fn" in options:
             raise ValueError("attention_fn is what this module is in place of: give it to the framework's own layer")
         super().__init__(num_heads, in_features, qkv_features, out_features, num_kv_heads, in_kv_features, rngs=rngs, **options)
-        specs = {"encoding": encoding, "score": score, "normalizer": normalizer, "mask": mask, "kernel": kernel}
-        self.specs = tuple({**specs, "max_length": max_length, "number": layer, "layers": layers}.items())
-        if compatibility.by_mode(self._part.parts) and self.rngs is None and options.get("keep_rngs", True):
+        specs: dict[str, Any] = {"encoding": encoding, "score": score, "normalizer": normalizer, "mask": mask, "kernel": kernel}
+        specs |= {"max_length": max_length, "number": layer, "layers": layers}
+        part = part_of(self.num_heads, self.num_kv_heads, self.head_dim, in_features, **specs)  # refuses before NNX does
+        self.specs = tuple(specs.items())
+        if compatibility.by_mode(part.parts) and self.rngs is None and options.get("keep_rngs", True):
             self.rngs = nnx.data(rngs.dropout.fork())
         self.takes_shared = shared is True
-        made = _made(self._part.own if shared else self._part.init, rngs, self.param_dtype)
-        if isinstance(shared, MultiHeadAttention):
-            made = merged(projected.shared_of(self._part, _of_parts(shared)), made)
+        made = _made(part.own if shared else part.init, rngs, self.param_dtype)
+        if shared and not self.takes_shared:
+            made = merged(_owned(part, shared), made)
         for kind, tree in made.items():
             setattr(self, kind, nnx.data(tree))
 
@@ -109,9 +111,10 @@ class MultiHeadAttention(nnx.MultiHeadAttention):
 
         Args:
           inputs_q, inputs_k, inputs_v, mask, deterministic, rngs, sow_weights, decode, is_causal, out_sharding, qkv_sharding:
-            as of the framework's layer.
+            as of the framework's layer. Keys that are another object than ``inputs_q`` are other tokens, of which nothing is
+            guessed.
           bias: float ``[*#B #N #T #S]``, added to the scores.
-          valid: bool ``[*#B T]``, False at padding.
+          valid: bool ``[*#B T]``, False at padding, where nothing is read.
           positions: whole numbers ``[*#B T]``; None for 0, 1, ..., in a cache for its index.
           segments: whole numbers ``[*#B T]``, the document of each token of a packed row, for ``mask="document"``.
           memory_valid, memory_positions, memory_segments: of the keys ``[*#B S]``, where ``inputs_k`` or a cache has others.
@@ -126,17 +129,16 @@ class MultiHeadAttention(nnx.MultiHeadAttention):
             raise ValueError("shared=True says that calls give what layers share: shared={'encoding': ...}")
         own = {"valid": valid, "positions": positions, "segments": segments}
         memory = {"valid": memory_valid, "positions": memory_positions, "segments": memory_segments}
-        others = None if inputs_k is None else "and inputs_k may be others"
-        sides, key_sides = sides_of(own, memory, "and a cache holds more" if stepping else others)
-        if stepping:
-            projected.check_remembers(part)
+        place = self._place() if stepping else None
+        inputs.check_mask(mask)
+        given, sides, key_sides = inputs.of_flax(part, (inputs_q, inputs_k, inputs_v), own, memory, place)
         told = Told(
             params=merged(_values(shared or {}), _values(_of_parts(self))),
-            x=inputs_q,
+            x=given[0],
             bias=bias,
             sides=sides,
             key_sides=key_sides,
-            place=self._place if stepping else None,
+            place=None if place is None else lambda: place.at,
             rng=_key(self.rngs if rngs is None else rngs) if train and not self.dropout_rate > 0 else None,
             train=train,
             sow=self.sow,
@@ -145,12 +147,12 @@ class MultiHeadAttention(nnx.MultiHeadAttention):
         vars(theirs).update(vars(self), attention_fn=as_attention_fn(lambda query, key: part, told))
         options: dict[str, Any] = {"mask": mask, "deterministic": deterministic, "rngs": rngs, "sow_weights": sow_weights}
         options |= {"decode": decode, "is_causal": is_causal, "out_sharding": out_sharding, "qkv_sharding": qkv_sharding}
-        return theirs(inputs_q, inputs_k, inputs_v, **options)
+        return inputs.within(theirs(*given, **options), place)
 
-    def _place(self) -> jax.Array:
-        """That of the last token in the cache."""
-        assert self.cache_index is not None
-        return self.cache_index[...] - 1
+    def _place(self) -> inputs.Place:
+        if self.cache_index is None or self.cached_key is None:
+            raise ValueError("there is no cache yet: call init_cache first")
+        return inputs.Place(self.cache_index[...], self.cached_key.shape[-3])
 
     @property
     def _part(self) -> Layer:
@@ -233,6 +235,24 @@ def _trains(part: Layer, *deterministic: bool | None) -> bool:
 def _of_parts(module: nnx.Module) -> dict[str, Any]:
     """The parameters of parts that a module has."""
     return {kind: getattr(module, kind) for kind in KINDS if hasattr(module, kind)}
+
+
+def _owned(part: Layer, owner: Any) -> dict[str, Params]:
+    """What layers share, of the module that owns it. Raises ValueError where that is none, or of another kind or size."""
+    if not isinstance(owner, MultiHeadAttention):
+        raise ValueError(f"shared wants an attention.nnx.MultiHeadAttention, or True, got {type(owner)}")
+    wanted, encoding = jax.eval_shape(part.shared, jax.random.key(0)), part.given["encoding"]
+    if not wanted:
+        raise ValueError(f"encoding={encoding} has nothing that layers share: leave shared out")
+    its = f"and the one given has {owner.num_heads} heads and encoding={owner._part.given['encoding']}"
+    try:
+        found = projected.shared_of(part, _of_parts(owner))
+    except ValueError:
+        its += ", whose calls give what is shared" if owner.takes_shared else ""
+        raise ValueError(f"shared wants a module that owns the table of encoding={encoding}, {its}") from None
+    if [leaf.shape for leaf in jax.tree.leaves(found)] != [leaf.shape for leaf in jax.tree.leaves(wanted)]:
+        raise ValueError(f"shared wants a module of {part.dims.num_heads} heads with encoding={encoding}, {its}")
+    return found
 
 
 def _values(tree: Any) -> Any:

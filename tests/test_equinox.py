@@ -3,7 +3,6 @@
 import copy
 import functools
 import pickle
-import re
 
 import equinox as eqx
 import jax
@@ -15,20 +14,10 @@ import attention
 from attention import specs
 from attention.equinox import MultiheadAttention, PositionalEncoding, _dropped
 from attention.projected import attended, parts_of_layer
+from tests.support.equinox_modules import KEY, D, N, T, X, made, moved, normal
 
-KEY = jax.random.key(0)
-D, N, T = 16, 4, 6
-X = jax.random.normal(jax.random.key(1), (T, D))
 ENCODINGS = {name: specs.build("encoding", name) for name in attention.names("encoding")}
 INPUTS = tuple(name for name, record in ENCODINGS.items() if record.embed is not None)
-
-
-def made(**options):
-    return MultiheadAttention(N, D, key=KEY, **{"max_length": 16, **options})
-
-
-def normal(*shape, seed=2):
-    return jax.random.normal(jax.random.key(seed), shape)
 
 
 def value_and_gradients(module, query, key, value, mask=None):
@@ -166,12 +155,6 @@ def as_layer(module, **options):
     return layer, {"mixer": mixer, **{kind: tree for kind, tree in own.items() if tree is not None}}
 
 
-def moved(tree):
-    """Parameters away from a start at which a part may do nothing."""
-    shift = lambda leaf: leaf + 0.3 * jax.random.normal(KEY, leaf.shape) if eqx.is_array(leaf) else leaf
-    return jax.tree.map(shift, tree)
-
-
 PARTS = [("encoding", name) for name in ENCODINGS if name not in INPUTS]
 PARTS += [("encoding", "rope + t5"), ("encoding", "randomized(inner=alibi, max_position=64)")]
 PARTS += [(kind, name) for kind in ("normalizer", "score", "mask") for name in attention.names(kind)]
@@ -262,88 +245,6 @@ def test_packed_texts_are_as_alone():
     np.testing.assert_allclose(packed, jnp.concatenate(alone), atol=1e-6)
 
 
-def test_keys_of_another_text():
-    layer, memory = made(encoding="alibi"), normal(9, D)
-    options = {"positions": jnp.arange(T), "memory_positions": jnp.arange(9), "memory_valid": jnp.arange(9) < 7}
-    y = layer(X, memory, memory, **options)
-    short = {"positions": jnp.arange(T), "memory_positions": jnp.arange(7)}
-    np.testing.assert_allclose(y, layer(X, memory[:7], memory[:7], **short), atol=1e-6)
-    same = normal(T, D)
-    with pytest.raises(ValueError, match="valid is of the queries, and the keys may be others: give memory_valid"):
-        layer(X, same, same, valid=jnp.ones(T, bool))
-
-
-CACHED = ["encoding=none", "encoding=rope", "encoding=alibi", "encoding=shaw", "encoding=t5", "normalizer=entmax15"]
-CACHED += ["score=additive", "mask=causal & document", "mask=causal & local(window=4)"]
-
-
-@pytest.mark.parametrize("given", CACHED)
-def test_pieces_give_what_the_whole_gives(given):
-    """A prefill, then one token at a time, mapped over texts of their own lengths."""
-    layer = moved(made(**{"mask": "causal", given.split("=", 1)[0]: given.split("=", 1)[1]}))
-    x = normal(2, T, D)
-    side = {"segments": jnp.array([[0, 0, 0, 0, 1, 1]] * 2), "valid": jnp.ones((2, T), bool).at[1, 1].set(False)}
-    run = lambda x, side, cache: layer(x, x, x, cache=cache, inference=True, **side)
-    step, found = jax.jit(jax.vmap(run)), []
-    cache = eqx.filter_vmap(lambda _: layer.cache(8))(jnp.arange(2))
-    for start, end in ((0, 3), (3, 4), (4, 5), (5, 6)):
-        y, cache = step(x[:, start:end], {name: array[:, start:end] for name, array in side.items()}, cache)
-        found.append(y)
-    whole = jax.vmap(lambda x, side: layer(x, x, x, inference=True, **side))(x, side)
-    keep = side["valid"][..., None]
-    np.testing.assert_allclose(jnp.where(keep, jnp.concatenate(found, 1), 0), jnp.where(keep, whole, 0), atol=3e-6, rtol=3e-5)
-
-
-def test_a_cache_that_is_full_is_refused_or_gives_nan():
-    layer = made(mask="causal")
-    cache = layer.cache(4)
-    with pytest.raises(ValueError, match=r"room for 4 tokens, and 0 \+ 6"):
-        layer(X, X, X, cache=cache)
-    _, weights, cache = layer(X[:3], X[:3], X[:3], cache=cache, return_weights=True)
-    assert weights.shape == (N, 3, 4)
-    y, _ = jax.jit(lambda cache: layer(X[:3], X[:3], X[:3], cache=cache))(cache)
-    assert jnp.isnan(y).all()
-
-
-NO_CACHE = [
-    ({}, "wants a causal mask"),
-    ({"normalizer": "selective", "mask": "causal"}, "normalizer=selective needs more"),
-    ({"encoding": "fox", "mask": "causal"}, r"encoding=fox needs more .* attention\.layer\(encoding='fox', \.\.\.\)\.cache"),
-]
-
-
-@pytest.mark.parametrize(("options", "message"), NO_CACHE, ids=str)
-def test_what_a_cache_cannot_do_is_refused(options, message):
-    with pytest.raises(ValueError, match=message):
-        made(**options).cache(8)
-
-
-REFUSED = [
-    (
-        lambda: made(encoding="sinusoidal + t5"),
-        "PositionalEncoding(encoding='sinusoidal') on what goes into layer 0, and encoding='t5' here",
-    ),
-    (lambda: made(encoding="complex_order"), "acts on embeddings"),
-    (lambda: made(encoding="shaw", vo_size=3), "acts on values as wide as keys, which are 4, and they are 3"),
-    (lambda: PositionalEncoding("rope", D, key=KEY), "encoding=rope acts on scores"),
-    (lambda: PositionalEncoding("sinusoidal + rope", D, key=KEY), "acts on scores"),
-    (lambda: made()(X[None], X, X), "batches go through jax.vmap"),
-    (lambda: made()(X, X[:3], X), "want the same tokens"),
-    (lambda: made(encoding="alibi")(X, X[:3], X[:3]), "reads positions"),
-    (lambda: made()(X, X, X, np.ones((2, N, T, T))), "does not broadcast"),
-    (
-        lambda: made(mask="causal")(X, X, X, cache=made(mask="causal").cache(8), memory_valid=jnp.ones(T, bool)),
-        "attends to itself",
-    ),
-]
-
-
-@pytest.mark.parametrize(("call", "message"), REFUSED, ids=[message for _, message in REFUSED])
-def test_what_does_not_fit_is_refused(call, message):
-    with pytest.raises(ValueError, match=re.escape(message)):
-        call()
-
-
 def test_it_is_transformed():
     """Layers made under a map and run by a scan, each recomputed, with donated buffers: as one after the other."""
     make = lambda key: MultiheadAttention(N, D, key=key, encoding="shaw", normalizer="entmax15")
@@ -353,7 +254,8 @@ def test_it_is_transformed():
     @eqx.filter_jit(donate="all")
     def run(arrays, x):
         def step(x, own):
-            return x + eqx.filter_checkpoint(eqx.combine(own, rest))(x, x, x, valid=jnp.arange(T) < 5), None
+            layer = eqx.combine(own, rest)
+            return x + eqx.filter_checkpoint(lambda layer, x: layer(x, x, x, valid=jnp.arange(T) < 5))(layer, x), None
 
         loss = lambda arrays: jnp.sum(jax.lax.scan(step, x, arrays)[0] ** 2)
         return jax.value_and_grad(loss)(arrays)

@@ -8,6 +8,7 @@ import pytest
 import attention
 from attention import specs
 from tests.support.flax_modules import FRAMEWORKS, KEY, D, N, T, layer, moved, of_layer, plain, states
+from tests.support.helpers import open_sizes
 
 MASK = jax.random.bernoulli(KEY, 0.7, (2, 1, T, T)).at[..., 0].set(True)
 SAME = {
@@ -183,6 +184,47 @@ def test_memory(framework):
 
 
 @pytest.mark.parametrize("framework", FRAMEWORKS)
+@pytest.mark.parametrize("parts", [{}, {"encoding": "fox", "mask": "causal"}, {"encoding": "shaw"}], ids=str)
+def test_what_stands_at_padding_reaches_nothing(framework, parts):
+    """Neither what comes out of the others nor a gradient, in self-attention and in keys of another text."""
+    _, params, apply = layer(framework, max_length=16, **parts)
+    valid, other = jnp.arange(T) < jnp.array([[T], [3]]), jnp.arange(7) < jnp.array([[7], [2]])
+    places = {"positions": jnp.arange(T), "memory_positions": jnp.arange(7)}
+
+    @jax.jit
+    def run(params, x, memory):
+        outputs = [apply(params, x, valid=valid)]
+        if "mask" not in parts:
+            outputs.append(apply(params, x, memory, memory + 1, valid=valid, memory_valid=other, **places))
+        return sum(jnp.sum(jnp.sin(y), where=valid[..., None]) for y in outputs)
+
+    found, wanted = (
+        jax.value_and_grad(run, (0, 1, 2))(
+            params,
+            jnp.where(valid[..., None], states(2, T), fill),
+            jnp.where(other[..., None], states(2, 7, seed=2), fill),
+        )
+        for fill in (jnp.nan, 0)
+    )
+    assert all(jnp.isfinite(leaf).all() for leaf in jax.tree.leaves(wanted))
+    jax.tree.map(np.testing.assert_array_equal, found, wanted)
+
+
+@pytest.mark.parametrize("framework", FRAMEWORKS)
+@pytest.mark.parametrize("parts", [{"encoding": "rope"}, {"mask": "causal"}], ids=str)
+def test_keys_are_the_queries_where_they_are_one_object(framework, parts):
+    _, params, apply = layer(framework, **parts)
+    x, places = states(2, T), jnp.arange(T)
+    y = apply(params, x)
+    np.testing.assert_array_equal(apply(params, x, x), y)
+    np.testing.assert_array_equal(apply(params, x, x, x, valid=jnp.ones((2, T), bool)), y)
+    np.testing.assert_allclose(apply(params, x, x + 0, positions=places, memory_positions=places), y, atol=1e-6)
+    for given in ({}, {"memory_positions": places}, {"positions": places}):
+        with pytest.raises(ValueError, match="positions"):
+            apply(params, x, x + 0, **given)
+
+
+@pytest.mark.parametrize("framework", FRAMEWORKS)
 def test_a_packed_row_is_its_documents(framework):
     _, params, apply = layer(framework, encoding="rope", mask="document")
     a, b = states(1, 3), states(1, 4, seed=2)
@@ -250,7 +292,11 @@ WRONG = [
     ({}, {"memory_valid": jnp.ones((2, T), bool)}, "memory_valid is of keys that are not the queries"),
     ({}, {"inputs_k": states(2, 7), "valid": jnp.ones((2, T), bool)}, "give memory_valid of the keys, too"),
     ({}, {"inputs_k": states(2, 7), "memory_segments": jnp.ones((2, 7), int)}, "give segments of the queries, too"),
-    ({"encoding": "rope"}, {"inputs_k": states(2, 7)}, "reads positions"),
+    ({"encoding": "rope"}, {"inputs_k": states(2, 7)}, "give positions and memory_positions, or, .* leave inputs_k out"),
+    ({"mask": "causal"}, {"inputs_k": states(2, T)}, "mask=causal reads positions, and of other keys"),
+    ({}, {"mask": "causal"}, "mask='causal' is a spec: give it to the constructor"),
+    ({}, {"mask": attention.build("mask", "document")}, "mask='document' is a spec"),
+    ({}, {"valid": jnp.ones((3, T), bool)}, r"valid of shape \(3, 5\) is not of the tokens \(2, 5\)"),
 ]
 
 
@@ -263,3 +309,9 @@ def test_what_does_not_fit_is_refused(framework, options, given, message):
 
     with pytest.raises(ValueError, match=message):
         all_of_it()
+
+
+@pytest.mark.parametrize("framework", FRAMEWORKS)
+def test_an_array_is_no_spec(framework):
+    with open_sizes(), pytest.raises(ValueError, match=r"mask wants a spec such as .* got 'ArrayImpl'"):
+        layer(framework, mask=jnp.ones((T, T)))

@@ -31,6 +31,7 @@ def test_one_token_at_a_time(parts):
     variables = one.init(KEY, x)
     params, cache = moved(variables["params"]), variables["cache"]
     theirs = nn.MultiHeadDotProductAttention(N, decode=True).init(KEY, x)["cache"]
+    x = jnp.where(valid[..., None], x, jnp.nan)
     jax.tree.map(np.testing.assert_array_equal, cache, theirs)
 
     @jax.jit
@@ -44,7 +45,21 @@ def test_one_token_at_a_time(parts):
         found.append(y)
     wanted = whole.apply({"params": params}, x, valid=valid)
     keep = valid[..., None]
+    assert jnp.isfinite(wanted).all()
     np.testing.assert_allclose(jnp.where(keep, jnp.concatenate(found, 1), 0), jnp.where(keep, wanted, 0), atol=3e-6)
+
+
+def test_past_the_end_of_a_cache():
+    layer, x = MultiHeadAttention(N, encoding="rope", mask="causal", decode=True), states(2, 1)
+    variables = layer.init(KEY, states(2, 2))
+    step = functools.partial(layer.apply, mutable=["cache"])
+    for _ in range(2):
+        y, cache = step(variables, x)
+        assert not jnp.isnan(y).any()
+        variables |= cache
+    with pytest.raises(ValueError, match=r"room for 2 tokens, and 2 \+ 1 are to be read"):
+        step(variables, x)
+    assert jnp.isnan(jax.jit(step)(variables, x)[0]).all()
 
 
 def test_a_cache_refuses_what_it_cannot_remember():

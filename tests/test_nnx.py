@@ -31,13 +31,28 @@ def test_one_token_at_a_time(parts):
     """As all at once, with padding before the text."""
     layer = made(mask="causal", **parts)
     x, valid = states(2, T), jnp.arange(T) >= jnp.array([[0], [2]])
+    x = jnp.where(valid[..., None], x, jnp.nan)
     wanted = layer(x, valid=valid)
     layer.init_cache(x.shape)
     step = nnx.jit(lambda layer, x: layer(x, memory_valid=valid, decode=True))
     found = jnp.concatenate([step(layer, x[:, at : at + 1]) for at in range(T)], 1)
     keep = valid[..., None]
+    assert jnp.isfinite(wanted).all()
     np.testing.assert_allclose(jnp.where(keep, found, 0), jnp.where(keep, wanted, 0), atol=3e-6)
     assert layer.cache_index[...] == T
+
+
+def test_past_the_end_of_a_cache():
+    layer, x = made(encoding="rope", mask="causal"), states(2, 1)
+    with pytest.raises(ValueError, match="call init_cache first"):
+        layer(x, decode=True)
+    layer.init_cache((2, 2, D))
+    step = nnx.jit(lambda layer, x: layer(x, decode=True))
+    assert not jnp.isnan(step(layer, x)).any()
+    assert not jnp.isnan(step(layer, x)).any()
+    with pytest.raises(ValueError, match=r"room for 2 tokens, and 2 \+ 1 are to be read"):
+        layer(x, decode=True)
+    assert jnp.isnan(step(layer, x)).all()
 
 
 def test_a_cache_refuses_what_it_cannot_remember():
@@ -102,8 +117,23 @@ def test_an_owner_of_what_is_shared():
     assert jnp.abs(gradient[0]["encoding"]["table"][...]).max() > 0
     with pytest.raises(ValueError, match="shared=True says that calls give what layers share"):
         build(encoding="t5", shared=True, rngs=nnx.Rngs(0))(x)
-    with pytest.raises(ValueError, match="owns 'encoding' of t5"):
-        build(encoding="t5", shared=build(rngs=nnx.Rngs(0)), rngs=nnx.Rngs(0))
+
+
+OWNERS = [
+    (lambda: build(rngs=nnx.Rngs(0)), "owns the table of encoding=t5, and the one given has 4 heads and encoding=none"),
+    (lambda: build(encoding="t5", shared=True, rngs=nnx.Rngs(0)), "encoding=t5, whose calls give what is shared"),
+    (lambda: build(encoding="t5(buckets=16)", rngs=nnx.Rngs(0)), r"with encoding=t5, and the one .* encoding=t5\(buckets=16\)"),
+    (lambda: MultiHeadAttention(2, D, encoding="t5", rngs=nnx.Rngs(0)), "wants a module of 4 heads .* given has 2 heads"),
+    (lambda: nnx.MultiHeadAttention(N, D, rngs=nnx.Rngs(0)), "wants an attention.nnx.MultiHeadAttention, or True, got .*flax"),
+]
+
+
+@pytest.mark.parametrize(("owner", "message"), OWNERS, ids=[message[:30] for _, message in OWNERS])
+def test_a_wrong_owner_is_refused(owner, message):
+    with pytest.raises(ValueError, match=message):
+        build(encoding="t5", shared=owner(), rngs=nnx.Rngs(0))
+    with pytest.raises(ValueError, match="encoding=shaw has nothing that layers share"):
+        build(encoding="shaw", shared=build(encoding="shaw", rngs=nnx.Rngs(0)), rngs=nnx.Rngs(0))
 
 
 def test_scanned_mapped_and_copied():

@@ -22,7 +22,7 @@ def layer(framework, ours=True, *, width=D, rng=KEY, **options):
     if framework == "linen":
         module = (attention.linen.MultiHeadAttention if ours else linen.MultiHeadDotProductAttention)(N, **options)
         known = {} if options.get("deterministic") is not None else {"deterministic": True}
-        known |= {"segments": jnp.zeros((1, T), int)} if "document" in options.get("mask", "") else {}
+        known |= {"segments": jnp.zeros((1, T), int)} if "document" in str(options.get("mask")) else {}
         params = module.init(rng, jnp.ones((1, T, width)), **known)["params"]
 
         def apply(params, *inputs, rng=None, **given):
