@@ -1,6 +1,7 @@
 """Tables: what is written is read, what spreadsheets export is read or named, and messages are short."""
 
 import gzip
+import json
 import os
 import pathlib
 import re
@@ -22,12 +23,19 @@ def test_what_is_written_is_what_is_read(texts, name):
     labels = [f"label {number}" for number in range(len(texts))]
     with tempfile.TemporaryDirectory() as folder:
         path = pathlib.Path(folder) / name
-        columns = {"p(x)": ["0.5"] * len(texts), "label": labels, "text": texts}
+        columns = {"p(x)": [0.5] * len(texts), "label": labels, "text": texts}
         if name == "a.tsv" and re.search(r"[\t\r\n]", "".join(texts)):
             assert "cannot keep; name it .csv or .jsonl" in error_of(lambda: tables.content(path, columns))
             return
         path.write_bytes(tables.content(path, columns))
         assert tables.read(path, text="text", label="label")[:2] == (texts, labels)
+
+
+def test_numbers_are_written_as_numbers():
+    columns = {"text": ["a", "b", "c"], "p(x)": [0.3749582710001, 1.0, float("nan")]}
+    assert tables.content(pathlib.Path("a.tsv"), columns) == b"text\tp(x)\na\t0.374958271\nb\t1\nc\tnan\n"
+    rows = [json.loads(line) for line in tables.content(pathlib.Path("a.jsonl"), columns).splitlines()]
+    assert rows == [{"text": "a", "p(x)": 0.374958271}, {"text": "b", "p(x)": 1.0}, {"text": "c", "p(x)": None}]
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 Source: https://github.com/google/leveldb/blob/main/doc/log_format.md
 """
 
+import importlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -34,8 +35,7 @@ def told(files: Sequence[Path]) -> Told:
 
 def records(file: Path) -> Iterator[Any]:
     """The records of a file, up to where it was cut off."""
-    from wandb.proto.wandb_internal_pb2 import Record
-
+    make = importlib.import_module("wandb.proto.wandb_internal_pb2").Record  # loaded when it is used
     raw, place, begun = regular(file).read_bytes(), _HEADER, b""
     while place + _HEADER <= len(raw):
         if _BLOCK - place % _BLOCK < _HEADER:
@@ -47,5 +47,5 @@ def records(file: Path) -> Iterator[Any]:
         if place > len(raw) or not kind:
             return
         if kind in (_WHOLE, _LAST):
-            yield Record.FromString(begun)
+            yield make.FromString(begun)
             begun = b""
