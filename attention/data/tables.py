@@ -116,11 +116,23 @@ def named(text: str) -> list[Path]:
     """The files, or the folder of texts, that a bare path or glob stands for; none for the spec of a source.
 
     A folder that is divided into splits, or holds tables, is a source.
+
+    Raises:
+      ValueError: for an address, and for a folder that is neither.
     """
     path = paths.followed(text)
-    if os.path.isdir(path):
-        return [Path(path)] if tree.is_texts(Path(path)) else []
-    return [] if specs.of_path("source", text) is None else paths.matches(path)
+    if os.path.isdir(path) and tree.is_texts(Path(path)):
+        return [Path(path)]
+    try:
+        taken = specs.of_path("source", text)
+    except ValueError:
+        if os.path.isdir(path) and (stray := tree.stray(Path(path))):
+            raise ValueError(f"{shown(stray[0])} is in a folder of texts and no .txt file: take it out") from None
+        raise
+    if taken is None or os.path.isdir(path):
+        return []
+    paths.check_local(text)
+    return paths.matches(path)
 
 
 def of_arrow(
@@ -197,6 +209,7 @@ def _text_rows(asked: Asked, content: str, suffix: str) -> tuple[Iterator[Row], 
     """The rows of a text, and what they are counted by."""
     is_array = json_lines.ARRAY.match(content[:200])
     if suffix in _JSON:
+        is_array = is_array or (suffix == ".json" and content.lstrip().startswith("["))
         return (json_lines.items(asked, content), "row") if is_array else (json_lines.rows(asked, content), "line")
     if is_array:
         raise ValueError(f"{shown(asked.path)} is a JSON array and no table of lines: name it .json")
