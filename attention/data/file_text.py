@@ -27,8 +27,12 @@ _BINARY = (
     (b"\x80\x04", "a pickle, which is never read", "write its texts as JSON Lines"),
     (b"\x80\x05", "a pickle, which is never read", "write its texts as JSON Lines"),
     (b"7z\xbc\xaf", "a 7z archive", "unpack it first: 7z x FILE"),
+    (b"\x89PNG", "an image", "take it out of the folder"),
+    (b"\xff\xd8\xff", "an image", "take it out of the folder"),
+    (b"GIF8", "an image", "take it out of the folder"),
     (b"version https://git-lfs", "a pointer of Git LFS and not the file", "git lfs pull"),
 )
+_TAR = slice(257, 262)  # where archives of tar say what they are
 _ENCODINGS = ("utf-8", "utf-16", "latin-1", "cp1252", "shift_jis", "euc_jp", "gb18030", "big5", "euc_kr", "koi8-r", "cp1251")
 
 
@@ -59,6 +63,8 @@ def decoded(data: bytes, path: Path, encoding: str | None = None) -> str:
     for begin, what, help in _BINARY:
         if data.startswith(begin):
             raise ValueError(f"{shown(path)} is {what}: {help}")
+    if data[_TAR] == b"ustar":
+        raise ValueError(f"{shown(path)} is a tar archive: unpack it first: tar xf FILE")
     text = _decoded(data, path, encoding)
     return text if "\n" in text else text.replace("\r", "\n")
 

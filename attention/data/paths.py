@@ -14,10 +14,12 @@ def expand(path: str) -> Path:
     A path that is there as it is written, dollar signs and all, is taken so.
 
     Raises:
-      ValueError: where a variable is not set, for a path of Windows, and for one with a line break or the like in it.
+      ValueError: where a variable is not set, for an address, for a path of Windows, and for one with a line break or the like
+        in it.
     """
     if re.match(r"[A-Za-z]:[\\/]|[A-Za-z]:$", path) and os.name == "posix":
         raise ValueError(f"path {quoted(path)} is one of Windows; here folders are divided by /, as in /mnt/c/data/train.csv")
+    check_local(path)
     if not path.isprintable():
         raise ValueError(f"path {quoted(path)} holds a sign that does not print; in a spec a backslash is written twice")
     if os.path.exists(path):
@@ -28,6 +30,12 @@ def expand(path: str) -> Path:
         what = f"the environment variable {unset[1]!r} is not set, nor is there a file of that very name"
         raise ValueError(f"path {quoted(path)}: {what}")
     return Path(os.path.abspath(expanded))
+
+
+def check_local(path: str) -> None:
+    """Raises ValueError for an address, as ``https://...``."""
+    if re.match(r"[A-Za-z][A-Za-z0-9+.-]+://", path):
+        raise ValueError(f"path {quoted(path)} is an address; files of this machine are read: download it first")
 
 
 def followed(path: str) -> str:

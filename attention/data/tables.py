@@ -11,6 +11,7 @@ import gzip
 import io
 import itertools
 import json
+import math
 import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -115,11 +116,23 @@ def named(text: str) -> list[Path]:
     """The files, or the folder of texts, that a bare path or glob stands for; none for the spec of a source.
 
     A folder that is divided into splits, or holds tables, is a source.
+
+    Raises:
+      ValueError: for an address, and for a folder that is neither.
     """
     path = paths.followed(text)
-    if os.path.isdir(path):
-        return [Path(path)] if tree.is_texts(Path(path)) else []
-    return [] if specs.of_path("source", text) is None else paths.matches(path)
+    if os.path.isdir(path) and tree.is_texts(Path(path)):
+        return [Path(path)]
+    try:
+        taken = specs.of_path("source", text)
+    except ValueError:
+        if os.path.isdir(path) and (stray := tree.stray(Path(path))):
+            raise ValueError(f"{shown(stray[0])} is in a folder of texts and no .txt file: take it out") from None
+        raise
+    if taken is None or os.path.isdir(path):
+        return []
+    paths.check_local(text)
+    return paths.matches(path)
 
 
 def of_arrow(
@@ -196,6 +209,7 @@ def _text_rows(asked: Asked, content: str, suffix: str) -> tuple[Iterator[Row], 
     """The rows of a text, and what they are counted by."""
     is_array = json_lines.ARRAY.match(content[:200])
     if suffix in _JSON:
+        is_array = is_array or (suffix == ".json" and content.lstrip().startswith("["))
         return (json_lines.items(asked, content), "row") if is_array else (json_lines.rows(asked, content), "line")
     if is_array:
         raise ValueError(f"{shown(asked.path)} is a JSON array and no table of lines: name it .json")
@@ -219,8 +233,10 @@ def check_writable(path: Path) -> str:
     return suffix
 
 
-def content(path: Path, columns: Mapping[str, Sequence[str]]) -> bytes:
+def content(path: Path, columns: Mapping[str, Sequence[str | float]]) -> bytes:
     """The bytes of a file of columns that ``read`` reads, in the format that its name stands for.
+
+    Numbers have nine digits; in JSON they are numbers, null where they are not finite.
 
     Raises:
       ValueError: for a cell that the format cannot hold: TSV no TAB or line break, TSV and CSV no zero and no half surrogate.
@@ -228,9 +244,10 @@ def content(path: Path, columns: Mapping[str, Sequence[str]]) -> bytes:
     suffix, rows = check_writable(path), list(zip(*columns.values(), strict=True))
     buffer = io.StringIO(newline="")
     if suffix == ".jsonl":
-        buffer.writelines(json.dumps(dict(zip(columns, row))) + "\n" for row in rows)
+        buffer.writelines(json.dumps(dict(zip(columns, map(_in_json, row)))) + "\n" for row in rows)
     else:
-        for number, row in enumerate((tuple(columns), *rows)):
+        rows = [tuple(columns), *(tuple(map(_in_cell, row)) for row in rows)]
+        for number, row in enumerate(rows):
             for name, cell in zip(columns, row):
                 if (found := _NEVER[suffix].search(cell)) is not None:
                     wanted = "name it .csv or .jsonl" if found[0] in "\t\r\n" else "name it .jsonl"
@@ -240,6 +257,16 @@ def content(path: Path, columns: Mapping[str, Sequence[str]]) -> bytes:
             writer = csv.writer(buffer)  # lines end in CR LF, so that a cell with either is quoted
         else:
             writer = csv.writer(buffer, lineterminator="\n", delimiter="\t", quoting=csv.QUOTE_NONE, quotechar=None)
-        writer.writerows([tuple(columns), *rows])
+        writer.writerows(rows)
     data = buffer.getvalue().encode()
     return gzip.compress(data, mtime=0) if path.suffix.lower() == ".gz" else data
+
+
+def _in_cell(value: str | float) -> str:
+    return value if isinstance(value, str) else f"{value:.9g}"
+
+
+def _in_json(value: str | float) -> str | float | None:
+    if isinstance(value, str):
+        return value
+    return float(f"{value:.9g}") if math.isfinite(value) else None

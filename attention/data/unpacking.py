@@ -91,6 +91,8 @@ def _bytes(path: Path) -> bytes:
         if path.is_dir():
             raise ValueError(f"{shown(path)} is a folder; a file in it is wanted")
         if not regular(path).is_file():
+            if path.is_symlink():
+                raise ValueError(f"{shown(path)} is a link to {shown(path.readlink())}, which is not there")
             beside = [entry.name for entry in path.parent.iterdir()] if path.parent.is_dir() else []
             raise ValueError(f"there is no file {shown(path)}{nearest(path.name, beside)}")
         return path.read_bytes()
@@ -125,11 +127,11 @@ def _member(path: Path, data: bytes, wanted: str | None) -> Unpacked:
             if any(name in every for name in _OFFICE):
                 raise ValueError(f"{shown(path)} is an Excel or LibreOffice sheet: save it as CSV UTF-8 there")
             names = [name for name in every if not any(part.startswith((".", "__MACOSX")) for part in name.split("/"))]
-            if wanted is None and len(names) != 1:
-                example = f"{path.name}/{names[0]}" if names else "none"
-                raise ValueError(
-                    f"{shown(path)} holds {len(names)} files: {listed(names)}; name one of them, as {shown(example)}"
-                )
+            if not names:
+                raise ValueError(f"{shown(path)} has no file that can be read; it has {listed(every) or 'none'}")
+            if wanted is None and len(names) > 1:
+                example = shown(f"{path.name}/{names[0]}")
+                raise ValueError(f"{shown(path)} holds {len(names)} files: {listed(names)}; name one of them, as {example}")
             if wanted is not None and wanted not in names:
                 raise ValueError(f"{shown(path)} has no file {quoted(wanted)}{nearest(wanted, names)}; it has {listed(names)}")
             name = wanted or names[0]

@@ -1,6 +1,7 @@
 """Pretrained token embeddings in a ``.safetensors`` file, with the tokens of its rows."""
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -12,29 +13,46 @@ from attention.messages import listed, quoted, shown
 
 _TOKENS = "tokens"  # the key of the metadata
 _LISTS = ("tokenizer.json", "vocab.json", "vocab.txt")  # what stands beside the files of the Hugging Face hub
+_SPARE = 1024  # rows of no token at most, which fill a matrix up to a round size
+_POSITIONS = re.compile(r"(?<![a-z])(pos(ition|_?emb)|wpe)", re.IGNORECASE)  # in the names of what is no vector of a token
 
 
 def load(path: Path) -> tuple[list[str | None], np.ndarray]:
     """The token of each row, None where there is none, and the matrix ``[rows dim]``.
 
     The tokens are a JSON list, "tokens" in the metadata, or those of ``tokenizer.json``, ``vocab.json`` or ``vocab.txt``
-    beside the file. The matrix is the tensor with a row for each; of several, the one that "embed" is in the name of.
+    beside the file. The matrix is the tensor with a row for each, or where there is none with some more; of several, the one
+    that "embed" is in the name of. Embeddings of positions are never it.
 
     Raises:
       ValueError: naming the file, where there are no tokens, no tensor has a row for each, or more than one may be meant.
     """
     with tensors.opened(path) as file:
-        tokens, where = _tokens(path, file.metadata() or {})
-        shapes = {name: file.get_slice(name).get_shape() for name in file.keys()}  # noqa: SIM118 (no mapping)
-        # Matrices are often filled up with rows of no token.
-        fitting = [name for name, shape in shapes.items() if len(shape) == 2 and len(tokens) <= shape[0] <= len(tokens) + 1024]
-        chosen = [name for name in fitting if "embed" in name.lower()] if len(fitting) > 1 else fitting
-        if len(chosen) != 1:
-            have = f"has {listed(fitting)}" if fitting else "has none"
-            raise ValueError(
-                f"{shown(path)} wants one tensor with a row for each of the {len(tokens)} tokens of {where}, {have}"
-            )
-        return tokens, file.get_tensor(chosen[0])
+        tokens, name = _chosen(path, file)
+        return tokens, file.get_tensor(name)
+
+
+def spare(path: Path) -> str:
+    """A line for the user where the matrix has rows of no token; empty where it has none."""
+    with tensors.opened(path) as file:
+        tokens, name = _chosen(path, file)
+        rows = file.get_slice(name).get_shape()[0]
+    more = f"{rows} rows for {len(tokens)} tokens: the last {rows - len(tokens)} are taken for padding"
+    return f"{shown(path)}: {quoted(name)} has {more}" if rows > len(tokens) else ""
+
+
+def _chosen(path: Path, file: Any) -> tuple[list[str | None], str]:
+    """The token of each row, and the name of the matrix."""
+    tokens, where = _tokens(path, file.metadata() or {})
+    shapes = {name: file.get_slice(name).get_shape() for name in file.keys() if not _POSITIONS.search(name)}  # noqa: SIM118
+    rows = {name: shape[0] for name, shape in shapes.items() if len(shape) == 2}
+    fitting = [name for name, count in rows.items() if count == len(tokens)]
+    fitting = fitting or [name for name, count in rows.items() if len(tokens) <= count <= len(tokens) + _SPARE]
+    chosen = [name for name in fitting if "embed" in name.lower()] if len(fitting) > 1 else fitting
+    if len(chosen) != 1:
+        have = f"has {listed(fitting)}" if fitting else "has none"
+        raise ValueError(f"{shown(path)} wants one tensor with a row for each of the {len(tokens)} tokens of {where}, {have}")
+    return tokens, chosen[0]
 
 
 def _tokens(path: Path, metadata: dict[str, str]) -> tuple[list[str | None], str]:

@@ -180,7 +180,7 @@ def _spared(target: Path | None, read: Iterable[Path]) -> None:
                 raise ValueError(f"--out={shown(target)} is {shown(path)}, which is read; give another name")
 
 
-def _columns(trained: Trained, predictions: Any, examples: Examples) -> dict[str, Sequence[str]]:
+def _columns(trained: Trained, predictions: Any, examples: Examples) -> dict[str, Sequence[str | float]]:
     """What is written of every example; texts and answers are called as in the files of the run, which can be read in turn."""
     text, answer = _called(trained)
     columns = trained.task.columns(predictions, examples, trained.facts)

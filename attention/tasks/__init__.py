@@ -122,7 +122,7 @@ class Task(NamedTuple):
     adapt: Callable[[Encoded, Sequence[str], Facts], Encoded]
     read: Callable[[Outputs, Facts], Any]
     told: Callable[[Any, Sequence[str]], str]
-    columns: Callable[[Any, Examples, Facts], dict[str, Sequence[str]]]
+    columns: Callable[[Any, Examples, Facts], Mapping[str, Sequence[str | float]]]
     details: Callable[[Outputs, Examples, Facts], list[str]]
     metrics: tuple[Metric, ...]
     answers: str

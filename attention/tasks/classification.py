@@ -193,11 +193,11 @@ def _named(name: str) -> str:
     return plain(shortened(name, _NAME))
 
 
-def columns(found: Predictions, examples: Examples, facts: Facts) -> dict[str, Sequence[str]]:
-    """The predicted class, the probability of each, and the label where any is known."""
-    made: dict[str, Sequence[str]] = {"predicted": found.labels}
+def columns(found: Predictions, examples: Examples, facts: Facts) -> dict[str, Sequence[str | float]]:
+    """The predicted class, the probability of each to nine digits, and the label where any is known."""
+    made: dict[str, Sequence[str | float]] = {"predicted": found.labels}
     for name, column in zip(facts.classes, found.probabilities.T):
-        made[f"p({name})"] = [f"{value:.9g}" for value in column]
+        made[f"p({name})"] = [float(f"{value:.9g}") for value in column]
     if answered(examples.encoded):
         made["label"] = [facts.classes[label] if label >= 0 else "" for label in examples.encoded.labels]
     return made

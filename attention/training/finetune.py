@@ -47,6 +47,10 @@ def read(config: Config) -> Origin | None:
     path = config.training.init_from
     if not path:
         return None
+    if Path(path).suffix == ".stablehlo":
+        raise ValueError(
+            f"init_from={shown(path)} is a program, which learns no more; eval.py --export=FILE.safetensors writes weights"
+        )
     return _of_file(config, Path(path)) if tensors.named(path) else _of_run(config, RunDirectory(path))
 
 

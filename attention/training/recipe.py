@@ -3,12 +3,13 @@
 import dataclasses
 import inspect
 import math
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from attention import rivals, specs
-from attention.data import batches, contracts, dataset, remarks
+from attention import rivals, specs, tensors
+from attention.data import batches, contracts, dataset, remarks, vector_tensors
 from attention.data.vectors import load_vectors
 from attention.messages import shown
 from attention.rivals import Rival
@@ -145,6 +146,8 @@ def vectors(config: Config, data: contracts.Dataset) -> tuple[np.ndarray, np.nda
     matrix, found = load_vectors(path, vocabulary)
     if matrix.shape[1] != config.model.dim:
         raise ValueError(f"config.model.vectors: {path} has vectors of {matrix.shape[1]}, model.dim={config.model.dim}")
+    if tensors.named(Path(path)) and (note := vector_tensors.spare(Path(path))):
+        print(f"note: {note}")
     print(f"vectors: {found.sum()} of {len(vocabulary)} tokens have one")
     return matrix, found
 

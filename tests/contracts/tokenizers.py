@@ -67,7 +67,7 @@ ODD = [
     "a\x1cb\x1fc\x85d\xa0e\u3000f\u200bg",
     "'s 'S ’ll don't 'ſ &amp; #39; ١٢",
 ]
-ODD += ["<a b>\n<br /> <unknown> <padding> 😀", "", "  "]
+ODD += ["ΚΑΛΟ\u0301Σ Α'Σ ΣΑΣ' कΣ ʰΣ Σ", "<a b>\n<br /> <unknown> <padding> 😀", "", "  "]
 
 
 @every
@@ -84,9 +84,10 @@ def test_the_package_tokenizers_gives_the_same_ids(name, row):
             pairs.append((functools.partial(ids, tokenizer, state), packaged))
     assert pairs
 
-    @given(text=st.text(st.characters(exclude_categories=["Cs", "Cn"]), max_size=20))
+    sigmas = st.sampled_from("ΣΣΑ'\u0301ʰक ")  # what a sigma is at the end of a word depends on what stands beside it
+
+    @given(text=st.text(st.characters(exclude_categories=["Cs", "Cn"]) | sigmas, max_size=20))
     def alike(text):
-        text = text.replace("Σ", "")  # what it is at the end of a word is not seen beside an apostrophe or a mark
         assert all(packaged.encode(text).ids == own(text).tolist() for own, packaged in pairs)
 
     alike()

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 import attention.data.dataset as dataset_module
 from attention import specs
-from attention.data import remarks
+from attention.data import remarks, vector_tensors
 from attention.data.contracts import Corpus, Source, Split
 from attention.data.dataset import content_hash, encode_texts, load, verify_hashes
 from attention.data.repeats import seen_before
@@ -403,9 +403,22 @@ def test_vectors_of_tensors(tmp_path, form, dtype):
     assert found.tolist() == [False, False, True, True, True, False]
 
 
+def test_vectors_are_those_of_tokens(tmp_path):
+    """A row for each wins; spare rows are said, and embeddings of positions are not looked at."""
+    path, padded = tmp_path / "v.safetensors", np.vstack([ROWS, ROWS])
+    many = {"word_embeddings": ROWS, "position_embeddings": padded, "other_embeddings": padded}
+    for tensors, said in ((many, ""), ({"x": padded, "wpe": ROWS}, "'x' has 10 rows for 5 tokens: the last 5 are taken")):
+        safetensors.numpy.save_file(tensors, path, {"tokens": json.dumps(TOKENS)})
+        assert load_vectors(path, VOCABULARY)[0].tolist()[2:4] == [[1, 2.5], [3, 4]]
+        note = vector_tensors.spare(path)
+        assert said in note
+        assert bool(said) == bool(note)
+
+
 @pytest.mark.parametrize(
     ("tensors", "tokens", "message"),
     [
+        ({"embeddings.position_embeddings": ROWS}, TOKENS, "has none"),
         ({"a": ROWS}, None, "does not say its tokens"),
         ({"a": ROWS[:3]}, TOKENS, "one tensor with a row for each of the 5 tokens of its metadata, has none"),
         ({"a": ROWS, "b": ROWS}, TOKENS, "has a, b"),

@@ -196,7 +196,7 @@ def test_columns_that_are_not_as_wanted(tmp_path):
         assert message.startswith(str(path))
         assert wanted in message
     whole = write_columns(path, pyarrow.table({"text": TEXTS, "label": LABELS})).read_bytes()
-    for damaged in (whole[:-9], whole[:20], b"PAR1", b"nothing of the kind"):
+    for damaged in (whole[:-9], whole[:20], b"PAR1", b"nothing of the kind\0"):
         path.write_bytes(damaged)
         assert "is no Parquet or Arrow file, or a damaged one" in error_of(lambda: read(path))
 

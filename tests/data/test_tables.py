@@ -1,33 +1,43 @@
 """Tables: what is written is read, what spreadsheets export is read or named, and messages are short."""
 
 import gzip
+import json
 import os
 import pathlib
 import re
 import tempfile
+import zipfile
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from attention.data import tables
+from attention.data import paths, tables
 from tests.support.sources import ROWS, TSV, build, error_of, write
 
 CELLS = st.text(st.sampled_from("ab,;\"'\t\r\n\\\u2028é "), max_size=9).filter(str.strip)
 
 
+@example([";\r", ";\r\r", ";", ";"], "a.csv")
 @given(st.lists(CELLS, min_size=1, max_size=6), st.sampled_from(["a.tsv", "a.csv", "a.jsonl", "A.CSV.GZ"]))
 @settings(deadline=None, max_examples=150)
 def test_what_is_written_is_what_is_read(texts, name):
     labels = [f"label {number}" for number in range(len(texts))]
     with tempfile.TemporaryDirectory() as folder:
         path = pathlib.Path(folder) / name
-        columns = {"p(x)": ["0.5"] * len(texts), "label": labels, "text": texts}
+        columns = {"p(x)": [0.5] * len(texts), "label": labels, "text": texts}
         if name == "a.tsv" and re.search(r"[\t\r\n]", "".join(texts)):
             assert "cannot keep; name it .csv or .jsonl" in error_of(lambda: tables.content(path, columns))
             return
         path.write_bytes(tables.content(path, columns))
         assert tables.read(path, text="text", label="label")[:2] == (texts, labels)
+
+
+def test_numbers_are_written_as_numbers():
+    columns = {"text": ["a", "b", "c"], "p(x)": [0.3749582710001, 1.0, float("nan")]}
+    assert tables.content(pathlib.Path("a.tsv"), columns) == b"text\tp(x)\na\t0.374958271\nb\t1\nc\tnan\n"
+    rows = [json.loads(line) for line in tables.content(pathlib.Path("a.jsonl"), columns).splitlines()]
+    assert rows == [{"text": "a", "p(x)": 0.374958271}, {"text": "b", "p(x)": 1.0}, {"text": "c", "p(x)": None}]
 
 
 @pytest.mark.parametrize(
@@ -80,6 +90,12 @@ NAMED = [
     ("a.tsv", b"\xff\xfea", "begins as UTF-16-LE and goes on as something else"),
     ("a.tsv", b"text\tlabel\nfine\tx\n" * 9 + b"a\0b\ty\n", "line 19: there is a zero byte"),
     ("a.tsv", b"text\tlabel\nfine\tx\ncaf\xe9\ty\n", r"line 3: byte 0xe9 is not UTF-8; if 'café\ty' reads right"),
+    ("a.csv", b"a.txt".ljust(257, b"\0") + b"ustar\x0000", "is a tar archive: unpack it first: tar xf FILE"),
+    ("a.txt", b"\x89PNG\r\n\x1a\n\0\0", "is an image: take it out of the folder"),
+    ("a.parquet", b"text,label\nx,1\n", "is a text and no Parquet or Arrow file: name it .csv, .tsv or .jsonl"),
+    ("a.feather", b"FEA1\0\0\0\0", "is Feather of version 1: write it again as Arrow or Parquet"),
+    ("a.json", b"[]\n", "the split is empty, there is no row"),
+    ("a.json", b"[1, 2]", "row 0 (counted from 0): wanted a JSON object, got 1"),
     ("a.tsv", b'text\tlabel\n"two\nlines"\tx\n', "cells in quotes, as spreadsheets write them"),
 ]
 
@@ -92,6 +108,28 @@ def test_files_of_another_kind_are_named_by_their_bytes(tmp_path, name, content,
     assert message.startswith(str(tmp_path / name))
     assert len(message) <= 500
     assert message.isprintable()
+
+
+def test_what_is_not_there_is_named(tmp_path):
+    read = lambda path, **form: error_of(lambda: tables.read(path, text="text", label="label", form=tables.Form(**form)))
+    (tmp_path / "a.csv").write_text("text,label\nx,1\n")
+    (tmp_path / "link.csv").symlink_to("gone.csv")
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as packed:
+        packed.writestr("../a.csv", "text,label\nx,1\n")
+    assert read(tmp_path / "link.csv") == f"{tmp_path}/link.csv is a link to gone.csv, which is not there"
+    assert read(tmp_path / "a.zip") == f"{tmp_path}/a.zip has no file that can be read; it has ../a.csv"
+    assert read(tmp_path / "a.csv", delimiter=";").endswith("; they are separated by a comma: delimiter=',' reads it")
+    assert "'https://x.org/a.csv' is an address" in error_of(lambda: tables.named("https://x.org/a.csv"))
+    assert "'s3://x/a.csv' is an address" in error_of(lambda: paths.expand("s3://x/a.csv"))
+
+
+def test_what_keeps_a_folder_from_being_one_of_texts_is_named(tmp_path):
+    for name in ("1.txt", "2.txt", "README"):
+        (tmp_path / name).write_text("words")
+    message = error_of(lambda: tables.named(str(tmp_path)))
+    assert message == f"{tmp_path}/README is in a folder of texts and no .txt file: take it out"
+    (tmp_path / "README").unlink()
+    assert tables.named(str(tmp_path)) == [tmp_path]
 
 
 @pytest.mark.parametrize("name", ["a.tsv", "a.csv.gz", "a.jsonl"])
@@ -125,6 +163,7 @@ def test_messages_are_short_and_plain(tmp_path, name, content):
             [f"name {n}" for n in range(30)] + ["name 0"] * 9,
             "39 texts have 30 classes, nearly as many as texts: 'name 0' (10) and",
         ),
+        (["pos,", "neg,"] * 9, "all labels end in ,: 'neg,' (9) and 'pos,' (9)"),
         (["a", "b", "none", "C", "C++", "1", "2"] * 9, None),
     ],
 )

@@ -1,5 +1,6 @@
 """MLflow with a database and with a server, read back with its client."""
 
+import shutil
 import socket
 import subprocess
 import sys
@@ -96,6 +97,12 @@ def test_told_again_and_by_another_way_it_is_the_same(run, database, server, cap
     for uri in (database, server):
         assert following.catch_up(f"mlflow(uri='{uri}', experiment='ours')", run.path) == 0
     assert_all_shown(server, run)
+
+
+def test_a_renamed_run_is_called_as_it_is_there(run, database, tmp_path, capsys):
+    renamed = shutil.copytree(run.path, tmp_path / "other")
+    assert following.catch_up(f"mlflow(uri='{database}', experiment='ours')", renamed) == 0
+    assert capsys.readouterr().out.endswith("experiment ours, run mine-seed0 and 1 more\n")
 
 
 def test_kills_leave_no_gap_and_no_double(source, server, tmp_path):

@@ -1,21 +1,21 @@
-"""Offline runs of W&B, whose files are read back with the messages of its package."""
+"""Offline runs of W&B, whose files are read back."""
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from collections import defaultdict
 
 import pytest
-from wandb.proto.wandb_internal_pb2 import Record
 
+from attention.runs.directory import RunDirectory
+from attention.runs.trackers import _wandb_files
 from attention.training import following
 from tests.support import toy
 from tests.support.trackers import ROOT, assert_shown, points, train, train_in_pieces
 
 pytestmark = pytest.mark.plug
-
-HEADER, BLOCK = 7, 2**15  # bytes: of a file and of a piece of a record; pieces cross no border of a block
 
 
 @pytest.fixture(scope="module")
@@ -34,26 +34,11 @@ def run(folder):
     return train(toy.write_data(folder), folder / "mine", "wandb(project='ours', tags=('a', 'b'))")
 
 
-def records(file):
-    """The records of a file, in the format of LevelDB's logs."""
-    raw, place, begun = file.read_bytes(), HEADER, b""
-    while place + HEADER <= len(raw):
-        if BLOCK - place % BLOCK < HEADER:
-            place += BLOCK - place % BLOCK
-            continue
-        length, kind = int.from_bytes(raw[place + 4 : place + 6], "little"), raw[place + 6]
-        begun += raw[place + HEADER : place + HEADER + length]
-        place += HEADER + length
-        if kind in (1, 4):  # whole, or the last piece
-            yield Record.FromString(begun)
-            begun = b""
-
-
 def read(run, seed):
     """Of all offline runs of a member, in order: points by name, the summary, and what is said of the run."""
     found, summary, about = defaultdict(list), {}, []
     for file in sorted(run.path.glob(f"tracked/seed{seed}/wandb/offline-run-*/*.wandb")):
-        for record in records(file):
+        for record in _wandb_files.records(file):
             row = {item.key or item.nested_key[0]: json.loads(item.value_json) for item in record.history.item}
             for name, value in row.items():
                 if not name.startswith("_"):
@@ -94,6 +79,22 @@ def test_told_again_it_is_the_same(run):
     before = sorted(run.path.rglob("*.wandb"))
     assert following.catch_up("wandb(project='ours', tags=('a', 'b'))", run.path) == 0
     assert sorted(run.path.rglob("*.wandb")) == before
+
+
+def test_what_the_files_lack_is_told_again(run, tmp_path):
+    """Cut off in the middle, and removed: the rest is in another file, under the same id."""
+    copied = RunDirectory(shutil.copytree(run.path, tmp_path / "mine"))
+    (first,), (second,) = (list(copied.path.glob(f"tracked/seed{seed}/wandb/offline-run-*/*.wandb")) for seed in (0, 1))
+    os.truncate(first, first.stat().st_size // 2)
+    second.unlink()
+    assert 0 < len(read(copied, 0)[0]["train/loss"]) < len(points(copied)["train/loss"])
+    assert following.catch_up("wandb(project='ours', tags=('a', 'b'))", copied.path) == 0
+    for number in (0, 1):
+        found, summary, about = read(copied, number)
+        assert_shown(found, without_test(points(copied, number)))
+        wanted = {name: value for name, value in read(run, number)[1].items() if not name.startswith("_")}
+        assert wanted.items() <= summary.items()
+        assert {one.run_id for one in about} == {read(run, number)[2][0].run_id}
 
 
 def test_kills_leave_no_gap_and_no_double(folder, tmp_path):

@@ -68,9 +68,9 @@ ROW = Row(
         told=TOLD,
         columns={
             "predicted": ["right", "middle", "middle"],
-            "p(left)": ["0.18", "0.35", "0.36"],
-            "p(middle)": ["0.22", "0.375", "0.58"],
-            "p(right)": ["0.6", "0.275", "0.06"],
+            "p(left)": [0.18, 0.35, 0.36],
+            "p(middle)": [0.22, 0.375, 0.58],
+            "p(right)": [0.6, 0.275, 0.06],
             "label": ["right", "left", "middle"],
         },
         details=[CONFUSION],

@@ -4,14 +4,16 @@ import os
 import shutil
 import signal
 import sys
+import threading
 from pathlib import Path
 
 import pytest
 
 from attention.commands import eval as eval_command
 from attention.files import json_hash
-from attention.runs import json_files
+from attention.runs import json_files, tracking
 from attention.runs.directory import RunDirectory
+from attention.runs.trackers import Session, Tracker, _follow
 from attention.training import command_line, config, following
 from tests.support import toy
 from tests.support.trackers import assert_shown, events, points, train, train_in_pieces
@@ -86,6 +88,34 @@ def test_a_finished_run_is_shown_where_it_is_asked_for(copied, tmp_path, capsys)
     train(copied.read_data().source, copied.path, f"tensorboard(path='{tmp_path}/logs')")
     assert f"note: tracker tensorboard: {tmp_path}/logs/run/run-seed0 and 1 more\n" in capsys.readouterr().out
     assert events(tmp_path / "logs" / "run" / "run-seed1") == shown(copied)[1]
+
+
+def test_another_run_of_the_same_name_is_never_taken_for_this_one(run, tmp_path, capsys):
+    """Nor is what it has shown, wherever it was."""
+    spec, source = f"tensorboard(path='{tmp_path}/logs')", run.read_data().source
+    first = train(source, tmp_path / "a" / "mine", spec)
+    before = files(RunDirectory(tmp_path / "logs"))
+    second = train(source, tmp_path / "b" / "mine", spec, steps=6)
+    assert_shown(events(tmp_path / "logs" / "mine" / "mine-seed0"), points(first))
+    member = tracking.members(second)[0]
+    apart = tmp_path / "logs" / "mine" / f"mine-seed0-{member.id[:8]}"
+    assert_shown(events(apart), points(second))
+    assert f"tracker tensorboard: {apart} (mine-seed0 is of another run) and 1 more\n" in capsys.readouterr().out
+    assert evaluate(capsys, f"--workdir={first.path}", f"--track={spec}")[0] == 0
+    assert before.items() <= files(RunDirectory(tmp_path / "logs")).items()
+    assert len(files(RunDirectory(tmp_path / "logs"))) == 4
+
+
+def test_no_place_is_said_of_what_is_not_there(run, tmp_path):
+    """A place that can be opened and not written."""
+    session = Session(
+        lambda rows: (_ for _ in ()).throw(OSError("no space left")), lambda ending: None, lambda done: None, -1, "x"
+    )
+    said, closed = list[str](), threading.Event()
+    closed.set()
+    assert not _follow.follow(run, Tracker(lambda member: session, spec="tensorboard"), closed, said.append)
+    (line,) = said
+    assert line.startswith("tracker tensorboard: no space left; the run has all of it, and ")
 
 
 def test_a_run_goes_on_whatever_its_tracker_does(run, tmp_path, capsys):

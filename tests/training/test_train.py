@@ -279,6 +279,7 @@ BAD = {
     "class weights": ("--config.training.class_weights=1,2", "class_weights wants 3 numbers above 0"),
     "class weight words": ("--config.training.class_weights=even", "class_weights wants none, balanced or numbers"),
     "vectors": ("--config.model.vectors=none.txt", "no file of word vectors at none.txt"),
+    "a program": ("--init_from=m.stablehlo", "init_from=m.stablehlo is a program, which learns no more; eval.py --export="),
     "no such run": ("--init_from=none", "no run at none"),
     "another tokenizer": ("--init_from=FOLDER/run --config.data.tokenizer=bytes", "has the tokenizer"),
     "another width": ("--init_from=FOLDER/run --config.model.dim=16", "does not fit: ['embedding']['table'] is"),

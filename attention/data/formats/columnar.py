@@ -12,13 +12,18 @@ if TYPE_CHECKING:
     import pyarrow
     import pyarrow.parquet
 
-_PARQUET, _FILE = b"PAR1", b"ARROW1"
+_PARQUET, _FILE, _OLD_FEATHER = b"PAR1", b"ARROW1", b"FEA1"
+_BEGIN = 64  # bytes among which every other format has a zero
 
 
 def rows(asked: Asked, content: bytes) -> Iterator[Row]:
     """The rows, numbered from 0."""
     import pyarrow
 
+    if content.startswith(_OLD_FEATHER):
+        raise ValueError(f"{shown(asked.path)} is Feather of version 1: write it again as Arrow or Parquet")
+    if not content.startswith((_PARQUET, _FILE)) and b"\0" not in content[:_BEGIN]:
+        raise ValueError(f"{shown(asked.path)} is a text and no Parquet or Arrow file: name it .csv, .tsv or .jsonl")
     try:
         table = _read(asked, content)
         table.validate(full=True)

@@ -185,7 +185,7 @@ def _checked(asked: Asked, content: str, layout: _Layout, found: Sequence[_Found
     """The rows. Two lines of one that would be rows with a label that others have are two rows that were swallowed."""
     several = any(each.last > each.row.number for each in found)
     known = {each.row.label for each in found if each.last == each.row.number} - {"", None} if several else set()
-    every = content.split("\n") if known else []
+    every = [line.rstrip("\r\n") for line in io.StringIO(content, newline="")] if known else []  # as csv counts them
     for row, last, place, width in found:
         if last == row.number or place is None:
             yield row
@@ -221,5 +221,6 @@ def hint(asked: Asked, content: str, delimiter: str | None = None) -> str:
     others = {sign: fields(first, sign) for sign in DELIMITERS if sign != delimiter}
     found = next((sign for sign, cells in others.items() if asked.named and asked.named[0] in cells and len(cells) > 1), None)
     if found:
-        return f"; they are separated by a {DELIMITERS[found]}: name it .csv"
+        help = "name it .csv" if asked.form.delimiter is None else f"delimiter={found!r} reads it"
+        return f"; they are separated by a {DELIMITERS[found]}: {help}"
     return "; its first line has to name them"

@@ -43,6 +43,12 @@ def is_texts(path: Path) -> bool:
     return bool(own) and all(file.suffix == ".txt" for file in own)
 
 
+def stray(path: Path) -> list[Path]:
+    """The files that keep a folder, most of whose files are texts, from being one of texts."""
+    others = [file for file in _files(path) if file.suffix != ".txt"]
+    return others if not folders(path) and 2 * len(others) < len(_files(path)) else []
+
+
 def texts(path: Path) -> list[Path]:
     """The files of a folder that has files alone."""
     if inner := folders(path):

@@ -8,6 +8,7 @@ from attention.data.repeats import together
 from attention.messages import listed, quoted, shortened
 
 _MISSING = {"", "nan", "null", "n/a", "#n/a", "<na>", "nil", "#name?", "#ref!", "#value!", "#div/0!"}
+_ENDS = (",", ";", ":")  # signs that stand after a label
 _MANY = 10  # classes; fewer are looked through at a glance
 
 
@@ -19,6 +20,8 @@ def notes(labels: Sequence[str]) -> tuple[str, ...]:
         found.append(
             f"labels that may stand for none are classes of their own: {_counted(missing, counts)}; leave out such rows"
         )
+    if all(name.endswith(_ENDS) for name in counts):
+        found.append(f"all labels end in {listed(sorted({name[-1] for name in counts}))}: {_counted(sorted(counts), counts)}")
     alike: dict[object, list[str]] = {}
     for name in sorted(counts):
         alike.setdefault(_likeness(name), []).append(name)

@@ -61,7 +61,8 @@ def build(
         tables = {name: _tables.read(place, **read) for name, place in folders.items()}
         files = [each for place in folders.values() for each in (place, *_tree.folders(place))]
         shared = {"seed": seed, "validation_share": validation_share, "resolved": spec}
-        return _tabular.corpus(tables, files=files, where=folders["train"], **shared)
+        made = _tabular.corpus(tables, files=files, where=folders["train"], **shared)
+        return made._replace(notes=(*_empty(folders["train"], classes), *made.notes))
 
     return Source(load, _tabular.rules(None), spec)
 
@@ -73,6 +74,12 @@ def from_path(path: str) -> Mapping[str, Any] | None:
         return None
     within = _tree.splits(place).get("train", place)
     return {"path": path} if sum(any(map(Path.is_file, each.iterdir())) for each in _tree.folders(within)) > 1 else None
+
+
+def _empty(train: Path, classes: Sequence[str]) -> tuple[str, ...]:
+    """A note on folders that are no class, as there is no text in them."""
+    found = [entry.name for entry in _tree.folders(train) if (not classes or entry.name in classes) and not _tree.texts(entry)]
+    return (f"{shown(train)}: folders without a text are no classes: {listed(found)}",) if found else ()
 
 
 def _existing(path: Path) -> Path:

@@ -9,15 +9,19 @@ from attention.data.contracts import UNKNOWN
 
 # Begins with a blank, which no token does, so that no text can forge it.
 _UNKNOWN = " <unknown>"
+_PASSED, _PAST = r"\p{Case_Ignorable}", 8
+_LETTER = r"[\p{Cased}&&\P{Case_Ignorable}]"
 
 
 def lowered(tokenizer: tokenizers.Tokenizer, lowercase: bool) -> tokenizers.Tokenizer:
     """With texts in lower case first, where wanted.
 
-    The package goes letter by letter. A sigma knows the end of a word, but where an apostrophe or a mark stands beside it.
+    The package goes letter by letter. Python writes a sigma that ends a word as ς: it looks past marks, apostrophes and the
+    like, here past as many as ``_PAST``.
     """
     if lowercase:
-        last_sigma = normalizers.Replace(Regex(r"(?<=\p{L})Σ(?!\p{L})"), "ς")
+        behind = "|".join(_LETTER + _PASSED * count for count in range(_PAST + 1))  # one length each, as the package wants it
+        last_sigma = normalizers.Replace(Regex(rf"(?<={behind})Σ(?!{_PASSED}*{_LETTER})"), "ς")
         tokenizer.normalizer = normalizers.Sequence([last_sigma, normalizers.Lowercase()])
     return tokenizer
 

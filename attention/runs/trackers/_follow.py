@@ -88,14 +88,17 @@ def follow(run: RunDirectory, tracker: Tracker, closed: threading.Event, say: Ca
             last = closed.is_set()
             try:
                 with _feeding(run, tracker) as feed:
-                    if not placed or failed:
-                        say(f"tracker {specs.parse(tracker.spec).name}: {feed.place}")
-                        placed = True
-                    while not (last := closed.wait(_EVERY)):
+                    while True:
+                        last = closed.is_set()
                         feed.catch_up()
-                    feed.catch_up()
-                    feed.close()
-                return True
+                        if last:
+                            feed.close()
+                        if not placed or failed:
+                            say(f"tracker {specs.parse(tracker.spec).name}: {feed.place}")
+                            placed, failed = True, False
+                        if last:
+                            return True
+                        closed.wait(_EVERY)
             except (ValueError, ImportError):
                 raise
             except Exception as error:  # of whatever kind: it is another's code

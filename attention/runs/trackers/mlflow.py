@@ -59,7 +59,7 @@ def _open(uri: str, experiment: str, member: Member) -> Session:
         if not finished:
             client.set_terminated(identity, "KILLED")
 
-    return Session(add, end, close, reached, f"{client.tracking_uri}, experiment {experiment}, run {member.name}")
+    return Session(add, end, close, reached, f"{client.tracking_uri}, experiment {experiment}, run {run.info.run_name}")
 
 
 def _package() -> Any:

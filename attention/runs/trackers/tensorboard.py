@@ -1,8 +1,9 @@
 """Event files for TensorBoard, written without TensorFlow: ``tensorboard --logdir runs``.
 
-Each member has a folder of its own. What its files hold is what it has been told: a run that is tracked again goes on after the
-last update there, in another file beside them, and files that were removed are written anew. The times of events are those of
-the run. Scores of test, the config and the verdict are written at the end: SCALARS, HPARAMS and TEXT show them.
+Each member has a folder of its own, and its id in the names of its files. What these hold is what it has been told: a run that
+is tracked again goes on after the last update there, in another file beside them, and files that were removed are written anew.
+Where a folder of that name has files of another run, this one has its own beside it. The times of events are those of the run.
+The config is written first, scores of test and the verdict at the end: SCALARS, HPARAMS and TEXT show them.
 
 Source: https://www.tensorflow.org/tensorboard, https://github.com/lanpa/tensorboardX
 """
@@ -42,20 +43,25 @@ class _Told(NamedTuple):
 
 
 def _open(path: str, member: Member) -> Session:
-    folder = Path(os.path.expanduser(path), member.group, member.name) if path else member.folder
+    wanted = Path(os.path.expanduser(path), member.group, member.name) if path else member.folder
+    folder = _own(wanted, member)
     folder.mkdir(parents=True, exist_ok=True)
     told, opened = _told(folder), list[Any]()
 
-    def write(row_or_end: Row | Ending, *summaries: Any) -> None:
+    def write(step: int, seconds: float, *summaries: Any) -> None:
         """All in one event, which is there whole or not at all."""
         if not opened:
-            opened.append(_writer(folder, member, begin=told.reached < 0))
-        opened[0].write_event(_event(member, row_or_end.step, row_or_end.seconds, *summaries))
+            opened.append(_writer(folder, member))
+        opened[0].write_event(_event(member, step, seconds, *summaries))
         opened[0].flush()
+
+    if "config" not in told.texts:
+        facts = {**member.config, **{f"environment.{name}": value for name, value in member.environment.items()}}
+        write(0, 0.0, _text("config", _table(facts)))
 
     def add(rows: Sequence[Row]) -> None:
         for row in rows:
-            write(row, _scalars(row.values))
+            write(row.step, row.seconds, _scalars(row.values))
 
     def end(ending: Ending) -> None:
         from tensorboardX import summary
@@ -65,13 +71,20 @@ def _open(path: str, member: Member) -> Session:
             return
         new = {name: value for name, value in ending.numbers.items() if told.numbers.get(name) != np.float32(value)}
         hparams = summary.hparams(dict(member.config), dict.fromkeys(ending.numbers))
-        write(ending, _scalars(new), _text("result", result), *hparams)
+        write(ending.step, ending.seconds, _scalars(new), _text("result", result), *hparams)
 
     def close(finished: bool) -> None:
         for writer in opened:
             writer.close()
 
-    return Session(add, end, close, told.reached, str(folder))
+    place = str(folder) if folder == wanted else f"{folder} ({wanted.name} is of another run)"
+    return Session(add, end, close, told.reached, place)
+
+
+def _own(folder: Path, member: Member) -> Path:
+    """The folder of a member, or one beside it where that has files of another run, which TensorBoard would mix with these."""
+    others = [file for file in folder.glob("*tfevents*") if f".{member.id}." not in file.name]
+    return folder.with_name(f"{folder.name}-{member.id[:8]}") if others else folder
 
 
 def _told(folder: Path) -> _Told:
@@ -79,23 +92,18 @@ def _told(folder: Path) -> _Told:
     for file in sorted(folder.glob("*tfevents*")):
         for event in _events(file):
             for value in event.summary.value:
-                reached = max(reached, event.step)
                 if value.HasField("simple_value"):
-                    numbers[value.tag] = value.simple_value
+                    reached, numbers[value.tag] = max(reached, event.step), value.simple_value
                 elif value.tensor.string_val:
                     texts[value.tag] = value.tensor.string_val[0].decode()
     return _Told(reached, numbers, texts)
 
 
-def _writer(folder: Path, member: Member, *, begin: bool) -> Any:
-    """A new file, which begins with what was asked for where it is the first."""
+def _writer(folder: Path, member: Member) -> Any:
+    """A new file."""
     from tensorboardX.event_file_writer import EventsWriter
 
-    writer = EventsWriter(str(folder / "events"), f".{uuid.uuid4().hex[:8]}")
-    if begin:
-        facts = {**member.config, **{f"environment.{name}": value for name, value in member.environment.items()}}
-        writer.write_event(_event(member, 0, 0.0, _text("config", _table(facts))))
-    return writer
+    return EventsWriter(str(folder / "events"), f".{member.id}.{uuid.uuid4().hex[:8]}")
 
 
 def _events(file: Path) -> Iterator[Any]:

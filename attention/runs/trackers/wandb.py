@@ -1,8 +1,8 @@
 """Weights & Biases: a run for each member, in a group for the whole; offline with WANDB_MODE=offline.
 
-The server is asked which update a run has reached, and no row is sent twice. An offline run can ask nobody: what it has been
-told stands beside its files, and ``wandb sync`` sends them. Files of W&B lie in the folder of the run. The summary has the
-scores of test, the verdict and the number of parameters. Whoever is not logged in is told so, and never asked.
+The server is asked which update a run has reached, and no row is sent twice. An offline run can ask nobody: its files, which
+``wandb sync`` sends, are read, and what a kill has kept from them follows in another. They lie in the folder of the run. The
+summary has the scores of test, the verdict and the number of parameters. Whoever is not logged in is told so, and never asked.
 
 Source: https://docs.wandb.ai
 """
@@ -13,12 +13,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from attention.files import json_hash, read_json, write_json
-from attention.runs.trackers import Ending, Member, Row, Session, Tracker
+from attention.messages import quoted
+from attention.runs.trackers import Ending, Member, Row, Session, Tracker, _wandb_files
 
 __all__: list[str] = []
 
-_TOLD = "attention_lab.json"  # in the folder of an offline run
+_FORBIDDEN, _LONGEST = r"/\#?%:", 128  # signs that no name of a project has, and its length
 
 
 def build(*, project: str = "attention-lab", entity: str = "", tags: tuple[str, ...] = ()) -> Tracker:
@@ -29,8 +29,9 @@ def build(*, project: str = "attention-lab", entity: str = "", tags: tuple[str, 
       entity: the user or team it belongs to; by default the user's own.
       tags: words to find the runs by.
     """
-    if not project:
-        raise ValueError("project wants a name, as in wandb(project='attention-lab')")
+    if not 0 < len(project) <= _LONGEST or set(project) & set(_FORBIDDEN):
+        wanted = f"a name of at most {_LONGEST} signs without any of {_FORBIDDEN}"
+        raise ValueError(f"project wants {wanted}, as in wandb(project='attention-lab'); got {quoted(project, 60)}")
     return Tracker(functools.partial(_open, project, entity, tags), packages=("wandb",))
 
 
@@ -62,32 +63,29 @@ def _open(project: str, entity: str, tags: tuple[str, ...], member: Member) -> S
             settings=settings,
         )
 
-    before = _told(member) if offline else {"step": run().starting_step - 1, "ending": ""}
-    told = dict(before)
+    files = _files(member) if offline else []
+    if not files:
+        run()
+    told = _wandb_files.told(files) if offline else _wandb_files.Told(run().starting_step - 1, {})
+    failed = False
 
     def add(rows: Sequence[Row]) -> None:
         for row in rows:
             run().log(dict(row.values), step=row.step, commit=True)
-            tell(step=row.step)
-
-    def tell(**new: Any) -> None:
-        told.update(new)
-        if offline:
-            write_json(Path(run().dir).parent / _TOLD, told)
 
     def end(ending: Ending) -> None:
-        digest = json_hash(ending._asdict())
-        if told["ending"] != digest:
-            run().summary.update({**ending.numbers, **ending.words})
-            tell(ending=digest, failed=ending.failed)
+        nonlocal failed
+        summary = {**ending.numbers, **ending.words}
+        if any(told.summary.get(name) != value for name, value in summary.items()):
+            run().summary.update(summary)
+            failed = ending.failed
 
     def close(finished: bool) -> None:
         if run.cache_info().currsize:
-            run().finish(exit_code=int(not finished or bool(told.get("failed"))))
+            run().finish(exit_code=int(not finished or failed))
 
-    places = [str(path.parent) for path in _offline_runs(member)]
-    place = (places[-1] if places else f"{member.folder}/wandb") + " (for wandb sync)" if offline else str(run().url)
-    return Session(add, end, close, before["step"], place)
+    place = f"{(files or _files(member))[-1].parent} (for wandb sync)" if offline else str(run().url)
+    return Session(add, end, close, told.reached, place)
 
 
 def _package() -> Any:
@@ -97,12 +95,6 @@ def _package() -> Any:
     return wandb
 
 
-def _offline_runs(member: Member) -> list[Path]:
-    """What offline runs of a member have been told, the last one last."""
-    return sorted(member.folder.glob(f"wandb/offline-run-*-{member.id}/{_TOLD}"))
-
-
-def _told(member: Member) -> dict[str, Any]:
-    """The last update that offline runs have, and the ending."""
-    found = [read_json(path) for path in _offline_runs(member)]
-    return found[-1] if found else {"step": -1, "ending": ""}
+def _files(member: Member) -> list[Path]:
+    """The files of offline runs of a member, the last one last."""
+    return sorted(member.folder.glob(f"wandb/offline-run-*-{member.id}/*.wandb"))

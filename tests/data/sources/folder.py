@@ -93,6 +93,14 @@ def test_files_that_are_no_texts(tmp_path):
     assert "y/Thumbs.db: 'text' is empty" in error_of(lambda: build("folder", path=tmp_path / "a").load(0))
 
 
+def test_a_folder_without_texts_is_said(tmp_path):
+    write_texts(tmp_path, 10, "x", "y")
+    (tmp_path / "z").mkdir()
+    corpus = build("folder", path=tmp_path).load(0)
+    assert (corpus.classes, corpus.notes[0]) == (("x", "y"), f"{tmp_path}: folders without a text are no classes: z")
+    assert "no classes" not in str(build("folder", path=tmp_path, classes=("x", "y")).load(0).notes)
+
+
 @pytest.mark.parametrize(
     ("name", "wanted"),
     [

@@ -6,5 +6,11 @@ from tests.support.row import Row
 ROW = Row(
     "wandb",
     {"project": "'mine'", "entity": "'us'", "tags": "('a', 'b')"},
-    TrackerEvidence(errors={"wandb(project='')": "project wants a name", "wandb(projct='x')": "nearest: 'project'"}),
+    TrackerEvidence(
+        errors={
+            "wandb(project='')": "project wants a name",
+            "wandb(project='a/b')": "without any of /",
+            "wandb(projct='x')": "nearest: 'project'",
+        }
+    ),
 )

@@ -1,7 +1,7 @@
 """Evidence of data and training: sources, tokenizers, optimizers and tasks."""
 # ruff: noqa: RUF012 (defaults of a NamedTuple are shared, and nobody writes to them)
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -169,7 +169,7 @@ class TaskEvidence(NamedTuple):
     unscored: str
     correct: list[bool]
     told: str
-    columns: dict[str, list[str]]
+    columns: dict[str, Sequence[str | float]]
     details: list[str]
     lacks: tuple[tuple[str, Encoded], ...]
     errors: dict[str, str] = {}
