@@ -15,7 +15,7 @@ ERRORS = {
     "word": "nearest: 'words'",
     "words(pattern=punct)": "nearest: 'punctuation'",
 }
-ROW = Row("words(ngrams=2)", OPTIONS, TokenizerEvidence("unknown", errors=ERRORS))
+ROW = Row("words(ngrams=2)", OPTIONS, TokenizerEvidence("unknown", alone="ngrams=2", errors=ERRORS))
 
 
 def test_whitespace_words_named_like_special_tokens_are_words():

@@ -72,11 +72,13 @@ class TokenizerEvidence(NamedTuple):
     Attributes:
       unseen: what becomes of characters it has never seen: "known" ids, or "unknown".
       unknown: whether texts it was trained on may hold unknown tokens.
+      alone: what stands in the specs of which the package ``tokenizers`` has none like it.
       errors: as above.
     """
 
     unseen: str
     unknown: bool = False
+    alone: str = ""
     errors: dict[str, str] = {}
 
 
