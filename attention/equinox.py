@@ -9,7 +9,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 
-from attention import caches, inputs
+from attention import caches, module_inputs
 from attention.attention_fn import part_of
 from attention.layer import KINDS, Layer
 from attention.messages import quoted
@@ -153,16 +153,16 @@ class MultiheadAttention(eqx.nn.MultiheadAttention):
             inference = deterministic
         inference = self.dropout.inference if inference is None else inference
         self._check_inputs(query, key_, value)
-        inputs.check_mask(mask)
+        module_inputs.check_mask(mask)
         own = {"valid": valid, "positions": positions, "segments": segments}
         memory = {"valid": memory_valid, "positions": memory_positions, "segments": memory_segments}
         same, after = key_ is query, None
-        sides, key_sides = inputs.sides_of(own, memory, None if same else "and key_ is another object than query")
+        sides, key_sides = module_inputs.sides_of(own, memory, None if same else "and key_ is another object than query")
         if not same:
-            inputs.check_places(self.part, own, memory, "give one object: layer(x, x, x)")
-        query = inputs.without_padding("valid", valid, query)
+            module_inputs.check_places(self.part, own, memory, "give one object: layer(x, x, x)")
+        query = module_inputs.without_padding("valid", valid, query)
         there = ("valid", valid) if same else ("memory_valid", memory_valid)
-        key_, value = (inputs.without_padding(*there, each) for each in (key_, value))
+        key_, value = (module_inputs.without_padding(*there, each) for each in (key_, value))
         heads = self._heads(query, key_, value, process_heads)
         if cache is not None:
             if not same or process_heads is not None:

@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
-from attention import compatibility, inputs, projected
+from attention import compatibility, module_inputs, projected
 from attention.attention_fn import Told, as_attention_fn, part_of
 from attention.layer import Layer
 from attention.records import Encoding, Mask, Normalizer, Params, Score, merged
@@ -101,9 +101,9 @@ class MultiHeadAttention(THEIRS, kw_only=True):
         own = {"valid": valid, "positions": positions, "segments": segments}
         memory = {"valid": memory_valid, "positions": memory_positions, "segments": memory_segments}
         place = self._place() if stepping else None
-        inputs.check_mask(mask)
+        module_inputs.check_mask(mask)
         others = inputs_k if inputs_kv is None else inputs_kv
-        given, sides, key_sides = inputs.of_flax(part, (inputs_q, others, inputs_v), own, memory, place)
+        given, sides, key_sides = module_inputs.of_flax(part, (inputs_q, others, inputs_v), own, memory, place)
         told = Told(
             params=self._params(part, shared),
             x=given[0],
@@ -121,10 +121,12 @@ class MultiHeadAttention(THEIRS, kw_only=True):
         options |= {"deterministic": deterministic}
         if inputs_kv is not None:  # the framework says what it has to say of it
             given, options["inputs_kv"] = (given[0], inputs_k, inputs_v), given[1]
-        return inputs.within(theirs(*given, **options), place)
+        return module_inputs.within(theirs(*given, **options), place)
 
-    def _place(self) -> inputs.Place:
-        return inputs.Place(self.get_variable("cache", "cache_index"), self.get_variable("cache", "cached_key").shape[-3])
+    def _place(self) -> module_inputs.Place:
+        return module_inputs.Place(
+            self.get_variable("cache", "cache_index"), self.get_variable("cache", "cached_key").shape[-3]
+        )
 
     def _part(self, width: int) -> Layer:
         if self.attention_fn is not THEIRS.attention_fn:

@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 from flax import nnx
 
-from attention import compatibility, inputs, projected
+from attention import compatibility, module_inputs, projected
 from attention.attention_fn import Told, as_attention_fn, part_of
 from attention.layer import KINDS, Layer
 from attention.records import Encoding, Mask, Normalizer, Params, Score, merged
@@ -130,8 +130,8 @@ class MultiHeadAttention(nnx.MultiHeadAttention):
         own = {"valid": valid, "positions": positions, "segments": segments}
         memory = {"valid": memory_valid, "positions": memory_positions, "segments": memory_segments}
         place = self._place() if stepping else None
-        inputs.check_mask(mask)
-        given, sides, key_sides = inputs.of_flax(part, (inputs_q, inputs_k, inputs_v), own, memory, place)
+        module_inputs.check_mask(mask)
+        given, sides, key_sides = module_inputs.of_flax(part, (inputs_q, inputs_k, inputs_v), own, memory, place)
         told = Told(
             params=merged(_values(shared or {}), _values(_of_parts(self))),
             x=given[0],
@@ -147,12 +147,12 @@ class MultiHeadAttention(nnx.MultiHeadAttention):
         vars(theirs).update(vars(self), attention_fn=as_attention_fn(lambda query, key: part, told))
         options: dict[str, Any] = {"mask": mask, "deterministic": deterministic, "rngs": rngs, "sow_weights": sow_weights}
         options |= {"decode": decode, "is_causal": is_causal, "out_sharding": out_sharding, "qkv_sharding": qkv_sharding}
-        return inputs.within(theirs(*given, **options), place)
+        return module_inputs.within(theirs(*given, **options), place)
 
-    def _place(self) -> inputs.Place:
+    def _place(self) -> module_inputs.Place:
         if self.cache_index is None or self.cached_key is None:
             raise ValueError("there is no cache yet: call init_cache first")
-        return inputs.Place(self.cache_index[...], self.cached_key.shape[-3])
+        return module_inputs.Place(self.cache_index[...], self.cached_key.shape[-3])
 
     @property
     def _part(self) -> Layer:

@@ -69,7 +69,7 @@ def test_imports_run_downwards(path):
         ["caches"],
         ["layer"],
         ["projected"],
-        ["attention_fn", "inputs", "linen", "nnx", "equinox"],
+        ["attention_fn", "module_inputs", "linen", "nnx", "equinox"],
         ["mixers"],
         ["encoders"],
         ["decoders"],
