@@ -58,7 +58,7 @@ def test_it_rises_and_falls():
     np.testing.assert_allclose(far, [[math.sin((c + 1) * int(i) * math.pi / 600) for c in range(4)] for i in FAR], atol=1e-6)
     x = normal(0, 9, 4)
     np.testing.assert_array_equal(embedded("sin_half_period(max_length=48)", x), embedded("sin_half_period", x))
-    with pytest.raises(ValueError, match=r"sin_half_period needs its max_length, or Call\.max_length"):
+    with pytest.raises(ValueError, match=r"sin_half_period needs its max_length, or max_length= of the layer"):
         embedded("sin_half_period", x, Call())
 
 
