@@ -14,7 +14,7 @@ import jax
 import numpy as np
 
 from attention import specs
-from attention.data import contracts, dataset, paths, rules, tables
+from attention.data import contracts, dataset, encode, paths, rules, tables
 from attention.data.contracts import Tokenizer
 from attention.messages import quoted, shown
 from attention.metrics import summarize
@@ -223,7 +223,7 @@ class Trained(NamedTuple):
     def encode(self, texts: Sequence[str], answers: Sequence[str] | None = None) -> Examples:
         """Texts, and what is right of them where it is known: names of classes, or texts to be written."""
         given = config.reading(self.settings.data)
-        encoded = dataset.encode_texts(self.tokenizer, self.tokenizer_state, texts, **given)
+        encoded = encode.encode_texts(self.tokenizer, self.tokenizer_state, texts, **given)
         if answers is None:
             return Examples(texts, encoded)
         encoded = self.task.answer(encoded, answers, self.facts)

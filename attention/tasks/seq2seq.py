@@ -15,7 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from attention.data.contracts import PADDING, UNKNOWN, Encoded
-from attention.data.dataset import encode_targets
+from attention.data.encode import encode_targets
 from attention.messages import plain, shown
 from attention.models.seq2seq import seq2seq, write
 from attention.tasks import Batch, Examples, Facts, Metric, Outputs, Task, smoothed_cross_entropy

@@ -205,7 +205,7 @@ def content(config: Config) -> dict[str, Any]:
 
 
 def reading(data: DataConfig) -> dict[str, Any]:
-    """How texts become tokens: the arguments that ``dataset.load`` and ``dataset.encode_texts`` share."""
+    """How texts become tokens: the arguments that ``dataset.load`` and ``encode.encode_texts`` share."""
     return {name: getattr(data, name) for name in ("max_length", "truncate", "segments", "positions")}
 
 
