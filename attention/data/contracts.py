@@ -10,6 +10,7 @@ import numpy as np
 
 PADDING, UNKNOWN = 0, 1  # token ids that mean the same in every tokenizer
 NOTHING = "_"  # where a word of a text has no answer
+ELSEWHERE, OPEN = -1, -2  # in place of what is wanted at a token: nothing is asked there, or it is not known what is right
 LENGTHS = "lengths"  # the split whose texts go on in length where those of training end; it is never truncated
 
 
@@ -17,8 +18,8 @@ class Split(NamedTuple):
     """Texts and the index of each one's class; ``labels`` is None where a split has none.
 
     ``targets`` are the texts to be written of them, where that is what there is to learn. ``wanted`` says what is right at each
-    word of a text, a word for each, joined by single blanks as the text's own are, ``NOTHING`` where nothing is asked: names of
-    classes, or tokens where there are no classes. ``begins``, bool ``[n]``, tells blocks of one long text from texts: whether
+    word of a text, a word for each, joined by single blanks as the text's own are: tokens, ``NOTHING`` where nothing is asked;
+    or names of classes, where there are such, ``NOTHING`` where it is not known. ``begins``, bool ``[n]``, tells blocks of one long text from texts: whether
     each begins one; all do where it is None. ``ends`` says whether the last text ends with the split, or goes on beyond it.
     """
 
@@ -126,8 +127,8 @@ class Encoded:
       positions: int32 ``[total]``, the position of each token, where it is not its index in the example.
       targets: the ids of the texts to write, each with the id that ends it; None where classes are to be told.
       truncated: bool ``[n]``, whether a text had more tokens; None where none was cut.
-      wanted: int32 ``[total]``, the class or the token that is right at each token, -1 where nothing is asked; None where what
-        is right is said of whole examples.
+      wanted: int32 ``[total]``, the class or the token that is right at each token, ``ELSEWHERE`` where nothing is asked and
+        ``OPEN`` where it is not known; None where what is right is said of whole examples.
       slack: how many tokens later than ``offsets`` say the examples may begin, all alike; ``flat`` has as many more.
       documents: int64 ``[d + 1]``, of rows cut from documents: where each begins among all tokens that are asked for, which
         are in the order of the text.
@@ -163,9 +164,9 @@ class Encoded:
 
     @functools.cached_property
     def asked(self) -> np.ndarray:
-        """In how many places of each example something is wanted, int64 ``[n]``."""
+        """In how many places of each example something is asked, int64 ``[n]``."""
         assert self.wanted is not None
-        counts = np.concatenate([[0], np.cumsum(self.wanted[: self.offsets[-1]] >= 0)])
+        counts = np.concatenate([[0], np.cumsum(self.wanted[: self.offsets[-1]] != ELSEWHERE)])
         return np.diff(counts[self.offsets])
 
     def only(self, chosen: np.ndarray) -> "Encoded":

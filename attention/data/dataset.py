@@ -4,7 +4,7 @@ import hashlib
 import os
 import sys
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -12,9 +12,10 @@ from attention import specs
 from attention.data import remarks, rules
 from attention.data._token_cache import TokenCache, digest
 from attention.data.contracts import LENGTHS, NOTHING, Corpus, Dataset, Encoded, Source, Split, Tokenizer
-from attention.data.encode import Policy, Truncate, encode_targets, encoded_split, examples
+from attention.data.encode import Policy, Truncate, encode_targets, encoded_split, examples, rows
 from attention.data.repeats import seen_before
 from attention.data.segments import Positions, Segments
+from attention.data.windows import Windows, described
 from attention.data.tokenizer_text import pack, unpack
 from attention.files import cache_folder
 from attention.messages import shown
@@ -29,7 +30,9 @@ def load(
     seed: int,
     segments: Segments = "none",
     positions: Positions = "text",
-    whole: bool = False,
+    windows: Windows | Literal["none"] = "none",
+    stride: int = 0,
+    training: bool = False,
     tokenizer_state: Any = None,
     cache_dir: str | os.PathLike[str] | None = None,
 ) -> Dataset:
@@ -47,8 +50,11 @@ def load(
       seed: what the source generates or carves off depends on it.
       segments: what texts are cut into, each cut tokenized on its own: "none", "sentences" or "lines".
       positions: whether positions count through the "text" or anew in each "segment".
-      whole: whether texts are documents whose every token predicts the next: none is truncated, and each is begun and ended by
-        one more id than the tokenizer has. Where a source says itself what is wanted at each word, that stands.
+      windows: "none", or that each token of a text is to predict the next, and how texts become rows for that, as in
+        ``windows.rows``: none is truncated, and each is begun and ended by one more id than the tokenizer has. Where a source
+        says itself what is wanted at each word, that stands.
+      stride: tokens that a window asks for, as in ``windows.rows``.
+      training: whether train is to be trained on: its windows begin elsewhere in each epoch.
       tokenizer_state: a state trained before, used as it is.
       cache_dir: where arrays and trained tokenizers are kept; default $ATTENTION_CACHE_DIR, else ``attention-lab`` in
         the user's cache folder. A damaged file is named in the notes and made again.
@@ -56,7 +62,7 @@ def load(
     Raises:
       ValueError: for an unknown spec or policy, an empty split, a text without tokens (naming split and row).
     """
-    policy = Policy(max_length, truncate, segments, positions, whole)
+    policy = Policy(max_length, truncate, segments, positions, windows, stride)
     policy.check()
     record: Tokenizer = specs.build("tokenizer", tokenizer)
     origin: Source = specs.build("source", source)
@@ -73,7 +79,7 @@ def load(
     statistics: dict[str, remarks.Facts] = {}
     seen: dict[str, np.ndarray] = {}
     for name, split in corpus.splits.items():
-        key = digest(name, hashes, spec, state_hash, max_length, truncate, segments, whole, corpus.classes)
+        key = digest(name, hashes, spec, state_hash, max_length, truncate, segments, windows != "none", corpus.classes)
         arrays = cache.arrays(key, 7)
         if arrays is None:
             here = policy._replace(max_length=sys.maxsize) if name == LENGTHS else policy
@@ -87,14 +93,16 @@ def load(
                 splits[name], record, tokenizer_state, split.targets, max_length=max_length, what=what
             )
         statistics[name] = remarks.statistics(splits[name], elsewhere, name=name)
+        splits[name] = rows(splits[name], policy, train=training and name == "train")
         if name != "train":
-            seen[name] = elsewhere > 0
+            seen[name] = elsewhere > 0 if splits[name].documents is None else np.zeros(len(splits[name]), bool)
+    notes += _of_windows(splits, policy)
     learned = rules.fitted(origin.rules, corpus.splits["train"])
     return Dataset(
         splits=splits,
         tokenizer=record,
         tokenizer_state=tokenizer_state,
-        vocab_size=record.size(tokenizer_state) + (whole or corpus.splits["train"].targets is not None),
+        vocab_size=record.size(tokenizer_state) + (windows != "none" or corpus.splits["train"].targets is not None),
         classes=corpus.classes,
         rules=learned,
         baselines={name: rules.accuracies(origin.rules, learned, split) for name, split in corpus.splits.items()},
@@ -161,6 +169,15 @@ def _encode_split(record: Tokenizer, state: Any, corpus: Corpus, name: str, poli
     if name == "test" and "validation" in corpus.splits:
         elsewhere += remarks.IN_VALIDATION * seen_before(texts, corpus.splits["validation"].texts)
     return (*encoded_split(record, state, split, corpus.classes, policy, what), elsewhere)
+
+
+def _of_windows(splits: Mapping[str, Encoded], policy: Policy) -> list[str]:
+    """What a loss per token is measured with."""
+    cut = {name: encoded for name, encoded in splits.items() if encoded.documents is not None}
+    if not cut:
+        return []
+    lost = [f"bits per byte of {name} are undefined: {encoded.lost}" for name, encoded in cut.items() if encoded.lost]
+    return [described(policy.windows, policy.max_length, policy.stride), *lost]
 
 
 def _learned_from(corpus: Corpus) -> Sequence[str]:

@@ -8,10 +8,12 @@ from typing import Any, Literal, NamedTuple, get_args
 import numpy as np
 
 from attention import specs
-from attention.data import windows
 from attention.data.contracts import UNKNOWN, Encoded, Split, Tokenizer
 from attention.data.places import placed
 from attention.data.segments import Positions, Segments, cut, numbered, renumbered, restarted
+from attention.data.windows import Windows, joined
+from attention.data.windows import check as check_windows
+from attention.data.windows import rows as cut_rows
 from attention.messages import quoted
 
 Truncate = Literal["head", "tail", "middle"]
@@ -24,7 +26,8 @@ class Policy(NamedTuple):
     truncate: str
     segments: Segments
     positions: Positions
-    whole: bool = False
+    windows: Windows | Literal["none"] = "none"
+    stride: int = 0
 
     def check(self) -> None:
         """Raises ValueError for what there is not."""
@@ -34,6 +37,8 @@ class Policy(NamedTuple):
             value, known = getattr(self, name), get_args(choices)
             if value not in known:
                 raise ValueError(f"unknown {name} {quoted(value)}{specs.nearest(value, known)}; known: {', '.join(known)}")
+        if self.windows != "none":
+            check_windows(self.windows, self.max_length, self.stride)
         if self.positions == "segment" and self.segments == "none":
             raise ValueError("positions='segment' wants texts cut into segments: segments='sentences' or 'lines', got 'none'")
 
@@ -47,7 +52,8 @@ def encode_texts(
     truncate: Truncate,
     segments: Segments = "none",
     positions: Positions = "text",
-    whole: bool = False,
+    windows: Windows | Literal["none"] = "none",
+    stride: int = 0,
     wanted: Sequence[str] | None = None,
     classes: Sequence[str] = (),
 ) -> Encoded:
@@ -61,7 +67,8 @@ def encode_texts(
       truncate: "head", "tail" or "middle", as in ``dataset.load``.
       segments: "none", "sentences" or "lines", as in ``dataset.load``.
       positions: "text" or "segment", as in ``dataset.load``.
-      whole: whether the texts are documents, as in ``dataset.load``.
+      windows: "none", or how texts become rows of a language model, as in ``dataset.load``.
+      stride: as in ``dataset.load``.
       wanted: what is right at each word, as in ``Split``.
       classes: which it names, as in ``Corpus``.
 
@@ -71,10 +78,10 @@ def encode_texts(
     Raises:
       ValueError: for a text without tokens, naming its index.
     """
-    policy = Policy(max_length, truncate, segments, positions, whole)
+    policy = Policy(max_length, truncate, segments, positions, windows, stride)
     policy.check()
     found = encoded_split(tokenizer, state, Split(texts, None, wanted=wanted), classes, policy, "text")
-    return examples(found, np.full(len(texts), -1, np.int32), policy)
+    return rows(examples(found, np.full(len(texts), -1, np.int32), policy), policy)
 
 
 def encoded_split(
@@ -87,7 +94,7 @@ def encoded_split(
       what ``_fidelity`` says of documents.
     """
     nothing = np.zeros(0, np.int32)
-    if split.wanted is not None:
+    if split.wanted is not None and not (classes and policy.windows != "none"):
         if policy.segments != "none":
             raise ValueError(f"{what}s say what is wanted at each word: they are not cut, config.data.segments=none")
         each = placed(tokenizer, state, split.texts, split.wanted, classes, what)
@@ -95,11 +102,11 @@ def encoded_split(
         wanted = np.concatenate([_truncated(right, policy) for _, right in each])
         return (*_joined(pieces, policy), wanted, nothing)
     pieces = _encode_all(tokenizer, state, split.texts, policy.segments, what)
-    if not policy.whole:
+    if policy.windows == "none":
         return (*_joined(pieces, policy), nothing, nothing)
     ids = [found for found, _ in pieces]
     begins = np.ones(len(ids), bool) if split.begins is None else split.begins
-    flat, wanted, offsets = windows.joined(ids, begins, tokenizer.size(state), ends=split.ends)
+    flat, wanted, offsets = joined(ids, begins, tokenizer.size(state), ends=split.ends)
     uncut = np.zeros(len(offsets) - 1, bool)
     return flat, np.zeros(0, np.int32), offsets, uncut, wanted, _fidelity(tokenizer, state, split.texts, ids)
 
@@ -163,11 +170,20 @@ def examples(arrays: Sequence[np.ndarray], labels: np.ndarray, policy: Policy) -
     answers = wanted if len(wanted) else None
     if len(fidelity):
         size, lost = json.loads(bytes(fidelity.astype(np.uint8)))
-        return Encoded(flat, offsets, np.full(len(offsets) - 1, -1, np.int32), wanted=answers, bytes=size, lost=lost)
+        unlabelled = np.full(len(offsets) - 1, -1, np.int32)
+        return Encoded(flat, offsets, unlabelled, wanted=answers, documents=offsets, bytes=size, lost=lost)
     if policy.segments == "none":
         return Encoded(flat, offsets, labels, truncated=truncated, wanted=answers)
     positions = restarted(segments, offsets) if policy.positions == "segment" else None
     return Encoded(flat, offsets, labels, segments, positions, truncated=truncated)
+
+
+def rows(encoded: Encoded, policy: Policy, *, train: bool = False) -> Encoded:
+    """The examples: documents cut into windows, and all else as it is."""
+    if policy.windows == "none" or encoded.documents is None:
+        return encoded
+    how = {"windows": policy.windows, "stride": policy.stride, "train": train}
+    return cut_rows(encoded, length=policy.max_length, **how)
 
 
 def encode_targets(

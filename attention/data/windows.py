@@ -13,7 +13,7 @@ from typing import Literal, get_args
 import numpy as np
 
 from attention import specs
-from attention.data.contracts import Encoded
+from attention.data.contracts import ELSEWHERE, Encoded
 from attention.data.segments import restarted
 from attention.messages import quoted
 
@@ -29,6 +29,15 @@ def check(windows: str, length: int, stride: int) -> None:
         raise ValueError(f"stride wants 0 (side by side) to the window of {length} tokens, got {stride}")
     if windows == "packed" and stride not in (0, length):
         raise ValueError("windows=packed has its windows side by side: stride wants 0, or give windows=documents")
+
+
+def described(windows: str, length: int, stride: int) -> str:
+    """What a token of an evaluation has before it, in words."""
+    within = {"stream": "", "packed": " of its document", "documents": " of its document"}[windows]
+    if stride in (0, length):
+        return f"windows of {length} tokens side by side: a token is told from the 1 to {length} before it{within}"
+    least = length - stride + 1
+    return f"windows of {length} tokens at a stride of {stride}: a token is told from the {least} to {length} before it{within}"
 
 
 def joined(
@@ -113,7 +122,7 @@ def _sliding(encoded: Encoded, bounds: np.ndarray, length: int, stride: int) -> 
     start, end, first = (np.concatenate(each) for each in (starts, ends, firsts))
     offsets = np.concatenate([[0], np.cumsum(end - start)])
     taken = np.arange(offsets[-1]) + np.repeat(start - offsets[:-1], end - start)
-    wanted = np.where(taken >= np.repeat(first, end - start), encoded.wanted[taken], np.int32(-1))
+    wanted = np.where(taken >= np.repeat(first, end - start), encoded.wanted[taken], np.int32(ELSEWHERE))
     return dataclasses.replace(_cut(encoded, offsets), flat=encoded.flat[taken], wanted=wanted)
 
 

@@ -129,7 +129,7 @@ class Trained(NamedTuple):
     def load_data(self, data: str | None = None) -> contracts.Dataset:
         """The data recorded in the run, verified, or that of another source; its classes are those of the source."""
         wanted = self.settings.data
-        read = {**config.reading(wanted), "seed": wanted.seed, "tokenizer_state": self.tokenizer_state}
+        read = {**config.reading(self.settings), "seed": wanted.seed, "tokenizer_state": self.tokenizer_state}
         if data is not None:
             return dataset.load(data, wanted.tokenizer, **read)
         try:
@@ -222,7 +222,7 @@ class Trained(NamedTuple):
 
     def encode(self, texts: Sequence[str], answers: Sequence[str] | None = None) -> Examples:
         """Texts, and what is right of them where it is known: names of classes, or texts to be written."""
-        given = config.reading(self.settings.data)
+        given = config.reading(self.settings)
         encoded = encode.encode_texts(self.tokenizer, self.tokenizer_state, texts, **given)
         if answers is None:
             return Examples(texts, encoded)

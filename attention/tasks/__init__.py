@@ -105,6 +105,7 @@ class Task(NamedTuple):
     Attributes:
       metrics: of a split, the one that validations compare by first. Equal ones are decided by the first loss among them.
       answers: what the option of a source and the column of a file are called that hold what is right.
+      next_token: whether every token of a text predicts the next, so that texts are cut into windows and not cut off.
       rival: spec of the rival that its runs stand beside.
       search: options of ``forward`` that an evaluation may give, by name, with their values in training.
     """
@@ -129,6 +130,7 @@ class Task(NamedTuple):
     served: Callable[[Mapping[str, jax.Array]], dict[str, jax.Array]] | None = None
     class_weights: Callable[[str, Dataset], tuple[float, ...] | None] | None = None
     telemetry: Telemetry | None = None
+    next_token: bool = False
     rival: str = "none"
     search: tuple[tuple[str, float], ...] = ()
     spec: str = ""

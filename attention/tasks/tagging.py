@@ -1,0 +1,147 @@
+"""Each word of a text is told apart: it has one of a few classes, as parts of speech are.
+
+A word may be several tokens; its class is told at the first. The loss is the mean over the words of a batch of their cross
+entropy. A run is scored by accuracy over all words, by macro-F1 over the classes, and by negative log likelihood.
+"""
+
+import dataclasses
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from attention import metrics, specs
+from attention.data.contracts import Encoded
+from attention.messages import listed, plain, quoted
+from attention.models.tokens import tagger
+from attention.tasks import Examples, Facts, Metric, Outputs, Task, Telemetry, _places, _telemetry
+from attention.text_table import table
+
+__all__: list[str] = []
+
+
+class Tags(NamedTuple):
+    """What a run says of some texts: for each member and text the classes of its words, joined by blanks."""
+
+    tags: list[list[str]]
+
+
+def build() -> Task:
+    """The class of each word."""
+    return Task(
+        model=tagger,
+        sized=sized,
+        lacks=lacks,
+        answered=_places.answered,
+        example_weights=_places.example_weights,
+        scored=_places.scored,
+        forward=_places.forward,
+        scores=scores,
+        predictions=predictions,
+        answer=lambda encoded, answers, facts: encoded,
+        adapt=adapt,
+        read=read,
+        told=told,
+        columns=columns,
+        details=details,
+        metrics=(
+            Metric("accuracy", "acc", share=True),
+            Metric("macro_f1", "F1", share=True),
+            Metric("nll", "nll", higher_is_better=False),
+        ),
+        answers="tags",
+        at_words=True,
+        telemetry=Telemetry(_telemetry.attention_sample, _telemetry.measure),
+    )
+
+
+def sized(model: Any, vocab_size: int, num_classes: int) -> Any:
+    """The model of some data. Raises ValueError for data without classes."""
+    if not num_classes:
+        raise ValueError("config.task=tagging wants a source that names the class of each word; this one wants tokens: task=lm")
+    return model.clone(dims=model.dims._replace(vocab_size=vocab_size), outputs=num_classes)
+
+
+def lacks(encoded: Encoded) -> str | None:
+    """A split wants a class for the words of its texts."""
+    return None if _places.answered(encoded) else "has no class for each word"
+
+
+def scores(outputs: Outputs, encoded: Encoded) -> dict[str, float]:
+    """Accuracy, macro-F1 and mean ``-log p`` of the words whose class is known; "words" of them, in "count" texts."""
+    predicted, wanted, nll = _known(outputs, encoded)
+    count = max(len(wanted), 1)
+    right = _places.told(outputs)["right"].sum()
+    true = np.bincount(wanted[predicted == wanted])
+    support = np.bincount(wanted) + 0
+    size = max(len(true), len(support), int(predicted.max(initial=0)) + 1)
+    counts = [np.bincount(each, minlength=size) for each in (wanted[predicted == wanted], wanted, predicted)]
+    occurring = counts[1] + counts[2] > 0
+    f1 = 2 * counts[0][occurring] / (counts[1] + counts[2])[occurring]
+    scored = {"accuracy": float(right / count), "macro_f1": float(f1.mean()), "nll": float(nll.sum() / count)}
+    return {**scored, "words": len(wanted), "count": len(encoded)}
+
+
+def _known(outputs: Outputs, encoded: Encoded) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Predicted class, class and nats of each word whose class is known."""
+    assert encoded.wanted is not None
+    all_words = _places.told(outputs)
+    known = all_words["known"]
+    wanted = encoded.wanted[encoded.wanted >= 0]
+    return all_words["predicted"][known], wanted, all_words["nll"][known].astype(np.float64)
+
+
+def predictions(outputs: Outputs, encoded: Encoded) -> dict[str, np.ndarray]:
+    """The words of each text that are right and how many there are, and whether all are."""
+    rows = _places.of_rows(outputs)
+    return {"correct": rows["correct"], "right": outputs["right"].sum(axis=-1), "words": rows["tokens"]}
+
+
+def adapt(encoded: Encoded, classes: Sequence[str], facts: Facts) -> Encoded:
+    """The examples with classes of words that index the run's, found by name. Raises ValueError for a class it has not."""
+    assert encoded.wanted is not None
+    own = {name: number for number, name in enumerate(facts.classes)}
+    for label in np.unique(encoded.wanted[encoded.wanted >= 0]):
+        name = classes[int(label)]
+        if name not in own:
+            near, known = specs.nearest(name, own), listed(own)
+            raise ValueError(f"tag {quoted(name)} was not seen in training{near}; tags of the run: {known}")
+    places = np.array([own.get(name, -1) for name in classes], np.int32)
+    wanted = np.where(encoded.wanted >= 0, places[encoded.wanted.clip(0)], encoded.wanted)
+    return dataclasses.replace(encoded, wanted=wanted)
+
+
+def read(outputs: Outputs, encoded: Encoded, facts: Facts) -> Tags:
+    """The classes of the words of each text."""
+    names = np.array(facts.classes)
+    text = lambda predicted, asked: " ".join(names[predicted[asked]])
+    return Tags([[text(*row) for row in zip(*pair)] for pair in zip(outputs["predicted"], outputs["asked"])])
+
+
+def told(found: Tags, texts: Sequence[str]) -> str:
+    """For each text its words with their tags, and how many members say so."""
+    lines = []
+    for text, *column in zip(texts, *found.tags):
+        for tags in dict.fromkeys(column):
+            many = f"  ({column.count(tags)} of {len(column)} members)" if len(column) > 1 else ""
+            pairs = " ".join(f"{plain(word)}/{plain(tag)}" for word, tag in zip(text.split(), tags.split(" ")))
+            lines.append(f"{pairs}{many}")
+    return "\n".join(lines)
+
+
+def columns(found: Tags, examples: Examples, facts: Facts) -> dict[str, Sequence[str | float]]:
+    """What each member says."""
+    return {f"predicted({seed})": tags for seed, tags in zip(facts.seeds, found.tags)}
+
+
+def details(outputs: Outputs, examples: Examples, facts: Facts) -> list[str]:
+    """How often each class was predicted as each, summed over the members."""
+    members = [{name: array[m] for name, array in outputs.items()} for m in range(len(outputs["nll"]))]
+    size = len(facts.classes)
+    counts = np.zeros((size, size), np.int64)
+    for own in members:
+        predicted, wanted, _ = _known(own, examples.encoded)
+        counts += metrics.confusion_of(wanted, predicted, size)
+    rows = [["tag \\ predicted", *facts.classes]]
+    rows += [[name, *map(str, row)] for name, row in zip(facts.classes, counts.tolist())]
+    return [f"confusion of words\n{table(rows)}"]
