@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from attention import specs
-from attention.records import Encoding, Mixer, Parts, Pooling
+from attention.records import Encoding, Mask, Mixer, Parts, Pooling
 
 
 def check_parts(parts: Parts, given: dict[str, str] | None = None) -> None:
@@ -130,6 +130,30 @@ def check_pooling(encoder: Any, pooling: Pooling, given: dict[str, str]) -> None
             f"encoder={given['encoder']} with pooling={given['pooling']}: this encoder gives the added token no state that has "
             "seen all of the text"
         )
+
+
+def check_causal(encoder: Any, mixer: Mixer, mask: Mask, given: dict[str, str]) -> None:
+    """Refuses what lets a token see later ones, which a language model would read its answers from.
+
+    Args:
+      encoder: the Flax module, of which the facts ``uses`` and ``causal`` are read.
+      mixer, mask: the records.
+      given: the canonical spec of each kind.
+
+    Raises:
+      ValueError: naming the part and what to use.
+    """
+    if not encoder.causal:
+        fit = [name for name in specs.names("encoder") if specs.build("encoder", name).causal]
+        raise ValueError(f"encoder={given['encoder']}: its states see later tokens; a language model takes encoder={_or(fit)}")
+    if "mixer" not in encoder.uses:
+        return
+    if "mask" not in mixer.uses and "causal" not in mixer.masks:
+        raise ValueError(f"mixer={given['mixer']} has no causal form, and in a language model no token may see later ones")
+    if not mask.causal:
+        spec = "causal" if mask.apply is None else f"'causal & {given['mask']}'"
+        seen = f"mask={given['mask']} lets a token see later ones, and a language model predicts them"
+        raise ValueError(f"{seen}; use --config.model.mask={spec}")
 
 
 def check_encoder(encoder: Any, parts: Parts, given: dict[str, str], defaults: dict[str, str]) -> None:

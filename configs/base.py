@@ -48,6 +48,8 @@ def get_config() -> Any:  # a ConfigDict, whose fields a type checker cannot kno
     # sinusoidal(scaled_words=True) makes them alike in size.
     model.embedding_init = 1.0  # standard deviation of the token embeddings at the start
     model.frozen_embeddings = False  # whether token embeddings stay as they are initialised
+    model.embedding_scale = True  # with task=lm or tagging: whether embeddings are multiplied by √D; False is GPT-2's way
+    model.tied = False  # with task=lm: whether the embeddings are the head's weights, too
     model.head_gate = "none"  # gate on the pooled vector: none, residual, mult, input or residual_input
     model.head_softmax = False  # whether a softmax over the channels of the pooled vector follows, as in some tutorials
     model.head_hidden = 0  # units of a relu layer between the pooled vector and the linear layer; 0 for none

@@ -116,6 +116,8 @@ class Encoder(nn.Module):
 
     Facts:
       uses: the kinds it gives a meaning to; without "mixer", an encoding may act on the embeddings alone.
+      by_token: whether there is a state for each token.
+      causal: whether no state sees a later token than its own where the mask of its mixer, if it has one, is causal.
       sees_all: whether a token that a pooling puts before the text has a state of its own that has seen all of it.
       needs_segments: whether it reads the segments of the call.
       width(D): channels of a state.
@@ -124,6 +126,8 @@ class Encoder(nn.Module):
     """
 
     uses: ClassVar[tuple[str, ...]] = ("encoding",)
+    by_token: ClassVar[bool] = True
+    causal: ClassVar[bool] = False
     sees_all: ClassVar[bool] = True
     needs_segments: ClassVar[bool] = False
 

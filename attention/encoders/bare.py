@@ -35,6 +35,7 @@ class Bare(Encoder):
     mixer: Any = None  # set by `attention.models.classifier.classifier`
 
     uses: ClassVar[tuple[str, ...]] = ("encoding", "mixer")
+    causal: ClassVar[bool] = True
 
     @nn.compact
     def __call__(self, x: jax.Array, context: Context, call: Call, dims: Dims) -> tuple[jax.Array, Call]:

@@ -155,6 +155,7 @@ class Transformer(Encoder):
     mixer: Any = None  # set by `attention.models.classifier.classifier`
 
     uses: ClassVar[tuple[str, ...]] = ("encoding", "mixer")
+    causal: ClassVar[bool] = True
 
     @nn.nowrap
     def inner(self, call: Call, length: int) -> Call:

@@ -85,6 +85,8 @@ class ModelConfig:
     vectors: str = _field("", "file of pretrained word vectors, text or .safetensors; empty for none", path=True)
     embedding_init: float = _field(1.0, "standard deviation of the embeddings at the start", within="(0, inf)")
     frozen_embeddings: bool = _field(False, "whether token embeddings stay as they are initialised")
+    embedding_scale: bool = _field(True, "whether embeddings are multiplied by √D; their table starts that much smaller")
+    tied: bool = _field(False, "whether the embeddings are the head's weights, too")
     head_gate: str = _field("none", "gate on the pooled vector before the linear layer", kind="gate")
     head_softmax: bool = _field(False, "whether a softmax over the channels of the pooled vector follows")
     head_hidden: int = _field(0, "units of a relu layer before the linear one; 0 for none", within="[0, 2**20]")
