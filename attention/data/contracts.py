@@ -17,10 +17,11 @@ LENGTHS = "lengths"  # the split whose texts go on in length where those of trai
 class Split(NamedTuple):
     """Texts and the index of each one's class; ``labels`` is None where a split has none.
 
-    ``targets`` are the texts to be written of them, where that is what there is to learn. ``wanted`` says what is right at each
-    word of a text, a word for each, joined by single blanks as the text's own are: tokens, ``NOTHING`` where nothing is asked;
-    or names of classes, where there are such, ``NOTHING`` where it is not known. ``begins``, bool ``[n]``, tells blocks of one long text from texts: whether
-    each begins one; all do where it is None. ``ends`` says whether the last text ends with the split, or goes on beyond it.
+    ``targets`` are the texts to be written of them, where that is what there is to learn. ``wanted`` says what is right at
+    each word of a text, a word for each, joined by single blanks as the text's own are: tokens, ``NOTHING`` where nothing is
+    asked; or names of classes, where there are such, ``NOTHING`` where it is not known. ``begins``, bool ``[n]``, tells blocks
+    of one long text from texts: whether each begins one; all do where it is None. ``ends`` says whether the last text ends with
+    the split, or goes on beyond it.
     """
 
     texts: Sequence[str]

@@ -15,8 +15,8 @@ from attention.data.contracts import LENGTHS, NOTHING, Corpus, Dataset, Encoded,
 from attention.data.encode import Policy, Truncate, encode_targets, encoded_split, examples, rows
 from attention.data.repeats import seen_before
 from attention.data.segments import Positions, Segments
-from attention.data.windows import Windows, described
 from attention.data.tokenizer_text import pack, unpack
+from attention.data.windows import Windows, described
 from attention.files import cache_folder
 from attention.messages import shown
 
@@ -97,7 +97,8 @@ def load(
         if name != "train":
             seen[name] = elsewhere > 0 if splits[name].documents is None else np.zeros(len(splits[name]), bool)
     notes += _of_windows(splits, policy)
-    learned = rules.fitted(origin.rules, corpus.splits["train"])
+    said = () if splits["train"].documents is not None else origin.rules  # which tell classes and not tokens
+    learned = rules.fitted(said, corpus.splits["train"])
     return Dataset(
         splits=splits,
         tokenizer=record,
@@ -105,7 +106,7 @@ def load(
         vocab_size=record.size(tokenizer_state) + (windows != "none" or corpus.splits["train"].targets is not None),
         classes=corpus.classes,
         rules=learned,
-        baselines={name: rules.accuracies(origin.rules, learned, split) for name, split in corpus.splits.items()},
+        baselines={name: rules.accuracies(said, learned, split) for name, split in corpus.splits.items()},
         notes=tuple(notes),
         hashes=hashes,
         source=corpus.resolved,

@@ -56,6 +56,12 @@ def forward(model: Any, params: Any, given: Mapping[str, jax.Array], rng: jax.Ar
     }
 
 
+def check_known(encoded: Encoded) -> None:
+    """Raises ValueError where there is nothing to score by."""
+    if not answered(encoded):
+        raise ValueError("a score wants what is right at one place or more, and none is known")
+
+
 def told(outputs: Outputs) -> dict[str, np.ndarray]:
     """Outputs of one member at all places that are asked, ``[total]``, in the order of the text."""
     asked = outputs["asked"]
@@ -65,5 +71,5 @@ def told(outputs: Outputs) -> dict[str, np.ndarray]:
 def of_rows(outputs: Outputs) -> dict[str, np.ndarray]:
     """Of each row ``[n]``: the nats of its places, how many are known, and whether all of them are right."""
     known = outputs["known"]
-    right = (outputs["right"] | ~known).all(axis=-1) & known.any(axis=-1)
+    right = np.logical_and((outputs["right"] | ~known).all(axis=-1), known.any(axis=-1))
     return {"nats": outputs["nll"].sum(axis=-1, dtype=np.float64), "tokens": known.sum(axis=-1), "correct": right}

@@ -1,9 +1,9 @@
 """Each token is told from those before it; or, where a source asks at some places only, what it asks there.
 
-The loss is the mean over the tokens of a batch of their cross entropy. A run is scored by nats per token; by accuracy, given the
-right tokens before; by the share of rows all of whose answers are right, where the source has rows of its own; by bits per byte,
-``nats / (ln 2 · bytes)`` with the nats of the tokens that end documents and the UTF-8 bytes of the raw text, where tokens give the
-text back; and by perplexity, ``exp(nats per token)``.
+The loss is the mean over the tokens of a batch of their cross entropy. A run is scored by nats per token; by accuracy, given
+the right tokens before; by the share of rows all of whose answers are right, where the source has rows of its own; by bits per
+byte, ``nats / (ln 2 · bytes)`` with the nats of the tokens that end documents and the UTF-8 bytes of the raw text, where tokens
+give the text back; and by perplexity, ``exp(nats per token)``.
 """
 
 import math
@@ -63,7 +63,7 @@ def build() -> Task:
 
 def sized(model: Any, vocab_size: int, num_classes: int) -> Any:
     """The model of some data, which have no classes."""
-    return model.clone(dims=model.dims._replace(vocab_size=vocab_size), outputs=vocab_size)
+    return model.clone(dims=model.dims._replace(vocab_size=vocab_size))
 
 
 def lacks(encoded: Encoded) -> str | None:
@@ -75,19 +75,22 @@ def scores(outputs: Outputs, encoded: Encoded) -> dict[str, Any]:
     """The metrics, as above.
 
     Returns:
-      ``{"nll", "accuracy", "exact_match", "bits_per_byte", "perplexity", "tokens", "count"}``: ``exact_match`` is None of rows
-      cut from documents, ``bits_per_byte`` where tokens do not give the text back. ``count`` is n.
+      ``{"nll", "accuracy", "exact_match", "bits_per_byte", "perplexity", "count"}``: ``exact_match`` is None of rows cut from
+      documents, ``bits_per_byte`` where tokens do not give the text back. ``count`` is n.
+
+    Raises:
+      ValueError: where nothing is known to be right.
     """
+    _places.check_known(encoded)
     rows = _places.of_rows(outputs)
     nats, tokens = float(rows["nats"].sum()), int(rows["tokens"].sum())
-    nll = nats / max(tokens, 1)
+    nll = nats / tokens
     return {
         "nll": nll,
-        "accuracy": float(outputs["right"].sum() / max(tokens, 1)),
+        "accuracy": float(outputs["right"].sum() / tokens),
         "exact_match": float(rows["correct"][rows["tokens"] > 0].mean()) if encoded.documents is None else None,
         "bits_per_byte": nats / math.log(2) / encoded.bytes if encoded.bytes else None,
         "perplexity": math.exp(nll) if nll < 700 else math.inf,
-        "tokens": tokens,
         "count": len(encoded),
     }
 
@@ -95,7 +98,7 @@ def scores(outputs: Outputs, encoded: Encoded) -> dict[str, Any]:
 def predictions(outputs: Outputs, encoded: Encoded) -> dict[str, np.ndarray]:
     """The nats and tokens of each row that a source has, and whether it is right; of documents those of blocks of each."""
     if encoded.documents is None:
-        return {**_places.of_rows(outputs), "correct": _places.of_rows(outputs)["correct"]}
+        return _places.of_rows(outputs)
     return _summed(outputs, _blocks(encoded.documents))
 
 

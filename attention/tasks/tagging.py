@@ -5,13 +5,14 @@ entropy. A run is scored by accuracy over all words, by macro-F1 over the classe
 """
 
 import dataclasses
+import itertools
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from attention import metrics, specs
-from attention.data.contracts import Encoded
+from attention.data.contracts import ELSEWHERE, NOTHING, Encoded
 from attention.messages import listed, plain, quoted
 from attention.models.tokens import tagger
 from attention.tasks import Examples, Facts, Metric, Outputs, Task, Telemetry, _places, _telemetry
@@ -59,7 +60,7 @@ def sized(model: Any, vocab_size: int, num_classes: int) -> Any:
     """The model of some data. Raises ValueError for data without classes."""
     if not num_classes:
         raise ValueError("config.task=tagging wants a source that names the class of each word; this one wants tokens: task=lm")
-    return model.clone(dims=model.dims._replace(vocab_size=vocab_size), outputs=num_classes)
+    return model.clone(dims=model.dims._replace(vocab_size=vocab_size), num_classes=num_classes)
 
 
 def lacks(encoded: Encoded) -> str | None:
@@ -68,18 +69,16 @@ def lacks(encoded: Encoded) -> str | None:
 
 
 def scores(outputs: Outputs, encoded: Encoded) -> dict[str, float]:
-    """Accuracy, macro-F1 and mean ``-log p`` of the words whose class is known; "words" of them, in "count" texts."""
+    """Accuracy, macro-F1 and mean ``-log p`` of the words whose class is known; "count" is n.
+
+    Raises:
+      ValueError: where none is known.
+    """
+    _places.check_known(encoded)
     predicted, wanted, nll = _known(outputs, encoded)
-    count = max(len(wanted), 1)
-    right = _places.told(outputs)["right"].sum()
-    true = np.bincount(wanted[predicted == wanted])
-    support = np.bincount(wanted) + 0
-    size = max(len(true), len(support), int(predicted.max(initial=0)) + 1)
-    counts = [np.bincount(each, minlength=size) for each in (wanted[predicted == wanted], wanted, predicted)]
-    occurring = counts[1] + counts[2] > 0
-    f1 = 2 * counts[0][occurring] / (counts[1] + counts[2])[occurring]
-    scored = {"accuracy": float(right / count), "macro_f1": float(f1.mean()), "nll": float(nll.sum() / count)}
-    return {**scored, "words": len(wanted), "count": len(encoded)}
+    matrix = metrics.counted(wanted, predicted, int(max(wanted.max(), predicted.max())) + 1)
+    scored = {"accuracy": float(outputs["right"].sum() / len(wanted)), "macro_f1": metrics.macro_f1(matrix)}
+    return {**scored, "nll": float(nll.mean()), "count": len(encoded)}
 
 
 def _known(outputs: Outputs, encoded: Encoded) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -130,18 +129,22 @@ def told(found: Tags, texts: Sequence[str]) -> str:
 
 
 def columns(found: Tags, examples: Examples, facts: Facts) -> dict[str, Sequence[str | float]]:
-    """What each member says."""
-    return {f"predicted({seed})": tags for seed, tags in zip(facts.seeds, found.tags)}
+    """What each member says, and the classes where any is known."""
+    made: dict[str, Sequence[str | float]] = {f"predicted({seed})": tags for seed, tags in zip(facts.seeds, found.tags)}
+    if not _places.answered(examples.encoded):
+        return made
+    names = np.array([*facts.classes, NOTHING])
+    wanted, offsets = examples.encoded.wanted, examples.encoded.offsets
+    assert wanted is not None
+    rows = (wanted[start:end] for start, end in itertools.pairwise(offsets))
+    return {**made, "tags": [" ".join(names[np.maximum(row[row != ELSEWHERE], -1)]) for row in rows]}
 
 
 def details(outputs: Outputs, examples: Examples, facts: Facts) -> list[str]:
     """How often each class was predicted as each, summed over the members."""
     members = [{name: array[m] for name, array in outputs.items()} for m in range(len(outputs["nll"]))]
-    size = len(facts.classes)
-    counts = np.zeros((size, size), np.int64)
-    for own in members:
-        predicted, wanted, _ = _known(own, examples.encoded)
-        counts += metrics.confusion_of(wanted, predicted, size)
+    known = [_known(own, examples.encoded) for own in members]
+    counts = np.sum([metrics.counted(wanted, predicted, len(facts.classes)) for predicted, wanted, _ in known], axis=0)
     rows = [["tag \\ predicted", *facts.classes]]
     rows += [[name, *map(str, row)] for name, row in zip(facts.classes, counts.tolist())]
     return [f"confusion of words\n{table(rows)}"]

@@ -106,7 +106,9 @@ def load_data(config: Config, tokenizer: Any = None) -> contracts.Dataset:
     """
     section, task = config.data, specs.build("task", config.task)
     with heartbeat.doing(f"loading {shown(section.source)}"):
-        data = dataset.load(section.source, section.tokenizer, **reading(config), seed=section.seed, training=True, tokenizer_state=tokenizer)
+        data = dataset.load(
+            section.source, section.tokenizer, **reading(config), seed=section.seed, training=True, tokenizer_state=tokenizer
+        )
     for name in ("train", "validation"):
         if name not in data.splits:
             raise ValueError(f"{data.source} has no {name} split")

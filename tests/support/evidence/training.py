@@ -164,10 +164,10 @@ class TaskEvidence(NamedTuple):
     answers: tuple[str, ...]
     encoded: Encoded
     reads: str
-    loss: Callable[..., tuple[float, bool]]
+    loss: Callable[..., tuple[Any, Any]]
     weights: dict[tuple[float, ...] | None, list[float]]
     outputs: dict[str, np.ndarray]
-    scores: dict[str, float]
+    scores: dict[str, float | None]
     unscored: str
     correct: list[bool]
     told: str
