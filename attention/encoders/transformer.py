@@ -9,8 +9,9 @@ Steps: L
 Width: D
 Options: `layers` L (2), `mlp` F / D (4), `activation` `gelu`, `relu` or `swiglu`; `norm` `pre`, `post` or `sandwich`
 ($x + N'(f(N(x)))$); `norm_type` `layer` or `rms`; `gate` on what the mixer reads; `init=depth`, which starts what projects
-into the residual stream at $1/\sqrt{2L}$ of its size; `stochastic_depth`, the rate at which the last block's branches are
-left out in training, less in earlier ones; `registers`, learned tokens in the layers that the pooling does not see.
+into the residual stream at $1/\sqrt{2L}$ of its size, and `init=gpt2`, where all matrices are N(0, 0.02²) besides;
+`bias=False` for norms and MLPs without biases; `stochastic_depth`, the rate at which the last block's branches are left out in
+training, less in earlier ones; `registers`, learned tokens in the layers that the pooling does not see.
 Cost: $O(T^2)$ for attention's scores, $O(T)$ with other mixers.
 Traps: `post` needs a warmup. Registers stand at position 0: under `mask=local` only the start of the text sees them, under
 `causal` they see nothing but its first token.
@@ -48,39 +49,49 @@ __all__: list[str] = []
 Activation = Literal["gelu", "relu", "swiglu"]
 Norm = Literal["pre", "post", "sandwich"]
 NormType = Literal["layer", "rms"]
-Init = Literal["plain", "depth"]
+Init = Literal["plain", "depth", "gpt2"]
 NORMS = {"layer": nn.LayerNorm, "rms": nn.RMSNorm}
+GPT2 = 0.02  # the standard deviation of its matrices at the start
+
+
+def normed(x: jax.Array, name: str, norm_type: NormType, bias: bool) -> jax.Array:
+    """``x`` after a norm, which is made in the module that is running."""
+    options = {} if norm_type == "rms" else {"use_bias": bias}
+    return NORMS[norm_type](dtype=x.dtype, name=name, **options)(x)
 
 
 class MLP(nn.Module):
     """``W₂ φ(W₁ x)`` for gelu and relu, ``W₂ (silu(W₁ x) ⊙ W₃ x)`` for swiglu (Shazeer 2020, arXiv 2002.05202).
 
-    ``scale`` multiplies W₂ at the start.
+    ``scale`` multiplies W₂ at the start; with ``std`` all are N(0, std²) before that.
     """
 
     width: int
     activation: Activation
     scale: float = 1.0
+    bias: bool = True
+    std: float | None = None
 
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
         """``[B T D]`` to ``[B T D]``."""
-        dense = lambda features, name: nn.Dense(features, dtype=x.dtype, name=name)
+        start = nn.initializers.lecun_normal() if self.std is None else nn.initializers.normal(self.std)
+        scaled = lambda *args: self.scale * start(*args)
+        options: dict[str, Any] = {"use_bias": self.bias, "dtype": x.dtype}
+        dense = lambda features, name: nn.Dense(features, kernel_init=start, name=name, **options)
         h = dense(self.width, "in")(x)
         if self.activation == "swiglu":
             h = nn.silu(h) * dense(self.width, "gate")(x)
         else:
             h = nn.gelu(h) if self.activation == "gelu" else nn.relu(h)
-        lecun = nn.initializers.lecun_normal()
-        scaled = lambda *args: self.scale * lecun(*args)
-        return nn.Dense(x.shape[-1], dtype=x.dtype, kernel_init=scaled, name="out")(h)
+        return nn.Dense(x.shape[-1], kernel_init=scaled, name="out", **options)(h)
 
 
 class Block(nn.Module):
     """A mixer and an MLP with their residual connections; a gate may stand before the mixer, after a norm that is there.
 
-    ``scale`` multiplies the output projections at the start; ``stochastic_depth`` is the rate at which either is left out, in
-    training.
+    ``scale`` multiplies the output projections at the start, and ``std`` is as of the MLP; ``stochastic_depth`` is the rate at
+    which either is left out, in training.
     """
 
     mixer: Mixer
@@ -91,6 +102,8 @@ class Block(nn.Module):
     gate: Gate = Gate()
     scale: float = 1.0
     stochastic_depth: float = 0.0
+    bias: bool = True
+    std: float | None = None
 
     @nn.compact
     def __call__(self, x: jax.Array, context: Context, call: Call, dims: Dims) -> jax.Array:
@@ -103,29 +116,34 @@ class Block(nn.Module):
         layer = Layer(self.mixer, context.parts, dims, context.kernel)
         params = {**context.params, "mixer": own}
         mix = lambda x: layer.run(params, passed(x), context, dataclasses.replace(call, rng=rng_mixer))
-        mlp = MLP(self.width, self.activation, self.scale, name="mlp")
-        normed = lambda name, x: NORMS[self.norm_type](dtype=x.dtype, name=name)(x)
+        mlp = MLP(self.width, self.activation, self.scale, self.bias, self.std, name="mlp")
         for name, step, rng in (("mixer", mix, rngs[0]), ("mlp", mlp, rngs[1])):
             if self.norm == "post":
-                x = normed(f"{name}_norm", x + self._thinned(step(x), context, call, rng))
+                x = self._normed(f"{name}_norm", x + self._thinned(step(x), context, call, rng))
                 continue
-            added = step(normed(f"{name}_norm", x))
+            added = step(self._normed(f"{name}_norm", x))
             if self.norm == "sandwich":
-                added = normed(f"{name}_norm_after", added)
+                added = self._normed(f"{name}_norm_after", added)
             x = x + self._thinned(added, context, call, rng)
         return x
 
     @nn.nowrap
+    def _normed(self, name: str, x: jax.Array) -> jax.Array:
+        return normed(x, name, self.norm_type, self.bias)
+
+    @nn.nowrap
     def _mixer(self, rng: jax.Array, dims: Dims) -> Params:
         assert self.mixer.init is not None
-        return self._scaled(self.mixer.init(rng, dims))
+        params = self.mixer.init(rng, dims)
+        return self._scaled(params if self.std is None else redrawn(rng, params, self.std))
 
     @nn.nowrap
     def _scaled(self, params: Params) -> Params:
         if self.scale == 1.0:
             return params
         if "output" not in params:
-            raise ValueError("init=depth scales the mixer's output projection at the start, and this mixer has none")
+            init = "depth" if self.std is None else "gpt2"
+            raise ValueError(f"init={init} scales the mixer's output projection at the start, and this mixer has none")
         return {**params, "output": jax.tree.map(lambda leaf: self.scale * leaf, params["output"])}
 
     @nn.nowrap
@@ -140,6 +158,16 @@ class Block(nn.Module):
         return added * dropout(examples, self.stochastic_depth, jax.random.fold_in(rng, 1))
 
 
+def redrawn(rng: jax.Array, params: Params, std: float) -> Params:
+    """The parameters with all kernels N(0, std²)."""
+    leaves, structure = jax.tree.flatten_with_path(params)
+    drawn = [
+        std * jax.random.normal(each, leaf.shape, leaf.dtype) if path[-1] == jax.tree_util.DictKey("kernel") else leaf
+        for each, (path, leaf) in zip(jax.random.split(rng, len(leaves)), leaves)
+    ]
+    return jax.tree.unflatten(structure, drawn)
+
+
 class Transformer(Encoder):
     """A stack of blocks; where norms stand before what is added, it ends with a norm of its own."""
 
@@ -152,6 +180,7 @@ class Transformer(Encoder):
     init_type: Init = "plain"
     stochastic_depth: float = 0.0
     registers: int = 0
+    bias: bool = True
     mixer: Any = None  # set by `attention.models.classifier.classifier`
 
     uses: ClassVar[tuple[str, ...]] = ("encoding", "mixer")
@@ -177,7 +206,7 @@ class Transformer(Encoder):
         shared = shared_params(self, context.parts, dims)
         outside = shared.get("encoding", {})  # of the encoding, where it acts outside of the layers
         rng_positions, rng_dropout, *rngs = split(call.rng, self.layers + 2)
-        positioned = placed(encoding, outside, dataclasses.replace(call, rng=rng_positions))
+        positioned = placed(encoding, outside, dataclasses.replace(call, rng=rng_positions), context.window)
         tokens, within = context.tokens, self.inner(call, length)
         if R:
             context = context._replace(tokens=preceded(tokens, 0, R))
@@ -210,7 +239,7 @@ class Transformer(Encoder):
         if encoding.depth == self.layers:
             x = embed(outside, x)
         x = x[..., R:, :]
-        return x if self.norm == "post" else NORMS[self.norm_type](dtype=x.dtype, name="norm")(x), call
+        return x if self.norm == "post" else normed(x, "norm", self.norm_type, self.bias), call
 
     @nn.nowrap
     def _registered(self, x: jax.Array) -> jax.Array:
@@ -230,6 +259,8 @@ class Transformer(Encoder):
             gate=self.gate,
             scale=1.0 if self.init_type == "plain" else 1.0 / math.sqrt(2 * self.layers),
             stochastic_depth=self.stochastic_depth * (layer + 1) / self.layers,
+            bias=self.bias,
+            std=GPT2 if self.init_type == "gpt2" else None,
             name=f"block_{layer}",
         )
 
@@ -244,6 +275,7 @@ def build(
     init: Init = "plain",
     stochastic_depth: float = 0.0,
     registers: int = 0,
+    bias: bool = True,
 ) -> Transformer:
     """A transformer encoder of ``layers`` blocks with an MLP ``mlp`` times as wide as the model.
 
@@ -253,6 +285,10 @@ def build(
 
     ``init='depth'`` multiplies what projects into the residual stream, of the mixer and of the MLP, by 1/√(2·layers) at the
     start, so that its variance does not grow with the number of layers (Radford et al. 2019, GPT-2, section 2.3).
+    ``init='gpt2'`` draws all matrices of mixers and MLPs from N(0, 0.02²) besides, as its code does; embeddings like that are
+    ``config.model.embedding_init=0.02`` with ``embedding_scale=False``.
+
+    ``bias=False`` leaves the biases out of norms and MLPs; those of the mixer are its own option.
 
     ``stochastic_depth`` p leaves out, in training and for each example by itself, what a mixer or an MLP adds, with probability
     ``p (l+1)/layers`` in block l = 0, 1, ...; what is kept is divided by one minus that. Huang et al. 2016 (arXiv 1603.09382),
@@ -277,4 +313,4 @@ def build(
         raise ValueError(f"stochastic_depth must be in [0, 1), got {stochastic_depth}")
     if registers < 0:
         raise ValueError(f"registers must be >= 0, got {registers}")
-    return Transformer(layers, mlp, activation, norm, norm_type, gate, init, stochastic_depth, registers)
+    return Transformer(layers, mlp, activation, norm, norm_type, gate, init, stochastic_depth, registers, bias)

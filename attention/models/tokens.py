@@ -19,7 +19,7 @@ from attention.models._model import (
     check_texts,
     context_of,
 )
-from attention.records import Dims, Parts
+from attention.records import Context, Dims, Parts
 
 
 class TokenModel(Model):
@@ -93,12 +93,16 @@ class TokenModel(Model):
         x = self.embedding(tokens)
         call = self.call_of(valid, positions=positions, segments=segments, rng=rng_encoder, train=train)
         record = captured.__setitem__ if capture else None
-        context = context_of(self, tokens, rng=rng, train=train, dropout=dropout, record=record)
+        context = self._context(tokens, rng=rng, train=train, dropout=dropout, record=record)
         states, _ = self.encoder(x, context, call, self.dims)
         if capture:
             captured |= {"embeddings": x, "states": states}
         asked = states if places is None else jnp.take_along_axis(states, places[..., None], axis=-2)
         return self._logits(asked), {"loss": jnp.zeros(tokens.shape[:-1], jnp.float32), **captured}
+
+    def _context(self, tokens: jax.Array, **options: Any) -> Context:
+        """The context of a pass; a text that goes on does not say how many tokens there will be."""
+        return context_of(self, tokens, **options)._replace(window=None if self.num_classes else self.dims.max_length)
 
     def _logits(self, states: jax.Array) -> jax.Array:
         states = states.astype(jnp.float32)
@@ -163,7 +167,7 @@ def language_model(
     given = _canonical(encoder=encoder, mixer=mixer, encoding=encoding, score=score, normalizer=normalizer, mask=mask)
     check_numbers(embedding_init, compute_dtype, dim=dim, vocab_size=vocab_size, max_length=max_length)
     check_switches(frozen_embeddings=frozen_embeddings, embedding_scale=embedding_scale, tied=tied)
-    records: Any = {kind: specs.build(kind, given[kind]) for kind in ("encoder", "mixer", "mask")}
+    records: Any = {kind: specs.build(kind, given[kind]) for kind in ("encoder", "mixer", "encoding", "mask")}
     compatibility.check_causal(**records, given=given)
     built, _, parts, dims = assembled(given, dim=dim, vocab_size=vocab_size, max_length=max_length, kernel=kernel)
     if tied and built.width(dim) != dim:
