@@ -155,6 +155,11 @@ class Encoder(nn.Module):
         return model_dim
 
     @nn.nowrap
+    def remembers(self, parts: Parts) -> bool:
+        """Whether it can read a text in pieces, by ``begin`` and ``advance``: those of ``encoders/transformer.py``."""
+        return False
+
+    @nn.nowrap
     def inner(self, call: Call, length: int) -> Call:
         """The call of the layers."""
         return call

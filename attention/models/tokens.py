@@ -10,6 +10,7 @@ from attention import compatibility, specs
 from attention.encoders._modules import split
 from attention.models._model import (
     DEFAULTS,
+    DTYPES,
     Embedding,
     Model,
     assembled,
@@ -99,6 +100,42 @@ class TokenModel(Model):
             captured |= {"embeddings": x, "states": states}
         asked = states if places is None else jnp.take_along_axis(states, places[..., None], axis=-2)
         return self._logits(asked), {"loss": jnp.zeros(tokens.shape[:-1], jnp.float32), **captured}
+
+    def begin(self, batch: int, length: int) -> Any:
+        """What is remembered before the first of ``length`` tokens is read.
+
+        Keys and values of each layer, where the encoder can do with them; otherwise the tokens, which are all read again.
+        """
+        check_length(length, self.encoder, self.parts, self.dims)
+        if self.encoder.remembers(self.parts):
+            return self.encoder.begin(batch, length, self.dims, DTYPES[self.compute_dtype])
+        return jnp.zeros((batch, length), jnp.int32)
+
+    def advance(self, tokens: jax.Array, place: Any, remembered: Any, rng: Any = None) -> tuple[jax.Array, Any]:
+        """Reads tokens that come next.
+
+        Args:
+          tokens: int32 ``[B t]``, which stand at ``place`` and behind.
+          place: how many have been read.
+          remembered: as ``begin`` made it, or this.
+          rng: key of what a method draws at random in evaluation too, the same in every call.
+
+        Returns:
+          float32 ``[B V]``, the logits of the token after them, and what is remembered.
+        """
+        rng_encoder, _ = split(rng, 2)
+        B, L = jax.tree.leaves(remembered)[0].shape[:2]
+        everywhere = jnp.ones((B, L), jnp.bool_)
+        call = self.call_of(everywhere, segments=jnp.zeros((B, L), jnp.int32), rng=rng_encoder)
+        if self.encoder.remembers(self.parts):
+            context = self._context(tokens, rng=rng, train=False, dropout=None, record=None)
+            states, remembered = self.encoder.advance(self.embedding(tokens), place, remembered, context, call, self.dims)
+            return self._logits(states[..., -1, :]), remembered
+        remembered = jax.lax.dynamic_update_slice_in_dim(remembered, tokens, place, 1)
+        context = self._context(remembered, rng=rng, train=False, dropout=None, record=None)
+        states, _ = self.encoder(self.embedding(remembered), context, call, self.dims)
+        last = jax.lax.dynamic_index_in_dim(states, place + tokens.shape[-1] - 1, states.ndim - 2, keepdims=False)
+        return self._logits(last), remembered
 
     def _context(self, tokens: jax.Array, **options: Any) -> Context:
         """The context of a pass; a text that goes on does not say how many tokens there will be."""
