@@ -75,4 +75,4 @@ def build(parity: Parity = "even", normalize: bool = False, scale: float = 1.0, 
         code = index_positions(q_positions(call, T), D if combine == "add" else 2, parity=parity, length=length)
         return put(x, scale * code, combine)
 
-    return Encoding(embed=embed)
+    return Encoding(embed=embed, ahead="the index is divided by how many tokens there are" if normalize else "")

@@ -93,7 +93,8 @@ def build(window: int = 64, globals: int = 1, last: int = 0) -> Mask:
         keys = _touched(bq + 2 * reach, bk) + -(-globals // bk) + _touched(last, bk)
         return keys, -(-globals // bq) + _touched(last, bq)
 
-    return Mask(apply=apply, blocks=blocks, limits=limits if last else None)
+    ahead = "its last positions are where the text ends; use last=0" if last else ""
+    return Mask(apply=apply, blocks=blocks, limits=limits if last else None, ahead=ahead)
 
 
 def _touched(count: int, size: int) -> int:
