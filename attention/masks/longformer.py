@@ -93,7 +93,8 @@ def build(window: int = 64, globals: int = 1, last: int = 0) -> Mask:
         keys = _touched(bq + 2 * reach, bk) + -(-globals // bk) + _touched(last, bk)
         return keys, -(-globals // bq) + _touched(last, bq)
 
-    return Mask(apply=apply, blocks=blocks, limits=limits if last else None)
+    reason = "its last positions go by where the row ends" if last else None
+    return Mask(apply=apply, blocks=blocks, limits=limits if last else None, whole_row=reason)
 
 
 def _touched(count: int, size: int) -> int:

@@ -59,6 +59,7 @@ class Mixer(NamedTuple):
       masks: specs of the masks that a mixer without "mask" has forms for, beside the default.
       max_length: positions the mixer has weights for; None where unlimited, "dims" where it is ``Dims.max_length``.
       attends: whether it goes through ``attention.attend``, so that there is a kernel to choose and weights to drop.
+      whole_row: why it wants a row to itself; None where a packed document is what it is alone.
     """
 
     apply: Callable[[Params, jax.Array, Context, Call], jax.Array]
@@ -70,6 +71,7 @@ class Mixer(NamedTuple):
     masks: tuple[str, ...] = ()
     max_length: int | Literal["dims"] | None = None
     attends: bool = True
+    whole_row: str | None = None
     refuses: Callable[[Parts], tuple[str, str] | None] | None = None
     remember: Callable[[Params, jax.Array], Any] | None = None
     spec: str = ""

@@ -49,6 +49,7 @@ class Encoding(NamedTuple):
       depth: the block before which ``embed`` acts.
       whole: whether what it makes of a token needs the other tokens' inputs or number, and not their keys alone.
       redraws: whether ``positions`` makes them anew from the order of the tokens, so that what moved them before is lost.
+      whole_row: why it wants a row to itself; None where a packed document is what it is alone.
     """
 
     shared: Callable[[jax.Array, Dims], Params] | None = None
@@ -68,6 +69,7 @@ class Encoding(NamedTuple):
     depth: int = 0
     whole: bool = False
     redraws: bool = False
+    whole_row: str | None = None
     claims: EncodingClaims = EncodingClaims()
     spec: str = ""
 
@@ -195,6 +197,8 @@ class Mask(NamedTuple):
     Facts:
       causal: no query attends to a later position.
       positional: whether ``apply`` reads positions, and not segments alone.
+      packs: whether no query attends to another segment.
+      whole_row: as of an encoding.
     """
 
     apply: Callable[[Call, tuple[int, int]], jax.Array | None] | None = None
@@ -202,6 +206,8 @@ class Mask(NamedTuple):
     limits: Callable[[int, int, int, int], tuple[int, int] | None] | None = None
     causal: bool = False
     positional: bool = True
+    packs: bool = False
+    whole_row: str | None = None
     spec: str = ""
 
     kind = "mask"
