@@ -123,6 +123,26 @@ def check_mixer(mixer: Mixer, parts: Parts, given: dict[str, str], defaults: dic
         raise ValueError(f"{owner} with {name(kind)}: {reason}")
 
 
+def check_packing(encoder: Any, mixer: Mixer, parts: Parts, given: Mapping[str, str]) -> None:
+    """Refuses parts under which the documents packed into a row are not what each is alone.
+
+    Args:
+      encoder: the Flax module, of which the fact ``whole_row`` is read.
+      mixer: the mixer.
+      parts: the records.
+      given: the canonical spec of each kind, and of "mixer" and "encoder".
+
+    Raises:
+      ValueError: for a mask that does not keep documents apart, or naming the part that wants a row to itself, with the reason.
+    """
+    if not parts.mask.packs:
+        raise ValueError(f"several documents in a row want mask='causal & document' or mask=document, got mask={given['mask']}")
+    records = {"encoder": encoder, "mixer": mixer, "encoding": parts.encoding, "mask": parts.mask}
+    for kind, record in records.items():
+        if record.whole_row is not None:
+            raise ValueError(f"{kind}={given[kind]} cannot have several documents in a row: {record.whole_row}")
+
+
 def check_pooling(encoder: Any, pooling: Pooling, given: dict[str, str]) -> None:
     """Raises ValueError for a pooling that reads an added token, with an encoder that has no state for one."""
     if pooling.extra_tokens and not encoder.sees_all:

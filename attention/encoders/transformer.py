@@ -67,6 +67,11 @@ class Transformer(Encoder):
     uses: ClassVar[tuple[str, ...]] = ("encoding", "mixer")
     causal: ClassVar[bool] = True
 
+    @property
+    def whole_row(self) -> str | None:
+        """Registers are in the segment of the first token."""
+        return "only the first document would see its registers" if self.registers else None
+
     @nn.nowrap
     def inner(self, call: Call, length: int) -> Call:
         """The call of the layers, with the registers before the text."""

@@ -141,6 +141,7 @@ def build(block: int = 64, random_blocks: int = 3, seed: int = 0) -> Mask:
         blocks=blocks,
         limits=limits,
         ahead="its last block is where the text ends",
+        whole_row="its last block, and those at random, go by where the row ends",
     )
 
 

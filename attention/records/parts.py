@@ -51,6 +51,7 @@ class Encoding(NamedTuple):
       redraws: whether ``positions`` makes them anew from the order of the tokens, so that what moved them before is lost.
       ahead: why, under a causal mask too, what it does at a token depends on later ones or on how many there are; "" where it
         does not. (One that redraws depends on their number alone.)
+      whole_row: why it wants a row to itself; None where a packed document is what it is alone.
     """
 
     shared: Callable[[jax.Array, Dims], Params] | None = None
@@ -71,6 +72,7 @@ class Encoding(NamedTuple):
     whole: bool = False
     redraws: bool = False
     ahead: str = ""
+    whole_row: str | None = None
     claims: EncodingClaims = EncodingClaims()
     spec: str = ""
 
@@ -199,6 +201,8 @@ class Mask(NamedTuple):
       causal: no query attends to a later position.
       ahead: why, of earlier keys too, whom a query may attend to depends on how many tokens there are; "" where it does not.
       positional: whether ``apply`` reads positions, and not segments alone.
+      packs: whether no query attends to another segment.
+      whole_row: as of an encoding.
     """
 
     apply: Callable[[Call, tuple[int, int]], jax.Array | None] | None = None
@@ -207,6 +211,8 @@ class Mask(NamedTuple):
     causal: bool = False
     ahead: str = ""
     positional: bool = True
+    packs: bool = False
+    whole_row: str | None = None
     spec: str = ""
 
     kind = "mask"
