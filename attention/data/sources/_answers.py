@@ -1,6 +1,7 @@
 """What the sources share whose texts are a question and its answer, to be written word by word.
 
-With x the question and y the answer, a text is ``bos x sep y``; from ``sep`` on the next word is wanted, and at the last ``eos``::
+With x the question and y the answer, a text is ``bos x sep y``; from ``sep`` on the next word is wanted, and at the last
+``eos``::
 
   bos 3 1 2 sep 1 2 3
   _   _ _ _ 1   2 3 eos
@@ -23,7 +24,7 @@ MARKS = ("bos", "sep", "eos")  # the last three words
 
 
 def joined(questions: np.ndarray, answers: np.ndarray, words: int) -> _asked.Rows:
-    """The texts of questions ``[n Q]`` and answers ``[n A]``, -1 after their ends, of which ``words`` numbers less the marks are."""
+    """The texts of questions ``[n Q]`` and answers ``[n A]``, -1 after their ends; the marks are the last of the ``words``."""
     begin, between, end = range(words - len(MARKS), words)
     count, asked, told = len(questions), (questions >= 0).sum(axis=1), (answers >= 0).sum(axis=1)
     rows = np.arange(count)

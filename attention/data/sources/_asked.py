@@ -13,7 +13,7 @@ import numpy as np
 
 from attention.data.contracts import LENGTHS, NOTHING, Corpus, Rule, Source, Split
 from attention.data.sources import _splits
-from attention.data.sources._lengths import Draws, Sizes, allowed, check, longest, spread
+from attention.data.sources._lengths import Draws, Sizes, check, longest, spread
 
 _BLOCK = 2**20  # words that are joined at a time
 _WORDS = 1_000_000  # that can be told apart
@@ -36,7 +36,7 @@ class Asked(NamedTuple):
       size: (length) -> how many words the text of a length has.
       rules: what a model has to beat.
       classes: what can be wanted, where it is not any word.
-      shortest, step: the task has the lengths ``shortest``, ``shortest + step``, ...
+      step: between one length and the next.
       probes: draws of further splits, of the size and lengths of ``test``, by the names of the splits.
       options: of the source beside its sizes.
     """
@@ -47,7 +47,6 @@ class Asked(NamedTuple):
     size: Callable[[int], int]
     rules: tuple[Rule, ...]
     classes: tuple[str, ...] = ()
-    shortest: int = 1
     step: int = 1
     probes: dict[str, Callable[[Draws, np.ndarray], Rows]] = {}  # noqa: RUF012 (never changed)
     options: dict[str, Any] = {}  # noqa: RUF012 (never changed)
@@ -64,7 +63,7 @@ def source(task: Asked, sizes: Sizes, **spelled: Any) -> Source:
     Raises:
       ValueError: for a size out of range.
     """
-    check(sizes, task.shortest)
+    check(sizes, 1)
     counts = {name: getattr(sizes, name) for name in ("train", "validation", "test", LENGTHS)}
     lengths = spelled or {name: getattr(sizes, name) for name in ("min_length", "max_length")}
     resolved = _splits.resolved(task.name, **counts, **lengths, test_length=sizes.test_length, **task.options)
@@ -75,7 +74,7 @@ def source(task: Asked, sizes: Sizes, **spelled: Any) -> Source:
             rng, count = Draws(seed, _splits.ASKED_STREAM, stream), counts.get(name, sizes.test)
             if count:
                 splits[name] = _split(draw(rng, _lengths(task, sizes, name, count, rng)), task.words)
-        trained = task.size(int(allowed(task, sizes.min_length, sizes.max_length)[-1]))
+        trained = max(map(task.size, range(sizes.min_length, sizes.max_length + 1, task.step)))
         return Corpus(splits, task.classes, (), resolved, trained if sizes.lengths else None)
 
     return Source(load, task.rules)
@@ -90,8 +89,8 @@ def check_words(option: str, count: int, least: int) -> None:
 def _lengths(task: Asked, sizes: Sizes, name: str, count: int, rng: Draws) -> np.ndarray:
     """The lengths of the texts of a split."""
     if name == LENGTHS:
-        return spread(allowed(task, sizes.min_length, longest(sizes)), count)
-    known = allowed(task, sizes.min_length, sizes.max_length)
+        return spread(np.arange(sizes.min_length, longest(sizes) + 1, task.step), count)
+    known = np.arange(sizes.min_length, sizes.max_length + 1, task.step)
     return known[rng.below(len(known), count)]
 
 
@@ -111,8 +110,10 @@ def lines(tokens: np.ndarray, words: Sequence[str], ends: Sequence[int]) -> list
 def distinct(rng: Draws, bound: int, count: int, width: int) -> np.ndarray:
     """``width`` different numbers below ``bound`` in each of ``count`` rows, each choice and order as likely.
 
-    Floyd's algorithm chooses them, one column after the other; their order is drawn after that.
+    Few of many are chosen by Floyd's algorithm, one column after the other, and their order is drawn after that.
     """
+    if width**2 > 16 * bound:  # where all in a random order are less work
+        return shuffles(rng, count, bound)[:, :width]
     chosen = np.full((count, width), -1, np.int64)
     for column in range(width):
         most = bound - width + column

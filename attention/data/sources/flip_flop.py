@@ -1,15 +1,15 @@
 """A bit is written, others are to be ignored, and what was written last is to be read: one bit of memory. For ``task=lm``.
 
-From "Exposing Attention Glitches with Flip-Flop Language Modeling" (Liu et al. 2023, arXiv 2306.00946). A text is instructions,
-each with a bit: ``w 1 i 0 i 0 r 1 w 0 r 0``. After ``w`` stands what is written, after ``i`` anything, after ``r`` what was
-written last. The first instruction is ``w`` and the last is ``r``; of the others each is ``i`` with the probability ``ignore``
-and ``w`` or ``r`` with half of the rest. All other bits are fair. At each ``r`` the bit is wanted, as in the paper, whose score is
-the share of wrong bits at ``r``, the larger of 0 and 1 being taken.
+From "Exposing Attention Glitches with Flip-Flop Language Modeling" (Liu et al. 2023, arXiv 2306.00946). A text is
+instructions, each with a bit: ``w 1 i 0 i 0 r 1 w 0 r 0``. After ``w`` stands what is written, after ``i`` anything, after
+``r`` what was written last. The first instruction is ``w`` and the last is ``r``; of the others each is ``i`` with the
+probability ``ignore`` and ``w`` or ``r`` with half of the rest. All other bits are fair. At each ``r`` the bit is wanted, as
+in the paper, whose score is the share of wrong bits at ``r``, the larger of 0 and 1 being taken.
 
 Beside the splits of all tasks there are two of the lengths of ``test``, for ``eval.py --split=sparse`` and ``--split=dense``:
 with ``ignore`` 0.98, where the bit stands far back, and 0.1, where there is much that is like it. The published set
-(hf.co/datasets/synthseq/flipflop) has the same three under the names ``val``, ``val_sparse`` and ``val_dense``, without blanks.
-Here other draws are used, and the texts of ``lengths`` go on beyond 512 words.
+(hf.co/datasets/synthseq/flipflop) has the same three under the names ``val``, ``val_sparse`` and ``val_dense``, without
+blanks. Here other draws are used, and the texts of ``lengths`` go on beyond 512 words.
 """
 
 import numpy as np
@@ -76,7 +76,6 @@ def build(
         draw=lambda rng, lengths: drawn(rng, lengths, ignore),
         size=lambda length: length,
         rules=(MOST_WANTED, LAST_BIT),
-        shortest=_SHORTEST,
         step=2,
         probes={
             "sparse": lambda rng, lengths: drawn(rng, lengths, _SPARSE),

@@ -7,8 +7,8 @@ are values. With V=12 and two pairs::
   2 8 4 7 0 0 4 0 0 0 0 0 2 0 0 0    the value 7 is wanted at the second 4, and 8 at the second 2
 
 This is not the prediction of the next word: what is wanted stands at the key that asks for it, and never enters the text. The
-pairs stand first; neither keys nor values repeat. Behind them each key is asked for once, 2 g words after the last pair, with g
-drawn from 0, 1, ... with probability in proportion to (g + 1)^(a - 1) and without replacement, so that most come soon.
+pairs stand first; neither keys nor values repeat. Behind them each key is asked for once, 2 g words after the last pair, with
+g drawn from 0, 1, ... with probability in proportion to (g + 1)^(a - 1) and without replacement, so that most come soon.
 
 In figure 2 of the paper texts of 64, 128, 256 and 512 words have 4, 8, 16 and 64 pairs, V is 8,192, and there are 100,000
 examples to train on and 3,000 to test. The texts of ``lengths`` have the same share of pairs, rounded down.
@@ -24,7 +24,7 @@ from attention.data.sources import _asked
 from attention.data.sources._lengths import Draws, Sizes
 
 _EXPONENT = 0.01  # a
-FIRST_VALUE = at_places("the_first_value", lambda words: [words[1]] * len(words))  # right once for each text: 1 / pairs
+FIRST_VALUE = at_places("the_first_value", lambda words: words[:2][-1:] * len(words))  # right once for each text: 1 / pairs
 
 
 def drawn(rng: Draws, length: int, count: int, pairs: int, vocabulary: int, filler: str) -> _asked.Rows:
@@ -90,7 +90,6 @@ def build(
         ),
         size=lambda length: length,
         rules=(FIRST_VALUE,),
-        shortest=length,
         step=2,
         options={"pairs": pairs, "vocabulary": vocabulary, "filler": filler},
     )

@@ -1,0 +1,11 @@
+"""Two numbers in bits, the lowest first, to be multiplied: 1 1 * 1 0 1 gives 1 1 1 1 end. For ``task=tagging``.
+
+3 x 5 = 15; context-sensitive. There are as many dots as the string has symbols. A string of one bit has an empty output, and
+one of two a zero.
+"""
+
+import operator
+
+from attention.data.sources._binary import of_two
+
+build = of_two("binary_multiplication", "*", operator.mul, lambda row: row[1:] and [0], more=0)
