@@ -1,7 +1,8 @@
 """Two numbers in bits, the lowest first, to be added: 0 0 1 + 0 1 1 0 1 gives 0 1 0 1 1 end. For ``task=tagging``.
 
-4 + 22 = 26; context-sensitive. There are as many dots as the string has symbols and one more. A string of one or two bits is
-one number, to be repeated without zeros behind its highest bit.
+From "Neural Networks and the Chomsky Hierarchy" (Delétang et al. 2022, arXiv 2207.02098), where it is context-sensitive: 4 +
+22 = 26. A text is the string, as many dots and one more; at each dot a symbol of the output is wanted. A string of one or two
+bits is one number, to be repeated without zeros behind its highest bit.
 """
 
 import operator

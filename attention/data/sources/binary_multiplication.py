@@ -1,7 +1,8 @@
 """Two numbers in bits, the lowest first, to be multiplied: 1 1 * 1 0 1 gives 1 1 1 1 end. For ``task=tagging``.
 
-3 x 5 = 15; context-sensitive. There are as many dots as the string has symbols. A string of one bit has an empty output, and
-one of two a zero.
+From "Neural Networks and the Chomsky Hierarchy" (Delétang et al. 2022, arXiv 2207.02098), where it is context-sensitive: 3 x 5
+= 15. A text is the string and as many dots; at each a symbol of the output is wanted. A string of one bit has an empty output,
+and one of two a zero.
 """
 
 import operator

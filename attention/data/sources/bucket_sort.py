@@ -1,4 +1,8 @@
-"""A string of five symbols to be written in rising order: 3 0 4 0 gives 0 0 3 4. For ``task=tagging``; context-sensitive."""
+"""A string of five symbols to be written in rising order: 3 0 4 0 gives 0 0 3 4. For ``task=tagging``.
+
+From "Neural Networks and the Chomsky Hierarchy" (Delétang et al. 2022, arXiv 2207.02098), where it is context-sensitive. A
+text is the string and a dot for each symbol of the output, at which that is wanted.
+"""
 
 import numpy as np
 

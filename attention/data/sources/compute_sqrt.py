@@ -1,7 +1,8 @@
 """The square root of a number in bits, the highest first, rounded down: 1 0 0 1 0 1 gives 1 1 0. For ``task=tagging``.
 
-37 and 6; context-sensitive. Numbers are those from 1 on that have no more bits than the string, each as likely, and the output
-has half as many bits as the string, rounded up, zeros in front.
+From "Neural Networks and the Chomsky Hierarchy" (Delétang et al. 2022, arXiv 2207.02098), where it is context-sensitive: the
+root of 37 is 6. Numbers are those from 1 on that have no more bits than the string, each as likely. The output has half as
+many bits, rounded up, zeros in front, and the tape a dot for each.
 """
 
 import math

@@ -1,7 +1,8 @@
 """Every other symbol of a string of bits and then the rest: 0 0 1 1 0 gives 0 1 0 1 0. For ``task=tagging``.
 
-Context-sensitive. As in the authors' code, the first to be written are the symbols at places 1, 3, ... counted from 0, and then
-those at 0, 2, ...
+From "Neural Networks and the Chomsky Hierarchy" (Delétang et al. 2022, arXiv 2207.02098), where it is context-sensitive. A
+text is the string and a dot for each symbol of the output, at which that is wanted. As in the authors' code, the first to be
+written are the symbols at places 1, 3, ... counted from 0, and then those at 0, 2, ...
 """
 
 import numpy as np

@@ -1,4 +1,8 @@
-"""A string of bits to be written from its end: 0 1 1 gives 1 1 0. For ``task=tagging``; deterministic context-free."""
+"""A string of bits to be written from its end: 0 1 1 gives 1 1 0. For ``task=tagging``.
+
+From "Neural Networks and the Chomsky Hierarchy" (Delétang et al. 2022, arXiv 2207.02098), where it is deterministic
+context-free. A text is the string and a dot for each symbol of the output, at which that is wanted.
+"""
 
 import numpy as np
 

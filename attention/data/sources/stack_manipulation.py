@@ -1,8 +1,9 @@
 """A stack of bits and what becomes of it, from its top: 0 1 1 0 push1 pop pop gives 1 1 0 end. For ``task=tagging``.
 
-Deterministic context-free. The stack is given from its bottom, one bit or more and one action or more, each number of bits as
-likely; actions are ``pop``, ``push0`` and ``push1``, each as likely, and an empty stack stays as it is when popped. There is
-one dot more than the string has symbols. A string of one symbol is a stack, without actions.
+From "Neural Networks and the Chomsky Hierarchy" (Delétang et al. 2022, arXiv 2207.02098), where it is deterministic
+context-free: the stack is given from its bottom, one bit or more and one action or more, each number of bits as likely;
+actions are ``pop``, ``push0`` and ``push1``, each as likely, and an empty stack stays as it is when popped. There is one dot
+more than the string has symbols. A string of one symbol is a stack, without actions.
 """
 
 import numpy as np
