@@ -1,0 +1,131 @@
+"""Interpolated modified Kneser-Ney n-grams over the tokens of the run: what counting what came before comes to.
+
+::
+
+  p_n(w | h) = max(c(h w) - D(c(h w)), 0) / c(h .) + left(h) p_(n-1)(w | h'),   left(h) = sum_w min(D(c(h w)), c(h w)) / c(h .)
+
+with h the n - 1 tokens before, h' the same without the first of them, and p_0 = 1 / V for each of the V token ids. ``c`` of the
+longest n-grams is how often they occur in train, of shorter ones after how many different tokens. The discount ``D`` is one of three,
+for counts of 1, of 2, and of 3 or more, and follows for each n from how many n-grams have a count of 1, 2, 3 and 4; where these give
+none, 1/2, 1 and 3/2 are taken. Of the orders n from 1 to ``order`` that with the lowest loss on validation is kept.
+
+A document begins with a token that nobody predicts, and what came before it says nothing: there h is as short as it has to be, and
+an n-gram that begins a document occurs each time after a token of its own. Within a document, all that came before is known,
+whatever the windows of the model.
+
+Source: Chen and Goodman 1998, "An Empirical Study of Smoothing Techniques for Language Modeling".
+"""
+
+import functools
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from attention.rivals import Arrays, Material, Rival, _ngrams, _places
+from attention.rivals._ngrams import Said, Text
+
+__all__: list[str] = []
+
+ORDERS = 16
+
+
+def build(*, order: int = 8, tokens: int = 20_000_000) -> Rival:
+    """The rival ``kneser_ney``.
+
+    Args:
+      order: tokens of an n-gram at most, in [1, 16].
+      tokens: of train at most; of more, nothing is fitted.
+    """
+    for name, value, most in (("order", order, ORDERS), ("tokens", tokens, 2**31)):
+        if not 1 <= value <= most:
+            raise ValueError(f"{name} must be in [1, {most}], got {value}")
+    return Rival(
+        fit=functools.partial(fit, order),
+        answer=answer,
+        facts=lambda arrays: {"order": int(arrays["order"]), "ngrams": sum(len(array) for name, array in arrays.items() if name.startswith("counts_")), "converged": True},
+        answers="text",
+        amount=lambda train: len(_places.wanted(train.rows)),
+        most=tokens,
+        unit="tokens",
+        packages=("numpy",),
+    )
+
+
+def fit(order: int, train: Material, validation: Material) -> dict[str, np.ndarray]:
+    """What is learned of train.
+
+    Returns:
+      * order: int64;
+      * tokens_n, for each n up to the order: the last token of each n-gram, in the order of all of its tokens;
+      * fans_n: of each (n-1)-gram, how many n-grams go on from it;
+      * counts_n: the counts of the n-grams. These three are of the smallest unsigned types.
+    """
+    size, (text, other) = train.vocab_size, map(_text, (train, validation))
+    found = _ngrams.count(text, size, order)
+    losses = [-np.log(said.likely[other.ages > 0]).mean() for said in _of_orders(found, other, size)]
+    best = 1 + int(np.argmin(losses))
+    arrays = {"order": np.array(best, np.int64)}
+    for n, grams in enumerate(found[:best], 1):
+        contexts, tokens = np.divmod(grams.keys, size)
+        kept = {"tokens": tokens, "fans": np.bincount(contexts, minlength=grams.shorter)}
+        kept["counts"] = grams.counts if n == best else grams.lefts
+        arrays |= {f"{name}_{n}": array.astype(np.min_scalar_type(array.max())) for name, array in kept.items()}
+    return arrays
+
+
+def _of_orders(found: list[_ngrams.Grams], text: Text, size: int) -> Iterator[Said]:
+    """What is said of a text with each order in turn."""
+    level, said = _ngrams.empty(size), _ngrams.nothing(text, size)
+    for n, grams in enumerate(found, 1):
+        yield _ngrams.longer(said, _ngrams.level(grams.keys, grams.counts, level, n, size), n, text, size)
+        level = _ngrams.level(grams.keys, grams.lefts, level, n, size)
+        said = _ngrams.longer(said, level, n, text, size)
+
+
+def answer(arrays: Arrays, asked: Material) -> dict[str, np.ndarray]:
+    """The negative log likelihood of each token that is wanted, and whether it is the likeliest one."""
+    text = _text(asked)
+    said = _said(arrays, text, asked.vocab_size)
+    known = text.ages > 0
+    flat = {"nll": -np.log(said.likely[known]), "right": said.best[known] == text.tokens[known]}
+    return {name: _places.placed(array, asked.rows) for name, array in flat.items()}
+
+
+def _said(arrays: Arrays, text: Text, size: int) -> Said:
+    """What is said of a text. Raises ValueError for arrays that ``fit`` does not make of so many tokens."""
+    error = ValueError(f"its arrays are not what fitting makes of {size} tokens")
+    order, level, said = arrays.get("order"), _ngrams.empty(size), _ngrams.nothing(text, size)
+    if order is None or order.dtype != np.int64 or order.shape != () or not 1 <= order <= ORDERS:
+        raise error
+    for n in range(1, int(order) + 1):
+        kept = [arrays.get(f"{name}_{n}") for name in ("tokens", "fans", "counts")]
+        if (keys := _keys(*kept, len(level.keys), size)) is None:
+            raise error
+        try:
+            level = _ngrams.level(keys, kept[2].astype(np.int64), level, n, size)
+        except ValueError:
+            raise error from None
+        said = _ngrams.longer(said, level, n, text, size)
+    return said
+
+
+def _keys(tokens: Any, fans: Any, counts: Any, shorter: int, size: int) -> np.ndarray | None:
+    """The keys of n-grams; None where these arrays are not such as ``fit`` keeps."""
+    if any(array is None or array.dtype.kind != "u" or array.ndim != 1 for array in (tokens, fans, counts)):
+        return None
+    fans = fans.astype(np.int64)
+    if len(fans) != shorter or not len(tokens) == len(counts) == fans.sum() > 0 or not 0 <= fans.min() <= fans.max() <= size:
+        return None
+    keys = np.repeat(np.arange(shorter), fans) * size + tokens.astype(np.int64)
+    return keys if tokens.max() < size and (np.diff(keys) > 0).all() else None
+
+
+def _text(asked: Material) -> Text:
+    """The documents of a split: what is wanted, in the order of rows and places, is every token of it once."""
+    tokens = _places.wanted(asked.rows)
+    ends = asked.rows.documents
+    begins = np.zeros(1, np.int64) if ends is None else ends[:-1][np.diff(ends) > 0]
+    lengths = np.diff(begins, append=len(tokens)) + 1
+    ages = np.arange(lengths.sum()) - np.repeat(np.cumsum(lengths) - lengths, lengths)
+    return Text(np.insert(tokens, begins, asked.vocab_size - 1), ages)
