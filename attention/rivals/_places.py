@@ -1,4 +1,4 @@
-"""The places of the rows of a split at which anything is wanted."""
+"""The places of rows at which anything is wanted."""
 
 import numpy as np
 
@@ -11,17 +11,9 @@ def wanted(rows: Encoded) -> np.ndarray:
     return rows.wanted[rows.wanted >= 0].astype(np.int64)
 
 
-def counts(rows: Encoded) -> np.ndarray:
-    """At how many places of each row anything is wanted, int64 ``[n]``."""
-    assert rows.wanted is not None
-    before = np.concatenate([[0], np.cumsum(rows.wanted >= 0)])
-    return np.diff(before[rows.offsets])
-
-
 def placed(flat: np.ndarray, rows: Encoded) -> np.ndarray:
-    """What is said at these places, ``[k]``, as a task says it: ``[n K]``, zeros behind the last of a row."""
-    count = counts(rows)
-    there = np.arange(count.max(initial=0)) < count[:, None]
+    """What is said of these places, ``[k]``, as a task says it: ``[n K]``, zeros behind the last of a row."""
+    there = np.arange(rows.asked.max(initial=0)) < rows.asked[:, None]
     found = np.zeros(there.shape, flat.dtype)
     found[there] = flat
     return found

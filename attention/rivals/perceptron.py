@@ -79,14 +79,14 @@ def fit(passes: int, train: Material, validation: Material) -> dict[str, np.ndar
       * tags, weights: int32 and float32, these in the order of the rows.
     """
     classes = len(train.classes)
-    pairs, rows, means = learn(_words.split(train.texts), _words.tags(train), classes, passes)
-    order = sorted((name for name, row in rows.items() if means[row].any()), key=_bytes)
+    pairs, rows, means = learn(_words.words(train), _words.tags(train), classes, passes)
+    order = sorted(name for name, row in rows.items() if means[row].any())
     first = classes + 2 + len(pairs)  # row of words
     means = np.concatenate([means[:first], means[[rows[name] for name in order]]])
     places, tags = np.nonzero(means)
     return {
         "pairs": pairs,
-        "names": np.frombuffer(b" ".join(map(_bytes, order)), np.uint8),
+        "names": _words.packed(order),
         "sizes": np.bincount(places, minlength=len(means)).astype(np.int32),
         "tags": tags.astype(np.int32),
         "weights": means[places, tags].astype(np.float32),
@@ -164,7 +164,7 @@ def answer(arrays: Arrays, asked: Material) -> dict[str, np.ndarray]:
     """The tag of each word of which any is wanted, and whether it is right."""
     classes = len(asked.classes)
     learned = unpacked(arrays, classes)
-    return _words.outputs([told(learned, words, classes) for words in _words.split(asked.texts)], asked)
+    return _words.outputs([told(learned, words, classes) for words in _words.words(asked)], asked)
 
 
 def told(learned: Learned, words: Sequence[str], classes: int) -> np.ndarray:
@@ -181,11 +181,26 @@ def told(learned: Learned, words: Sequence[str], classes: int) -> np.ndarray:
 
 def unpacked(arrays: Arrays, classes: int) -> Learned:
     """Weights as they are added. Raises ValueError for arrays that ``fit`` does not make of so many classes."""
-    names = _names(arrays) if _fitted(arrays, classes) else None
-    first = classes + 2 + len(arrays["pairs"]) if names is not None else 0
-    if names is None or first + len(names) != len(arrays["sizes"]):
+    first = classes + 2 + len(arrays["pairs"]) if _fitted(arrays, classes) else 0
+    names = _words.unpacked(arrays["names"], len(arrays["sizes"]) - first) if first else None
+    if names is None:
         raise ValueError(f"its arrays are not what fitting makes of {classes} classes")
     weights = np.zeros((first + len(names) + 1, classes))
     weights[np.repeat(np.arange(first + len(names)), arrays["sizes"]), arrays["tags"]] = arrays["weights"]
     rows = {name: first + number for number, name in enumerate(names)}
     return Learned(rows, _history(arrays["pairs"], classes), weights)
+
+
+_DTYPES = {"pairs": np.int64, "names": np.uint8, "sizes": np.int32, "tags": np.int32, "weights": np.float32}
+
+
+def _fitted(arrays: Arrays, classes: int) -> bool:
+    """Whether arrays are such as ``fit`` makes, but for the names."""
+    if not arrays.keys() >= _DTYPES.keys():
+        return False
+    if any(arrays[name].dtype != dtype or arrays[name].ndim != 1 for name, dtype in _DTYPES.items()):
+        return False
+    pairs, sizes, tags = (arrays[name] for name in ("pairs", "sizes", "tags"))
+    inside = all((0 <= array).all() and (array < most).all() for array, most in ((pairs, (classes + 1) ** 2), (tags, classes)))
+    whole = len(tags) == len(arrays["weights"]) == sizes.sum() and (sizes >= 0).all() and len(sizes) >= classes + 2 + len(pairs)
+    return bool(inside and whole and (np.diff(pairs) > 0).all() and np.isfinite(arrays["weights"]).all())
