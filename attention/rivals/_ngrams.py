@@ -55,11 +55,16 @@ class Level(NamedTuple):
 
 
 def count(text: Text, size: int, order: int) -> list[Grams]:
-    """The n-grams of 1 to ``order`` tokens of a text with ids below ``size``; ``lefts`` of the longest are not known."""
+    """The n-grams of 1 to ``order`` tokens, or as many as a document has, of a text with ids below ``size``.
+
+    ``lefts`` of the longest is of those that begin documents alone.
+    """
     found: list[Grams] = []
     shorter, numbers = 1, np.zeros(len(text.tokens), np.int64)  # of one n-gram without tokens
     for n in range(1, order + 1):
         ends = np.flatnonzero(text.ages >= n - 1)
+        if not len(ends):
+            break
         before = numbers[ends - 1] if n > 1 else numbers[ends]
         keys, firsts, inverse = np.unique(before * size + text.tokens[ends], return_index=True, return_inverse=True)
         if found:  # each of these is the one without its first token after one more token

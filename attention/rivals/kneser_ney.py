@@ -4,14 +4,15 @@
 
   p_n(w | h) = max(c(h w) - D(c(h w)), 0) / c(h .) + left(h) p_(n-1)(w | h'),   left(h) = sum_w min(D(c(h w)), c(h w)) / c(h .)
 
-with h the n - 1 tokens before, h' the same without the first of them, and p_0 = 1 / V for each of the V token ids. ``c`` of the
-longest n-grams is how often they occur in train, of shorter ones after how many different tokens. The discount ``D`` is one of three,
-for counts of 1, of 2, and of 3 or more, and follows for each n from how many n-grams have a count of 1, 2, 3 and 4; where these give
-none, 1/2, 1 and 3/2 are taken. Of the orders n from 1 to ``order`` that with the lowest loss on validation is kept.
+with h the n - 1 tokens before, h' the same without the first of them, and p_0 = 1 / V for each of the V token ids. ``c`` of
+the longest n-grams is how often they occur in train, of shorter ones after how many different tokens. The discount ``D`` is
+one of three, for counts of 1, of 2, and of 3 or more, and follows for each n from how many n-grams have a count of 1, 2, 3
+and 4; where these give none, 1/2, 1 and 3/2 are taken. Of the orders n from 1 to ``order`` that with the lowest loss on
+validation is kept.
 
-A document begins with a token that nobody predicts, and what came before it says nothing: there h is as short as it has to be, and
-an n-gram that begins a document occurs each time after a token of its own. Within a document, all that came before is known,
-whatever the windows of the model.
+A document begins with a token that nobody predicts, and what stands before it says nothing: there h is as short as it has to
+be, and each time that an n-gram begins a document counts as a token before it of its own. Within a document all that stands
+before is known, whatever the windows of the model.
 
 Source: Chen and Goodman 1998, "An Empirical Study of Smoothing Techniques for Language Modeling".
 """
@@ -43,13 +44,33 @@ def build(*, order: int = 8, tokens: int = 20_000_000) -> Rival:
     return Rival(
         fit=functools.partial(fit, order),
         answer=answer,
-        facts=lambda arrays: {"order": int(arrays["order"]), "ngrams": sum(len(array) for name, array in arrays.items() if name.startswith("counts_")), "converged": True},
-        answers="text",
-        amount=lambda train: len(_places.wanted(train.rows)),
+        facts=facts,
+        amount=amount,
+        lacks=lacks,
+        answers="wanted",
         most=tokens,
         unit="tokens",
         packages=("numpy",),
     )
+
+
+def lacks(train: Material) -> str | None:
+    """It tells the next token alone."""
+    return (
+        None if train.rows.documents is not None else "what is wanted is not the next token, which it tells from those before"
+    )
+
+
+def amount(train: Material) -> int:
+    """Tokens that are wanted, nothing being asked twice of train."""
+    assert train.rows.wanted is not None
+    return len(train.rows.wanted)
+
+
+def facts(arrays: Arrays) -> dict[str, float | bool]:
+    """The order that was chosen, and how many n-grams there are."""
+    order = int(arrays["order"])
+    return {"order": order, "ngrams": sum(len(arrays[f"counts_{n}"]) for n in range(1, order + 1)), "converged": True}
 
 
 def fit(order: int, train: Material, validation: Material) -> dict[str, np.ndarray]:
@@ -79,6 +100,8 @@ def _of_orders(found: list[_ngrams.Grams], text: Text, size: int) -> Iterator[Sa
     level, said = _ngrams.empty(size), _ngrams.nothing(text, size)
     for n, grams in enumerate(found, 1):
         yield _ngrams.longer(said, _ngrams.level(grams.keys, grams.counts, level, n, size), n, text, size)
+        if n == len(found):
+            return
         level = _ngrams.level(grams.keys, grams.lefts, level, n, size)
         said = _ngrams.longer(said, level, n, text, size)
 
@@ -87,9 +110,8 @@ def answer(arrays: Arrays, asked: Material) -> dict[str, np.ndarray]:
     """The negative log likelihood of each token that is wanted, and whether it is the likeliest one."""
     text = _text(asked)
     said = _said(arrays, text, asked.vocab_size)
-    known = text.ages > 0
-    flat = {"nll": -np.log(said.likely[known]), "right": said.best[known] == text.tokens[known]}
-    return {name: _places.placed(array, asked.rows) for name, array in flat.items()}
+    told = text.ages > 0
+    return _places.outputs(asked.rows, said.best[told], nll=-np.log(said.likely[told]))
 
 
 def _said(arrays: Arrays, text: Text, size: int) -> Said:
@@ -112,7 +134,7 @@ def _said(arrays: Arrays, text: Text, size: int) -> Said:
 
 def _keys(tokens: Any, fans: Any, counts: Any, shorter: int, size: int) -> np.ndarray | None:
     """The keys of n-grams; None where these arrays are not such as ``fit`` keeps."""
-    if any(array is None or array.dtype.kind != "u" or array.ndim != 1 for array in (tokens, fans, counts)):
+    if not all(array is not None and array.ndim == 1 and len(array) and _smallest(array) for array in (tokens, fans, counts)):
         return None
     fans = fans.astype(np.int64)
     if len(fans) != shorter or not len(tokens) == len(counts) == fans.sum() > 0 or not 0 <= fans.min() <= fans.max() <= size:
@@ -121,11 +143,15 @@ def _keys(tokens: Any, fans: Any, counts: Any, shorter: int, size: int) -> np.nd
     return keys if tokens.max() < size and (np.diff(keys) > 0).all() else None
 
 
+def _smallest(array: np.ndarray) -> bool:
+    """Whether numbers are of the smallest type that holds them."""
+    return array.dtype.kind == "u" and array.dtype == np.min_scalar_type(array.max())
+
+
 def _text(asked: Material) -> Text:
     """The documents of a split: what is wanted, in the order of rows and places, is every token of it once."""
-    tokens = _places.wanted(asked.rows)
-    ends = asked.rows.documents
-    begins = np.zeros(1, np.int64) if ends is None else ends[:-1][np.diff(ends) > 0]
+    assert asked.rows.documents is not None
+    tokens, begins = _places.wanted(asked.rows), asked.rows.documents[:-1]
     lengths = np.diff(begins, append=len(tokens)) + 1
     ages = np.arange(lengths.sum()) - np.repeat(np.cumsum(lengths) - lengths, lengths)
     return Text(np.insert(tokens, begins, asked.vocab_size - 1), ages)

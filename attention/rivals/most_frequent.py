@@ -1,13 +1,14 @@
-"""The tag that each word has most often in train, of equal ones that which comes first; a word that train has not gets the most frequent tag.
+"""The tag that each word has most often in train; a word that train has not gets the tag that is most frequent.
 
-Words are told apart as they are written: ``May`` and ``may`` are two.
+Of tags that a word has equally often, that which comes first stands. Words are told apart as they are written: ``May`` and
+``may`` are two.
 """
 
 from collections import Counter
 
 import numpy as np
 
-from attention.rivals import Arrays, Material, Rival, _words
+from attention.rivals import Arrays, Material, Rival, _places, _words
 
 __all__: list[str] = []
 
@@ -55,11 +56,11 @@ def fit(train: Material, validation: Material) -> dict[str, np.ndarray]:
 
 
 def answer(arrays: Arrays, asked: Material) -> dict[str, np.ndarray]:
-    """The tag of each word of which any is wanted, and whether it is right."""
+    """The tag of each word, and whether it is right."""
     if (known := _known(arrays, len(asked.classes))) is None:
         raise ValueError(f"its arrays are not what fitting makes of {len(asked.classes)} classes")
-    usual = int(arrays["usual"])
-    return _words.outputs([np.array([known.get(word, usual) for word in words]) for words in _words.words(asked)], asked)
+    told = [known.get(word, int(arrays["usual"])) for words in _words.words(asked) for word in words]
+    return _places.outputs(asked.rows, np.array(told, np.int64))
 
 
 def _known(arrays: Arrays, classes: int) -> dict[str, int] | None:
@@ -67,6 +68,6 @@ def _known(arrays: Arrays, classes: int) -> dict[str, int] | None:
     tags, usual = (arrays.get(name, np.zeros(0)) for name in ("tags", "usual"))
     if tags.dtype != np.int32 or usual.dtype != np.int32 or tags.ndim != 1 or usual.shape != ():
         return None
-    inside = (0 <= min(tags.min(initial=0), usual)) and (max(tags.max(initial=0), usual) < classes)
+    inside = min(tags.min(initial=0), usual) >= 0 and max(tags.max(initial=0), usual) < classes
     names = _words.unpacked(arrays.get("names"), len(tags))
     return dict(zip(names, tags.tolist())) if inside and names is not None else None

@@ -1,20 +1,21 @@
-"""An averaged perceptron that tells the tag of each word from left to right: what counting features of words comes to.
+"""An averaged perceptron that tells the tag of each word from left to right: what features of words come to.
 
 ::
 
   tag_i = argmax_t sum_(f of place i) w(f, t)
 
-The features of a place are the word, the word in small letters and its shape (runs of capitals, small letters and digits as one
-sign each); its first and last 1 to 4 characters in small letters; the words one and two places before and behind it in small
-letters; a constant; the tag before, and the two tags before, as they were told. Where a wrong tag is told in training, 1 is added
-to the weights of the right one and taken from those of the wrong one, for all features of the place. Sentences come in a new order
-in each pass, drawn from a fixed seed. What is kept of each weight is its mean over all places of all passes.
+The features of a place are the word; the word in small letters, and its first and last 1 to 4 characters; its shape (runs of
+capitals, small letters and digits as one sign each); the words one and two places before and behind it, in small letters; a
+constant; the tag before, and the two tags before, as they were told. Where a wrong tag is told in training, 1 is added to the
+weights of the right one, and taken from those of the wrong one, for all features of the place. Texts come in a new order in
+each pass, drawn from a fixed seed. What is kept of each weight is its mean over all places of all passes.
 
-A pair of tags that never stands in train has no weight of its own, and a feature that train has not adds nothing. A word of which
-nothing is wanted is told its tag like any other, and nothing is learned of it.
+Pairs of tags that never stand before a word of train share one weight, and a feature that train has not adds nothing. A word
+whose tag is not known is told one like any other, and nothing is learned of it.
 
-Source: Collins 2002, "Discriminative Training Methods for Hidden Markov Models"; the features are of the kind of Ratnaparkhi 1996,
-"A Maximum Entropy Model for Part-of-Speech Tagging". Told greedily, where Collins searches for the best tags of a sentence.
+Source: Collins 2002, "Discriminative Training Methods for Hidden Markov Models", with features such as those of Ratnaparkhi
+1996, "A Maximum Entropy Model for Part-of-Speech Tagging". Collins searches for the best tags of a text; here they are told
+one by one.
 """
 
 import functools
@@ -24,7 +25,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from attention.rivals import Arrays, Material, Rival, _words
+from attention.rivals import Arrays, Material, Rival, _places, _words
 
 __all__: list[str] = []
 
@@ -161,14 +162,15 @@ def _history(pairs: np.ndarray, classes: int) -> np.ndarray:
 
 
 def answer(arrays: Arrays, asked: Material) -> dict[str, np.ndarray]:
-    """The tag of each word of which any is wanted, and whether it is right."""
+    """The tag of each word, and whether it is right."""
     classes = len(asked.classes)
     learned = unpacked(arrays, classes)
-    return _words.outputs([told(learned, words, classes) for words in _words.words(asked)], asked)
+    tags = [tag for words in _words.words(asked) for tag in told(learned, words, classes)]
+    return _places.outputs(asked.rows, np.array(tags, np.int64))
 
 
-def told(learned: Learned, words: Sequence[str], classes: int) -> np.ndarray:
-    """The tag of each word of a text, int ``[n]``."""
+def told(learned: Learned, words: Sequence[str], classes: int) -> list[int]:
+    """The tag of each word of a text."""
     none = len(learned.weights) - 1
     rows = np.array([[learned.rows.get(name, none) for name in names] for names in features(words)], np.int64)
     before, farther, found = classes, classes, []
@@ -176,7 +178,7 @@ def told(learned: Learned, words: Sequence[str], classes: int) -> np.ndarray:
         at = [before, learned.history[before, farther]]
         before, farther = int((score + learned.weights[at].sum(axis=0)).argmax()), before
         found.append(before)
-    return np.array(found)
+    return found
 
 
 def unpacked(arrays: Arrays, classes: int) -> Learned:
@@ -201,6 +203,6 @@ def _fitted(arrays: Arrays, classes: int) -> bool:
     if any(arrays[name].dtype != dtype or arrays[name].ndim != 1 for name, dtype in _DTYPES.items()):
         return False
     pairs, sizes, tags = (arrays[name] for name in ("pairs", "sizes", "tags"))
-    inside = all((0 <= array).all() and (array < most).all() for array, most in ((pairs, (classes + 1) ** 2), (tags, classes)))
+    inside = all((array >= 0).all() and (array < most).all() for array, most in ((pairs, (classes + 1) ** 2), (tags, classes)))
     whole = len(tags) == len(arrays["weights"]) == sizes.sum() and (sizes >= 0).all() and len(sizes) >= classes + 2 + len(pairs)
     return bool(inside and whole and (np.diff(pairs) > 0).all() and np.isfinite(arrays["weights"]).all())

@@ -35,7 +35,11 @@ def rows(texts):
     among = sum((np.bincount(columns(text), minlength=SIZE) > 0).astype(float) for text in TRAIN.split.texts)
     for text in texts:
         n = np.bincount(columns(text), minlength=SIZE)
-        x = np.where(n > 0, 1 + np.log(np.maximum(n, 1)), 0) * (1 + np.log((1 + len(TRAIN.split.texts)) / (1 + among))) * (among > 0)
+        x = (
+            np.where(n > 0, 1 + np.log(np.maximum(n, 1)), 0)
+            * (1 + np.log((1 + len(TRAIN.split.texts)) / (1 + among)))
+            * (among > 0)
+        )
         yield x / max(np.sqrt((x**2).sum()), 1e-300)
 
 

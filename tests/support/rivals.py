@@ -1,11 +1,12 @@
 """Splits that rivals learn in a moment: texts with a class each, documents of tokens, words with a tag each."""
 
+import itertools
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from attention.data.contracts import Encoded, Split
+from attention.data.contracts import OPEN, Encoded, Split
 from attention.rivals import Material
 
 CLASSES = 3
@@ -60,15 +61,33 @@ def documents(items: Sequence[Sequence[int]], *, fewer: bool = False) -> Materia
     return Material(Split([""] * len(items), None), rows, (), SIZE - 2 * fewer)
 
 
-def sentences(items: Sequence[tuple[str, str]], *, fewer: bool = False) -> Material:
-    """Words with their tags, a token for each word."""
-    numbers = {name: number for number, name in enumerate(TAGS)} | {"_": -1}
-    wanted = [np.array([numbers[tag] for tag in tags.split(" ")], np.int32) for _, tags in items]
+def sentences(items: Sequence[Sequence[str]], *, tags: Sequence[str] = TAGS, fewer: bool = False) -> Material:
+    """Words with their tags, a token for each word; ``_`` is no tag."""
+    numbers = {name: number for number, name in enumerate(tags)} | {"_": OPEN}
+    wanted = [np.array([numbers[tag] for tag in line.split(" ")], np.int32) for _, line in items]
     offsets = np.concatenate([[0], np.cumsum([len(each) for each in wanted])])
     flat = np.concatenate([np.zeros(0, np.int32), *wanted])
     rows = Encoded(flat, offsets, np.full(len(items), -1, np.int32), wanted=flat)
-    split = Split([words for words, _ in items], None, wanted=[tags for _, tags in items])
-    return Material(split, rows, TAGS[: len(TAGS) - 2 * fewer], 2)
+    return Material(Split([words for words, _ in items], None), rows, tuple(tags[: len(tags) - 2 * fewer]), 2)
+
+
+def tagged(asked: Material) -> list[tuple[list[str], list[str | None]]]:
+    """The words of each text, and their tags; None where it is not known."""
+    rows, names = asked.rows, [*asked.classes, None]
+    tags = [[names[max(tag, -1)] for tag in rows.wanted[a:b]] for a, b in itertools.pairwise(rows.offsets)]
+    return list(zip([text.split(" ") for text in asked.split.texts], tags))
+
+
+def tags_said(asked: Material, told: Sequence[Sequence[str]]) -> dict[str, np.ndarray]:
+    """The outputs of a rival that tells the words of each text these tags."""
+    right = [tags for _, tags in tagged(asked)]
+    padded = lambda lists, none: [[*each, *[none] * (max(map(len, told)) - len(each))] for each in lists]
+    return {
+        "asked": np.array(padded([[True] * len(tags) for tags in told], False)),
+        "known": np.array(padded([[tag is not None for tag in tags] for tags in right], False)),
+        "right": np.array(padded([[a == b for a, b in zip(*pair)] for pair in zip(told, right)], False)),
+        "predicted": np.array(padded([[asked.classes.index(tag) for tag in tags] for tags in told], 0)),
+    }
 
 
 def _names(numbers: Sequence[int]) -> tuple[str, ...]:
