@@ -202,7 +202,7 @@ class Trained(NamedTuple):
             answer = specs.build("rival", spec).answer
             if answer is None:
                 raise ValueError(f"{shown(spec)} answers nothing")
-            split = contracts.Split(examples.texts, examples.encoded.labels, examples.targets, examples.wanted)
+            split = contracts.Split(examples.texts, examples.encoded.labels, examples.targets)
             outputs = answer(learned, Material(split, examples.encoded, self.data.classes, self.data.vocab_size))
             scores = self.task.scores(outputs, examples.encoded)
         except ValueError as error:

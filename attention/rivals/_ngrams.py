@@ -4,6 +4,7 @@ An n-gram is known by its number among those of its length, in the order of thei
 the (n-1)-gram that it goes on from, plus its last token. So the n-grams that end at all places of a text are one search.
 """
 
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
@@ -54,29 +55,28 @@ class Level(NamedTuple):
     best_likely: np.ndarray
 
 
-def count(text: Text, size: int, order: int) -> list[Grams]:
+def count(text: Text, size: int, order: int) -> Iterator[Grams]:
     """The n-grams of 1 to ``order`` tokens, or as many as a document has, of a text with ids below ``size``.
 
     ``lefts`` of the longest is of those that begin documents alone.
     """
-    found: list[Grams] = []
-    shorter, numbers = 1, np.zeros(len(text.tokens), np.int64)  # of one n-gram without tokens
+    found, shorter, numbers = None, 1, np.zeros(len(text.tokens), np.int64)  # of one n-gram without tokens
     for n in range(1, order + 1):
         ends = np.flatnonzero(text.ages >= n - 1)
         if not len(ends):
             break
         before = numbers[ends - 1] if n > 1 else numbers[ends]
         keys, firsts, inverse = np.unique(before * size + text.tokens[ends], return_index=True, return_inverse=True)
-        if found:  # each of these is the one without its first token after one more token
-            found[-1] = found[-1]._replace(lefts=found[-1].lefts + np.bincount(numbers[ends[firsts]], minlength=shorter))
+        if found is not None:  # each of these is the one without its first token after one more token
+            yield found._replace(lefts=found.lefts + np.bincount(numbers[ends[firsts]], minlength=shorter))
         numbers = np.full(len(text.tokens), NONE)
         numbers[ends] = inverse
         ages = text.ages[ends]
-        counts = np.bincount(inverse[ages > 0], minlength=len(keys))
-        begun = np.bincount(inverse[(ages > 0) & (ages == n - 1)], minlength=len(keys))
-        found.append(Grams(keys, counts, begun, shorter))
-        shorter = len(keys)
-    return found
+        chosen = (ages > 0, (ages > 0) & (ages == n - 1))
+        counts, begun = (np.bincount(inverse[which], minlength=len(keys)) for which in chosen)
+        found, shorter = Grams(keys, counts, begun, shorter), len(keys)
+    assert found is not None
+    yield found
 
 
 def discounts(counts: np.ndarray) -> np.ndarray:

@@ -18,8 +18,6 @@ Source: Chen and Goodman 1998, "An Empirical Study of Smoothing Techniques for L
 """
 
 import functools
-from collections.abc import Iterator
-from typing import Any
 
 import numpy as np
 
@@ -83,27 +81,28 @@ def fit(order: int, train: Material, validation: Material) -> dict[str, np.ndarr
       * counts_n: the counts of the n-grams. These three are of the smallest unsigned types.
     """
     size, (text, other) = train.vocab_size, map(_text, (train, validation))
-    found = _ngrams.count(text, size, order)
-    losses = [-np.log(said.likely[other.ages > 0]).mean() for said in _of_orders(found, other, size)]
-    best = 1 + int(np.argmin(losses))
-    arrays = {"order": np.array(best, np.int64)}
-    for n, grams in enumerate(found[:best], 1):
-        contexts, tokens = np.divmod(grams.keys, size)
-        kept = {"tokens": tokens, "fans": np.bincount(contexts, minlength=grams.shorter)}
-        kept["counts"] = grams.counts if n == best else grams.lefts
-        arrays |= {f"{name}_{n}": array.astype(np.min_scalar_type(array.max())) for name, array in kept.items()}
-    return arrays
-
-
-def _of_orders(found: list[_ngrams.Grams], text: Text, size: int) -> Iterator[Said]:
-    """What is said of a text with each order in turn."""
-    level, said = _ngrams.empty(size), _ngrams.nothing(text, size)
-    for n, grams in enumerate(found, 1):
-        yield _ngrams.longer(said, _ngrams.level(grams.keys, grams.counts, level, n, size), n, text, size)
-        if n == len(found):
-            return
+    level, said, losses, kept = _ngrams.empty(size), _ngrams.nothing(other, size), [], []
+    for n, grams in enumerate(_ngrams.count(text, size, order), 1):
+        longest = _ngrams.longer(said, _ngrams.level(grams.keys, grams.counts, level, n, size), n, other, size)
+        losses.append(-np.log(longest.likely[other.ages > 0]).mean())
+        kept.append(_packed(grams, size))
         level = _ngrams.level(grams.keys, grams.lefts, level, n, size)
-        said = _ngrams.longer(said, level, n, text, size)
+        said = _ngrams.longer(said, level, n, other, size)
+    best = 1 + int(np.argmin(losses))
+    of = lambda n: ("tokens", "fans", "counts" if n == best else "lefts")
+    arrays = {f"{name}_{n}": kept[n - 1][which] for n in range(1, best + 1) for name, which in zip(_KEPT, of(n))}
+    return {"order": np.array(best, np.int64), **arrays}
+
+
+_KEPT = ("tokens", "fans", "counts")
+
+
+def _packed(grams: _ngrams.Grams, size: int) -> dict[str, np.ndarray]:
+    """What may be kept of n-grams, in the smallest types."""
+    contexts, tokens = np.divmod(grams.keys, size)
+    whole = {"tokens": tokens, "fans": np.bincount(contexts, minlength=grams.shorter)}
+    whole |= {"counts": grams.counts, "lefts": grams.lefts}
+    return {name: array.astype(np.min_scalar_type(array.max())) for name, array in whole.items()}
 
 
 def answer(arrays: Arrays, asked: Material) -> dict[str, np.ndarray]:
@@ -121,26 +120,27 @@ def _said(arrays: Arrays, text: Text, size: int) -> Said:
     if order is None or order.dtype != np.int64 or order.shape != () or not 1 <= order <= ORDERS:
         raise error
     for n in range(1, int(order) + 1):
-        kept = [arrays.get(f"{name}_{n}") for name in ("tokens", "fans", "counts")]
-        if (keys := _keys(*kept, len(level.keys), size)) is None:
+        found = _grams(arrays, n, len(level.keys), size)
+        if found is None:
             raise error
         try:
-            level = _ngrams.level(keys, kept[2].astype(np.int64), level, n, size)
+            level = _ngrams.level(*found, level, n, size)
         except ValueError:
             raise error from None
         said = _ngrams.longer(said, level, n, text, size)
     return said
 
 
-def _keys(tokens: Any, fans: Any, counts: Any, shorter: int, size: int) -> np.ndarray | None:
-    """The keys of n-grams; None where these arrays are not such as ``fit`` keeps."""
-    if not all(array is not None and array.ndim == 1 and len(array) and _smallest(array) for array in (tokens, fans, counts)):
+def _grams(arrays: Arrays, n: int, shorter: int, size: int) -> tuple[np.ndarray, np.ndarray] | None:
+    """The keys and counts of n-grams; None where these arrays are not such as ``fit`` keeps."""
+    kept = [arrays.get(f"{name}_{n}", np.zeros(0)) for name in _KEPT]
+    if not all(array.ndim == 1 and len(array) and _smallest(array) for array in kept):
         return None
-    fans = fans.astype(np.int64)
-    if len(fans) != shorter or not len(tokens) == len(counts) == fans.sum() > 0 or not 0 <= fans.min() <= fans.max() <= size:
+    tokens, fans, counts = (array.astype(np.int64) for array in kept)
+    if len(fans) != shorter or not len(tokens) == len(counts) == fans.sum() or max(fans.max(), tokens.max() + 1) > size:
         return None
-    keys = np.repeat(np.arange(shorter), fans) * size + tokens.astype(np.int64)
-    return keys if tokens.max() < size and (np.diff(keys) > 0).all() else None
+    keys = np.repeat(np.arange(shorter), fans) * size + tokens
+    return (keys, counts) if (np.diff(keys) > 0).all() else None
 
 
 def _smallest(array: np.ndarray) -> bool:

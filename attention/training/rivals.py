@@ -104,7 +104,7 @@ _LEARNED = ("train", "validation")
 def material(data: Dataset, name: str) -> Material:
     """A split as a rival has it."""
     rows = data.splits[name]
-    split = Split(data.texts[name], rows.labels, data.targets.get(name), data.wanted.get(name))
+    split = Split(data.texts[name], rows.labels, data.targets.get(name))
     return Material(split, rows, data.classes, data.vocab_size)
 
 
