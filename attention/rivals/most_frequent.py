@@ -1,10 +1,13 @@
 """The tag that each word has most often in train; a word that train has not gets the tag that is most frequent.
 
 Of tags that a word has equally often, that which comes first stands. Words are told apart as they are written: ``May`` and
-``may`` are two.
+``may`` are two. The tag that is told is as likely as it is right on validation, ``(right + 1) / (all + 2)`` among words of
+train and among others; the other tags share what is left.
 """
 
 from collections import Counter
+from collections.abc import Mapping
+from typing import NamedTuple
 
 import numpy as np
 
@@ -39,7 +42,8 @@ def fit(train: Material, validation: Material) -> dict[str, np.ndarray]:
     Returns:
       * names: uint8, the words, rising, with blanks between them;
       * tags: int32, the tag of each;
-      * usual: int32, the most frequent tag.
+      * usual: int32, the most frequent tag;
+      * likely: float64 ``[2]``, the probability of the tag of a word that train has not, and of one that it has.
     """
     pairs, totals = Counter(), np.zeros(len(train.classes), np.int64)
     for words, tags in zip(_words.words(train), _words.tags(train)):
@@ -48,25 +52,46 @@ def fit(train: Material, validation: Material) -> dict[str, np.ndarray]:
     rising = sorted(reversed(pairs.items()), key=lambda one: one[1])  # of equal ones the first of train stands last
     best = {word: tag for (word, tag), _ in rising}
     names = sorted(best)
+    usual = int(totals.argmax())
+    found, wanted = _told(best, usual, validation), _places.wanted(validation.rows)
+    right = [(found.tags == wanted)[(found.known == known) & (wanted >= 0)] for known in (False, True)]
     return {
         "names": _words.packed(names),
         "tags": np.array([best[name] for name in names], np.int32),
-        "usual": np.array(totals.argmax(), np.int32),
+        "usual": np.array(usual, np.int32),
+        "likely": np.array([(each.sum() + 1) / (len(each) + 2) for each in right]),
     }
 
 
+class Told(NamedTuple):
+    """The tag of each word, and whether train has the word, ``[k]``."""
+
+    tags: np.ndarray
+    known: np.ndarray
+
+
+def _told(best: Mapping[str, int], usual: int, asked: Material) -> Told:
+    words = [word for text in _words.words(asked) for word in text]
+    return Told(np.array([best.get(word, usual) for word in words], np.int64), np.array([word in best for word in words], bool))
+
+
 def answer(arrays: Arrays, asked: Material) -> dict[str, np.ndarray]:
-    """The tag of each word, and whether it is right."""
-    if (known := _known(arrays, len(asked.classes))) is None:
-        raise ValueError(f"its arrays are not what fitting makes of {len(asked.classes)} classes")
-    told = [known.get(word, int(arrays["usual"])) for words in _words.words(asked) for word in words]
-    return _places.outputs(asked.rows, np.array(told, np.int64))
+    """The tag of each word, whether it is right, and how likely the right one is."""
+    classes = len(asked.classes)
+    if (best := _known(arrays, classes)) is None:
+        raise ValueError(f"its arrays are not what fitting makes of {classes} classes")
+    found, wanted = _told(best, int(arrays["usual"]), asked), _places.wanted(asked.rows)
+    likely = arrays["likely"][found.known.astype(int)]
+    nll = -np.log(np.where(found.tags == wanted, likely, (1 - likely) / max(classes - 1, 1)))
+    return _places.outputs(asked.rows, found.tags, nll=np.where(wanted >= 0, nll, 0.0))
 
 
 def _known(arrays: Arrays, classes: int) -> dict[str, int] | None:
     """The tag of each word; None for arrays that ``fit`` does not make."""
-    tags, usual = (arrays.get(name, np.zeros(0)) for name in ("tags", "usual"))
-    if tags.dtype != np.int32 or usual.dtype != np.int32 or tags.ndim != 1 or usual.shape != ():
+    tags, usual, likely = (arrays.get(name, np.zeros(0)) for name in ("tags", "usual", "likely"))
+    if (tags.dtype, usual.dtype, likely.dtype) != (np.int32, np.int32, np.float64):
+        return None
+    if tags.ndim != 1 or usual.shape != () or likely.shape != (2,) or not ((likely > 0) & (likely < 1)).all():
         return None
     inside = min(tags.min(initial=0), usual) >= 0 and max(tags.max(initial=0), usual) < classes
     names = _words.unpacked(arrays.get("names"), len(tags))

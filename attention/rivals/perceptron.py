@@ -10,6 +10,9 @@ constant; the tag before, and the two tags before, as they were told. Where a wr
 weights of the right one, and taken from those of the wrong one, for all features of the place. Texts come in a new order in
 each pass, drawn from a fixed seed. What is kept of each weight is its mean over all places of all passes.
 
+Its scores become probabilities, ``softmax(sharpness * scores)``, with the sharpness among ``2^(k/2)`` that makes the tags of
+validation likeliest.
+
 Pairs of tags that never stand before a word of train share one weight, and a feature that train has not adds nothing. A word
 whose tag is not known is told one like any other, and nothing is learned of it.
 
@@ -31,6 +34,7 @@ __all__: list[str] = []
 
 _EDGES = ("<<", "<", ">", ">>")  # what stands before and behind the words of a text
 _SEED = 0
+SHARPNESS = 2.0 ** (np.arange(-20, 9) / 2)
 
 
 class Learned(NamedTuple):
@@ -61,7 +65,11 @@ def build(*, passes: int = 5, words: int = 1_000_000) -> Rival:
     return Rival(
         fit=functools.partial(fit, passes),
         answer=answer,
-        facts=lambda arrays: {"features": len(arrays["sizes"]), "converged": True},
+        facts=lambda arrays: {
+            "features": len(arrays["sizes"]),
+            "sharpness": float(arrays["sharpness"]),
+            "converged": True,
+        },
         answers="tags",
         amount=_words.amount,
         most=words,
@@ -71,13 +79,14 @@ def build(*, passes: int = 5, words: int = 1_000_000) -> Rival:
 
 
 def fit(passes: int, train: Material, validation: Material) -> dict[str, np.ndarray]:
-    """What is learned of train.
+    """What is learned of train, its sharpness of validation.
 
     Returns:
       * pairs: int64, ``nearer (C + 1) + farther`` of each two tags that follow each other in train, rising;
       * names: uint8, the features of words that any weight is left of, rising, with blanks between them;
       * sizes: int32, the weights of each row of ``Learned.weights`` but the last that are not 0;
-      * tags, weights: int32 and float32, these in the order of the rows.
+      * tags, weights: int32 and float32, these in the order of the rows;
+      * sharpness: float64.
     """
     classes = len(train.classes)
     pairs, rows, means = learn(_words.words(train), _words.tags(train), classes, passes)
@@ -85,13 +94,17 @@ def fit(passes: int, train: Material, validation: Material) -> dict[str, np.ndar
     first = classes + 2 + len(pairs)  # row of words
     means = np.concatenate([means[:first], means[[rows[name] for name in order]]])
     places, tags = np.nonzero(means)
-    return {
+    arrays = {
         "pairs": pairs,
         "names": _words.packed(order),
         "sizes": np.bincount(places, minlength=len(means)).astype(np.int32),
         "tags": tags.astype(np.int32),
         "weights": means[places, tags].astype(np.float32),
+        "sharpness": np.array(1.0),
     }
+    scores, wanted = _scores(unpacked(arrays, classes), validation), _places.wanted(validation.rows)
+    losses = [_nll(sharpness * scores, wanted).sum() for sharpness in SHARPNESS]
+    return {**arrays, "sharpness": np.array(SHARPNESS[int(np.argmin(losses))])}
 
 
 def learn(
@@ -162,23 +175,32 @@ def _history(pairs: np.ndarray, classes: int) -> np.ndarray:
 
 
 def answer(arrays: Arrays, asked: Material) -> dict[str, np.ndarray]:
-    """The tag of each word, and whether it is right."""
-    classes = len(asked.classes)
-    learned = unpacked(arrays, classes)
-    tags = [tag for words in _words.words(asked) for tag in told(learned, words, classes)]
-    return _places.outputs(asked.rows, np.array(tags, np.int64))
+    """The tag of each word, whether it is right, and how likely the right one is."""
+    scores = _scores(unpacked(arrays, len(asked.classes)), asked)
+    nll = _nll(arrays["sharpness"] * scores, _places.wanted(asked.rows))
+    return _places.outputs(asked.rows, scores.argmax(axis=1), nll=nll)
 
 
-def told(learned: Learned, words: Sequence[str], classes: int) -> list[int]:
-    """The tag of each word of a text."""
-    none = len(learned.weights) - 1
-    rows = np.array([[learned.rows.get(name, none) for name in names] for names in features(words)], np.int64)
-    before, farther, found = classes, classes, []
-    for score in learned.weights[rows].sum(axis=1):
-        at = [before, learned.history[before, farther]]
-        before, farther = int((score + learned.weights[at].sum(axis=0)).argmax()), before
-        found.append(before)
-    return found
+def _scores(learned: Learned, asked: Material) -> np.ndarray:
+    """The score of each tag at each word, ``[k C]``."""
+    return np.concatenate([told(learned, words) for words in _words.words(asked)])
+
+
+def _nll(logits: np.ndarray, wanted: np.ndarray) -> np.ndarray:
+    """``-log p`` of each tag that is wanted, 0 where none is known."""
+    likely = logits - np.logaddexp.reduce(logits, axis=1, keepdims=True)
+    return np.where(wanted >= 0, -likely[np.arange(len(wanted)), wanted], 0.0)
+
+
+def told(learned: Learned, words: Sequence[str]) -> np.ndarray:
+    """The score of each tag at each word of a text, ``[n C]``; the greatest is told."""
+    none, classes = len(learned.weights) - 1, learned.weights.shape[1]
+    rows = np.array([[learned.rows.get(name, none) for name in names] for names in features(words)])
+    scores, before, farther = learned.weights[rows].sum(axis=1), classes, classes
+    for score in scores:
+        score += learned.weights[[before, learned.history[before, farther]]].sum(axis=0)
+        before, farther = int(score.argmax()), before
+    return scores
 
 
 def unpacked(arrays: Arrays, classes: int) -> Learned:
@@ -194,15 +216,21 @@ def unpacked(arrays: Arrays, classes: int) -> Learned:
 
 
 _DTYPES = {"pairs": np.int64, "names": np.uint8, "sizes": np.int32, "tags": np.int32, "weights": np.float32}
+_DTYPES |= {"sharpness": np.float64}
 
 
 def _fitted(arrays: Arrays, classes: int) -> bool:
     """Whether arrays are such as ``fit`` makes, but for the names."""
     if not arrays.keys() >= _DTYPES.keys():
         return False
-    if any(arrays[name].dtype != dtype or arrays[name].ndim != 1 for name, dtype in _DTYPES.items()):
+    if any(arrays[name].dtype != dtype or arrays[name].ndim != (name != "sharpness") for name, dtype in _DTYPES.items()):
         return False
     pairs, sizes, tags = (arrays[name] for name in ("pairs", "sizes", "tags"))
     inside = all((array >= 0).all() and (array < most).all() for array, most in ((pairs, (classes + 1) ** 2), (tags, classes)))
     whole = len(tags) == len(arrays["weights"]) == sizes.sum() and (sizes >= 0).all() and len(sizes) >= classes + 2 + len(pairs)
-    return bool(inside and whole and (np.diff(pairs) > 0).all() and np.isfinite(arrays["weights"]).all())
+    return bool(inside and whole and (np.diff(pairs) > 0).all() and _numbers(arrays))
+
+
+def _numbers(arrays: Arrays) -> bool:
+    """Whether weights and sharpness are such as there are."""
+    return bool(np.isfinite(arrays["weights"]).all() and np.isin(arrays["sharpness"], SHARPNESS))

@@ -35,27 +35,31 @@ def reference(arrays, train, asked):
 
     def told(weights, words, place, before):
         names = features(words, place, before, before if before in seen else "others")
-        return TAGS[int(np.argmax([sum(weights[name, tag] for name in names) for tag in TAGS]))], names
+        scores = [sum(weights[name, tag] for name in names) for tag in TAGS]
+        return TAGS[int(np.argmax(scores))], names, np.exp(float(arrays["sharpness"]) * np.array(scores))
 
     weights, sums, count, random = defaultdict(float), defaultdict(float), 0, np.random.default_rng(0)
     for words, right in (data[row] for _ in range(PASSES) for row in random.permutation(len(data))):
         before = ("-", "-")
         for place, tag in enumerate(right):
-            found, names = told(weights, words, place, before)
+            found, names, _ = told(weights, words, place, before)
             for name in names if tag not in (None, found) else ():
                 weights[name, tag] += 1
                 weights[name, found] -= 1
             for key, value in weights.items():
                 sums[key] += value
             count, before = count + 1, (found, before[0])
-    means, said = defaultdict(float, {key: value / count for key, value in sums.items()}), []
+    means, said, likely = defaultdict(float, {key: value / count for key, value in sums.items()}), [], []
     for words, _ in tagged(asked):
-        before, tags = ("-", "-"), []
+        before = ("-", "-")
+        said.append([])
+        likely.append([])
         for place in range(len(words)):
-            tags.append(told(means, words, place, before)[0])
-            before = (tags[-1], before[0])
-        said.append(tags)
-    return tags_said(asked, said)
+            found, _, powers = told(means, words, place, before)
+            said[-1].append(found)
+            likely[-1].append(dict(zip(TAGS, powers / powers.sum())))
+            before = (found, before[0])
+    return tags_said(asked, said, likely)
 
 
 ROW = Row(
@@ -81,11 +85,19 @@ def test_it_learns_of_endings_and_of_neighbours():
     assert found["right"].all()
 
 
-def test_a_pair_of_tags_out_of_order_is_refused():
+def test_the_sharpness_makes_validation_likeliest():
+    rival, taught = specs.build("rival", ROW.spec), LESSONS["tags"]
+    arrays, validation = rival.fit(sentences(taught.train), sentences(taught.validation)), sentences(taught.validation)
+    nll = lambda factor: rival.answer({**arrays, "sharpness": arrays["sharpness"] * factor}, validation)["nll"].sum()
+    assert min(nll(2**-0.5), nll(2**0.5)) > nll(1.0)
+
+
+def test_numbers_that_no_fit_has():
     rival, taught = specs.build("rival", ROW.spec), LESSONS["tags"]
     arrays = rival.fit(sentences(taught.train), sentences(taught.validation))
-    with pytest.raises(ValueError, match="its arrays are not what fitting makes of 4 classes"):
-        rival.answer({**arrays, "pairs": arrays["pairs"][::-1]}, sentences(taught.test))
+    for damaged in ({"pairs": arrays["pairs"][::-1]}, {"sharpness": np.array(0.3)}, {"sharpness": np.array(np.nan)}):
+        with pytest.raises(ValueError, match="its arrays are not what fitting makes of 4 classes"):
+            rival.answer({**arrays, **damaged}, sentences(taught.test))
 
 
 @pytest.mark.skipif("ATTENTION_DATA_DIR" not in os.environ, reason="needs ATTENTION_DATA_DIR")

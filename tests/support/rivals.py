@@ -1,7 +1,8 @@
 """Splits that rivals learn in a moment: texts with a class each, documents of tokens, words with a tag each."""
 
 import itertools
-from collections.abc import Callable, Sequence
+import math
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -78,14 +79,17 @@ def tagged(asked: Material) -> list[tuple[list[str], list[str | None]]]:
     return list(zip([text.split(" ") for text in asked.split.texts], tags))
 
 
-def tags_said(asked: Material, told: Sequence[Sequence[str]]) -> dict[str, np.ndarray]:
-    """The outputs of a rival that tells the words of each text these tags."""
+def tags_said(
+    asked: Material, told: Sequence[Sequence[str]], likely: Sequence[Sequence[Mapping[str, float]]]
+) -> dict[str, np.ndarray]:
+    """The outputs of a rival that tells the words of each text these tags, and that each tag is so likely."""
     right = [tags for _, tags in tagged(asked)]
     padded = lambda lists, none: [[*each, *[none] * (max(map(len, told)) - len(each))] for each in lists]
     return {
         "asked": np.array(padded([[True] * len(tags) for tags in told], False)),
         "known": np.array(padded([[tag is not None for tag in tags] for tags in right], False)),
         "right": np.array(padded([[a == b for a, b in zip(*pair)] for pair in zip(told, right)], False)),
+        "nll": np.array(padded([[-math.log(p[tag]) if tag else 0 for p, tag in zip(*pair)] for pair in zip(likely, right)], 0)),
         "predicted": np.array(padded([[asked.classes.index(tag) for tag in tags] for tags in told], 0)),
     }
 
