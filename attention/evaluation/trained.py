@@ -229,8 +229,7 @@ class Trained(NamedTuple):
         if self.task.at_words:
             words, told = self._by_words(texts, answers)
             given |= {"wanted": told, "classes": self.data.classes}
-            encoded = encode.encode_texts(self.tokenizer, self.tokenizer_state, words, **given)
-            return Examples(texts, encoded)
+            return Examples(words, encode.encode_texts(self.tokenizer, self.tokenizer_state, words, **given))
         encoded = encode.encode_texts(self.tokenizer, self.tokenizer_state, texts, **given)
         if answers is None:
             return Examples(texts, encoded)

@@ -114,17 +114,16 @@ def learn(
     pairs = _pairs(wanted, classes)
     history, rows = _history(pairs, classes), {}
     first = classes + 2 + len(pairs)
-    found = [
-        np.array([[rows.setdefault(name, first + len(rows)) for name in names] for names in features(words)]) for words in texts
-    ]
+    number = lambda names: [rows.setdefault(name, first + len(rows)) for name in names]
+    found = [np.array([[*number(names), 0, 0] for names in features(words)]) for words in texts]  # and two of the tags before
     weights = np.zeros((first + len(rows), classes))
     since, now = np.zeros_like(weights), 0  # the sum of each change times when it was made
     random = np.random.default_rng(_SEED)
     for text in (text for _ in range(passes) for text in random.permutation(len(texts))):
         before = farther = classes
-        for row, right in zip(found[text], wanted[text].tolist()):
-            at = [*row, before, history[before, farther]]
-            told = int(weights[at].sum(axis=0).argmax())
+        for at, right in zip(found[text], wanted[text].tolist()):
+            at[-2:] = before, history[before, farther]
+            told = int(np.add.reduce(weights.take(at, axis=0)).argmax())
             if right >= 0 and told != right:
                 for sums, change in ((weights, 1), (since, now)):
                     sums[at, right] += change
@@ -233,4 +232,4 @@ def _fitted(arrays: Arrays, classes: int) -> bool:
 
 def _numbers(arrays: Arrays) -> bool:
     """Whether weights and sharpness are such as there are."""
-    return bool(np.isfinite(arrays["weights"]).all() and np.isin(arrays["sharpness"], SHARPNESS))
+    return bool(np.isfinite(arrays["weights"]).all() and 0 < arrays["sharpness"] < np.inf)

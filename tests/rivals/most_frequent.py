@@ -18,7 +18,7 @@ def reference(arrays, train, asked):
     known = {word: told(word) for word in {word for word, _ in pairs}}
     tags = [[known.get(word, usual) for word in words] for words, _ in tagged(asked)]
     share = lambda word, told: {
-        tag: p if tag == told else (1 - p) / 3 for p in [arrays["likely"][word in known]] for tag in TAGS
+        tag: p if tag == told else (1 - p) / 3 for p in [arrays["likely"][int(word in known)]] for tag in TAGS
     }
     return tags_said(asked, tags, [[*map(share, words, told)] for (words, _), told in zip(tagged(asked), tags)])
 

@@ -95,7 +95,7 @@ def test_the_sharpness_makes_validation_likeliest():
 def test_numbers_that_no_fit_has():
     rival, taught = specs.build("rival", ROW.spec), LESSONS["tags"]
     arrays = rival.fit(sentences(taught.train), sentences(taught.validation))
-    for damaged in ({"pairs": arrays["pairs"][::-1]}, {"sharpness": np.array(0.3)}, {"sharpness": np.array(np.nan)}):
+    for damaged in ({"pairs": arrays["pairs"][::-1]}, {"sharpness": np.array(0.0)}, {"sharpness": np.array(np.nan)}):
         with pytest.raises(ValueError, match="its arrays are not what fitting makes of 4 classes"):
             rival.answer({**arrays, **damaged}, sentences(taught.test))
 
