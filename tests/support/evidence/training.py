@@ -118,12 +118,14 @@ class RivalEvidence(NamedTuple):
     """Of a rival.
 
     Attributes:
-      reference: (arrays, texts) -> probabilities ``[n C]`` of what it has learned of the texts of ``tests.support.rivals``;
-        None for one that fits nothing.
+      reference: (arrays, train, asked) -> its outputs, of what it has learned of ``tests.support.rivals``; "probabilities" for
+        logits. None for one that fits nothing.
+      free: its arrays that may hold other numbers, and fewer.
       errors: as above.
     """
 
-    reference: Callable[..., np.ndarray] | None = None
+    reference: Callable[..., dict[str, np.ndarray]] | None = None
+    free: tuple[str, ...] = ()
     errors: dict[str, str] = {}
 
 
