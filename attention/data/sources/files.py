@@ -1,19 +1,17 @@
 """Your own texts, labelled or with texts to write, in files: CSV, TSV, JSON, Parquet, Arrow or fastText, also packed."""
 
 import glob
-import itertools
 import os
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from attention.data import file_text as _file_text
 from attention.data import paths as _paths
 from attention.data import tables as _tables
-from attention.data import unpacking as _unpacking
 from attention.data.contracts import Corpus, Source
-from attention.data.sources import _splits, _tabular
+from attention.data.sources import _given, _splits, _tabular
 from attention.messages import quoted, shown
 
 # Files of a folder that are its splits: of train, test and validation by these names, in pieces too.
@@ -72,14 +70,14 @@ def build(
     answer = label if target is None else target
     _check_form(form, text, answer)
     given = {"train": train, "validation": validation, "test": test}
-    paths = {name: _expanded(path) for name, path in given.items() if path is not None}
+    paths = {name: _given.expanded(path) for name, path in given.items() if path is not None}
     written = {name: each[0] if len(each) == 1 else each for name, each in paths.items()}
     own = {"text": text, "label": label, "target": target, **form._asdict(), "skip_empty": skip_empty}
     spec = _splits.resolved("files", **written, **own, validation_share=validation_share)
 
     def load(seed: int) -> Corpus:
-        files = {name: _found(path) for name, path in paths.items()}
-        _check_apart(files, paths)
+        files = {name: _given.found(path) for name, path in paths.items()}
+        _given.check_apart(files, paths)
         read = {"text": text, "label": answer, "form": form, "skip_empty": skip_empty}
         try:
             bare = {name: name == "test" and target is None for name in files}  # whether it may have no labels
@@ -87,7 +85,7 @@ def build(
         except _tables.MissingColumnError as error:
             raise ValueError(f"{error}; {_NAMES}") from None
         shared = {"seed": seed, "validation_share": validation_share, "resolved": spec, "targets": target is not None}
-        return _tabular.corpus(tables, files=_looked_at(files, paths), where=files["train"][0], **shared)
+        return _tabular.corpus(tables, files=_given.looked_at(files, paths), where=files["train"][0], **shared)
 
     return Source(load, _tabular.rules(target), spec)
 
@@ -123,40 +121,3 @@ def _check_form(form: _tables.Form, text: str | int, answer: str | int) -> None:
     if form.header is False and named is not None:
         raise ValueError(f"header=False: nothing names the column {quoted(named)}; give numbers, as in text=1, label=0")
     _file_text.check_encoding(form.encoding)
-
-
-def _expanded(given: str | tuple[str, ...]) -> tuple[str, ...]:
-    paths = tuple(str(_paths.expand(path)) for path in ((given,) if isinstance(given, str) else given))
-    if not paths:
-        raise ValueError("a split wants at least one file, got none")
-    return paths
-
-
-def _found(given: Sequence[str]) -> list[Path]:
-    """The files that paths and globs name, those of a glob in order."""
-    found = [path for each in given for path in _paths.matches(each)]
-    if folder := next(filter(os.path.isdir, found), None):
-        raise ValueError(
-            f"{shown(folder)} is a folder; files in it are 'FOLDER/*.csv', and folder(path=...) reads folders of texts"
-        )
-    if len(set(found)) < len(found):
-        twice = next(path for number, path in enumerate(found) if path in found[:number])
-        raise ValueError(f"{shown(twice)} is given twice for one split")
-    return found
-
-
-def _check_apart(files: Mapping[str, Sequence[Path]], paths: Mapping[str, Sequence[str]]) -> None:
-    """Raises ValueError where a glob of one split takes a file that is of another."""
-    for name, other in itertools.permutations(files, 2):
-        for path in filter(_paths.is_glob, paths[name]):
-            both = set(_paths.matches(path)) & set(files[other])
-            if both:
-                raise ValueError(f"{name}={quoted(path)} matches {shown(min(both))}, which is a file of {other}")
-
-
-def _looked_at(files: Mapping[str, Sequence[Path]], paths: Mapping[str, Sequence[str]]) -> Iterator[Path]:
-    """What was read; of a glob also the folders, to which a file may come."""
-    for name, found in files.items():
-        yield from dict.fromkeys(map(_unpacking.archive, found))
-        for path in filter(_paths.is_glob, paths[name]):
-            yield from _paths.searched(path)
