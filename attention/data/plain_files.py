@@ -1,13 +1,14 @@
 """Plain text files, read piece by piece whenever they are asked for, so that no corpus stands in memory whole."""
 
 import codecs
+import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Literal, NamedTuple, overload
 
 import numpy as np
 
-from attention.data import unpacking
+from attention.data import paths, unpacking
 from attention.data.file_text import check_text
 from attention.messages import shown
 
@@ -51,6 +52,12 @@ class PlainFiles:
     def __init__(self, paths: Sequence[Path]):
         self._files = [_opened(path) for path in paths]
         self.borders = np.cumsum([0, *(file.end - file.begin for file in self._files)])
+
+    def check_full(self) -> None:
+        """Raises ValueError where one is empty."""
+        for file in self._files:
+            if file.begin == file.end:
+                raise ValueError(f"{shown(file.path)} is empty, and no document")
 
     def of(self, byte: int) -> int:
         """The number of the file that a byte is in."""
@@ -108,19 +115,32 @@ class FileTexts(Sequence[str]):
             first = last
 
 
+def is_plain(path: str) -> bool:
+    """Whether a bare path or glob is of plain text: a ``.txt`` file that is no table with columns, JSON or lines of fastText."""
+    place = paths.followed(path)
+    if Path(unpacking.plain_name(path).lower()).suffix != ".txt" or not paths.leads(path):
+        return False
+    file = paths.matches(place)[0]
+    try:
+        data = unpacking.read(file).data if unpacking.is_packed(file) else PlainFile(file, 0, 0).read(0, _READ)
+    except ValueError:
+        return False
+    first = data.lstrip().split(b"\n")[0]
+    names = re.split(rb"[\t,;|\"]+", first.strip(_MARK + b"\r"))
+    table = b"\t" in first or {b"text", b"label"} <= set(names)
+    return not (table or first.startswith((b"__label__", b"[", b"{", b"\xff\xfe", b"\xfe\xff")))
+
+
 def documents(files: PlainFiles, how: Documents) -> np.ndarray:
     """The spans of the documents: of each file, of each line that is not blank, or of what stands between blank lines.
 
     The line break that ends a line or a document between blank lines is no part of it.
     """
     if how == "file":
+        files.check_full()
         return np.stack([files.borders[:-1], files.borders[1:]], 1)
-    found = [_lines(files, number) for number in range(len(files.borders) - 1)]
-    if how == "blank":
-        found = [_runs(spans, inked) for spans, inked in found]
-    else:
-        found = [spans[inked] for spans, inked in found]
-    return np.concatenate(found)
+    parts = _runs if how == "blank" else lambda spans, inked: spans[inked]
+    return np.concatenate([parts(*_lines(files, number)) for number in range(len(files.borders) - 1)])
 
 
 def _lines(files: PlainFiles, number: int) -> tuple[np.ndarray, np.ndarray]:
@@ -158,11 +178,15 @@ def _runs(spans: np.ndarray, inked: np.ndarray) -> np.ndarray:
     return np.stack([spans[begins, 0], spans[ends, 1]], 1)
 
 
-def blocks(files: PlainFiles, spans: np.ndarray) -> tuple[FileTexts, np.ndarray | None]:
-    """Documents as texts of at most ``BLOCK`` bytes, and which of them begin one, bool ``[n]``; None where each does.
+class Parts(NamedTuple):
+    """Texts of at most ``BLOCK`` bytes, and which of them begin a document, bool ``[n]``; None where each does."""
 
-    They are cut where a line ends, else at a blank, else between two characters, and where a file ends.
-    """
+    texts: FileTexts
+    begins: np.ndarray | None
+
+
+def blocks(files: PlainFiles, spans: np.ndarray) -> Parts:
+    """Documents in blocks, which are cut where a line ends, else at a blank, else between two characters."""
     large = np.flatnonzero(spans[:, 1] - spans[:, 0] > BLOCK)
     found, begins, done = [], [], 0
     for place in (*large, len(spans)):
@@ -172,15 +196,15 @@ def blocks(files: PlainFiles, spans: np.ndarray) -> tuple[FileTexts, np.ndarray 
             found.append(_cut(files, *spans[place]))
             begins.append(np.arange(len(found[-1])) == 0)
         done = place + 1
-    return FileTexts(files, np.concatenate(found)), np.concatenate(begins) if large.size else None
+    return Parts(FileTexts(files, np.concatenate(found)), np.concatenate(begins) if large.size else None)
 
 
-def stream(files: PlainFiles, start: int, stop: int) -> tuple[FileTexts, np.ndarray | None]:
-    """The bytes from ``start`` to ``stop`` as one document, as ``blocks`` has it."""
+def stream(files: PlainFiles, start: int, stop: int) -> Parts:
+    """The bytes from ``start`` to ``stop`` as one document, in blocks as ``blocks`` cuts them; also where a file ends."""
     inner = files.borders[(files.borders > start) & (files.borders < stop)]
-    ends = np.array([start, *inner, stop])
+    ends = np.array([start, *np.unique(inner), stop])
     found = np.concatenate([_cut(files, *part) for part in np.stack([ends[:-1], ends[1:]], 1)])
-    return FileTexts(files, found), np.arange(len(found)) == 0 if len(found) > 1 else None
+    return Parts(FileTexts(files, found), np.arange(len(found)) == 0 if len(found) > 1 else None)
 
 
 def _cut(files: PlainFiles, start: int, stop: int) -> np.ndarray:

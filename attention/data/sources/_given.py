@@ -1,12 +1,18 @@
 """Files that the options of a source name, as paths and globs, by split."""
 
+import glob
 import itertools
 import os
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from attention.data import paths, unpacking
 from attention.messages import quoted, shown
+
+# Files of a folder that are its splits: of train, test and validation by these names, in pieces too.
+_SPLITS = {"train": ("train",), "validation": ("validation", "valid", "val", "dev"), "test": ("test",)}
+_NAMED = re.compile(r"\.(tsv|csv|jsonl?|ndjson|parquet|arrow|feather|txt)(\.\w+)?$", re.IGNORECASE)
 
 
 def expanded(given: str | tuple[str, ...]) -> tuple[str, ...]:
@@ -45,3 +51,20 @@ def looked_at(files: Mapping[str, Sequence[Path]], given: Mapping[str, Sequence[
         yield from dict.fromkeys(map(unpacking.archive, read))
         for path in filter(paths.is_glob, given[name]):
             yield from paths.searched(path)
+
+
+def splits_in(folder: str) -> dict[str, str]:
+    """The files of a folder by split, none without train; of one in pieces, ``train-00000-of-00002.parquet``, their glob."""
+    place = paths.followed(folder)
+    names = sorted(os.listdir(place)) if os.path.isdir(place) else []
+    found: dict[str, str] = {}
+    for split, words in _SPLITS.items():
+        here = [name for name in names if _NAMED.search(name) and re.split(r"[-._]", name.lower())[0] in words]
+        if len(here) == 1:
+            found[split] = os.path.join(folder, here[0])
+        elif here and len({(re.split(r"[-._]", name)[0], Path(name).suffix) for name in here}) == 1:
+            pieces = f"{re.split(r'[-._]', here[0])[0]}[-._]*{Path(here[0]).suffix}"
+            found[split] = os.path.join(glob.escape(folder), pieces)
+        elif here:
+            raise ValueError(f"{shown(folder)}: {here[0]} and {here[1]} would both be {split}; say files({split}=...)")
+    return found if "train" in found else {}

@@ -1,23 +1,18 @@
 """Your own texts, labelled or with texts to write, in files: CSV, TSV, JSON, Parquet, Arrow or fastText, also packed."""
 
-import glob
 import os
-import re
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 from attention.data import file_text as _file_text
 from attention.data import paths as _paths
+from attention.data import plain_files as _plain_files
 from attention.data import tables as _tables
 from attention.data.contracts import Corpus, Source
 from attention.data.sources import _given, _splits, _tabular
-from attention.messages import quoted, shown
+from attention.messages import quoted
 
-# Files of a folder that are its splits: of train, test and validation by these names, in pieces too.
-_SPLIT_FILES = {"train": ("train",), "validation": ("validation", "valid", "val", "dev"), "test": ("test",)}
 _NAMES = "files(train=..., text='NAME', label='NAME') says what they are called, a number which they are"
-_NAMED = re.compile(r"\.(tsv|csv|jsonl?|ndjson|parquet|arrow|feather|txt)(\.\w+)?$", re.IGNORECASE)
 
 
 def build(
@@ -91,27 +86,13 @@ def build(
 
 
 def from_path(path: str) -> Mapping[str, Any] | None:
-    """The options of a bare path: a file, a glob, or a folder with files that are called as splits; None for another."""
-    if not os.path.isdir(_paths.followed(path)):
-        return {"train": path}
-    return _splits_in(path) or _splits_in(os.path.join(path, "data")) or None
+    """The options of a bare path: a file, a glob, or a folder with files that are called as splits; None for another.
 
-
-def _splits_in(folder: str) -> dict[str, str]:
-    """The files of a folder by split; of a split in pieces, ``train-00000-of-00002.parquet``, their glob."""
-    place = _paths.followed(folder)
-    names = sorted(os.listdir(place)) if os.path.isdir(place) else []
-    found: dict[str, str] = {}
-    for split, words in _SPLIT_FILES.items():
-        here = [name for name in names if _NAMED.search(name) and re.split(r"[-._]", name.lower())[0] in words]
-        if len(here) == 1:
-            found[split] = os.path.join(folder, here[0])
-        elif here and len({(re.split(r"[-._]", name)[0], Path(name).suffix) for name in here}) == 1:
-            pieces = f"{re.split(r'[-._]', here[0])[0]}[-._]*{Path(here[0]).suffix}"
-            found[split] = os.path.join(glob.escape(folder), pieces)
-        elif here:
-            raise ValueError(f"{shown(folder)}: {here[0]} and {here[1]} would both be {split}; say files({split}=...)")
-    return found if "train" in found else {}
+    Plain text, without columns, is another.
+    """
+    place = _paths.followed(path)
+    found = _given.splits_in(path) or _given.splits_in(os.path.join(path, "data")) if os.path.isdir(place) else {"train": path}
+    return found if found and not _plain_files.is_plain(found["train"]) else None
 
 
 def _check_form(form: _tables.Form, text: str | int, answer: str | int) -> None:

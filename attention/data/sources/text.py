@@ -1,19 +1,17 @@
 """Plain text files as a corpus for language models: one stream, or a document for each file, line or paragraph."""
 
+import glob
+import itertools
 import math
-from collections.abc import Iterator, Mapping
-from pathlib import Path
+import os
+from collections.abc import Mapping
 from typing import Any
-
-import numpy as np
 
 from attention.data import paths as _paths
 from attention.data import plain_files as _plain_files
 from attention.data.contracts import Corpus, Source, Split
 from attention.data.sources import _given, _splits
 from attention.messages import quoted, shown
-
-_Files = str | tuple[str, ...]
 
 
 def build(
@@ -54,11 +52,11 @@ def build(
         files = {name: _given.found(each, "*.txt") for name, each in patterns.items()}
         _given.check_apart(files, patterns)
         read = {name: _plain_files.PlainFiles(each) for name, each in files.items()}
-        cut = {"validation": shares.get("validation", 0.0), "test": shares.get("test", 0.0)}
-        splits = _parted(read.pop("train"), cut, documents, files["train"])
-        splits |= {name: _parted(each, {}, documents, files[name])["train"] for name, each in read.items()}
+        where = {name: f"{shown(each[0])}{', ...' if len(each) > 1 else ''}" for name, each in files.items()}
+        splits = _parted(read.pop("train"), shares, documents, where["train"])
+        splits |= {name: _parted(each, {}, documents, where[name])["train"] for name, each in read.items()}
         ordered = {name: splits[name] for name in given if name in splits}
-        return Corpus(ordered, (), _notes(shares, documents), spec, files=tuple(_given.looked_at(files, patterns)))
+        return Corpus(ordered, (), _note(shares), spec, files=tuple(_given.looked_at(files, patterns)))
 
     return Source(load, resolved=spec)
 
@@ -86,7 +84,7 @@ def _parted(
     for name, (start, stop) in zip(("train", "validation", "test"), itertools.pairwise(borders)):
         if start < stop:
             own = _plain_files.stream(files, start, stop) if spans is None else _plain_files.blocks(files, spans[start:stop])
-            found[name] = Split(own.texts, None, begins=own.begins)
+            found[name] = Split(own.texts, None, begins=own.begins, ends=spans is not None)
         elif name == "train" or name in shares:
             what = f"{count} {'bytes' if spans is None else 'documents'}"
             raise ValueError(f"{where}: of {what} nothing is left for the {name} split; give other shares or files")
@@ -98,10 +96,18 @@ def _rounded_up(count: float) -> int:
 
 
 def _note(shares: Mapping[str, float]) -> tuple[str, ...]:
-    """What was parted from what."""
-    said = [f"{name} is the last {100 * share:.3g} %" for name, share in sorted(shares.items()) if share]
-    return (f"{', '.join(said)} of the text{' before it' if len(said) == 1 else ''}",)
+    """What was parted from the text."""
+    said = [f"{name} is the last {100 * shares[name]:.3g} % of" for name in ("test", "validation") if shares.get(name)]
+    return (f"{' the text, '.join(said)} {'what stands before it' if len(said) == 2 else 'the text'}",) if said else ()
 
 
 def from_path(path: str) -> Mapping[str, Any] | None:
-    """The options of a bare path: plain text in a ``.txt`` file or a glob of such, or in a folder of nothing else."""
+    """The options of a bare path: plain text in a ``.txt`` file or a glob of such, or a folder of them; None for another."""
+    place = _paths.followed(path)
+    if not os.path.isdir(place):
+        return {"path": path} if _plain_files.is_plain(path) else None
+    if splits := _given.splits_in(path):
+        train = splits.pop("train")
+        return {"path": train, **splits} if _plain_files.is_plain(train) else None
+    inside = os.path.join(glob.escape(path), "*.txt")
+    return {"path": inside} if _paths.leads(inside) and _plain_files.is_plain(inside) else None
