@@ -9,6 +9,7 @@ from attention.data import paths as _paths
 from attention.data import plain_files as _plain_files
 from attention.data import tables as _tables
 from attention.data.contracts import Corpus, Source
+from attention.data.formats import tags as _tags
 from attention.data.sources import _given, _splits, _tabular
 from attention.messages import quoted
 
@@ -88,8 +89,10 @@ def build(
 def from_path(path: str) -> Mapping[str, Any] | None:
     """The options of a bare path: a file, a glob, or a folder with files that are called as splits; None for another.
 
-    Plain text, without columns, is another.
+    Plain text, without columns, and CoNLL are others.
     """
+    if _tags.is_named(path):
+        return None
     place = _paths.followed(path)
     found = _given.splits_in(path) or _given.splits_in(os.path.join(path, "data")) if os.path.isdir(place) else {"train": path}
     return found if found and not _plain_files.is_plain(found["train"]) else None
