@@ -116,7 +116,7 @@ class FileTexts(Sequence[str]):
 
 
 def is_plain(path: str) -> bool:
-    """Whether a bare path or glob is of plain text: ``.txt`` files that are no tables with columns, JSON or lines of fastText."""
+    """Whether a path or glob is of plain text: ``.txt`` files that are no tables with columns, JSON or lines of fastText."""
     place = paths.followed(path)
     if Path(unpacking.plain_name(path).lower()).suffix != ".txt" or not paths.leads(path):
         return False

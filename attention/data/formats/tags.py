@@ -9,8 +9,7 @@ from attention.data import unpacking
 from attention.data.contracts import NOTHING
 from attention.messages import quoted, shown
 
-_UNIVERSAL = {"upos": 3, "xpos": 4}  # columns of CoNLL-U by name; other names are of features
-_FIELDS, _FORM, _FEATURES = 10, 1, 5
+_FIELDS = "id form lemma upos xpos feats head deprel deps misc".split()  # the columns of CoNLL-U
 _START = "-DOCSTART-"  # begins a document of CoNLL-2003, and is no word
 _WORD, _OTHER = re.compile(r"\d+"), re.compile(r"\d+-\d+|\d+\.\d+")  # ids of words; of tokens of several, and of empty nodes
 
@@ -36,7 +35,7 @@ def is_conllu(content: str) -> bool:
     """Whether the first line that is neither empty nor a comment has the columns of CoNLL-U."""
     first = next((line for line in content.splitlines() if line and not line.startswith("#")), "")
     cells = first.split("\t")
-    return len(cells) == _FIELDS and bool(_WORD.fullmatch(cells[0]) or _OTHER.fullmatch(cells[0]))
+    return len(cells) == len(_FIELDS) and bool(_WORD.fullmatch(cells[0]) or _OTHER.fullmatch(cells[0]))
 
 
 def conllu(content: str, path: Path, tags: str) -> Iterator[Sentence]:
@@ -47,16 +46,15 @@ def conllu(content: str, path: Path, tags: str) -> Iterator[Sentence]:
     """
 
     def read(cells: list[str], where: str) -> tuple[str, str] | None:
-        if len(cells) != _FIELDS:
-            raise ValueError(f"{where}: {len(cells)} columns, wanted are the {_FIELDS} of CoNLL-U with TABs between them")
+        if len(cells) != len(_FIELDS):
+            raise ValueError(f"{where}: {len(cells)} columns, wanted are the {len(_FIELDS)} of CoNLL-U with TABs between them")
         if _OTHER.fullmatch(cells[0]):
             return None
         if not _WORD.fullmatch(cells[0]):
             raise ValueError(f"{where}: the first column of CoNLL-U is a number, got {quoted(cells[0], 40)}")
-        if tags in _UNIVERSAL:
-            return cells[_FORM], cells[_UNIVERSAL[tags]]
-        features = dict(pair.partition("=")[::2] for pair in cells[_FEATURES].split("|"))
-        return cells[_FORM], features.get(tags, NOTHING)
+        word = dict(zip(_FIELDS, cells))
+        features = {name: value for name, _, value in (each.partition("=") for each in word["feats"].split("|"))}
+        return word["form"], (features | word).get(tags, NOTHING)
 
     return _sentences(content, path, read, comment="#")
 

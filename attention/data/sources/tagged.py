@@ -52,7 +52,7 @@ def build(
       text: where words are: of columns a number, counted from 0, the default; of tables a name or number, by default
         "text". Of CoNLL-U it is the form.
       tags: where tags are: of columns a number, by default -1, the last; of tables "tags"; of CoNLL-U "upos", the default,
-        "xpos" or the name of a feature, as "Number".
+        another column, as "xpos", or a feature, as "Number".
       encoding: of files that are neither UTF-8 nor begin with a byte order mark, as ``latin-1``.
       validation_share: between 0 and 1.
 
@@ -157,16 +157,19 @@ def _told(content: str, form: _Form) -> str:
 
 def _conllu(content: str, path: Path, form: _Form) -> Iterator[_tags.Sentence]:
     if form.text is not None or isinstance(form.tags, int):
-        raise ValueError(f"{shown(path)} is CoNLL-U: its words are the forms, and tags= is 'upos', 'xpos' or a feature")
+        raise ValueError(f"{shown(path)} is CoNLL-U: its words are the forms, and tags= names a column, as 'upos', or a feature")
     return _tags.conllu(content, path, form.tags or "upos")
 
 
 def _columns(content: str, path: Path, form: _Form) -> Iterator[_tags.Sentence]:
-    text, tags = 0 if form.text is None else form.text, -1 if form.tags is None else form.tags
-    for name, column in (("text", text), ("tags", tags)):
-        if isinstance(column, str):
-            raise ValueError(f"{shown(path)} has columns without names: {name}= is a number, got {quoted(column)}")
-    return _tags.columns(content, path, text, tags)
+    number = lambda name, column, usual: usual if column is None else _number(path, name, column)
+    return _tags.columns(content, path, number("text", form.text, 0), number("tags", form.tags, -1))
+
+
+def _number(path: Path, name: str, column: str | int) -> int:
+    if isinstance(column, str):
+        raise ValueError(f"{shown(path)} has columns without names: {name}= is a number, got {quoted(column)}")
+    return column
 
 
 def _rows(path: Path, form: _Form) -> Iterator[tuple[str, str]]:
@@ -186,7 +189,7 @@ def _classes(splits: Mapping[str, Split], where: Path) -> tuple[tuple[str, ...],
         name: {tag for each in split.wanted or () for tag in each.split(" ")} - {NOTHING} for name, split in splits.items()
     }
     if len(there["train"]) < 2:
-        have = f"one tag only, {quoted(*there['train'])}" if there["train"] else "no word with a tag"
+        have = f"one tag only, {listed(there['train'])}" if there["train"] else "no word with a tag"
         raise ValueError(f"{shown(where)}: train has {have}; there is nothing to tell apart: is tags= what is meant?")
     strange = {name: sorted(found - there["train"]) for name, found in there.items() if found - there["train"]}
     notes = (f"tags of {name} that do not occur in train: {listed(found)}" for name, found in strange.items())

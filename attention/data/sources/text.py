@@ -5,11 +5,13 @@ import itertools
 import math
 import os
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from attention.data import paths as _paths
 from attention.data import plain_files as _plain_files
 from attention.data.contracts import Corpus, Source, Split
+from attention.data.formats import tree as _tree
 from attention.data.sources import _given, _splits
 from attention.messages import quoted, shown
 
@@ -109,5 +111,6 @@ def from_path(path: str) -> Mapping[str, Any] | None:
     if splits := _given.splits_in(path):
         train = splits.pop("train")
         return {"path": train, **splits} if _plain_files.is_plain(train) else None
-    inside = os.path.join(glob.escape(path), "*.txt")
-    return {"path": inside} if _paths.leads(inside) and _plain_files.is_plain(inside) else None
+    inside, root = os.path.join(glob.escape(path), "*.txt"), Path(place)
+    alone = not _tree.folders(root) and _tree.is_texts(root)
+    return {"path": inside} if alone and _plain_files.is_plain(inside) else None
