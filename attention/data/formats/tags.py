@@ -9,7 +9,7 @@ from attention.data import unpacking
 from attention.data.contracts import NOTHING
 from attention.messages import quoted, shown
 
-_FIELDS = "id form lemma upos xpos feats head deprel deps misc".split()  # the columns of CoNLL-U
+_FIELDS = ["id", "form", "lemma", "upos", "xpos", "feats", "head", "deprel", "deps", "misc"]  # the columns of CoNLL-U
 _START = "-DOCSTART-"  # begins a document of CoNLL-2003, and is no word
 _WORD, _OTHER = re.compile(r"\d+"), re.compile(r"\d+-\d+|\d+\.\d+")  # ids of words; of tokens of several, and of empty nodes
 

@@ -157,7 +157,9 @@ def _told(content: str, form: _Form) -> str:
 
 def _conllu(content: str, path: Path, form: _Form) -> Iterator[_tags.Sentence]:
     if form.text is not None or isinstance(form.tags, int):
-        raise ValueError(f"{shown(path)} is CoNLL-U: its words are the forms, and tags= names a column, as 'upos', or a feature")
+        raise ValueError(
+            f"{shown(path)} is CoNLL-U: its words are the forms, and tags= names a column, as 'upos', or a feature"
+        )
     return _tags.conllu(content, path, form.tags or "upos")
 
 

@@ -44,20 +44,20 @@ def build(
       ValueError: for an unset variable or a share out of range; ``load`` for a missing file, bytes that are not UTF-8, naming
         the file, the byte and the line, and for a split that is left without text.
     """
-    given = {"train": path, "validation": validation, "test": test}
+    given = {"path": path, "validation": validation, "test": test}
     shares = {name: _share(name, each) for name, each in given.items() if isinstance(each, float)}
     patterns = {name: _given.expanded(each) for name, each in given.items() if not isinstance(each, float)}
     written = {name: each[0] if len(each) == 1 else each for name, each in patterns.items()} | shares
-    spec = _splits.resolved("text", path=written.pop("train"), **written, documents=documents)
+    spec = _splits.resolved("text", **written, documents=documents)
 
     def load(seed: int) -> Corpus:
         files = {name: _given.found(each, "*.txt") for name, each in patterns.items()}
         _given.check_apart(files, patterns)
         read = {name: _plain_files.PlainFiles(each) for name, each in files.items()}
         where = {name: f"{shown(each[0])}{', ...' if len(each) > 1 else ''}" for name, each in files.items()}
-        splits = _parted(read.pop("train"), shares, documents, where["train"])
+        splits = _parted(read.pop("path"), shares, documents, where["path"])
         splits |= {name: _parted(each, {}, documents, where[name])["train"] for name, each in read.items()}
-        ordered = {name: splits[name] for name in given if name in splits}
+        ordered = {name: splits[name] for name in ("train", "validation", "test") if name in splits}
         return Corpus(ordered, (), _note(shares), spec, files=tuple(_given.looked_at(files, patterns)))
 
     return Source(load, resolved=spec)
@@ -87,7 +87,7 @@ def _parted(
         if start < stop:
             own = _plain_files.stream(files, start, stop) if spans is None else _plain_files.blocks(files, spans[start:stop])
             found[name] = Split(own.texts, None, begins=own.begins, ends=spans is not None)
-        elif name == "train" or name in shares:
+        elif name == "train" or shares.get(name):
             what = f"{count} {'bytes' if spans is None else 'documents'}"
             raise ValueError(f"{where}: of {what} nothing is left for the {name} split; give other shares or files")
     return found
