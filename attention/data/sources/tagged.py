@@ -177,7 +177,9 @@ def _number(path: Path, name: str, column: str | int) -> int:
 def _rows(path: Path, form: _Form) -> Iterator[tuple[str, str]]:
     """The sentences of a table."""
     text, tags = _TEXT if form.text is None else form.text, _TAGS if form.tags is None else form.tags
-    table = _tables.read(path, text=text, label=tags, form=_tables.Form(encoding=form.encoding))
+    named = Path(_unpacking.plain_name(path.name).lower()).suffix in _TABLES
+    written = _tables.Form(delimiter=None if named else "\t", encoding=form.encoding)
+    table = _tables.read(path, text=text, label=tags, form=written)
     for row, (sentence, wanted) in enumerate(zip(table.texts, table.labels)):
         words, known = sentence.split(), wanted.split()
         if len(words) != len(known):
