@@ -1,5 +1,6 @@
 """From a source and a tokenizer to arrays of token ids: trained on the training split, measured, cached on disk."""
 
+import dataclasses
 import hashlib
 import os
 import sys
@@ -11,10 +12,10 @@ import numpy as np
 from attention import specs
 from attention.data import remarks, rules
 from attention.data._token_cache import TokenCache, digest
-from attention.data.contracts import LENGTHS, NOTHING, Corpus, Dataset, Encoded, Source, Split, Tokenizer
+from attention.data.contracts import LENGTHS, NOTHING, Corpus, Dataset, Encoded, Scale, Source, Split, Tokenizer
 from attention.data.encode import Policy, Truncate, encode_targets, encoded_split, examples
 from attention.data.repeats import seen_before
-from attention.data.segments import Positions, Segments
+from attention.data.segments import BETWEEN, Positions, Segments
 from attention.data.tokenizer_text import pack, unpack
 from attention.files import cache_folder
 from attention.messages import shown
@@ -45,7 +46,7 @@ def load(
       truncate: which tokens of a longer text are kept: the first ("head"), the last ("tail"), or the first half and the
         last half ("middle").
       seed: what the source generates or carves off depends on it.
-      segments: what texts are cut into, each cut tokenized on its own: "none", "sentences" or "lines".
+      segments: what texts are cut into, each cut tokenized on its own: "none", "sentences", "lines" or "columns".
       positions: whether positions count through the "text" or anew in each "segment".
       whole: whether texts are documents whose every token predicts the next: none is truncated, and each is begun and ended by
         one more id than the tokenizer has. Where a source says itself what is wanted at each word, that stands.
@@ -62,6 +63,9 @@ def load(
     origin: Source = specs.build("source", source)
     corpus = origin.load(seed)
     _check_splits(corpus)
+    if segments == "columns" and not any(BETWEEN in text for text in corpus.splits["train"].texts):
+        raise ValueError(f"{corpus.resolved}: segments='columns' wants texts of several columns, as text='premise,hypothesis'")
+    scale = _scale(corpus.splits["train"])
     spec = specs.canonical("tokenizer", tokenizer)
     hashes = {name: content_hash(split) for name, split in corpus.splits.items()}
     notes = list(corpus.notes)
@@ -80,13 +84,15 @@ def load(
             arrays = _encode_split(record, tokenizer_state, corpus, name, here)
             cache.write_arrays(key, arrays)
         *tokens, elsewhere = arrays
-        splits[name] = examples(tokens, _labels(split), policy)
+        splits[name] = dataclasses.replace(examples(tokens, _labels(split), policy), scale=scale)
         if split.targets is not None:
             what = f"{corpus.resolved}: {name} target"
             splits[name] = encode_targets(
                 splits[name], record, tokenizer_state, split.targets, max_length=max_length, what=what
             )
         statistics[name] = remarks.statistics(splits[name], elsewhere, name=name)
+        if name == "train" and scale is not None:
+            statistics[name] |= scale._asdict()
         if name != "train":
             seen[name] = elsewhere > 0
     learned = rules.fitted(origin.rules, corpus.splits["train"])
@@ -97,7 +103,7 @@ def load(
         vocab_size=record.size(tokenizer_state) + (whole or corpus.splits["train"].targets is not None),
         classes=corpus.classes,
         rules=learned,
-        baselines={name: rules.accuracies(origin.rules, learned, split) for name, split in corpus.splits.items()},
+        baselines={name: rules.scores(origin.rules, learned, split) for name, split in corpus.splits.items()},
         notes=tuple(notes),
         hashes=hashes,
         source=corpus.resolved,
@@ -119,7 +125,10 @@ def content_hash(split: Split) -> str:
             sha256.update(mark + np.array([len(encoded), *map(len, encoded)], "<i8").tobytes())
             sha256.update(b"".join(encoded))
     if split.labels is not None:
-        sha256.update(b"labels" + np.asarray(split.labels).astype("<i4").tobytes())
+        labels = np.asarray(split.labels)
+        kind, mark = ("<f8", b"numbers") if labels.dtype.kind == "f" else ("<i4", b"labels")
+        several = np.array(labels.shape[1:], "<i8").tobytes()  # nothing where a text has one
+        sha256.update(mark + several + labels.astype(kind).tobytes())
     return sha256.hexdigest()
 
 
@@ -175,7 +184,14 @@ def _learned_from(corpus: Corpus) -> Sequence[str]:
 def _labels(split: Split) -> np.ndarray:
     if split.labels is None:
         return np.full(len(split.texts), -1, np.int32)
-    return np.asarray(split.labels).astype(np.int32)
+    labels = np.asarray(split.labels)
+    return labels.astype(np.float64 if labels.dtype.kind == "f" else np.int32 if labels.ndim == 1 else np.int8)
+
+
+def _scale(train: Split) -> Scale | None:
+    if train.labels is None or np.asarray(train.labels).dtype.kind != "f":
+        return None
+    return Scale(float(np.mean(train.labels)), float(np.std(train.labels)) or 1.0)
 
 
 def _trained(record: Tokenizer, spec: str, texts: Sequence[str], train_hash: str, cache: TokenCache) -> Any:

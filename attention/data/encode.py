@@ -35,7 +35,8 @@ class Policy(NamedTuple):
             if value not in known:
                 raise ValueError(f"unknown {name} {quoted(value)}{specs.nearest(value, known)}; known: {', '.join(known)}")
         if self.positions == "segment" and self.segments == "none":
-            raise ValueError("positions='segment' wants texts cut into segments: segments='sentences' or 'lines', got 'none'")
+            known = "segments='sentences', 'lines' or 'columns'"
+            raise ValueError(f"positions='segment' wants texts cut into segments: {known}, got 'none'")
 
 
 def encode_texts(
@@ -59,7 +60,7 @@ def encode_texts(
       texts: the texts; none may be empty.
       max_length: tokens kept, at least 1.
       truncate: "head", "tail" or "middle", as in ``dataset.load``.
-      segments: "none", "sentences" or "lines", as in ``dataset.load``.
+      segments: "none", "sentences", "lines" or "columns", as in ``dataset.load``.
       positions: "text" or "segment", as in ``dataset.load``.
       whole: whether the texts are documents, as in ``dataset.load``.
       wanted: what is right at each word, as in ``Split``.

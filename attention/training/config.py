@@ -53,7 +53,7 @@ class DataConfig:
     )
     max_length: int = _field(256, "tokens kept of a text", within="[1, 2**20]")
     truncate: str = _field("head", "part of a longer text that is kept", choices=("head", "tail", "middle"))
-    segments: str = _field("none", "what texts are cut into", choices=("none", "sentences", "lines"))
+    segments: str = _field("none", "what texts are cut into", choices=("none", "sentences", "lines", "columns"))
     positions: str = _field("text", "what positions count through", choices=("text", "segment"))
     seed: int = _field(0, "seed of all that the members share: generated data, carve-off, buckets", within="[0, 2**32)")
     buckets: int = _field(4, "padded lengths at most; each is compiled once", within="[1, 64]")
@@ -140,6 +140,8 @@ class Config:
 PER_MEMBER = tuple(field.name for field in dataclasses.fields(TrainingConfig) if field.metadata["per_member"])
 # Those of them that are a feature of the program: 0 leaves it out.
 FEATURES = ("clip_norm", "ema_decay", "dropout", "word_dropout")
+# The fields that tasks may give no meaning to, beside those of the model.
+_OF_CLASSES = ("training.class_weights", "training.label_smoothing")
 _ALONE = ("task", "rival", "trackers")
 _SECTIONS = {"data": DataConfig, "model": ModelConfig, "training": TrainingConfig, "cohort": CohortConfig}
 # The fields that no weight depends on: what a run is does not either.
@@ -179,7 +181,7 @@ def from_dict(values: Mapping[str, Any]) -> Config:
     _check_training(config.training)
     config = _check_members(config)
     if config.data.positions == "segment" and config.data.segments == "none":
-        raise ValueError("config.data.positions=segment wants config.data.segments=sentences or lines, got none")
+        raise ValueError("config.data.positions=segment wants config.data.segments=sentences, lines or columns, got none")
     if config.model.vectors and config.training.init_from:
         raise ValueError("config.model.vectors and config.training.init_from both give the embedding; give one")
     return config
@@ -355,7 +357,7 @@ def _check_members(config: Config) -> Config:
 def _check_task(config: Config) -> None:
     """Raises ValueError for a field that the task gives no meaning to and that is not at its default."""
     default, own = Config(), _fields_of(config.task)
-    of_tasks = [*(f"model.{field.name}" for field in dataclasses.fields(ModelConfig)), "training.class_weights"]
+    of_tasks = [*(f"model.{field.name}" for field in dataclasses.fields(ModelConfig)), *_OF_CLASSES]
     for field in of_tasks:
         section, _, name = field.partition(".")
         given, usual = (getattr(getattr(each, section), name) for each in (config, default))
@@ -368,8 +370,8 @@ def _check_task(config: Config) -> None:
 def _fields_of(task: str) -> set[str]:
     """The fields that a task gives a meaning to and another may not: what its model takes, and what it has a hook for."""
     record = specs.build("task", task)
-    weighs = set() if record.class_weights is None else {"training.class_weights"}
-    return {"model.vectors", *(f"model.{name}" for name in inspect.signature(record.model).parameters)} | weighs
+    told = {name for name, has in zip(_OF_CLASSES, (record.class_weights is not None, record.smooths)) if has}
+    return {"model.vectors", *(f"model.{name}" for name in inspect.signature(record.model).parameters)} | told
 
 
 def _check_training(training: TrainingConfig) -> None:

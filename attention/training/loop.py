@@ -90,7 +90,7 @@ def train(
             identities.check(opened, config, experiment.data, begun.start)
         if expected is not None:
             check_content(found.content, expected, "what was planned has changed")
-        recipe.report_data(experiment.data, experiment.plan)
+        recipe.report_data(experiment.data, experiment.plan, experiment.task)
         start, notes = finetune.start(begun.origin, config, experiment.model, experiment.data.classes)
         vectors = None if begun.goes_on else recipe.vectors(config, experiment.data)
         if vectors is not None:
