@@ -70,6 +70,7 @@ def get_config() -> Any:  # a ConfigDict, whose fields a type checker cannot kno
     training.checkpoint_every = 0  # updates between checkpoints; 0 for with each validation
     training.checkpoint_seconds = 60.0  # seconds after which one more is due; 0 for off
     training.init_from = ""  # finished run, or what eval.py --export=FILE.safetensors wrote, to fine-tune; also --init_from
+    training.continue_from = ""  # finished run to train for longer, up to `steps` in all; also --continue_from
 
     cohort = config.cohort = ConfigDict()
     cohort.axis = "auto"  # members under vmap, or map: one after another, bitwise as single runs; auto is map on a CPU

@@ -111,6 +111,7 @@ class TrainingConfig:
     init_from: str = _field(
         "", "finished run, or .safetensors file of eval.py --export, to start from; empty for none", path=True
     )
+    continue_from: str = _field("", "finished run to train for longer, in a run of its own; empty for none", path=True)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
