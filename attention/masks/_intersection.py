@@ -28,4 +28,5 @@ def combine(*masks: Mask) -> Mask:
         limits=limits if limited else None,
         causal=any(mask.causal for mask in masks),
         positional=any(mask.apply is not None and mask.positional for mask in masks),
+        packs=any(mask.packs for mask in masks),
     )

@@ -49,4 +49,4 @@ def build() -> Mask:
             )
         return document_mask(call.q_segments, call.k_segments)[..., None, :, :]
 
-    return Mask(apply=apply, positional=False)
+    return Mask(apply=apply, positional=False, packs=True)

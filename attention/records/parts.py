@@ -195,6 +195,7 @@ class Mask(NamedTuple):
     Facts:
       causal: no query attends to a later position.
       positional: whether ``apply`` reads positions, and not segments alone.
+      packs: whether no query attends to another segment.
     """
 
     apply: Callable[[Call, tuple[int, int]], jax.Array | None] | None = None
@@ -202,6 +203,7 @@ class Mask(NamedTuple):
     limits: Callable[[int, int, int, int], tuple[int, int] | None] | None = None
     causal: bool = False
     positional: bool = True
+    packs: bool = False
     spec: str = ""
 
     kind = "mask"

@@ -114,12 +114,14 @@ def scores(outputs: Outputs, encoded: Encoded) -> dict[str, float]:
     found = _told(logits)
     hits, both = (found & right).sum(axis=0), found.sum(axis=0) + right.sum(axis=0)
     occurring = both > 0
-    each = np.logaddexp(0.0, logits) - np.where(right, logits, 0.0)
+    nll = float("nan")
+    if np.isfinite(logits).all():
+        nll = float(np.mean(np.logaddexp(0.0, logits) - np.where(right, logits, 0.0)))
     return {
         "micro_f1": float(2 * hits.sum() / max(both.sum(), 1)),
         "macro_f1": float(np.mean(2 * hits[occurring] / both[occurring])) if occurring.any() else 0.0,
         "subset_accuracy": float(_all_right(logits, right).mean()),
-        "nll": float(each.mean()) if np.isfinite(logits).all() else float("nan"),
+        "nll": nll,
         "count": len(encoded),
     }
 

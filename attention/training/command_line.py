@@ -251,8 +251,8 @@ def config_beside(argv: list[str], *names: str) -> Path | None:
     for name in ("workdir", *names):
         flags.DEFINE_string(name, None, "", flag_values=values)
     values(argv, known_only=True)
-    places = (Path(values[name].value) / "config.json" for name in ("workdir", *names) if values[name].value)
-    return next(filter(Path.is_file, places), None)
+    given = [str(values[name].value) for name in ("workdir", *names) if values[name].value]
+    return next(filter(Path.is_file, (Path(folder) / "config.json" for folder in given)), None)
 
 
 def check_begun(given: Config, workdir: str | os.PathLike[str] | None, file: str, what: str) -> None:

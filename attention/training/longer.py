@@ -1,7 +1,8 @@
 """A finished run trained for longer: a new run that begins with weights, optimizer, update and best of the old one.
 
 Its updates are those from there to its own last one, and its schedule is that of all of them. Its lines of metrics and its
-times begin with those of the old run. So with a constant learning rate it is the run that was asked for as many updates at once.
+times begin with those of the old run. So with a constant learning rate it is the run that was asked for as many updates from
+the beginning.
 """
 
 from pathlib import Path

@@ -79,8 +79,10 @@ def checked_model(config: Config) -> Any:
     given = {**dataclasses.asdict(config.model), "vocab_size": 1, "num_classes": 1}
     given["max_length"] = -(-config.data.max_length // 8) * 8
     model = make(**{name: given[name] for name in inspect.signature(make).parameters if name in given})
-    if model.encoder.needs_segments and config.data.segments == "none":
-        raise ValueError(f"config.model.encoder={config.model.encoder} wants config.data.segments=sentences or lines, got none")
+    reading = {"encoder": model.encoder.needs_segments, "mask": model.parts.mask.packs}
+    if config.data.segments == "none" and (kinds := [kind for kind, reads in reading.items() if reads]):
+        what = f"config.model.{kinds[0]}={getattr(config.model, kinds[0])}"
+        raise ValueError(f"{what} wants config.data.segments=sentences, lines or columns, got none")
     return model
 
 
