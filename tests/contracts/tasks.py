@@ -30,7 +30,7 @@ def built(name):
 
 
 def model_of(task, evidence, vocab_size, num_classes):
-    given = {**evidence.model, "vocab_size": vocab_size, "num_classes": num_classes, "max_length": LENGTH}
+    given = {"vocab_size": vocab_size, "num_classes": num_classes, "max_length": LENGTH, **evidence.model}
     return task.model(**{option: given[option] for option in inspect.signature(task.model).parameters if option in given})
 
 

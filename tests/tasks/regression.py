@@ -39,7 +39,7 @@ ROW = Row(
     "regression",
     {},
     TaskEvidence(
-        model={"encoder": "embeddings", "pooling": "mean", "dim": 8},
+        model={"encoder": "embeddings", "pooling": "mean", "dim": 8, "num_classes": 1},
         answers=("3.0", "1", "25e-1"),
         encoded=ENCODED,
         reads="labels",
