@@ -52,7 +52,9 @@ def table(result: Mapping[str, Any]) -> str:
             cells = [_cell(metric.share, None if total is None else total[metric.name][field], sign) for total, metric in pairs]
             rows.append([head, "", "", *cells, ""])
     lines = [text_table(rows, left=0), *_said_of_splits(result)]
-    lines += [f"baseline {name}: {100 * value:.2f}" for name, value in result["baselines"].items()]
+    if earlier := result.get("continued"):
+        lines.append(f"goes on with {earlier['run']} after update {earlier['step']}, state {earlier['hash'][:12]}")
+    lines += [f"baseline {name}: {_cell(first.share, value)}" for name, value in result["baselines"].items()]
     lines += [*_rival(result, metrics), *_cost(result)]
     if result["by_length"] is not None:
         lines += ["", by_length.table(result["by_length"])]

@@ -224,7 +224,7 @@ def test_targets(tmp_path):
     assert note.startswith(
         "there is no validation split: 10 of 40 training examples were carved off train (25 %, asked were 25 %,"
     )
-    with pytest.raises(ValueError, match="texts have classes or texts to write; give one"):
+    with pytest.raises(ValueError, match="texts have one thing to tell; give one"):
         attention.build("source", f"files(train='{tmp_path}/train.tsv', target='out', label='out')")
     (tmp_path / "empty.tsv").write_text("text\tout\nt0\t \n")
     with pytest.raises(ValueError, match="line 2: 'out' is empty"):
