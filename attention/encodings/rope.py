@@ -220,5 +220,10 @@ def _lengths(rescaled: Rescaled, call: Call, S: int) -> tuple[np.ndarray, jax.Ar
     if segments is None:
         both = row(jnp.sum(call.k_valid, axis=-1, keepdims=True))
         return np.arange(shortest, S + 1), both, both
-    count = lambda side: jnp.sum(same_document(dataclasses.replace(call, q_segments=side)), axis=-1)
+
+    def count(side):
+        same = same_document(dataclasses.replace(call, q_segments=side))
+        assert same is not None  # as there are segments
+        return jnp.sum(same, axis=-1)
+
     return np.arange(shortest, S + 1), row(count(call.q_segments)), row(count(segments))
