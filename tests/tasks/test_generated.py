@@ -1,4 +1,4 @@
-"""Generated tasks with an answer at each word, as runs: their report by length, counted by hand, their rules and further splits."""
+"""Generated tasks with an answer at each word, as runs: their report by length, counted by hand, and their rules."""
 
 import numpy as np
 import pytest
