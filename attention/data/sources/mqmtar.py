@@ -51,7 +51,7 @@ class _Shape(NamedTuple):
                 raise ValueError(f"{name} must be at least {least}, got {getattr(self, name)}")
         if max(self.key, self.value) * math.log2(self.symbols) > _BITS:
             raise ValueError(
-                f"{self.symbols} symbols make more than 2^{_BITS} keys or values: want fewer symbols, or shorter ones"
+                f"{self.symbols} symbols make more than {2**_BITS} keys or values: want fewer symbols, or shorter ones"
             )
         if self.vocabulary > (most := self.symbols ** min(self.key, self.value)):
             raise ValueError(f"vocabulary must be at most {most}, all that {self.symbols} symbols make, got {self.vocabulary}")
