@@ -218,6 +218,7 @@ class Dataset(NamedTuple):
       seen: for each split but train bool ``[n]``, whether a text is also in train, or, of test, in validation.
       texts: the texts of each split.
       targets: the texts to be written of each split that has them.
+      wanted: what is right at the words of each split that says it, as in ``Split``.
       trained_length: as in ``Corpus``.
       files: as in ``Corpus``.
     """
@@ -236,5 +237,6 @@ class Dataset(NamedTuple):
     seen: dict[str, np.ndarray]
     texts: dict[str, Sequence[str]]
     targets: dict[str, Sequence[str]]
+    wanted: dict[str, Sequence[str]]
     trained_length: int | None
     files: tuple[Path, ...]

@@ -111,6 +111,7 @@ def load(
         seen=seen,
         texts={name: split.texts for name, split in corpus.splits.items()},
         targets={name: split.targets for name, split in corpus.splits.items() if split.targets is not None},
+        wanted={name: split.wanted for name, split in corpus.splits.items() if split.wanted is not None},
         trained_length=corpus.trained_length,
         files=corpus.files,
     )

@@ -169,7 +169,7 @@ class Trained(NamedTuple):
             encoded = self.task.adapt(loaded.splits[split], loaded.classes, self.facts)
         trained_on = all(loaded.hashes.get(name) == self.data.hashes.get(name) for name in ("train", "validation"))
         seen = loaded.seen.get(split) if trained_on else None
-        return Examples(loaded.texts[split], encoded, loaded.targets.get(split), seen)
+        return Examples(loaded.texts[split], encoded, loaded.targets.get(split), seen, loaded.wanted.get(split))
 
     def baselines(self, examples: Examples, learned: Mapping[str, Mapping[str, int]] | None = None) -> dict[str, float]:
         """The accuracy of each trivial rule, 0 to 1, on the very examples.
@@ -183,7 +183,7 @@ class Trained(NamedTuple):
             known = specs.build("source", self.data.source).rules
         except ValueError:  # of a source that this version has not, or not so
             return {}
-        split = contracts.Split(examples.texts, examples.encoded.labels, examples.targets)
+        split = contracts.Split(examples.texts, examples.encoded.labels, examples.targets, examples.wanted)
         return rules.accuracies(known, self.data.rules if learned is None else learned, split)
 
     def rival(self, examples: Examples) -> "Rivalled | None":
@@ -229,7 +229,8 @@ class Trained(NamedTuple):
         if self.task.at_words:
             words, told = self._by_words(texts, answers)
             given |= {"wanted": told, "classes": self.data.classes}
-            return Examples(words, encode.encode_texts(self.tokenizer, self.tokenizer_state, words, **given))
+            encoded = encode.encode_texts(self.tokenizer, self.tokenizer_state, words, **given)
+            return Examples(words, encoded, wanted=answers)
         encoded = encode.encode_texts(self.tokenizer, self.tokenizer_state, texts, **given)
         if answers is None:
             return Examples(texts, encoded)
@@ -287,7 +288,7 @@ class Trained(NamedTuple):
         members = of_members(outputs)
         scores = [self.task.scores(member, encoded) for member in members]
         said = [self.task.predictions(member, encoded) for member in members]
-        correct = np.stack([each["correct"] for each in said]) if "correct" in said[0] else None
+        correct = np.stack([by_length.shares(each) for each in said]) if "correct" in said[0] else None
         ends = self.data.bucket_lengths
         return Evaluation(
             split=split,

@@ -53,13 +53,14 @@ class Facts(NamedTuple):
 class Examples(NamedTuple):
     """Texts, their tokens, the texts to be written of them where there are such, and where it is known, which were trained on.
 
-    ``seen`` is bool ``[n]``: of a split of the run's data as in ``Dataset.seen``.
+    ``seen`` is bool ``[n]``: of a split of the run's data as in ``Dataset.seen``. ``wanted`` is what is right at their words.
     """
 
     texts: Sequence[str]
     encoded: Encoded
     targets: Sequence[str] | None = None
     seen: np.ndarray | None = None
+    wanted: Sequence[str] | None = None
 
 
 class Telemetry(NamedTuple):
@@ -89,7 +90,7 @@ class Task(NamedTuple):
         jitted. ``longest`` is the longest padded length of training.
       scores(outputs, encoded) -> the metrics by name, and "count".
       predictions(outputs, encoded) -> what predictions.npz keeps of each example, ``[n]`` by name; among it "correct", where
-        examples are right or wrong.
+        examples are right or wrong, and "share", where much of one may be right.
       answer(encoded, answers, facts) -> the examples with the answers that a file gives in words; not asked where these are
         ``at_words``.
       adapt(encoded, classes, facts) -> the examples of other data, whose labels index ``classes``, as those of the run.
