@@ -83,6 +83,26 @@ MOST_WANTED = Rule("majority", _most_wanted, _repeated)
 SAME_WORD = Rule("the_word_itself", nothing, lambda learned, texts: texts)
 
 
+def _most_frequent(train: Split) -> dict[str, float]:
+    """How often each word has the tag that it has most often, by both; that of no word is the most frequent of all."""
+    assert train.wanted is not None
+    words, tags = ([word for row in rows for word in row.split(" ")] for rows in (train.texts, train.wanted))
+    pairs = Counter(pair for pair in zip(words, tags) if pair[1] != NOTHING)
+    totals = Counter(tag for tag in tags if tag != NOTHING)
+    pairs.update({("", tag): count for tag, count in totals.items()})
+    rising = sorted(reversed(pairs.items()), key=lambda each: each[1])  # of equal ones the first of train stands last
+    best = {word: (tag, count) for (word, tag), count in rising}
+    return {f"{word} {tag}": count for word, (tag, count) in sorted(best.items())}
+
+
+def _tagged(learned: Mapping[str, float], texts: Sequence[str]) -> list[str]:
+    best = dict(each.split(" ") for each in learned)
+    return [" ".join(best.get(word, best[""]) for word in text.split(" ")) for text in texts]
+
+
+MOST_FREQUENT_TAG = Rule("most_frequent_tag", _most_frequent, _tagged)
+
+
 def fitted(rules: Sequence[Rule], train: Split) -> dict[str, dict[str, float]]:
     """What each rule learns of train, by its name."""
     return {rule.name: rule.fit(train) for rule in rules}
@@ -94,6 +114,8 @@ def scores(rules: Sequence[Rule], learned: Mapping[str, Mapping[str, float]], sp
     Where something is wanted at places of the texts, it is the share of these places.
     """
     if split.wanted is not None:
+        if not any(word != NOTHING for row in split.wanted for word in row.split(" ")):
+            return {}
         answers = {rule.name: rule.answer(learned[rule.name], split.texts) for rule in rules if rule.name in learned}
         return {name: _share_of_places(said, split.wanted) for name, said in answers.items()}
     if split.targets is not None:
