@@ -97,7 +97,8 @@ def continued(
     _check(model, prompt, {"count": count, "samples": samples, "window": limit}, temperature, top_k, top_p)
     text = np.tile(np.asarray(prompt, np.int32), (samples, 1))
     options = {"temperature": temperature, "top_k": top_k, "top_p": top_p}
-    return _written(model, params, text, count, limit, end, jax.random.key(seed), rng, options)
+    remembered = model.begin(samples, limit)
+    return _written(model, params, text, remembered, count, limit, end, jax.random.key(seed), rng, options)
 
 
 def sliding(model: Any, prompt: int, count: int, window: int | None = None) -> str:
@@ -118,6 +119,7 @@ def _written(
     model: Any,
     params: Any,
     text: np.ndarray,
+    remembered: Any,
     count: int,
     window: int,
     end: int | None,
@@ -126,7 +128,7 @@ def _written(
     options: dict[str, Any],
 ) -> Iterator[np.ndarray]:
     """``continued`` for what has been checked; ``text`` ``[S P]``."""
-    half, place, remembered = _half(window), 0, model.begin(len(text), window)
+    half, place = _half(window), 0
     unread = text if text.shape[1] <= window else text[:, -half:]
     done = np.zeros(len(text), bool)
     for number in range(count):
