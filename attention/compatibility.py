@@ -108,9 +108,10 @@ def check_mixer(mixer: Mixer, parts: Parts, given: dict[str, str], defaults: dic
         if kind in mixer.uses or given[kind] == defaults[kind]:
             continue
         if kind == "mask" and mixer.masks:
-            if given[kind] in mixer.masks:
+            if _of_one_document(given[kind]) in mixer.masks:
                 continue
-            raise ValueError(f"{owner} with {name(kind)}: it takes mask={_or([defaults[kind], *mixer.masks])}")
+            joined = " & ".join([mixer.masks[0], *(name for name in specs.names("mask") if specs.build("mask", name).packs)])
+            raise ValueError(f"{owner} with {name(kind)}: it takes mask={_or([defaults[kind], *mixer.masks, repr(joined)])}")
         raise ValueError(_ignored(owner, kind, given[kind], defaults[kind]))
     if "encoding" not in mixer.uses and needs_scores(parts.encoding):
         if "rotation" not in mixer.uses:
@@ -121,6 +122,12 @@ def check_mixer(mixer: Mixer, parts: Parts, given: dict[str, str], defaults: dic
     if refused is not None:
         kind, reason = refused
         raise ValueError(f"{owner} with {name(kind)}: {reason}")
+
+
+def _of_one_document(mask: str) -> str:
+    """The spec of a mask without the terms that keep documents apart."""
+    parsed = specs.parse(mask)
+    return " & ".join(str(term) for term in parsed.terms or (parsed,) if not specs.build("mask", term).packs)
 
 
 def check_packing(encoder: Any, mixer: Mixer, parts: Parts, given: Mapping[str, str]) -> None:
