@@ -9,10 +9,10 @@ from typing import Any
 
 import numpy as np
 
-from attention.data.contracts import Encoded
+from attention.data.contracts import ELSEWHERE, Encoded
 
 _MULTIPLE = 8  # padded lengths are multiples of it
-_SHAPES, _EXAMPLES = 0, 1  # what a stream of random bits is for
+_SHAPES, _EXAMPLES, _SHIFTS = 0, 1, 2  # what a stream of random bits is for
 
 
 class Plan:
@@ -27,6 +27,7 @@ class Plan:
       batch_size: examples of a batch, at least 1.
       buckets: padded lengths at most, at least 1. They are chosen so that the padding is least.
       seed: decides the order of the shapes.
+      slack: how many tokens later the examples may begin, all alike, anew in each epoch.
 
     Attributes:
       bucket_lengths: the padded lengths, rising, multiples of 8.
@@ -38,14 +39,15 @@ class Plan:
     steps_per_epoch: int
     padding_share: float
 
-    def __init__(self, lengths: np.ndarray, *, batch_size: int, buckets: int, seed: int):
+    def __init__(self, lengths: np.ndarray, *, batch_size: int, buckets: int, seed: int, slack: int = 0):
         lengths = np.asarray(lengths, np.int64)
         if lengths.ndim != 1 or lengths.size == 0 or lengths.min() < 1:
             raise ValueError("lengths must be one-dimensional, not empty, and at least 1 each")
-        for name, value, smallest in (("batch_size", batch_size, 1), ("buckets", buckets, 1), ("seed", seed, 0)):
+        sizes = {"batch_size": (batch_size, 1), "buckets": (buckets, 1), "seed": (seed, 0), "slack": (slack, 0)}
+        for name, (value, smallest) in sizes.items():
             if value < smallest:
                 raise ValueError(f"{name} must be at least {smallest}, got {value}")
-        self._batch_size, self._seed = batch_size, seed
+        self._batch_size, self._seed, self._slack = batch_size, seed, slack
         # Stable: examples of one length stay in the order of the data set.
         order = np.argsort(lengths, kind="stable")
         padded = _round_up(lengths[order])
@@ -81,22 +83,29 @@ class Plan:
             shuffled[rows] = batches.reshape(len(rows), self._batch_size)
         return shuffled
 
+    def shift(self, epoch: int, member_seed: int) -> int:
+        """How many tokens later the examples of an epoch begin, 0 to ``slack``."""
+        return _uniform(self._slack + 1, _SHIFTS, member_seed, epoch)
+
     def _buckets(self, epoch: int) -> np.ndarray:
         return self._bucket_of_step[_permutation(self.steps_per_epoch, _SHAPES, self._seed, epoch)]
 
 
-def gather(encoded: Encoded, indices: np.ndarray, length: int) -> dict[str, np.ndarray]:
+def gather(encoded: Encoded, indices: np.ndarray, length: int, shift: np.ndarray | int = 0) -> dict[str, np.ndarray]:
     """The padded arrays of some examples.
 
     Args:
       encoded: the split.
       indices: ``[...]`` example indices, any number of axes; -1 is filler.
       length: the padded length L, at least that of the longest example.
+      shift: how many tokens later the examples begin, at most ``encoded.slack``; broadcast to ``indices``.
 
     Returns:
       ``tokens`` int32 ``[... L]`` (0 at padding), ``valid`` bool ``[... L]``, ``labels`` int32 ``[...]`` (-1 for filler
       and where there is none), ``weight`` float32 ``[...]`` (0 for filler, else 1); where the examples have them,
-      ``segments``, ``positions`` and ``targets`` int32 ``[... L]`` (0 at padding).
+      ``segments``, ``positions`` and ``targets`` int32 ``[... L]`` (0 at padding), and ``wanted`` int32 ``[... L]``
+      (``ELSEWHERE`` where nothing is asked). Where no example asks in more than half of the places, ``wanted`` is ``[... K]``,
+      at ``places`` int32 ``[... K]``, the first of which are those that are asked, in order.
 
     Raises:
       ValueError: for an index out of range or an example longer than ``length``.
@@ -112,16 +121,26 @@ def gather(encoded: Encoded, indices: np.ndarray, length: int) -> dict[str, np.n
         raise ValueError(f"an example of {lengths.max()} tokens does not fit into the padded length {length}")
     position = np.arange(length)
     valid = position < lengths[..., None]
-    taken = np.where(valid, start[..., None] + position, 0)
+    taken = np.where(valid, (start + shift)[..., None] + position, 0)
     per_token = {"tokens": encoded.flat, "segments": encoded.segments, "positions": encoded.positions}
     written = {} if encoded.targets is None else {"targets": gather(encoded.targets, indices, length)["tokens"]}
     return {
         **{name: np.where(valid, flat[taken], np.int32(0)) for name, flat in per_token.items() if flat is not None},
         **written,
+        **({} if encoded.wanted is None else _wanted(encoded, np.where(valid, encoded.wanted[taken], np.int32(ELSEWHERE)))),
         "valid": valid,
         "labels": np.where(real, encoded.labels[example], np.int32(-1)),
         "weight": real.astype(np.float32),
     }
+
+
+def _wanted(encoded: Encoded, wanted: np.ndarray) -> dict[str, np.ndarray]:
+    """What is wanted ``[... L]``, or, where few places are asked, at these alone."""
+    most = int(_round_up(encoded.asked.max()))
+    if 2 * most > wanted.shape[-1]:
+        return {"wanted": wanted}
+    places = np.argsort(wanted == ELSEWHERE, axis=-1, kind="stable")[..., :most]
+    return {"wanted": np.take_along_axis(wanted, places, axis=-1), "places": places.astype(np.int32)}
 
 
 class Batches:
@@ -130,7 +149,7 @@ class Batches:
     def __init__(self, encoded: Encoded, plan: Plan, seeds: Sequence[int]):
         self._encoded, self._plan, self._seeds = encoded, plan, seeds
         self._epoch = -1
-        self._orders, self._shapes = np.empty(0), np.empty(0)
+        self._orders, self._shapes, self._shifts = np.empty(0), np.empty(0), np.empty(0)
 
     def __call__(self, step: int) -> dict[str, np.ndarray]:
         """The batch of update ``step``, from 0."""
@@ -138,12 +157,16 @@ class Batches:
         if epoch != self._epoch:
             self._orders = np.stack([self._plan.epoch(epoch, seed) for seed in self._seeds], axis=1)
             self._shapes, self._epoch = self._plan.shapes(epoch), epoch
-        return gather(self._encoded, self._orders[index], int(self._shapes[index]))
+            self._shifts = np.array([[self._plan.shift(epoch, seed)] for seed in self._seeds], np.int64)
+        return gather(self._encoded, self._orders[index], int(self._shapes[index]), self._shifts)
+
+
+READ = ("tokens", "valid", "segments", "positions", "targets", "places")
 
 
 def inputs(batch: Mapping[str, Any]) -> dict[str, Any]:
     """What of a batch the model reads."""
-    return {name: batch[name] for name in ("tokens", "valid", "segments", "positions", "targets") if name in batch}
+    return {name: batch[name] for name in READ if name in batch}
 
 
 def evaluation_batches(
@@ -183,6 +206,14 @@ def _permutation(size: int, *entropy: int) -> np.ndarray:
     """
     bits = np.random.Philox(np.random.SeedSequence(entropy)).random_raw(size)
     return np.argsort(bits, kind="stable")
+
+
+def _uniform(count: int, *entropy: int) -> int:
+    """A random number of ``range(count)``, of raw bits as ``_permutation`` takes them."""
+    if count == 1:
+        return 0
+    bits = np.random.Philox(np.random.SeedSequence(entropy)).random_raw()
+    return int(bits) % count  # of 2^64 numbers: no number below a corpus of 2^40 tokens is likelier by more than 2^-24
 
 
 def _choose(longest: np.ndarray, buckets: int) -> tuple[tuple[int, ...], np.ndarray]:

@@ -1,6 +1,7 @@
 """What data are: where texts come from, how they become token ids, and what is handed to training and evaluation."""
 
 import dataclasses
+import functools
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -8,18 +9,28 @@ from typing import Any, NamedTuple
 import numpy as np
 
 PADDING, UNKNOWN = 0, 1  # token ids that mean the same in every tokenizer
+NOTHING = "_"  # where a word of a text has no answer
+ELSEWHERE, OPEN = -1, -2  # in place of what is wanted at a token: nothing is asked there, or it is not known what is right
+_AT_ONCE = 2**22  # tokens
 LENGTHS = "lengths"  # the split whose texts go on in length where those of training end; it is never truncated
 
 
 class Split(NamedTuple):
     """Texts and the index of each one's class; ``labels`` is None where a split has none.
 
-    ``targets`` are the texts to be written of them, where that is what there is to learn.
+    ``targets`` are the texts to be written of them, where that is what there is to learn. ``wanted`` says what is right at
+    each word of a text, a word for each, joined by single blanks as the text's own are: tokens, ``NOTHING`` where nothing is
+    asked; or names of classes, where there are such, ``NOTHING`` where it is not known. ``begins``, bool ``[n]``, tells blocks
+    of one long text from texts: whether each begins one; all do where it is None. ``ends`` says whether the last text ends with
+    the split, or goes on beyond it.
     """
 
     texts: Sequence[str]
     labels: np.ndarray | None
     targets: Sequence[str] | None = None
+    wanted: Sequence[str] | None = None
+    begins: np.ndarray | None = None
+    ends: bool = True
 
 
 class Corpus(NamedTuple):
@@ -106,18 +117,36 @@ class Tokenizer(NamedTuple):
         return by_spec(self)
 
 
+def counted(flat: np.ndarray, offsets: np.ndarray, marks: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
+    """How many tokens of each example ``marks`` finds, int64 ``[n]``; of ids on disk only some are read at once."""
+    before, found = 0, np.empty(len(offsets), np.int64)
+    for start in range(0, int(offsets[-1]) + 1, _AT_ONCE):
+        counts = np.concatenate([[0], np.cumsum(marks(flat[start : start + _AT_ONCE]))])
+        here = slice(*np.searchsorted(offsets, [start, start + _AT_ONCE]))
+        found[here] = before + counts[offsets[here] - start]
+        before += counts[-1]
+    return np.diff(found)
+
+
 @dataclasses.dataclass(frozen=True, eq=False)
 class Encoded:
     """The token ids of a split, end to end.
 
     Attributes:
-      flat: int32 ``[total]``, the ids of all examples.
+      flat: int32 ``[total]``, the ids of all examples; of many, whole numbers of fewer bits, on disk.
       offsets: int64 ``[n + 1]``; example i is ``flat[offsets[i]:offsets[i + 1]]``.
       labels: int32 ``[n]``, -1 where the split has none.
       segments: int32 ``[total]``, the segment of each token, counted from 0 in each example; None where texts are not cut.
       positions: int32 ``[total]``, the position of each token, where it is not its index in the example.
       targets: the ids of the texts to write, each with the id that ends it; None where classes are to be told.
       truncated: bool ``[n]``, whether a text had more tokens; None where none was cut.
+      wanted: int32 ``[total]``, the class or the token that is right at each token, ``ELSEWHERE`` where nothing is asked and
+        ``OPEN`` where it is not known; None where what is right is said of whole examples.
+      slack: how many tokens later than ``offsets`` say the examples may begin, all alike; ``flat`` has as many more.
+      documents: int64 ``[d + 1]``, of rows cut from documents: where each begins among all tokens that are asked for, which
+        are in the order of the text.
+      bytes: UTF-8 bytes of the documents, where their tokens give them back; None where they do not.
+      lost: why not, as in "3 tokens are unknown".
     """
 
     flat: np.ndarray
@@ -127,6 +156,11 @@ class Encoded:
     positions: np.ndarray | None = None
     targets: "Encoded | None" = None
     truncated: np.ndarray | None = None
+    wanted: np.ndarray | None = None
+    slack: int = 0
+    documents: np.ndarray | None = None
+    bytes: int | None = None
+    lost: str = ""
 
     def __len__(self) -> int:
         return len(self.offsets) - 1
@@ -141,9 +175,16 @@ class Encoded:
         """Tokens of each example or of its target, whichever has more, int64 ``[n]``: what it is padded by."""
         return self.lengths if self.targets is None else np.maximum(self.lengths, self.targets.lengths)
 
+    @functools.cached_property
+    def asked(self) -> np.ndarray:
+        """In how many places of each example something is asked, int64 ``[n]``."""
+        assert self.wanted is not None
+        return counted(self.wanted, self.offsets, lambda wanted: wanted != ELSEWHERE)
+
     def only(self, chosen: np.ndarray) -> "Encoded":
-        """The examples that ``chosen``, bool ``[n]``, marks."""
+        """The examples that ``chosen``, bool ``[n]``, marks; of rows cut from documents, without these."""
         tokens = np.repeat(chosen, self.lengths)
+        tokens = np.concatenate([tokens, np.zeros(len(self.flat) - len(tokens), bool)]) if self.slack else tokens
         taken = lambda array, kept: None if array is None else array[kept]
         return Encoded(
             self.flat[tokens],
@@ -153,6 +194,7 @@ class Encoded:
             taken(self.positions, tokens),
             None if self.targets is None else self.targets.only(chosen),
             taken(self.truncated, chosen),
+            taken(self.wanted, tokens),
         )
 
 

@@ -1,25 +1,25 @@
 """From a source and a tokenizer to arrays of token ids: trained on the training split, measured, cached on disk."""
 
-import dataclasses
+import functools
 import hashlib
 import os
 import sys
-from collections.abc import Mapping, Sequence
-from typing import Any, Literal, NamedTuple, get_args
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Literal
 
 import numpy as np
 
 from attention import specs
 from attention.data import remarks, rules
 from attention.data._token_cache import TokenCache, digest
-from attention.data.contracts import LENGTHS, Corpus, Dataset, Encoded, Source, Split, Tokenizer
+from attention.data.contracts import LENGTHS, NOTHING, Corpus, Dataset, Encoded, Source, Split, Tokenizer
+from attention.data.encode import Policy, Truncate, encode_targets, encoded_split, examples, rows
 from attention.data.repeats import seen_before
-from attention.data.segments import Positions, Segments, cut, numbered, renumbered, restarted
+from attention.data.segments import Positions, Segments
 from attention.data.tokenizer_text import pack, unpack
+from attention.data.windows import Windows, described
 from attention.files import cache_folder
-from attention.messages import quoted, shown
-
-Truncate = Literal["head", "tail", "middle"]
+from attention.messages import shown
 
 
 def load(
@@ -31,6 +31,9 @@ def load(
     seed: int,
     segments: Segments = "none",
     positions: Positions = "text",
+    windows: Windows | Literal["none"] = "none",
+    stride: int = 0,
+    training: bool = False,
     tokenizer_state: Any = None,
     cache_dir: str | os.PathLike[str] | None = None,
 ) -> Dataset:
@@ -48,6 +51,11 @@ def load(
       seed: what the source generates or carves off depends on it.
       segments: what texts are cut into, each cut tokenized on its own: "none", "sentences" or "lines".
       positions: whether positions count through the "text" or anew in each "segment".
+      windows: "none", or that each token of a text is to predict the next, and how texts become rows for that, as in
+        ``windows.rows``: none is truncated, and each is begun and ended by one more id than the tokenizer has. Where a source
+        says itself what is wanted at each word, that stands.
+      stride: tokens that a window asks for, as in ``windows.rows``.
+      training: whether train is to be trained on: its windows begin elsewhere in each epoch.
       tokenizer_state: a state trained before, used as it is.
       cache_dir: where arrays and trained tokenizers are kept; default $ATTENTION_CACHE_DIR, else ``attention-lab`` in
         the user's cache folder. A damaged file is named in the notes and made again.
@@ -55,7 +63,7 @@ def load(
     Raises:
       ValueError: for an unknown spec or policy, an empty split, a text without tokens (naming split and row).
     """
-    policy = _Policy(max_length, truncate, segments, positions)
+    policy = Policy(max_length, truncate, segments, positions, windows, stride)
     policy.check()
     record: Tokenizer = specs.build("tokenizer", tokenizer)
     origin: Source = specs.build("source", source)
@@ -66,38 +74,36 @@ def load(
     notes = list(corpus.notes)
     cache = TokenCache(cache_folder(cache_dir) / "tokens", notes)
     if tokenizer_state is None:
-        train = corpus.splits["train"]
-        tokenizer_state = _trained(record, spec, [*train.texts, *(train.targets or ())], hashes["train"], cache)
+        tokenizer_state = _trained(record, spec, _learned_from(corpus), hashes["train"], cache)
     state_hash = digest(pack(record, tokenizer_state))
     splits: dict[str, Encoded] = {}
     statistics: dict[str, remarks.Facts] = {}
     seen: dict[str, np.ndarray] = {}
     for name, split in corpus.splits.items():
-        key = digest(name, hashes, spec, state_hash, max_length, truncate, segments)
-        arrays = cache.arrays(key, 5)
-        if arrays is None:
-            here = policy._replace(max_length=sys.maxsize) if name == LENGTHS else policy
-            arrays = _encode_split(record, tokenizer_state, corpus, name, here)
-            cache.write_arrays(key, arrays)
-        *tokens, elsewhere = arrays
-        splits[name] = _encoded(tokens, _labels(split), policy)
+        key = digest(name, hashes, spec, state_hash, max_length, truncate, segments, windows != "none", corpus.classes)
+        here = policy._replace(max_length=sys.maxsize) if name == LENGTHS else policy
+        ids, arrays = cache.tokens(key, functools.partial(_encode_split, record, tokenizer_state, corpus, name, here))
+        splits[name], elsewhere = examples(ids, arrays, _labels(split), policy), arrays["elsewhere"]
         if split.targets is not None:
             what = f"{corpus.resolved}: {name} target"
             splits[name] = encode_targets(
                 splits[name], record, tokenizer_state, split.targets, max_length=max_length, what=what
             )
         statistics[name] = remarks.statistics(splits[name], elsewhere, name=name)
+        splits[name] = rows(splits[name], policy, train=training and name == "train")
         if name != "train":
-            seen[name] = elsewhere > 0
-    learned = rules.fitted(origin.rules, corpus.splits["train"])
+            seen[name] = elsewhere > 0 if splits[name].documents is None else np.zeros(len(splits[name]), bool)
+    notes += _of_windows(splits, policy)
+    said = () if splits["train"].documents is not None else origin.rules  # which tell classes and not tokens
+    learned = rules.fitted(said, corpus.splits["train"])
     return Dataset(
         splits=splits,
         tokenizer=record,
         tokenizer_state=tokenizer_state,
-        vocab_size=record.size(tokenizer_state) + (corpus.splits["train"].targets is not None),
+        vocab_size=record.size(tokenizer_state) + (windows != "none" or corpus.splits["train"].targets is not None),
         classes=corpus.classes,
         rules=learned,
-        baselines={name: rules.accuracies(origin.rules, learned, split) for name, split in corpus.splits.items()},
+        baselines={name: rules.accuracies(said, learned, split) for name, split in corpus.splits.items()},
         notes=tuple(notes),
         hashes=hashes,
         source=corpus.resolved,
@@ -110,50 +116,26 @@ def load(
     )
 
 
-def encode_texts(
-    tokenizer: Tokenizer,
-    state: Any,
-    texts: Sequence[str],
-    *,
-    max_length: int,
-    truncate: Truncate,
-    segments: Segments = "none",
-    positions: Positions = "text",
-) -> Encoded:
-    """Token ids of each text, at most ``max_length`` of them.
-
-    Args:
-      tokenizer: the tokenizer's record.
-      state: what it learned.
-      texts: the texts; none may be empty.
-      max_length: tokens kept, at least 1.
-      truncate: "head", "tail" or "middle", as in ``load``.
-      segments: "none", "sentences" or "lines", as in ``load``.
-      positions: "text" or "segment", as in ``load``.
-
-    Returns:
-      The texts, without labels.
-
-    Raises:
-      ValueError: for a text without tokens, naming its index.
-    """
-    policy = _Policy(max_length, truncate, segments, positions)
-    policy.check()
-    tokens = _joined(_encode_all(tokenizer, state, texts, segments, "text"), policy)
-    return _encoded(tokens, np.full(len(texts), -1, np.int32), policy)
-
-
 def content_hash(split: Split) -> str:
-    """SHA-256 over the texts, labels and targets of a split, the same on every platform."""
+    """SHA-256 over the texts of a split and what is right of them, the same on every platform."""
     sha256 = hashlib.sha256()
-    for mark, texts in ((b"", split.texts), (b"targets", split.targets)):
+    for mark, texts in ((b"", split.texts), (b"targets", split.targets), (b"wanted", split.wanted)):
         if texts is not None:
-            encoded = [text.encode("utf-8", "surrogatepass") for text in texts]
-            sha256.update(mark + np.array([len(encoded), *map(len, encoded)], "<i8").tobytes())
-            sha256.update(b"".join(encoded))
+            sizes = np.fromiter((len(_bytes(text)) for text in texts), np.int64, len(texts))
+            if split.begins is not None:  # wherever the blocks are cut
+                sizes = np.add.reduceat(sizes, np.flatnonzero(split.begins))
+            sha256.update(mark + np.concatenate([[len(sizes)], sizes]).astype("<i8").tobytes())
+            for text in texts:
+                sha256.update(_bytes(text))
     if split.labels is not None:
         sha256.update(b"labels" + np.asarray(split.labels).astype("<i4").tobytes())
+    if not split.ends:
+        sha256.update(b"goes on")
     return sha256.hexdigest()
+
+
+def _bytes(text: str) -> bytes:
+    return text.encode("utf-8", "surrogatepass")
 
 
 def verify_hashes(found: Mapping[str, str], recorded: Mapping[str, str]) -> None:
@@ -173,115 +155,48 @@ def verify_hashes(found: Mapping[str, str], recorded: Mapping[str, str]) -> None
             raise ValueError(f"the {shown(name)} split is not the one recorded: {what}")
 
 
-class _Policy(NamedTuple):
-    """What is kept of a text and how it is cut, as in ``load``."""
-
-    max_length: int
-    truncate: str
-    segments: Segments
-    positions: Positions
-
-    def check(self) -> None:
-        """Raises ValueError for what there is not."""
-        if self.max_length < 1:
-            raise ValueError(f"max_length must be at least 1, got {self.max_length}")
-        for name, choices in (("truncate", Truncate), ("segments", Segments), ("positions", Positions)):
-            value, known = getattr(self, name), get_args(choices)
-            if value not in known:
-                raise ValueError(f"unknown {name} {quoted(value)}{specs.nearest(value, known)}; known: {', '.join(known)}")
-        if self.positions == "segment" and self.segments == "none":
-            raise ValueError("positions='segment' wants texts cut into segments: segments='sentences' or 'lines', got 'none'")
-
-
 def _check_splits(corpus: Corpus) -> None:
     if "train" not in corpus.splits:
         raise ValueError(f"{corpus.resolved} has no train split; it has: {', '.join(corpus.splits) or 'none'}")
     for name, split in corpus.splits.items():
         if len(split.texts) == 0:
             raise ValueError(f"{corpus.resolved}: the {name} split is empty")
-        for what, given in (("labels", split.labels), ("targets", split.targets)):
+        for what, given in (("labels", split.labels), ("targets", split.targets), ("wanted", split.wanted)):
             if given is not None and len(given) != len(split.texts):
                 raise ValueError(f"{corpus.resolved}: the {name} split has {len(split.texts)} texts and {len(given)} {what}")
 
 
-def _encode_all(
-    record: Tokenizer, state: Any, texts: Sequence[str], segments: Segments, what: str
-) -> list[tuple[np.ndarray, np.ndarray]]:
-    """The ids of each text and the segments they are in."""
-    for row, text in enumerate(texts):
-        if not isinstance(text, str):
-            raise ValueError(f"{what} {row} (counted from 0) is no string but {quoted(text, 40)}")
-    pieces = [cut(text, segments) for text in texts]
-    ids = iter(record.encode(state, [piece for each in pieces for piece in each]))
-    encoded, size = [numbered([next(ids) for _ in each]) for each in pieces], record.size(state)
-    for row, (found, _) in enumerate(encoded):
-        if len(found) == 0:
-            reason = "has no tokens" if texts[row].strip() else "is empty"
-            raise ValueError(f"{what} {row} (counted from 0) {reason}: {texts[row][:40]!r}")
-        if not 0 <= found.min() <= found.max() < size:
-            outside = f"the token ids {found.min()} to {found.max()}"
-            raise ValueError(f"{what} {row} (counted from 0) has {outside}, outside of a vocabulary of {size}")
-    return encoded
-
-
-def _truncated(ids: np.ndarray, policy: _Policy) -> np.ndarray:
-    most, truncate = policy.max_length, policy.truncate
-    if len(ids) <= most:
-        return ids
-    if truncate == "head":
-        return ids[:most]
-    if truncate == "tail":
-        return ids[-most:]
-    last = most // 2
-    return np.concatenate([ids[: most - last], ids[len(ids) - last :]])
-
-
-def _joined(encoded: list[tuple[np.ndarray, np.ndarray]], policy: _Policy) -> tuple[np.ndarray, ...]:
-    """Ids and segments end to end, the offsets, and which texts are truncated."""
-    kept = [_truncated(ids, policy).astype(np.int32) for ids, _ in encoded]
-    offsets = np.concatenate([[0], np.cumsum([len(ids) for ids in kept])]).astype(np.int64)
-    segments = np.concatenate([renumbered(_truncated(numbers, policy)) for _, numbers in encoded])
-    return np.concatenate(kept), segments, offsets, np.array([len(ids) > policy.max_length for ids, _ in encoded], bool)
-
-
-def _encoded(tokens: Sequence[np.ndarray], labels: np.ndarray, policy: _Policy) -> Encoded:
-    """The examples of what ``_joined`` makes."""
-    flat, segments, offsets, truncated = tokens
-    if policy.segments == "none":
-        return Encoded(flat, offsets, labels, truncated=truncated)
-    positions = restarted(segments, offsets) if policy.positions == "segment" else None
-    return Encoded(flat, offsets, labels, segments, positions, truncated=truncated)
-
-
-def encode_targets(
-    encoded: Encoded, tokenizer: Tokenizer, state: Any, texts: Sequence[str], *, max_length: int, what: str = "target"
-) -> Encoded:
-    """Sources with what is to be written of them: the ids of each text and the one that ends it. None is truncated.
-
-    Raises:
-      ValueError: for a text that with its end has more than ``max_length`` tokens, naming its index.
-    """
-    end = tokenizer.size(state)
-    targets = [np.append(ids, end).astype(np.int32) for ids in tokenizer.encode(state, texts)]
-    for row, ids in enumerate(targets):
-        if len(ids) > max_length:
-            have = f"has {len(ids)} tokens with its end, max_length is {max_length}"
-            raise ValueError(f"{what} {row} (counted from 0) {have}: {texts[row][:40]!r}")
-    offsets = np.concatenate([[0], np.cumsum([len(ids) for ids in targets])]).astype(np.int64)
-    written = Encoded(np.concatenate(targets), offsets, np.full(len(texts), -1, np.int32))
-    return dataclasses.replace(encoded, targets=written)
-
-
-def _encode_split(record: Tokenizer, state: Any, corpus: Corpus, name: str, policy: _Policy) -> tuple[np.ndarray, ...]:
-    """What ``_joined`` makes of a split, and where else each of its texts is, as ``remarks.statistics`` has it."""
-    texts = corpus.splits[name].texts
-    encoded = _encode_all(record, state, texts, policy.segments, f"{corpus.resolved}: {name} row")
-    elsewhere = np.zeros(len(texts), np.int8)
+def _encode_split(
+    record: Tokenizer, state: Any, corpus: Corpus, name: str, policy: Policy, put: Callable[[np.ndarray], object]
+) -> dict[str, np.ndarray]:
+    """What ``encoded_split`` makes of a split, and where else each of its texts is, as ``remarks.statistics`` has it."""
+    split, what = corpus.splits[name], f"{corpus.resolved}: {name} row"
+    elsewhere = np.zeros(len(split.texts), np.int8)
     if name != "train":
-        elsewhere += remarks.IN_TRAIN * seen_before(texts, corpus.splits["train"].texts)
+        elsewhere += remarks.IN_TRAIN * seen_before(split.texts, corpus.splits["train"].texts)
     if name == "test" and "validation" in corpus.splits:
-        elsewhere += remarks.IN_VALIDATION * seen_before(texts, corpus.splits["validation"].texts)
-    return (*_joined(encoded, policy), elsewhere)
+        elsewhere += remarks.IN_VALIDATION * seen_before(split.texts, corpus.splits["validation"].texts)
+    if split.begins is not None:  # a document is elsewhere where all of its blocks are
+        elsewhere = np.bitwise_and.reduceat(elsewhere, np.flatnonzero(split.begins))
+    return {**encoded_split(record, state, split, corpus.classes, policy, what, put), "elsewhere": elsewhere}
+
+
+def _of_windows(splits: Mapping[str, Encoded], policy: Policy) -> list[str]:
+    """What a loss per token is measured with."""
+    cut = {name: encoded for name, encoded in splits.items() if encoded.documents is not None}
+    if not cut:
+        return []
+    lost = [f"bits per byte of {name} are undefined: {encoded.lost}" for name, encoded in cut.items() if encoded.lost]
+    return [described(policy.windows, policy.max_length, policy.stride), *lost]
+
+
+def _learned_from(corpus: Corpus) -> Sequence[str]:
+    """The texts that a tokenizer is trained on, with the tokens that are to be told of them."""
+    train = corpus.splits["train"]
+    if train.wanted is None or corpus.classes:
+        return [*train.texts, *train.targets] if train.targets else train.texts
+    told = (" ".join(word for word in each.split(" ") if word != NOTHING) for each in train.wanted)
+    return [*train.texts, *filter(None, told)]
 
 
 def _labels(split: Split) -> np.ndarray:

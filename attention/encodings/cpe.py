@@ -85,6 +85,8 @@ def build(width: int = 3, causal: bool = False) -> Encoding:
     if width < 3 or width % 2 == 0:
         raise ValueError(f"width must be an odd number >= 3, got {width}")
 
+    ahead = "" if causal else "it reads the tokens after each; use cpe(causal=True)"
+
     def shared(rng, dims):
         if dims.causal and not causal:
             raise ValueError("cpe reads the tokens after each; under a causal mask use cpe(causal=True)")
@@ -93,4 +95,4 @@ def build(width: int = 3, causal: bool = False) -> Encoding:
     def embed(params, x, tokens, call):
         return put(x, depthwise_convolution(x, **params, valid=call.q_valid, causal=causal, segments=packed_segments(call)))
 
-    return Encoding(shared=shared, embed=embed, depth=1, claims=EncodingClaims(extrapolates=True))
+    return Encoding(shared=shared, embed=embed, depth=1, ahead=ahead, claims=EncodingClaims(extrapolates=True))

@@ -109,6 +109,7 @@ def build(
         init=None if shared else init,
         prepare=prepare,
         whole=bidirectional,
+        ahead="distances are divided by the length of the text; use fire(bidirectional=False)" if bidirectional else "",
         bias=bias,
         needs_causal=not bidirectional,
         claims=EncodingClaims(extrapolates=True),

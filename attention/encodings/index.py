@@ -79,7 +79,7 @@ def build(parity: Parity = "even", normalize: bool = False, scale: float = 1.0, 
         code = index_positions(at, D if combine == "add" else 2, parity=parity)
         return put(x, scale * code, combine)
 
-    return Encoding(embed=embed)
+    return Encoding(embed=embed, ahead="the index is divided by how many tokens there are" if normalize else "")
 
 
 def _lengths(call: Call, T: int) -> jax.Array:

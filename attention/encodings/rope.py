@@ -201,7 +201,10 @@ def build(
             _turn(key, at(k_positions(call, S), k_row), gain, layout),
         )
 
-    return Encoding(rotate=rotate, claims=EncodingClaims(extrapolates=scaling != "none"))
+    # By default they go by how many there are only past the longest text of training, where a window is full.
+    counts = scaling == "dynamic_ntk" and train_length is not None
+    ahead = "its frequencies go by how many tokens there are; give no train_length" if counts else ""
+    return Encoding(rotate=rotate, ahead=ahead, claims=EncodingClaims(extrapolates=scaling != "none"))
 
 
 def _lengths(rescaled: Rescaled, call: Call, S: int) -> tuple[np.ndarray, jax.Array | None, jax.Array | None]:

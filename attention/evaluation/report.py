@@ -100,7 +100,7 @@ def report(
         called = "" if not files else f", or --columns=TEXT,ANSWER where its {answers} are called otherwise"
         raise ValueError(f"{name} has no {answers} to score; give --out=FILE.tsv for the predictions{called}")
     else:
-        predictions = trained.task.read(trained.outputs(examples, None, **search), trained.facts)
+        predictions = trained.task.read(trained.outputs(examples, None, **search), examples.encoded, trained.facts)
         sections.append(trained.task.told(predictions, texts) if texts else f"{name} has no {answers}: no scores")
     if target is not None:
         write_atomic(target, tables.content(target, _columns(trained, predictions, examples)))
@@ -245,12 +245,14 @@ def _scores(trained: Trained, scored: Evaluation | Clean, rival: tuple[str, Mapp
     return table(rows)
 
 
-def _number(metric: Metric, value: float) -> str:
+def _number(metric: Metric, value: float | None) -> str:
+    if value is None:
+        return "-"
     return f"{100 * value:.2f} %" if metric.share else f"{value:.4f}"
 
 
 def _interval(metric: Metric, summary: Mapping[str, float | None]) -> str:
     mean, half = summary["mean"], summary["ci95"]
-    assert mean is not None
-    assert half is not None
+    if mean is None or half is None:
+        return _number(metric, mean)
     return f"{_number(metric, mean).removesuffix(' %')} ± {_number(metric, half)}"

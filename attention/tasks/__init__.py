@@ -90,9 +90,11 @@ class Task(NamedTuple):
       scores(outputs, encoded) -> the metrics by name, and "count".
       predictions(outputs, encoded) -> what predictions.npz keeps of each example, ``[n]`` by name; among it "correct", where
         examples are right or wrong.
-      answer(encoded, answers, facts) -> the examples with the answers that a file gives in words.
+      answer(encoded, answers, facts) -> the examples with the answers that a file gives in words; not asked where these are
+        ``at_words``.
       adapt(encoded, classes, facts) -> the examples of other data, whose labels index ``classes``, as those of the run.
-      read(outputs, facts) -> what a run says of texts, for its users; outputs have a leading axis of members, ``[M n ...]``.
+      read(outputs, encoded, facts) -> what a run says of texts, for its users; outputs have a leading axis of members,
+        ``[M n ...]``.
       told(found, texts) -> lines to print of what ``read`` returned.
       columns(found, examples, facts) -> the columns of a table of predictions beside the texts, by their names.
       served(outputs) -> what an exported program says of a batch, arrays ``[B ...]`` by name; pure. None where it is written
@@ -105,6 +107,8 @@ class Task(NamedTuple):
     Attributes:
       metrics: of a split, the one that validations compare by first. Equal ones are decided by the first loss among them.
       answers: what the option of a source and the column of a file are called that hold what is right.
+      at_words: whether what is right is said of each word of a text, as in ``Split.wanted``.
+      next_token: whether every token of a text predicts the next, so that texts are cut into windows and not cut off.
       rival: spec of the rival that its runs stand beside.
       search: options of ``forward`` that an evaluation may give, by name, with their values in training.
     """
@@ -120,7 +124,7 @@ class Task(NamedTuple):
     predictions: Callable[[Outputs, Encoded], dict[str, np.ndarray]]
     answer: Callable[[Encoded, Sequence[str], Facts], Encoded]
     adapt: Callable[[Encoded, Sequence[str], Facts], Encoded]
-    read: Callable[[Outputs, Facts], Any]
+    read: Callable[[Outputs, Encoded, Facts], Any]
     told: Callable[[Any, Sequence[str]], str]
     columns: Callable[[Any, Examples, Facts], Mapping[str, Sequence[str | float]]]
     details: Callable[[Outputs, Examples, Facts], list[str]]
@@ -129,6 +133,8 @@ class Task(NamedTuple):
     served: Callable[[Mapping[str, jax.Array]], dict[str, jax.Array]] | None = None
     class_weights: Callable[[str, Dataset], tuple[float, ...] | None] | None = None
     telemetry: Telemetry | None = None
+    at_words: bool = False
+    next_token: bool = False
     rival: str = "none"
     search: tuple[tuple[str, float], ...] = ()
     spec: str = ""

@@ -47,10 +47,10 @@ class Progress:
         self._shown["examples/s"] = f"{rate:.0f}"
         self._show(step, ("loss", "examples/s"))
 
-    def validated(self, step: int, accuracies: Sequence[float | None]) -> None:
-        """The validation accuracies of the members, None for one that has stopped."""
-        accuracy = _mean(accuracies)
-        self._shown["validation"] = "-" if accuracy is None else f"{100 * accuracy:.2f}%"
+    def validated(self, step: int, scores: Sequence[float | None], *, share: bool = True) -> None:
+        """The validation scores of the members, shares or not, None for one that has stopped."""
+        score = _mean(scores)
+        self._shown["validation"] = "-" if score is None else f"{100 * score:.2f}%" if share else f"{score:.4f}"
         self._show(step, ("validation",))
 
     def say(self, line: str) -> None:

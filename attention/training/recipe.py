@@ -56,8 +56,9 @@ def experiment(config: Config, *, data: contracts.Dataset | None = None, tokeniz
     checked_rival(config)
     data = load_data(config, tokenizer) if data is None else data
     section, training = config.data, config.training
-    lengths = data.splits["train"].extents
-    plan = batches.Plan(lengths, batch_size=training.batch_size, buckets=section.buckets, seed=section.seed)
+    train = data.splits["train"]
+    sizes = {"batch_size": training.batch_size, "buckets": section.buckets}
+    plan = batches.Plan(train.extents, **sizes, seed=section.seed, slack=train.slack)
     model = task.sized(checked, data.vocab_size, len(data.classes))
     steps = total_steps(training, plan.steps_per_epoch)
     warmup = warmup_of(training, steps)
@@ -105,7 +106,9 @@ def load_data(config: Config, tokenizer: Any = None) -> contracts.Dataset:
     """
     section, task = config.data, specs.build("task", config.task)
     with heartbeat.doing(f"loading {shown(section.source)}"):
-        data = dataset.load(section.source, section.tokenizer, **reading(section), seed=section.seed, tokenizer_state=tokenizer)
+        data = dataset.load(
+            section.source, section.tokenizer, **reading(config), seed=section.seed, training=True, tokenizer_state=tokenizer
+        )
     for name in ("train", "validation"):
         if name not in data.splits:
             raise ValueError(f"{data.source} has no {name} split")

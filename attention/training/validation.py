@@ -42,7 +42,7 @@ def validate(setting: Setting, course: Course, progress: Progress) -> None:
     }
     line: dict[str, Any] = {"split": "validation", "step": course.step, **columns}
     setting.run.append_metrics({**line, "attention": attention} if attention else line)
-    progress.validated(course.step, columns[task.metrics[0].name])
+    progress.validated(course.step, columns[task.metrics[0].name], share=task.metrics[0].share)
 
 
 _keep_best = jax.jit(keep_best, static_argnums=0, donate_argnums=1)

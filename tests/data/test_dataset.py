@@ -17,7 +17,8 @@ import attention.data.dataset as dataset_module
 from attention import specs
 from attention.data import remarks, vector_tensors
 from attention.data.contracts import Corpus, Source, Split
-from attention.data.dataset import content_hash, encode_texts, load, verify_hashes
+from attention.data.dataset import content_hash, load, verify_hashes
+from attention.data.encode import encode_texts
 from attention.data.repeats import seen_before
 from attention.data.rules import MAJORITY
 from attention.data.vectors import load_vectors

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from attention import specs
 from attention.data.batches import gather, inputs
-from attention.data.dataset import encode_texts
+from attention.data.encode import encode_texts
 from attention.data.segments import cut, renumbered, restarted
 from attention.evaluation import trained as evaluate
 from attention.models.classifier import classifier

@@ -1,0 +1,81 @@
+"""What is wanted at each word of a text, as ids at each of its tokens."""
+
+import itertools
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from attention import specs
+from attention.data.contracts import ELSEWHERE, NOTHING, OPEN, Tokenizer
+from attention.messages import quoted
+
+
+class Placed(NamedTuple):
+    """The token ids of a text, and what is wanted at each, as in ``Encoded.wanted``."""
+
+    ids: np.ndarray
+    wanted: np.ndarray
+
+
+def placed(
+    tokenizer: Tokenizer,
+    state: Any,
+    texts: Sequence[str],
+    wanted: Sequence[str],
+    classes: Sequence[str],
+    what: str,
+    first: int = 0,
+) -> list[Placed]:
+    """Each text, word by word, each word with the blank before it; what is wanted stands at the first token of its word.
+
+    Args:
+      tokenizer: the record.
+      state: what it learned.
+      texts: words joined by single blanks.
+      wanted: one word for each word of each text, as in ``Split``.
+      classes: whose indices are wanted; none where tokens are.
+      what: the texts are called so in messages.
+      first: the number of the first of them there.
+
+    Raises:
+      ValueError: naming the text, for another number of words, an unknown class, or a wanted word that is not one token.
+    """
+    words = [text.split(" ") for text in texts]
+    answers = [each.split(" ") for each in wanted]
+    for row, (have, said) in enumerate(zip(words, answers), first):
+        if len(have) != len(said):
+            raise ValueError(f"{what} {row} (counted from 0) has {len(have)} words, and {len(said)} are wanted")
+    pieces = _encoded(tokenizer, state, words)
+    known = {name: number for number, name in enumerate(classes)} or _tokens(tokenizer, state, answers, what)
+    known[NOTHING] = OPEN if classes else ELSEWHERE
+    made = []
+    for row, (have, said) in enumerate(zip(words, answers), first):
+        found = [pieces[word] for word in have]
+        for word, ids in zip(have, found):
+            if not len(ids):
+                raise ValueError(f"{what} {row} (counted from 0): the word {quoted(word, 40)} has no tokens")
+        counts = np.array([len(ids) for ids in found])
+        right = np.full(counts.sum(), ELSEWHERE, np.int32)
+        try:
+            right[np.cumsum(counts) - counts] = [known[each] for each in said]
+        except KeyError as error:
+            near = specs.nearest(error.args[0], classes)
+            raise ValueError(f"{what} {row} (counted from 0): there is no class {quoted(error.args[0], 40)}{near}") from None
+        made.append(Placed(np.concatenate(found).astype(np.int32), right))
+    return made
+
+
+def _encoded(tokenizer: Tokenizer, state: Any, words: Sequence[Sequence[str]]) -> Mapping[str, np.ndarray]:
+    distinct = list(dict.fromkeys(itertools.chain.from_iterable(words)))
+    return dict(zip(distinct, tokenizer.encode(state, [f" {word}" for word in distinct])))
+
+
+def _tokens(tokenizer: Tokenizer, state: Any, answers: Sequence[Sequence[str]], what: str) -> dict[str, int]:
+    """The token of each word that is wanted."""
+    found = _encoded(tokenizer, state, answers)
+    for word, ids in found.items():
+        if len(ids) != 1 and word != NOTHING:
+            have = f"{quoted(word, 40)} is wanted, which the tokenizer makes {len(ids)} tokens of"
+            raise ValueError(f"{what}: {have}; a place has room for one: config.data.tokenizer=words(pattern='whitespace')")
+    return {word: int(ids[0]) for word, ids in found.items() if len(ids)}
