@@ -130,7 +130,7 @@ def _of_one_document(mask: str) -> str:
     return " & ".join(str(term) for term in parsed.terms or (parsed,) if not specs.build("mask", term).packs)
 
 
-def check_packing(encoder: Any, mixer: Mixer, parts: Parts, given: Mapping[str, str]) -> None:
+def check_packing(encoder: Any, mixer: Mixer, parts: Parts, given: Mapping[str, str], *, window: bool = False) -> None:
     """Refuses parts under which the documents packed into a row are not what each is alone.
 
     Args:
@@ -138,6 +138,7 @@ def check_packing(encoder: Any, mixer: Mixer, parts: Parts, given: Mapping[str, 
       mixer: the mixer.
       parts: the records.
       given: the canonical spec of each kind, and of "mixer" and "encoder".
+      window: whether positions that are made anew are those of a whole window, for each document alike (``Context.window``).
 
     Raises:
       ValueError: for a mask that does not keep documents apart, or naming the part that wants a row to itself, with the reason.
@@ -146,7 +147,7 @@ def check_packing(encoder: Any, mixer: Mixer, parts: Parts, given: Mapping[str, 
         raise ValueError(f"several documents in a row want mask='causal & document' or mask=document, got mask={given['mask']}")
     records = {"encoder": encoder, "mixer": mixer, "encoding": parts.encoding, "mask": parts.mask}
     for kind, record in records.items():
-        if record.whole_row is not None:
+        if record.whole_row is not None and not (window and getattr(record, "redraws", False)):
             raise ValueError(f"{kind}={given[kind]} cannot have several documents in a row: {record.whole_row}")
 
 
