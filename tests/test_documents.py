@@ -1,6 +1,7 @@
 """Documents in one row, by themselves: numbers, sums, public functions with segments, layers with a cache, what is drawn."""
 
 import dataclasses
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -8,7 +9,9 @@ import numpy as np
 import pytest
 
 import attention
+from attention.compatibility import check_packing
 from attention.documents import numbered, of_document, running, totals
+from attention.models.tokens import language_model
 from attention.records import Call
 from tests.support.helpers import jit, normal, spread_out
 
@@ -40,7 +43,7 @@ def test_sums():
         np.testing.assert_allclose(found[1, 6:], wanted[1, 6:], rtol=1e-6, atol=1e-6)
         np.testing.assert_allclose(found[0], wanted[0], rtol=1e-6, atol=1e-6)
     np.testing.assert_allclose(
-        totals(jnp.asarray(x), numbers)[1, 6:], np.float64(x)[1, 6:].sum(0) + np.zeros((4, 1)), atol=2e-6
+        totals(jnp.asarray(x), numbers)[1, 6:], np.float64(x[1, 6:]).sum(0) + np.zeros((4, 1)), atol=2e-6
     )
     least = np.asarray(of_document(jnp.minimum, jnp.asarray(x), numbers))
     np.testing.assert_array_equal(least, np.where(SAME[..., None], x[:, None], np.inf).min(2))
@@ -99,7 +102,7 @@ def test_public_functions(name):
     found = jit(lambda q, k, v: function(q, k, v, **told))(*arrays)
     for b in range(2):
         text = VALID[b] & (SEGMENTS[b] != 5)
-        wanted = reference(b, *(np.float64(x[b]) for x in arrays))
+        wanted = reference(b, *[np.float64(x[b]) for x in arrays])
         np.testing.assert_allclose(np.asarray(found)[b][text], wanted[text], rtol=2e-5, atol=2e-5)
     with pytest.raises(ValueError, match="segments want causal=True"):
         function(*arrays, **{**told, "causal": False})
@@ -114,7 +117,7 @@ def test_convolution(causal):
     for b, i, o in np.ndindex(2, T, 5):
         j = i + o - (4 if causal else 2)
         if 0 <= j < T and VALID[b, j] and SEGMENTS[b, i] == SEGMENTS[b, j]:
-            wanted[b, i] += np.float64(kernel)[o] * np.float64(x)[b, j]
+            wanted[b, i] += np.float64(kernel[o]) * np.float64(x[b, j])
     np.testing.assert_allclose(found, wanted, rtol=1e-5, atol=1e-5)
 
 
@@ -152,6 +155,25 @@ def test_layer(specs):
     np.testing.assert_allclose(np.concatenate(pieces), wanted, rtol=1e-5, atol=1e-5)
 
 
+@pytest.mark.parametrize("encoding", ["cape", "randomized(inner=alibi, max_position=40)", "fox"])
+def test_language_model(encoding):
+    """Positions that are drawn for a window are the same for each document of a row as for it alone."""
+    model = language_model(
+        vocab_size=9, max_length=9, dim=D, mixer="attention(heads=2)", encoding=encoding, mask="causal & document"
+    )
+    given = {"mixer": "attention(heads=2)", "encoding": encoding, "mask": "causal & document", "encoder": "..."}
+    check_packing(model.encoder, model.encoder.mixer, model.parts, given, window=True)
+    tokens = jnp.array([[1, 2, 3, 4, 5, 6, 7]])
+    told = {"segments": jnp.asarray(PACKED), "positions": jnp.asarray(PLACES)}
+    params = jit(model.init)(jax.random.key(0), tokens, tokens > 0, **told)
+    run = jit(lambda tokens, told: model.apply(params, tokens, tokens > 0, **told)[0])
+    found = run(tokens, told)
+    for here in (slice(0, 3), slice(3, 4), slice(4, 7)):
+        alone = jnp.zeros_like(tokens).at[:, : here.stop - here.start].set(tokens[:, here])
+        apart = run(alone, {"segments": jnp.zeros_like(tokens), "positions": jnp.arange(7)[None]})
+        np.testing.assert_allclose(found[:, here], apart[:, : here.stop - here.start], rtol=1e-5, atol=1e-5)
+
+
 def test_embeddings():
     """`embed` of a layer, where codes go by the number of tokens or by neighbours."""
     for encoding in ("index(normalize=True)", "cpe(causal=True)"):
@@ -175,7 +197,8 @@ def test_segments_without_the_mask():
 def test_draws(spec):
     """In training every document is moved as one, by a number of its own."""
     told = {"positions": np.tile(PLACES, (3, 1)), "valid": np.ones((3, 7), bool), "segments": np.tile(PACKED, (3, 1))}
-    call = Call(**{f"{side}_{name}": jnp.asarray(array) for side in "qk" for name, array in told.items()}, packed=True)
+    sides: dict[str, Any] = {f"{side}_{name}": jnp.asarray(array) for side in "qk" for name, array in told.items()}
+    call = Call(**sides, packed=True)
     record = attention.build("encoding", spec)
     moved = jit(lambda rng: record.positions({}, dataclasses.replace(call, rng=rng, train=True)).q_positions)(jax.random.key(0))
     by = np.asarray(moved) - np.asarray(told["positions"])

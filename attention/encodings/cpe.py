@@ -20,8 +20,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
-from attention.documents import packed_segments
 from attention.encodings._embeddings import put
+from attention.positions import packed_segments
 from attention.precision import widen
 from attention.records import Encoding, EncodingClaims
 

@@ -31,9 +31,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Num
 
-from attention.documents import packed_segments, same_document
 from attention.encodings._rotary import Layout, Rescaled, Scaling, angles, check_base, geometric, turn
-from attention.positions import k_positions, q_positions
+from attention.positions import k_positions, packed_segments, q_positions, same_document
 from attention.records import Call, Encoding, EncodingClaims
 
 __all__ = ["rope", "rope_frequencies"]

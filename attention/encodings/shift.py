@@ -19,8 +19,8 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from attention.documents import packed_segments
 from attention.encodings._wrapper import documents_of, draws_from, positions_of, sequence_of, wrap
+from attention.positions import packed_segments
 from attention.records import Call, Encoding, EncodingClaims
 
 __all__: list[str] = []
