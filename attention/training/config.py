@@ -377,13 +377,14 @@ def _check_task(config: Config) -> None:
             raise ValueError(f"config.{field} is for config.task={' or '.join(others)}, {have}")
 
 
-_OF_SOME_TASKS = ("training.class_weights", "data.windows", "data.stride")
+_OF_SOME_TASKS = ("training.class_weights", "data.truncate", "data.windows", "data.stride")
 
 
 def _fields_of(task: str) -> set[str]:
     """The fields that a task gives a meaning to and another may not: what its model takes, and what it has a hook for."""
     record = specs.build("task", task)
-    hooks = dict(zip(_OF_SOME_TASKS, (record.class_weights is not None, record.next_token, record.next_token)))
+    meant = (record.class_weights is not None, not record.at_words, record.next_token, record.next_token)
+    hooks = dict(zip(_OF_SOME_TASKS, meant))
     taken = (f"model.{name}" for name in inspect.signature(record.model).parameters)
     return {"model.vectors", *taken, *(name for name, there in hooks.items() if there)}
 
