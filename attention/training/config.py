@@ -379,13 +379,14 @@ def _check_task(config: Config) -> None:
             raise ValueError(f"config.{field} is for config.task={' or '.join(others)}, {have}")
 
 
-_OF_SOME_TASKS = ("training.class_weights", "training.label_smoothing", "data.windows", "data.stride")
+_OF_SOME_TASKS = ("training.class_weights", "training.label_smoothing", "data.truncate", "data.windows", "data.stride")
 
 
 def _fields_of(task: str) -> set[str]:
     """The fields that a task gives a meaning to and another may not: what its model takes, and what it has a hook for."""
     record = specs.build("task", task)
-    hooks = (record.class_weights is not None, record.smooths, record.next_token, record.next_token)
+    weighs, cuts = record.class_weights is not None, not record.at_words
+    hooks = (weighs, record.smooths, cuts, record.next_token, record.next_token)
     taken = (f"model.{name}" for name in inspect.signature(record.model).parameters)
     return {"model.vectors", *taken, *(name for name, has in zip(_OF_SOME_TASKS, hooks) if has)}
 
