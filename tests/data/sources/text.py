@@ -200,8 +200,11 @@ def test_other_errors_name_what_is_given(tmp_path):
     assert "there is no file" in of(path=tmp_path / "c.txt")
     assert "files in it are 'FOLDER/*.txt'" in of(path=tmp_path)
     split = build("text", path=tmp_path / "a.txt").load(0).splits["train"]
-    (tmp_path / "a.txt").write_bytes(b"\xff" * 12)
-    assert "has changed since it was first read" in error_of(lambda: list(split.texts))
+    for changed in (b"\xff" * 12, b"", b"o"):
+        (tmp_path / "a.txt").write_bytes(changed)
+        assert "has changed since it was first read" in error_of(lambda: list(split.texts))
+    (tmp_path / "a.txt").unlink()
+    assert "cannot read" in error_of(lambda: list(split.texts))
 
 
 def test_a_long_document_was_seen_where_all_of_its_blocks_were(tmp_path, small):
