@@ -20,7 +20,7 @@ def get_config() -> Any:
     config.model.encoding = "cpe(causal=True)"
     config.training.steps = 400
     config.training.batch_size = 128
-    config.training.learning_rate = 1e-2
+    config.training.learning_rate = 5e-3
     config.training.dropout = 0.0
     config.training.eval_every = 100
     return config
