@@ -331,5 +331,6 @@ def _test(
     found = by_length.measured(model, course.best, data, config, lengths, known)
     if found is not None:
         title = f"{config.data.source}, encoding {config.model.encoding}"
-        by_length.plot(found, setting.run.by_length, title=title, baselines=data.baselines[name])
+        beside = {} if task.next_token else data.baselines[name]  # rules are scored by token, and the curve by whole answers
+        by_length.plot(found, setting.run.by_length, title=title, baselines=beside)
     return tested, clean, found

@@ -18,9 +18,9 @@ def get_config() -> Any:
     config.model.mixer = "attention(heads=1)"
     config.model.mask = "causal"
     config.model.encoding = "cpe(causal=True)"
-    config.training.steps = 400
+    config.training.steps = 300
     config.training.batch_size = 128
-    config.training.learning_rate = 1e-2
+    config.training.learning_rate = 5e-3
     config.training.dropout = 0.0
     config.training.eval_every = 100
     return config

