@@ -50,7 +50,7 @@ def evaluate_logits(logits: np.ndarray, labels: np.ndarray) -> dict[str, float]:
     predicted = predictions(logits)
     correct = predicted == labels
     finite = predicted >= 0
-    matrix = _count(labels[finite], predicted[finite], logits.shape[1])
+    matrix = counted(labels[finite], predicted[finite], logits.shape[1])
     true_positives = np.diag(matrix)
     # labels + predictions = 2 tp + fp + fn; labels of rows that predict nothing are false negatives
     support = np.bincount(labels, minlength=logits.shape[1]) + matrix.sum(axis=0)
@@ -82,18 +82,20 @@ def confusion(logits: np.ndarray, labels: np.ndarray, num_classes: int) -> np.nd
     predicted = predictions(logits)
     if (predicted < 0).any():
         raise ValueError(f"logits of example {int(np.argmax(predicted < 0))} are not finite; they predict no class")
-    return _count(labels, predicted, num_classes)
+    return counted(labels, predicted, num_classes)
 
 
-def summarize(values: Sequence[float]) -> dict[str, float | None]:
+def summarize(values: Sequence[float | None]) -> dict[str, float | None]:
     """Mean, sample standard deviation, and half width of the 95 % Student-t interval of the mean.
 
     ``std = sqrt(sum (x - mean)^2 / (n-1))``, ``ci95 = t(0.975, n-1) std / sqrt(n)``; both None for one value, of which
-    nothing is known about the spread.
+    nothing is known about the spread. All are None where a value is None, which is one that is not defined.
 
     Raises:
       ValueError: for no values.
     """
+    if any(value is None for value in values):
+        return {"mean": None, "std": None, "ci95": None}
     data = np.asarray(values, np.float64)
     if data.ndim != 1 or not len(data):
         raise ValueError(f"a summary wants one value or more, got {values!r}")
@@ -121,7 +123,15 @@ def _checked(logits: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.nda
     return logits, labels
 
 
-def _count(labels: np.ndarray, predicted: np.ndarray, num_classes: int) -> np.ndarray:
+def macro_f1(matrix: np.ndarray) -> float:
+    """The mean of ``2 tp / (2 tp + fp + fn)`` over the classes that occur in a matrix of ``counted``."""
+    support = matrix.sum(axis=0) + matrix.sum(axis=1)
+    occurring = support > 0
+    return float(np.mean(2 * np.diag(matrix)[occurring] / support[occurring]))
+
+
+def counted(labels: np.ndarray, predicted: np.ndarray, num_classes: int) -> np.ndarray:
+    """How often each label (row) goes with each prediction (column), int64 ``[C C]``; both are 0 to C-1."""
     return np.bincount(labels * num_classes + predicted, minlength=num_classes**2).reshape(num_classes, num_classes)
 
 

@@ -22,8 +22,12 @@ def get_config() -> Any:  # a ConfigDict, whose fields a type checker cannot kno
     data.tokenizer = "words(pattern='whitespace')"  # spec of the tokenizer, trained on the training split; --list=tokenizer
     data.max_length = 256  # tokens kept of a text
     data.truncate = "head"  # part of a longer text that is kept: head, tail or middle
-    data.segments = "none"  # what texts are cut into, for mask=document or encoder=hierarchical: none, sentences, lines or columns
+    data.segments = "none"  # what texts are cut into, for mask=document, encoder=hierarchical: none, sentences, lines, columns
     data.positions = "text"  # what positions count through: the text, or anew in each segment
+    # With task=lm, whose rows are windows of max_length tokens: a stream through all documents, packed (several whole documents
+    # in a window, for mask=causal & document), or documents (each alone).
+    data.windows = "stream"
+    data.stride = 0  # with task=lm: tokens that a window of an evaluation asks for, the others as context; 0 for all of them
     data.seed = 0  # of all that the members share: generated data, carved-off validation, order of the shapes
     data.buckets = 4  # padded lengths at most: more means less padding and one more compilation each
 
@@ -44,6 +48,8 @@ def get_config() -> Any:  # a ConfigDict, whose fields a type checker cannot kno
     # sinusoidal(scaled_words=True) makes them alike in size.
     model.embedding_init = 1.0  # standard deviation of the token embeddings at the start
     model.frozen_embeddings = False  # whether token embeddings stay as they are initialised
+    model.embedding_scale = True  # with task=lm or tagging: whether embeddings are multiplied by √D; False is GPT-2's way
+    model.tied = False  # with task=lm: whether the embeddings are the head's weights, too
     model.head_gate = "none"  # gate on the pooled vector: none, residual, mult, input or residual_input
     model.head_softmax = False  # whether a softmax over the channels of the pooled vector follows, as in some tutorials
     model.head_hidden = 0  # units of a relu layer between the pooled vector and the linear layer; 0 for none
@@ -58,6 +64,7 @@ def get_config() -> Any:  # a ConfigDict, whose fields a type checker cannot kno
     training.warmup = 100  # updates over which the learning rate rises from 0; of a run of no more, a tenth, rounded down
     training.schedule = "cosine"  # learning rate after warmup: constant, cosine or linear, the latter two towards 0
     training.weight_decay = 0.01  # decoupled, times the learning rate, of matrices only: leaves of two axes or more
+    training.decay_embeddings = True  # whether embeddings and tables of positions decay, too
     training.clip_norm = 1.0  # largest global norm of a gradient; 0 for off
     training.ema_decay = 0.0  # of the moving average of weights that is evaluated, in [0, 1); 0 for off
     training.label_smoothing = 0.0  # mass spread over all classes, in [0, 1)

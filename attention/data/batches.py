@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from attention.data.contracts import Encoded
+from attention.data.contracts import ELSEWHERE, Encoded
 
 _MULTIPLE = 8  # padded lengths are multiples of it
 _SHAPES, _EXAMPLES, _SHIFTS = 0, 1, 2  # what a stream of random bits is for
@@ -104,9 +104,9 @@ def gather(encoded: Encoded, indices: np.ndarray, length: int, shift: np.ndarray
       ``tokens`` int32 ``[... L]`` (0 at padding), ``valid`` bool ``[... L]``, ``labels`` int32 ``[...]`` (-1 for filler
       and where there is none; int8 ``[... C]`` of sets of classes; float32 ``[...]`` of numbers, in standard deviations from
       the mean, 0 for filler), ``weight`` float32 ``[...]`` (0 for filler, else 1); where the examples have them,
-      ``segments``, ``positions`` and ``targets`` int32 ``[... L]`` (0 at padding), and ``wanted`` int32 ``[... L]`` (-1 where
-      nothing is asked). Where no example asks in more than half of the places, ``wanted`` is ``[... K]``, at ``places``
-      int32 ``[... K]``, the first ones that are asked, in order.
+      ``segments``, ``positions`` and ``targets`` int32 ``[... L]`` (0 at padding), and ``wanted`` int32 ``[... L]``
+      (``ELSEWHERE`` where nothing is asked). Where no example asks in more than half of the places, ``wanted`` is ``[... K]``,
+      at ``places`` int32 ``[... K]``, the first of which are those that are asked, in order.
 
     Raises:
       ValueError: for an index out of range or an example longer than ``length``.
@@ -128,7 +128,7 @@ def gather(encoded: Encoded, indices: np.ndarray, length: int, shift: np.ndarray
     return {
         **{name: np.where(valid, flat[taken], np.int32(0)) for name, flat in per_token.items() if flat is not None},
         **written,
-        **({} if encoded.wanted is None else _wanted(encoded, np.where(valid, encoded.wanted[taken], np.int32(-1)))),
+        **({} if encoded.wanted is None else _wanted(encoded, np.where(valid, encoded.wanted[taken], np.int32(ELSEWHERE)))),
         "valid": valid,
         "labels": _labels(encoded, example, real),
         "weight": real.astype(np.float32),
@@ -140,7 +140,7 @@ def _wanted(encoded: Encoded, wanted: np.ndarray) -> dict[str, np.ndarray]:
     most = int(_round_up(encoded.asked.max()))
     if 2 * most > wanted.shape[-1]:
         return {"wanted": wanted}
-    places = np.argsort(wanted < 0, axis=-1, kind="stable")[..., :most]
+    places = np.argsort(wanted == ELSEWHERE, axis=-1, kind="stable")[..., :most]
     return {"wanted": np.take_along_axis(wanted, places, axis=-1), "places": places.astype(np.int32)}
 
 

@@ -10,6 +10,8 @@ import numpy as np
 
 PADDING, UNKNOWN = 0, 1  # token ids that mean the same in every tokenizer
 NOTHING = "_"  # where a word of a text has no answer
+ELSEWHERE, OPEN = -1, -2  # in place of what is wanted at a token: nothing is asked there, or it is not known what is right
+_AT_ONCE = 2**22  # tokens
 LENGTHS = "lengths"  # the split whose texts go on in length where those of training end; it is never truncated
 
 
@@ -25,10 +27,11 @@ class Split(NamedTuple):
 
     Where a text has any number of classes ``labels`` are 0 and 1, ``[n C]``; where it has a number they are floats.
 
-    ``targets`` are the texts to be written of them, where that is what there is to learn. ``wanted`` says what is right at each
-    word of a text, a word for each, joined by single blanks as the text's own are, ``NOTHING`` where nothing is asked: names of
-    classes, or tokens where there are no classes. ``begins``, bool ``[n]``, tells blocks of one long text from texts: whether
-    each begins one; all do where it is None. ``ends`` says whether the last text ends with the split, or goes on beyond it.
+    ``targets`` are the texts to be written of them, where that is what there is to learn. ``wanted`` says what is right at
+    each word of a text, a word for each, joined by single blanks as the text's own are: tokens, ``NOTHING`` where nothing is
+    asked; or names of classes, where there are such, ``NOTHING`` where it is not known. ``begins``, bool ``[n]``, tells blocks
+    of one long text from texts: whether each begins one; all do where it is None. ``ends`` says whether the last text ends with
+    the split, or goes on beyond it.
     """
 
     texts: Sequence[str]
@@ -127,12 +130,23 @@ class Tokenizer(NamedTuple):
         return by_spec(self)
 
 
+def counted(flat: np.ndarray, offsets: np.ndarray, marks: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
+    """How many tokens of each example ``marks`` finds, int64 ``[n]``; of ids on disk only some are read at once."""
+    before, found = 0, np.empty(len(offsets), np.int64)
+    for start in range(0, int(offsets[-1]) + 1, _AT_ONCE):
+        counts = np.concatenate([[0], np.cumsum(marks(flat[start : start + _AT_ONCE]))])
+        here = slice(*np.searchsorted(offsets, [start, start + _AT_ONCE]))
+        found[here] = before + counts[offsets[here] - start]
+        before += counts[-1]
+    return np.diff(found)
+
+
 @dataclasses.dataclass(frozen=True, eq=False)
 class Encoded:
     """The token ids of a split, end to end.
 
     Attributes:
-      flat: int32 ``[total]``, the ids of all examples.
+      flat: int32 ``[total]``, the ids of all examples; of many, whole numbers of fewer bits, on disk.
       offsets: int64 ``[n + 1]``; example i is ``flat[offsets[i]:offsets[i + 1]]``.
       labels: int32 ``[n]``, -1 where the split has none; of texts with any number of classes int8 ``[n C]``, 0 and 1; of texts
         with a number float64 ``[n]``, in the units of the data.
@@ -141,8 +155,8 @@ class Encoded:
       positions: int32 ``[total]``, the position of each token, where it is not its index in the example.
       targets: the ids of the texts to write, each with the id that ends it; None where classes are to be told.
       truncated: bool ``[n]``, whether a text had more tokens; None where none was cut.
-      wanted: int32 ``[total]``, the class or the token that is right at each token, -1 where nothing is asked; None where what
-        is right is said of whole examples.
+      wanted: int32 ``[total]``, the class or the token that is right at each token, ``ELSEWHERE`` where nothing is asked and
+        ``OPEN`` where it is not known; None where what is right is said of whole examples.
       slack: how many tokens later than ``offsets`` say the examples may begin, all alike; ``flat`` has as many more.
       documents: int64 ``[d + 1]``, of rows cut from documents: where each begins among all tokens that are asked for, which
         are in the order of the text.
@@ -179,10 +193,9 @@ class Encoded:
 
     @functools.cached_property
     def asked(self) -> np.ndarray:
-        """In how many places of each example something is wanted, int64 ``[n]``."""
+        """In how many places of each example something is asked, int64 ``[n]``."""
         assert self.wanted is not None
-        counts = np.concatenate([[0], np.cumsum(self.wanted[: self.offsets[-1]] >= 0)])
-        return np.diff(counts[self.offsets])
+        return counted(self.wanted, self.offsets, lambda wanted: wanted != ELSEWHERE)
 
     def only(self, chosen: np.ndarray) -> "Encoded":
         """The examples that ``chosen``, bool ``[n]``, marks; of rows cut from documents, without these."""
@@ -212,7 +225,7 @@ class Dataset(NamedTuple):
       vocab_size: number of ids; where there are targets, with the last, which ends them.
       classes: class names, in the order of the labels.
       rules: what each trivial rule has learned of train, by its name.
-      baselines: score of each rule on each split of which it is known what is right, by the first metric of the task.
+      baselines: score of each rule on each split of which it is known what is right, by the metric of its task for rules.
       notes: lines for the user; ``remarks.notes`` has those on the statistics.
       hashes: content hash of each split, over texts and labels.
       source: the source's spec with absolute paths.

@@ -1,11 +1,12 @@
 """From a source and a tokenizer to arrays of token ids: trained on the training split, measured, cached on disk."""
 
 import dataclasses
+import functools
 import hashlib
 import os
 import sys
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Literal
 
 import numpy as np
 
@@ -13,10 +14,11 @@ from attention import specs
 from attention.data import remarks, rules
 from attention.data._token_cache import TokenCache, digest
 from attention.data.contracts import LENGTHS, NOTHING, Corpus, Dataset, Encoded, Scale, Source, Split, Tokenizer
-from attention.data.encode import Policy, Truncate, encode_targets, encoded_split, examples
+from attention.data.encode import Policy, Truncate, encode_targets, encoded_split, examples, rows
 from attention.data.repeats import seen_before
 from attention.data.segments import BETWEEN, Positions, Segments
 from attention.data.tokenizer_text import pack, unpack
+from attention.data.windows import Windows, described
 from attention.files import cache_folder
 from attention.messages import shown
 
@@ -30,7 +32,9 @@ def load(
     seed: int,
     segments: Segments = "none",
     positions: Positions = "text",
-    whole: bool = False,
+    windows: Windows | Literal["none"] = "none",
+    stride: int = 0,
+    training: bool = False,
     tokenizer_state: Any = None,
     cache_dir: str | os.PathLike[str] | None = None,
 ) -> Dataset:
@@ -48,8 +52,11 @@ def load(
       seed: what the source generates or carves off depends on it.
       segments: what texts are cut into, each cut tokenized on its own: "none", "sentences", "lines" or "columns".
       positions: whether positions count through the "text" or anew in each "segment".
-      whole: whether texts are documents whose every token predicts the next: none is truncated, and each is begun and ended by
-        one more id than the tokenizer has. Where a source says itself what is wanted at each word, that stands.
+      windows: "none", or that each token of a text is to predict the next, and how texts become rows for that, as in
+        ``windows.rows``: none is truncated, and each is begun and ended by one more id than the tokenizer has. Where a source
+        says itself what is wanted at each word, that stands.
+      stride: tokens that a window asks for, as in ``windows.rows``.
+      training: whether train is to be trained on: its windows begin elsewhere in each epoch.
       tokenizer_state: a state trained before, used as it is.
       cache_dir: where arrays and trained tokenizers are kept; default $ATTENTION_CACHE_DIR, else ``attention-lab`` in
         the user's cache folder. A damaged file is named in the notes and made again.
@@ -57,7 +64,7 @@ def load(
     Raises:
       ValueError: for an unknown spec or policy, an empty split, a text without tokens (naming split and row).
     """
-    policy = Policy(max_length, truncate, segments, positions, whole)
+    policy = Policy(max_length, truncate, segments, positions, windows, stride)
     policy.check()
     record: Tokenizer = specs.build("tokenizer", tokenizer)
     origin: Source = specs.build("source", source)
@@ -77,14 +84,11 @@ def load(
     statistics: dict[str, remarks.Facts] = {}
     seen: dict[str, np.ndarray] = {}
     for name, split in corpus.splits.items():
-        key = digest(name, hashes, spec, state_hash, max_length, truncate, segments, whole, corpus.classes)
-        arrays = cache.arrays(key, 7)
-        if arrays is None:
-            here = policy._replace(max_length=sys.maxsize) if name == LENGTHS else policy
-            arrays = _encode_split(record, tokenizer_state, corpus, name, here)
-            cache.write_arrays(key, arrays)
-        *tokens, elsewhere = arrays
-        splits[name] = dataclasses.replace(examples(tokens, _labels(split), policy), scale=scale)
+        key = digest(name, hashes, spec, state_hash, max_length, truncate, segments, windows != "none", corpus.classes)
+        here = policy._replace(max_length=sys.maxsize) if name == LENGTHS else policy
+        ids, arrays = cache.tokens(key, functools.partial(_encode_split, record, tokenizer_state, corpus, name, here))
+        splits[name], elsewhere = examples(ids, arrays, _labels(split), policy), arrays["elsewhere"]
+        splits[name] = dataclasses.replace(splits[name], scale=scale)
         if split.targets is not None:
             what = f"{corpus.resolved}: {name} target"
             splits[name] = encode_targets(
@@ -93,17 +97,20 @@ def load(
         statistics[name] = remarks.statistics(splits[name], elsewhere, name=name)
         if name == "train" and scale is not None:
             statistics[name] |= scale._asdict()
+        splits[name] = rows(splits[name], policy, train=training and name == "train")
         if name != "train":
-            seen[name] = elsewhere > 0
-    learned = rules.fitted(origin.rules, corpus.splits["train"])
+            seen[name] = elsewhere > 0 if splits[name].documents is None else np.zeros(len(splits[name]), bool)
+    notes += _of_windows(splits, policy)
+    said = () if splits["train"].documents is not None else origin.rules  # which tell classes and not tokens
+    learned = rules.fitted(said, corpus.splits["train"])
     return Dataset(
         splits=splits,
         tokenizer=record,
         tokenizer_state=tokenizer_state,
-        vocab_size=record.size(tokenizer_state) + (whole or corpus.splits["train"].targets is not None),
+        vocab_size=record.size(tokenizer_state) + (windows != "none" or corpus.splits["train"].targets is not None),
         classes=corpus.classes,
         rules=learned,
-        baselines={name: rules.scores(origin.rules, learned, split) for name, split in corpus.splits.items()},
+        baselines={name: rules.scores(said, learned, split) for name, split in corpus.splits.items()},
         notes=tuple(notes),
         hashes=hashes,
         source=corpus.resolved,
@@ -121,15 +128,24 @@ def content_hash(split: Split) -> str:
     sha256 = hashlib.sha256()
     for mark, texts in ((b"", split.texts), (b"targets", split.targets), (b"wanted", split.wanted)):
         if texts is not None:
-            encoded = [text.encode("utf-8", "surrogatepass") for text in texts]
-            sha256.update(mark + np.array([len(encoded), *map(len, encoded)], "<i8").tobytes())
-            sha256.update(b"".join(encoded))
+            sizes = np.fromiter((len(_bytes(text)) for text in texts), np.int64, len(texts))
+            if split.begins is not None:  # wherever the blocks are cut
+                sizes = np.add.reduceat(sizes, np.flatnonzero(split.begins))
+            sha256.update(mark + np.concatenate([[len(sizes)], sizes]).astype("<i8").tobytes())
+            for text in texts:
+                sha256.update(_bytes(text))
     if split.labels is not None:
         labels = np.asarray(split.labels)
         kind, mark = ("<f8", b"numbers") if labels.dtype.kind == "f" else ("<i4", b"labels")
         several = np.array(labels.shape[1:], "<i8").tobytes()  # nothing where a text has one
         sha256.update(mark + several + labels.astype(kind).tobytes())
+    if not split.ends:
+        sha256.update(b"goes on")
     return sha256.hexdigest()
+
+
+def _bytes(text: str) -> bytes:
+    return text.encode("utf-8", "surrogatepass")
 
 
 def verify_hashes(found: Mapping[str, str], recorded: Mapping[str, str]) -> None:
@@ -160,16 +176,28 @@ def _check_splits(corpus: Corpus) -> None:
                 raise ValueError(f"{corpus.resolved}: the {name} split has {len(split.texts)} texts and {len(given)} {what}")
 
 
-def _encode_split(record: Tokenizer, state: Any, corpus: Corpus, name: str, policy: Policy) -> tuple[np.ndarray, ...]:
+def _encode_split(
+    record: Tokenizer, state: Any, corpus: Corpus, name: str, policy: Policy, put: Callable[[np.ndarray], object]
+) -> dict[str, np.ndarray]:
     """What ``encoded_split`` makes of a split, and where else each of its texts is, as ``remarks.statistics`` has it."""
     split, what = corpus.splits[name], f"{corpus.resolved}: {name} row"
-    texts = split.texts
-    elsewhere = np.zeros(len(texts), np.int8)
+    elsewhere = np.zeros(len(split.texts), np.int8)
     if name != "train":
-        elsewhere += remarks.IN_TRAIN * seen_before(texts, corpus.splits["train"].texts)
+        elsewhere += remarks.IN_TRAIN * seen_before(split.texts, corpus.splits["train"].texts)
     if name == "test" and "validation" in corpus.splits:
-        elsewhere += remarks.IN_VALIDATION * seen_before(texts, corpus.splits["validation"].texts)
-    return (*encoded_split(record, state, split, corpus.classes, policy, what), elsewhere)
+        elsewhere += remarks.IN_VALIDATION * seen_before(split.texts, corpus.splits["validation"].texts)
+    if split.begins is not None:  # a document is elsewhere where all of its blocks are
+        elsewhere = np.bitwise_and.reduceat(elsewhere, np.flatnonzero(split.begins))
+    return {**encoded_split(record, state, split, corpus.classes, policy, what, put), "elsewhere": elsewhere}
+
+
+def _of_windows(splits: Mapping[str, Encoded], policy: Policy) -> list[str]:
+    """What a loss per token is measured with."""
+    cut = {name: encoded for name, encoded in splits.items() if encoded.documents is not None}
+    if not cut:
+        return []
+    lost = [f"bits per byte of {name} are undefined: {encoded.lost}" for name, encoded in cut.items() if encoded.lost]
+    return [described(policy.windows, policy.max_length, policy.stride), *lost]
 
 
 def _learned_from(corpus: Corpus) -> Sequence[str]:

@@ -7,19 +7,25 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from attention import specs
-from attention.data.contracts import NOTHING, Tokenizer
+from attention.data.contracts import ELSEWHERE, NOTHING, OPEN, Tokenizer
 from attention.messages import quoted
 
 
 class Placed(NamedTuple):
-    """The token ids of a text, and the id that is wanted at each, -1 where nothing is asked."""
+    """The token ids of a text, and what is wanted at each, as in ``Encoded.wanted``."""
 
     ids: np.ndarray
     wanted: np.ndarray
 
 
 def placed(
-    tokenizer: Tokenizer, state: Any, texts: Sequence[str], wanted: Sequence[str], classes: Sequence[str], what: str
+    tokenizer: Tokenizer,
+    state: Any,
+    texts: Sequence[str],
+    wanted: Sequence[str],
+    classes: Sequence[str],
+    what: str,
+    first: int = 0,
 ) -> list[Placed]:
     """Each text, word by word, each word with the blank before it; what is wanted stands at the first token of its word.
 
@@ -27,29 +33,30 @@ def placed(
       tokenizer: the record.
       state: what it learned.
       texts: words joined by single blanks.
-      wanted: one word for each word of each text, ``NOTHING`` where nothing is asked.
+      wanted: one word for each word of each text, as in ``Split``.
       classes: whose indices are wanted; none where tokens are.
       what: the texts are called so in messages.
+      first: the number of the first of them there.
 
     Raises:
       ValueError: naming the text, for another number of words, an unknown class, or a wanted word that is not one token.
     """
     words = [text.split(" ") for text in texts]
     answers = [each.split(" ") for each in wanted]
-    for row, (have, said) in enumerate(zip(words, answers)):
+    for row, (have, said) in enumerate(zip(words, answers), first):
         if len(have) != len(said):
             raise ValueError(f"{what} {row} (counted from 0) has {len(have)} words, and {len(said)} are wanted")
     pieces = _encoded(tokenizer, state, words)
     known = {name: number for number, name in enumerate(classes)} or _tokens(tokenizer, state, answers, what)
-    known[NOTHING] = -1
+    known[NOTHING] = OPEN if classes else ELSEWHERE
     made = []
-    for row, (have, said) in enumerate(zip(words, answers)):
+    for row, (have, said) in enumerate(zip(words, answers), first):
         found = [pieces[word] for word in have]
         for word, ids in zip(have, found):
             if not len(ids):
                 raise ValueError(f"{what} {row} (counted from 0): the word {quoted(word, 40)} has no tokens")
         counts = np.array([len(ids) for ids in found])
-        right = np.full(counts.sum(), -1, np.int32)
+        right = np.full(counts.sum(), ELSEWHERE, np.int32)
         try:
             right[np.cumsum(counts) - counts] = [known[each] for each in said]
         except KeyError as error:

@@ -26,6 +26,7 @@ __all__: list[str] = []
 class Embeddings(Encoder):
     """Positions are added to the embeddings, and that is all."""
 
+    causal: ClassVar[bool] = True
     sees_all: ClassVar[bool] = False
 
     @nn.compact

@@ -41,6 +41,7 @@ class Hierarchical(Encoder):
     hidden: int | None = None
     attention: int | None = None
 
+    by_token: ClassVar[bool] = False
     sees_all: ClassVar[bool] = False
     needs_segments: ClassVar[bool] = True
 

@@ -199,7 +199,7 @@ def _facts(trained: Trained, member: Member, quantize: str, exported: Any) -> di
         "longest": trained.model.longest_text,
         "quantize": quantize,
         "tokenizer": data.tokenizer,
-        **config.reading(data),
+        **config.reading(trained.settings),
         "platforms": program.PLATFORMS,
         "jax": jax.__version__,
     }

@@ -103,7 +103,7 @@ def report(
         called = "" if not files else f", or --columns={_wanted(trained)} where its {answers} are called otherwise"
         raise ValueError(f"{name} has no {answers} to score; give --out=FILE.tsv for the predictions{called}")
     else:
-        predictions = trained.task.read(trained.outputs(examples, None, **search), trained.facts)
+        predictions = trained.task.read(trained.outputs(examples, None, **search), examples.encoded, trained.facts)
         sections.append(trained.task.told(predictions, texts) if texts else f"{name} has no {answers}: no scores")
     if target is not None:
         write_atomic(target, tables.content(target, _columns(trained, predictions, examples), trained.separator))
@@ -240,7 +240,7 @@ def _evaluation(trained: Trained, evaluation: Evaluation, baselines: Mapping[str
     lines = [f"{evaluation.split}, {len(evaluation.examples.texts)} examples", _scores(trained, evaluation, beside[0])]
     if len(evaluation.members) > 1:
         lines.append("mean ± half width of its 95 % Student-t interval")
-    lines += [f"baseline {name}: {_number(trained.task.metrics[0], value)}" for name, value in baselines.items()]
+    lines += [f"baseline {name}: {_number(trained.task.ruled, value)}" for name, value in baselines.items()]
     if evaluation.clean is not None:
         where = "in train" if evaluation.split == "validation" else "in train or validation"
         lines += [
@@ -264,12 +264,14 @@ def _scores(trained: Trained, scored: Evaluation | Clean, rival: tuple[str, Mapp
     return table(rows)
 
 
-def _number(metric: Metric, value: float) -> str:
+def _number(metric: Metric, value: float | None) -> str:
+    if value is None:
+        return "-"
     return f"{100 * value:.2f} %" if metric.share else f"{value:.4f}"
 
 
 def _interval(metric: Metric, summary: Mapping[str, float | None]) -> str:
     mean, half = summary["mean"], summary["ci95"]
-    assert mean is not None
-    assert half is not None
+    if mean is None or half is None:
+        return _number(metric, mean)
     return f"{_number(metric, mean).removesuffix(' %')} ± {_number(metric, half)}"

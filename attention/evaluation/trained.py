@@ -19,6 +19,7 @@ from attention.data.contracts import Scale, Tokenizer
 from attention.data.segments import BETWEEN, joined
 from attention.messages import listed, quoted, shown
 from attention.metrics import summarize
+from attention.rivals import Material
 from attention.runs import checkpoints, data_record
 from attention.runs.directory import DataRecord, RunDirectory
 from attention.tasks import Examples, Facts, Task, clean_scores
@@ -118,7 +119,8 @@ class Trained(NamedTuple):
         """
         if isinstance(texts, (str, bytes)) or not hasattr(texts, "__len__") or not len(texts):
             raise ValueError(f"predict wants a list of one or more texts, got {quoted(texts)}")
-        return self.task.read(self.outputs(self.encode(texts), member), self.facts)
+        examples = self.encode(texts)
+        return self.task.read(self.outputs(examples, member), examples.encoded, self.facts)
 
     def evaluate(self, split: str = "test", data: str | None = None) -> Evaluation:
         """Scores on a split of the data recorded in the run, whose content is verified, or of other data.
@@ -135,7 +137,7 @@ class Trained(NamedTuple):
     def load_data(self, data: str | None = None) -> contracts.Dataset:
         """The data recorded in the run, verified, or that of another source; its classes are those of the source."""
         wanted = self.settings.data
-        read = {**config.reading(wanted), "seed": wanted.seed, "tokenizer_state": self.tokenizer_state}
+        read = {**config.reading(self.settings), "seed": wanted.seed, "tokenizer_state": self.tokenizer_state}
         if data is not None:
             return dataset.load(data, wanted.tokenizer, **read)
         try:
@@ -176,7 +178,7 @@ class Trained(NamedTuple):
         return Examples(loaded.texts[split], encoded, loaded.targets.get(split), seen)
 
     def baselines(self, examples: Examples, learned: Mapping[str, Mapping[str, float]] | None = None) -> dict[str, float]:
-        """The score of each trivial rule, by the first metric of the task, on the very examples.
+        """The score of each trivial rule, by ``Task.ruled``, on the very examples.
 
         Args:
           examples: whatever is evaluated.
@@ -206,7 +208,8 @@ class Trained(NamedTuple):
             answer = specs.build("rival", spec).answer
             if answer is None:
                 raise ValueError(f"{shown(spec)} answers nothing")
-            outputs = answer(learned, examples.texts, len(self.data.classes))
+            split = contracts.Split(examples.texts, examples.encoded.labels, examples.targets)
+            outputs = answer(learned, Material(split, examples.encoded, self.data.classes, self.data.vocab_size))
             scores = self.task.scores(outputs, examples.encoded)
         except ValueError as error:
             raise ValueError(f"{self.run.rival}: {error}") from None
@@ -233,7 +236,11 @@ class Trained(NamedTuple):
           ValueError: for a text that has not the columns of those of the run, or an answer that it cannot have.
         """
         texts = [self._of_columns(number, text) for number, text in enumerate(texts)]
-        given = config.reading(self.settings.data)
+        given = config.reading(self.settings)
+        if self.task.at_words:
+            words, told = self._by_words(texts, answers)
+            given |= {"wanted": told, "classes": self.data.classes}
+            return Examples(words, encode.encode_texts(self.tokenizer, self.tokenizer_state, words, **given))
         encoded = encode.encode_texts(self.tokenizer, self.tokenizer_state, texts, **given)
         if answers is None:
             return Examples(texts, encoded)
@@ -250,6 +257,13 @@ class Trained(NamedTuple):
             what = f"the columns {listed(map(str, names))}, as a tuple or with TABs between them"
             raise ValueError(f"text {number} (counted from 0) wants {what}, got {quoted(text)}")
         return joined(parts)
+
+    def _by_words(self, texts: Sequence[str], answers: Sequence[str] | None) -> tuple[Sequence[str], Sequence[str] | None]:
+        """Texts with single blanks and what is wanted at each word; texts alone where their tokens follow one another."""
+        if answers is None and self.task.next_token:
+            return texts, None
+        words = [" ".join(text.split()) for text in texts]
+        return words, answers or [" ".join([contracts.NOTHING] * len(text.split())) for text in words]
 
     def columns(self) -> tuple[tables.Column, ...]:
         """What the columns of texts, and last that of answers, are called in the files of the run's source, or by default."""
@@ -308,7 +322,7 @@ class Trained(NamedTuple):
             members=[{"seed": seed, **score} for seed, score in zip(self.settings.seeds, scores)],
             summary={each.name: summarize([score[each.name] for score in scores]) for each in self.task.metrics},
             by_length=[] if correct is None else by_length.ranges(correct, encoded.lengths, ends),
-            predictions=self.task.read(outputs, self.facts),
+            predictions=self.task.read(outputs, encoded, self.facts),
             outputs=outputs,
             examples=examples,
             clean=self._clean(examples, members),

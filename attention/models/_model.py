@@ -58,8 +58,8 @@ class Model(nn.Module):
         T = self.encoder.inner_length(length + self.extra_tokens)
         return chosen(self.kernel, Ask(self.parts, (batch_size, self.dims.num_heads, T, T))).spec
 
-    @staticmethod
-    def embedding_table(vectors: jax.Array) -> jax.Array:
+    @nn.nowrap
+    def embedding_table(self: Any, vectors: jax.Array) -> jax.Array:
         """The table that makes the model see pretrained ``vectors`` ``[V D]`` as they are: the model multiplies by √D."""
         return vectors / math.sqrt(vectors.shape[-1])
 
@@ -90,6 +90,7 @@ class Model(nn.Module):
             rng=rng,
             train=train,
             max_length=self.dims.max_length,
+            packed=self.parts.mask.packs,
         )
 
 
@@ -106,30 +107,46 @@ def context_of(
 class Embedding(nn.Module):
     """Token embeddings, ``√D · table[token]``: with the factor, Adam moves them faster than other weights.
 
+    ``attend`` is the head whose weights are the table.
+
     Attributes:
       dims: the sizes.
       std: standard deviation of the embeddings at the start.
       frozen: whether the table is kept as it is.
       compute_dtype: of the embeddings; the table is float32.
+      scale: whether there is the factor √D; the table starts at ``std`` / √D then, and at ``std`` without it.
     """
 
     dims: Dims
     std: float
     frozen: bool
     compute_dtype: str
+    scale: bool = True
 
-    @nn.compact
+    def setup(self) -> None:
+        """Makes the table."""
+        V, D = self.dims.vocab_size or 0, self.dims.model_dim
+        self.table = self.param("table", nn.initializers.normal(self.std / self._factor), (V, D))
+
+    @property
+    def _factor(self) -> float:
+        return math.sqrt(self.dims.model_dim) if self.scale else 1.0
+
+    def _kept(self) -> jax.Array:
+        return jax.lax.stop_gradient(self.table) if self.frozen else self.table
+
     def __call__(self, tokens: jax.Array) -> jax.Array:
         """int32 ``[*B T]``, ids in [0, V), to ``[*B T D]``.
 
         Ids outside are refused where they are concrete. Under jit they have no values yet: those of V and more read the last
         embedding there, and -1, -2, ... count from the end, as in all of JAX. Raises ValueError.
         """
-        V, D = self.dims.vocab_size or 0, self.dims.model_dim
-        check_tokens(tokens, V)
-        table = self.param("table", nn.initializers.normal(self.std / math.sqrt(D)), (V, D))
-        table = jax.lax.stop_gradient(table) if self.frozen else table
-        return (taken(table, tokens) * math.sqrt(D)).astype(DTYPES[self.compute_dtype])
+        check_tokens(tokens, self.dims.vocab_size or 0)
+        return (taken(self._kept(), tokens) * self._factor).astype(DTYPES[self.compute_dtype])
+
+    def attend(self, states: jax.Array) -> jax.Array:
+        """``[*B T D]`` times the table, without the factor: ``[*B T V]``."""
+        return states @ self._kept().T
 
 
 def check_tokens(tokens: jax.Array, vocab_size: int) -> None:

@@ -93,9 +93,11 @@ class Task(NamedTuple):
       scores(outputs, encoded) -> the metrics by name, and "count".
       predictions(outputs, encoded) -> what predictions.npz keeps of each example, ``[n]`` by name; among it "correct", where
         examples are right or wrong.
-      answer(encoded, answers, facts) -> the examples with the answers that a file gives in words, or in tuples of them.
+      answer(encoded, answers, facts) -> the examples with the answers that a file gives in words, or in tuples of them; not
+        asked where these are ``at_words``.
       adapt(encoded, classes, facts) -> the examples of other data, whose labels index ``classes``, as those of the run.
-      read(outputs, facts) -> what a run says of texts, for its users; outputs have a leading axis of members, ``[M n ...]``.
+      read(outputs, encoded, facts) -> what a run says of texts, for its users; outputs have a leading axis of members,
+        ``[M n ...]``.
       told(found, texts) -> lines to print of what ``read`` returned.
       columns(found, examples, facts) -> the columns of a table of predictions beside the texts, by their names.
       served(outputs, facts) -> what an exported program says of a batch, arrays ``[B ...]`` by name; pure. None where it is
@@ -108,8 +110,11 @@ class Task(NamedTuple):
     Attributes:
       metrics: of a split, the one that validations compare by first. Equal ones are decided by the first loss among them.
       answers: what the option of a source and the column of a file are called that hold what is right.
+      at_words: whether what is right is said of each word of a text, as in ``Split.wanted``.
+      next_token: whether every token of a text predicts the next, so that texts are cut into windows and not cut off.
       rival: spec of the rival that its runs stand beside.
       search: options of ``forward`` that an evaluation may give, by name, with their values in training.
+      ruled_by: the metric that trivial rules are scored by; the first where empty.
       smooths: whether ``scored`` gives ``config.training.label_smoothing`` a meaning.
     """
 
@@ -124,7 +129,7 @@ class Task(NamedTuple):
     predictions: Callable[[Outputs, Encoded], dict[str, np.ndarray]]
     answer: Callable[[Encoded, Sequence[Any], Facts], Encoded]
     adapt: Callable[[Encoded, Sequence[str], Facts], Encoded]
-    read: Callable[[Outputs, Facts], Any]
+    read: Callable[[Outputs, Encoded, Facts], Any]
     told: Callable[[Any, Sequence[str]], str]
     columns: Callable[[Any, Examples, Facts], Mapping[str, Sequence[str | float | tuple[str, ...]]]]
     details: Callable[[Outputs, Examples, Facts], list[str]]
@@ -133,8 +138,11 @@ class Task(NamedTuple):
     served: Callable[[Mapping[str, jax.Array], Facts], dict[str, jax.Array]] | None = None
     class_weights: Callable[[str, Dataset], tuple[float, ...] | None] | None = None
     telemetry: Telemetry | None = None
+    at_words: bool = False
+    next_token: bool = False
     rival: str = "none"
     search: tuple[tuple[str, float], ...] = ()
+    ruled_by: str = ""
     smooths: bool = True
     spec: str = ""
 
@@ -147,6 +155,11 @@ class Task(NamedTuple):
     def plural(self) -> str:
         """``answers`` of more than one text."""
         return f"{self.answers.removesuffix('s')}s"
+
+    @property
+    def ruled(self) -> Metric:
+        """The metric that trivial rules are scored by."""
+        return next((metric for metric in self.metrics if metric.name == self.ruled_by), self.metrics[0])
 
     def quality(self, scores: Mapping[str, float]) -> tuple[float, ...]:
         """What validations compare by, the greater the better; a number that is not finite is the worst."""

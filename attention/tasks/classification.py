@@ -149,7 +149,7 @@ def adapt(encoded: Encoded, classes: Sequence[str], facts: Facts) -> Encoded:
     return dataclasses.replace(encoded, labels=np.append(found, np.int32(-1))[encoded.labels])  # -1 reads the last: no label
 
 
-def read(outputs: Outputs, facts: Facts) -> Predictions:
+def read(outputs: Outputs, encoded: Encoded, facts: Facts) -> Predictions:
     """Classes and probabilities from ``[M n C]`` logits."""
     logits = outputs["logits"]
     probabilities = metrics.softmax(logits).mean(axis=0)

@@ -172,7 +172,7 @@ def adapt(encoded: Encoded, classes: Sequence[str], facts: Facts) -> Encoded:
     return dataclasses.replace(encoded, labels=labels)
 
 
-def read(outputs: Outputs, facts: Facts) -> LabelSets:
+def read(outputs: Outputs, encoded: Encoded, facts: Facts) -> LabelSets:
     """Labels and probabilities from ``[M n C]`` logits."""
     logits = np.asarray(outputs["logits"], np.float64)
     probabilities = special.expit(logits).mean(axis=0)

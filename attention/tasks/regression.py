@@ -163,7 +163,7 @@ def adapt(encoded: Encoded, classes: Sequence[str], facts: Facts) -> Encoded:
     return dataclasses.replace(encoded, scale=facts.scale)
 
 
-def read(outputs: Outputs, facts: Facts) -> Numbers:
+def read(outputs: Outputs, encoded: Encoded, facts: Facts) -> Numbers:
     """Numbers from ``[M n]`` outputs."""
     found = in_units(_float64(outputs), facts.scale)
     return Numbers(found.mean(axis=0), found)
@@ -186,7 +186,7 @@ def columns(found: Numbers, examples: Examples, facts: Facts) -> Mapping[str, Se
 
 def details(outputs: Outputs, examples: Examples, facts: Facts) -> list[str]:
     """The largest errors of the mean over the members."""
-    found, right = read(outputs, facts).values, examples.encoded.labels
+    found, right = read(outputs, examples.encoded, facts).values, examples.encoded.labels
     worst = np.argsort(-np.abs(found - right), kind="stable")[:SHOWN]
     lines = [f"{right[row]:>12.6g}  {found[row]:>12.6g}  {shown(examples.texts[row])}" for row in worst]
     return ["\n".join(["the largest errors", f"{'number':>12}  {'predicted':>12}  text", *lines])]

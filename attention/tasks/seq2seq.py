@@ -171,15 +171,17 @@ def answer(encoded: Encoded, answers: Sequence[str], facts: Facts) -> Encoded:
     return encode_targets(encoded, facts.tokenizer, facts.state, answers, max_length=facts.max_length)
 
 
-def read(outputs: Outputs, facts: Facts) -> Transcripts:
+def read(outputs: Outputs, encoded: Encoded, facts: Facts) -> Transcripts:
     """The texts that the tokens ``[M n U]`` stand for."""
 
-    def text(tokens: np.ndarray) -> str:
-        end = facts.vocab_size - 1
-        inside = tokens[(tokens != end) & (tokens != PADDING)].tolist()
-        return facts.tokenizer.decode(facts.state, inside) + ("" if end in tokens else " …")
+    return Transcripts([[_text(row, facts) for row in member] for member in outputs["tokens"]])
 
-    return Transcripts([[text(row) for row in member] for member in outputs["tokens"]])
+
+def _text(tokens: np.ndarray, facts: Facts) -> str:
+    """What tokens stand for; an ellipsis ends a text that found no end."""
+    end = facts.vocab_size - 1
+    inside = tokens[(tokens != end) & (tokens != PADDING)].tolist()
+    return facts.tokenizer.decode(facts.state, inside) + ("" if end in tokens else " …")
 
 
 def told(found: Transcripts, texts: Sequence[str]) -> str:
@@ -207,8 +209,8 @@ def details(outputs: Outputs, examples: Examples, facts: Facts) -> list[str]:
     if not len(wrong):
         return []
     lines = [f"the first errors of seed {facts.seeds[0]}"]
-    written = read({"tokens": outputs["tokens"][:1, wrong]}, facts).written[0]
-    for row, text in zip(wrong.tolist(), written):
+    for row in wrong.tolist():
+        text = _text(outputs["tokens"][0, row], facts)
         said = {"": examples.texts[row], "  wanted   ": examples.targets[row], "  written  ": text}
         lines += [f"{head}{shown(what)}" for head, what in said.items()]
     return ["\n".join(lines)]

@@ -15,9 +15,11 @@ from typing import Any, TypeVar
 import numpy as np
 
 from attention import specs
+from attention.data.windows import Windows
 from attention.messages import quoted, shown
 
 T = TypeVar("T")
+WINDOWS = typing.get_args(Windows)
 
 
 def _field(
@@ -55,6 +57,12 @@ class DataConfig:
     truncate: str = _field("head", "part of a longer text that is kept", choices=("head", "tail", "middle"))
     segments: str = _field("none", "what texts are cut into", choices=("none", "sentences", "lines", "columns"))
     positions: str = _field("text", "what positions count through", choices=("text", "segment"))
+    windows: str = _field(
+        "stream", "rows of a language model: through all documents, several whole in one, or each alone", choices=WINDOWS
+    )
+    stride: int = _field(
+        0, "tokens that a window of an evaluation asks for, the others before them as context; 0 for all", within="[0, 2**20]"
+    )
     seed: int = _field(0, "seed of all that the members share: generated data, carve-off, buckets", within="[0, 2**32)")
     buckets: int = _field(4, "padded lengths at most; each is compiled once", within="[1, 64]")
 
@@ -77,6 +85,8 @@ class ModelConfig:
     vectors: str = _field("", "file of pretrained word vectors, text or .safetensors; empty for none", path=True)
     embedding_init: float = _field(1.0, "standard deviation of the embeddings at the start", within="(0, inf)")
     frozen_embeddings: bool = _field(False, "whether token embeddings stay as they are initialised")
+    embedding_scale: bool = _field(True, "whether embeddings are multiplied by √D; their table starts that much smaller")
+    tied: bool = _field(False, "whether the embeddings are the head's weights, too")
     head_gate: str = _field("none", "gate on the pooled vector before the linear layer", kind="gate")
     head_softmax: bool = _field(False, "whether a softmax over the channels of the pooled vector follows")
     head_hidden: int = _field(0, "units of a relu layer before the linear one; 0 for none", within="[0, 2**20]")
@@ -97,6 +107,7 @@ class TrainingConfig:
     )
     schedule: str = _field("cosine", "learning rate after warmup", choices=("constant", "cosine", "linear"))
     weight_decay: float | tuple[float, ...] = _per_member(0.01, "decoupled, of the matrices only", "[0, inf)")
+    decay_embeddings: bool = _field(True, "whether embeddings and tables of positions decay, too")
     clip_norm: float | tuple[float, ...] = _per_member(1.0, "largest global norm of a gradient; 0 for off", "[0, inf)")
     ema_decay: float | tuple[float, ...] = _per_member(0.0, "of the average of weights to evaluate; 0 for off", "[0, 1)")
     label_smoothing: float | tuple[float, ...] = _per_member(0.0, "mass spread over all classes", "[0, 1)")
@@ -141,8 +152,6 @@ class Config:
 PER_MEMBER = tuple(field.name for field in dataclasses.fields(TrainingConfig) if field.metadata["per_member"])
 # Those of them that are a feature of the program: 0 leaves it out.
 FEATURES = ("clip_norm", "ema_decay", "dropout", "word_dropout")
-# The fields that tasks may give no meaning to, beside those of the model.
-_OF_CLASSES = ("training.class_weights", "training.label_smoothing")
 _ALONE = ("task", "rival", "trackers")
 _SECTIONS = {"data": DataConfig, "model": ModelConfig, "training": TrainingConfig, "cohort": CohortConfig}
 # The fields that no weight depends on: what a run is does not either.
@@ -207,9 +216,10 @@ def content(config: Config) -> dict[str, Any]:
     return fields
 
 
-def reading(data: DataConfig) -> dict[str, Any]:
+def reading(config: Config) -> dict[str, Any]:
     """How texts become tokens: the arguments that ``dataset.load`` and ``encode.encode_texts`` share."""
-    return {name: getattr(data, name) for name in ("max_length", "truncate", "segments", "positions")}
+    cut = ("windows", "stride") if specs.build("task", config.task).next_token else ()
+    return {name: getattr(config.data, name) for name in ("max_length", "truncate", "segments", "positions", *cut)}
 
 
 def member_values(config: Config) -> dict[str, np.ndarray]:
@@ -358,7 +368,7 @@ def _check_members(config: Config) -> Config:
 def _check_task(config: Config) -> None:
     """Raises ValueError for a field that the task gives no meaning to and that is not at its default."""
     default, own = Config(), _fields_of(config.task)
-    of_tasks = [*(f"model.{field.name}" for field in dataclasses.fields(ModelConfig)), *_OF_CLASSES]
+    of_tasks = [*(f"model.{field.name}" for field in dataclasses.fields(ModelConfig)), *_OF_SOME_TASKS]
     for field in of_tasks:
         section, _, name = field.partition(".")
         given, usual = (getattr(getattr(each, section), name) for each in (config, default))
@@ -368,11 +378,16 @@ def _check_task(config: Config) -> None:
             raise ValueError(f"config.{field} is for config.task={' or '.join(others)}, {have}")
 
 
+# The fields that tasks may give no meaning to, beside those of the model.
+_OF_SOME_TASKS = ("training.class_weights", "training.label_smoothing", "data.windows", "data.stride")
+
+
 def _fields_of(task: str) -> set[str]:
     """The fields that a task gives a meaning to and another may not: what its model takes, and what it has a hook for."""
     record = specs.build("task", task)
-    told = {name for name, has in zip(_OF_CLASSES, (record.class_weights is not None, record.smooths)) if has}
-    return {"model.vectors", *(f"model.{name}" for name in inspect.signature(record.model).parameters)} | told
+    hooks = (record.class_weights is not None, record.smooths, record.next_token, record.next_token)
+    taken = (f"model.{name}" for name in inspect.signature(record.model).parameters)
+    return {"model.vectors", *taken, *(name for name, there in zip(_OF_SOME_TASKS, hooks) if there)}
 
 
 def _check_training(training: TrainingConfig) -> None:

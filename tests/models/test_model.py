@@ -9,7 +9,6 @@ import pytest
 
 import attention
 from attention.models import classifier as attention_model
-from attention.models.classifier import TextClassifier
 from attention.models.seq2seq import seq2seq
 from tests.support.helpers import jit, normal, size
 from tests.support.models import ENCODINGS, C, D, L, N, V, batch, classifier, made
@@ -232,7 +231,7 @@ def test_embeddings_at_the_start():
     seen = model.apply({"params": params}, tokens, tokens >= 0, capture=True)[1]["embeddings"]
     np.testing.assert_allclose(seen.std(), 1.0, atol=0.05)
     vectors = normal(0, 400, D)
-    params = {**params, "embedding": {"table": TextClassifier.embedding_table(vectors)}}
+    params = {**params, "embedding": {"table": model.embedding_table(vectors)}}
     np.testing.assert_allclose(
         model.apply({"params": params}, tokens, tokens >= 0, capture=True)[1]["embeddings"][0], vectors, atol=1e-6
     )

@@ -46,8 +46,13 @@ def predict(
     lengths = evaluation_lengths(model, encoded, bucket_lengths)
     found: list[tuple[np.ndarray, dict[str, jax.Array]]] = []
     for indices, batch in evaluation_batches(encoded, batch_size=size, bucket_lengths=lengths):
-        found.append((indices, _outputs(task.forward, options, model, axis, members_of(params), params, inputs(batch), rng)))
+        found.append((indices, _outputs(task.forward, options, model, axis, members_of(params), params, asked(batch), rng)))
     return {name: _joined([(indices, block[name]) for indices, block in found], len(encoded)) for name in found[0][1]}
+
+
+def asked(batch: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """What ``Task.forward`` is given of a batch: the inputs, and what is wanted at their places."""
+    return {**inputs(batch), **{name: batch[name] for name in ("wanted",) if name in batch}}
 
 
 def of_members(outputs: Mapping[str, np.ndarray]) -> list[dict[str, np.ndarray]]:

@@ -1,0 +1,151 @@
+"""Each word of a text is told apart: it has one of a few classes, as parts of speech are.
+
+A word may be several tokens; its class is told at the first. The loss is the mean over the words of a batch of their cross
+entropy. A run is scored by accuracy over all words, by macro-F1 over the classes, and by negative log likelihood.
+"""
+
+import dataclasses
+import itertools
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from attention import metrics, specs
+from attention.data.contracts import ELSEWHERE, NOTHING, Encoded
+from attention.messages import listed, plain, quoted
+from attention.models.tokens import tagger
+from attention.tasks import Examples, Facts, Metric, Outputs, Task, Telemetry, _places, _telemetry
+from attention.text_table import table
+
+__all__: list[str] = []
+
+
+class Tags(NamedTuple):
+    """What a run says of some texts: for each member and text the classes of its words, joined by blanks."""
+
+    tags: list[list[str]]
+
+
+def build() -> Task:
+    """The class of each word."""
+    return Task(
+        model=tagger,
+        sized=sized,
+        lacks=lacks,
+        answered=_places.answered,
+        example_weights=_places.example_weights,
+        scored=_places.scored,
+        forward=_places.forward,
+        scores=scores,
+        predictions=predictions,
+        answer=lambda encoded, answers, facts: encoded,
+        adapt=adapt,
+        read=read,
+        told=told,
+        columns=columns,
+        details=details,
+        metrics=(
+            Metric("accuracy", "acc", share=True),
+            Metric("macro_f1", "F1", share=True),
+            Metric("nll", "nll", higher_is_better=False),
+        ),
+        answers="tags",
+        rival="perceptron",
+        at_words=True,
+        telemetry=Telemetry(_telemetry.attention_sample, _telemetry.measure),
+    )
+
+
+def sized(model: Any, vocab_size: int, num_classes: int) -> Any:
+    """The model of some data. Raises ValueError for data without classes."""
+    if not num_classes:
+        raise ValueError("config.task=tagging wants a source that names the class of each word; this one wants tokens: task=lm")
+    return model.clone(dims=model.dims._replace(vocab_size=vocab_size), num_classes=num_classes)
+
+
+def lacks(encoded: Encoded) -> str | None:
+    """A split wants a class for the words of its texts."""
+    return None if _places.answered(encoded) else "has no class for each word"
+
+
+def scores(outputs: Outputs, encoded: Encoded) -> dict[str, float]:
+    """Accuracy, macro-F1 and mean ``-log p`` of the words whose class is known; "count" is n.
+
+    Raises:
+      ValueError: where none is known.
+    """
+    _places.check_known(encoded)
+    predicted, wanted, nll = _known(outputs, encoded)
+    matrix = metrics.counted(wanted, predicted, int(max(wanted.max(), predicted.max())) + 1)
+    scored = {"accuracy": float(outputs["right"].sum() / len(wanted)), "macro_f1": metrics.macro_f1(matrix)}
+    return {**scored, "nll": float(nll.mean()), "count": len(encoded)}
+
+
+def _known(outputs: Outputs, encoded: Encoded) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Predicted class, class and nats of each word whose class is known."""
+    assert encoded.wanted is not None
+    all_words = _places.told(outputs)
+    known = all_words["known"]
+    wanted = encoded.wanted[encoded.wanted >= 0]
+    return all_words["predicted"][known], wanted, all_words["nll"][known].astype(np.float64)
+
+
+def predictions(outputs: Outputs, encoded: Encoded) -> dict[str, np.ndarray]:
+    """The words of each text that are right and how many there are, and whether all are."""
+    rows = _places.of_rows(outputs)
+    return {"correct": rows["correct"], "right": outputs["right"].sum(axis=-1), "words": rows["tokens"]}
+
+
+def adapt(encoded: Encoded, classes: Sequence[str], facts: Facts) -> Encoded:
+    """The examples with classes of words that index the run's, found by name. Raises ValueError for a class it has not."""
+    assert encoded.wanted is not None
+    own = {name: number for number, name in enumerate(facts.classes)}
+    for label in np.unique(encoded.wanted[encoded.wanted >= 0]):
+        name = classes[int(label)]
+        if name not in own:
+            near, known = specs.nearest(name, own), listed(own)
+            raise ValueError(f"tag {quoted(name)} was not seen in training{near}; tags of the run: {known}")
+    places = np.array([own.get(name, -1) for name in classes], np.int32)
+    wanted = np.where(encoded.wanted >= 0, places[encoded.wanted.clip(0)], encoded.wanted)
+    return dataclasses.replace(encoded, wanted=wanted)
+
+
+def read(outputs: Outputs, encoded: Encoded, facts: Facts) -> Tags:
+    """The classes of the words of each text."""
+    names = np.array(facts.classes)
+    text = lambda predicted, asked: " ".join(names[predicted[asked]])
+    return Tags([[text(*row) for row in zip(*pair)] for pair in zip(outputs["predicted"], outputs["asked"])])
+
+
+def told(found: Tags, texts: Sequence[str]) -> str:
+    """For each text its words with their tags, and how many members say so."""
+    lines = []
+    for text, *column in zip(texts, *found.tags):
+        for tags in dict.fromkeys(column):
+            many = f"  ({column.count(tags)} of {len(column)} members)" if len(column) > 1 else ""
+            pairs = " ".join(f"{plain(word)}/{plain(tag)}" for word, tag in zip(text.split(), tags.split(" ")))
+            lines.append(f"{pairs}{many}")
+    return "\n".join(lines)
+
+
+def columns(found: Tags, examples: Examples, facts: Facts) -> dict[str, Sequence[str | float]]:
+    """What each member says, and the classes where any is known."""
+    made: dict[str, Sequence[str | float]] = {f"predicted({seed})": tags for seed, tags in zip(facts.seeds, found.tags)}
+    if not _places.answered(examples.encoded):
+        return made
+    names = np.array([*facts.classes, NOTHING])
+    wanted, offsets = examples.encoded.wanted, examples.encoded.offsets
+    assert wanted is not None
+    rows = (wanted[start:end] for start, end in itertools.pairwise(offsets))
+    return {**made, "tags": [" ".join(names[np.maximum(row[row != ELSEWHERE], -1)]) for row in rows]}
+
+
+def details(outputs: Outputs, examples: Examples, facts: Facts) -> list[str]:
+    """How often each class was predicted as each, summed over the members."""
+    members = [{name: array[m] for name, array in outputs.items()} for m in range(len(outputs["nll"]))]
+    known = [_known(own, examples.encoded) for own in members]
+    counts = np.sum([metrics.counted(wanted, predicted, len(facts.classes)) for predicted, wanted, _ in known], axis=0)
+    rows = [["tag \\ predicted", *facts.classes]]
+    rows += [[name, *map(str, row)] for name, row in zip(facts.classes, counts.tolist())]
+    return [f"confusion of words\n{table(rows)}"]
