@@ -22,7 +22,7 @@ def get_config() -> Any:  # a ConfigDict, whose fields a type checker cannot kno
     data.tokenizer = "words(pattern='whitespace')"  # spec of the tokenizer, trained on the training split; --list=tokenizer
     data.max_length = 256  # tokens kept of a text
     data.truncate = "head"  # part of a longer text that is kept: head, tail or middle
-    data.segments = "none"  # what texts are cut into, for mask=document or encoder=hierarchical: none, sentences, lines or columns
+    data.segments = "none"  # what texts are cut into, for mask=document, encoder=hierarchical: none, sentences, lines, columns
     data.positions = "text"  # what positions count through: the text, or anew in each segment
     # With task=lm, whose rows are windows of max_length tokens: a stream through all documents, packed (several whole documents
     # in a window, for mask=causal & document), or documents (each alone).

@@ -225,7 +225,7 @@ class Dataset(NamedTuple):
       vocab_size: number of ids; where there are targets, with the last, which ends them.
       classes: class names, in the order of the labels.
       rules: what each trivial rule has learned of train, by its name.
-      baselines: score of each rule on each split of which it is known what is right, by the first metric of the task.
+      baselines: score of each rule on each split of which it is known what is right, by the metric of its task for rules.
       notes: lines for the user; ``remarks.notes`` has those on the statistics.
       hashes: content hash of each split, over texts and labels.
       source: the source's spec with absolute paths.

@@ -240,7 +240,7 @@ def _evaluation(trained: Trained, evaluation: Evaluation, baselines: Mapping[str
     lines = [f"{evaluation.split}, {len(evaluation.examples.texts)} examples", _scores(trained, evaluation, beside[0])]
     if len(evaluation.members) > 1:
         lines.append("mean ± half width of its 95 % Student-t interval")
-    lines += [f"baseline {name}: {_number(trained.task.metrics[0], value)}" for name, value in baselines.items()]
+    lines += [f"baseline {name}: {_number(trained.task.ruled, value)}" for name, value in baselines.items()]
     if evaluation.clean is not None:
         where = "in train" if evaluation.split == "validation" else "in train or validation"
         lines += [

@@ -178,7 +178,7 @@ class Trained(NamedTuple):
         return Examples(loaded.texts[split], encoded, loaded.targets.get(split), seen, loaded.wanted.get(split))
 
     def baselines(self, examples: Examples, learned: Mapping[str, Mapping[str, float]] | None = None) -> dict[str, float]:
-        """The score of each trivial rule, by the first metric of the task, on the very examples.
+        """The score of each trivial rule, by ``Task.ruled``, on the very examples.
 
         Args:
           examples: whatever is evaluated.
@@ -248,13 +248,6 @@ class Trained(NamedTuple):
         encoded = self.task.answer(encoded, answers, self.facts)
         return Examples(texts, encoded, None if encoded.targets is None else answers)
 
-    def _by_words(self, texts: Sequence[str], answers: Sequence[str] | None) -> tuple[Sequence[str], Sequence[str] | None]:
-        """Texts with single blanks and what is wanted at each word; texts alone where their tokens follow one another."""
-        if answers is None and self.task.next_token:
-            return texts, None
-        words = [" ".join(text.split()) for text in texts]
-        return words, answers or [" ".join([contracts.NOTHING] * len(text.split())) for text in words]
-
     def _of_columns(self, number: int, text: Text) -> str:
         """A text of several columns as one: of a tuple, or a line with TABs between them; as it is where it is one already."""
         names = self.columns()[:-1]
@@ -265,6 +258,13 @@ class Trained(NamedTuple):
             what = f"the columns {listed(map(str, names))}, as a tuple or with TABs between them"
             raise ValueError(f"text {number} (counted from 0) wants {what}, got {quoted(text)}")
         return joined(parts)
+
+    def _by_words(self, texts: Sequence[str], answers: Sequence[str] | None) -> tuple[Sequence[str], Sequence[str] | None]:
+        """Texts with single blanks and what is wanted at each word; texts alone where their tokens follow one another."""
+        if answers is None and self.task.next_token:
+            return texts, None
+        words = [" ".join(text.split()) for text in texts]
+        return words, answers or [" ".join([contracts.NOTHING] * len(text.split())) for text in words]
 
     def columns(self) -> tuple[tables.Column, ...]:
         """What the columns of texts, and last that of answers, are called in the files of the run's source, or by default."""

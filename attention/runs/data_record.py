@@ -21,8 +21,8 @@ class DataRecord(NamedTuple):
         them the last bits of its numbers, are training's own.
       rules: what each trivial rule of the source has learned of train, by its name, so that it can be scored on any file.
       splits: for each split its statistics, as ``Dataset.statistics`` has them, under "baselines" the score of each rule on it,
-        by the first metric of the task, and where each text has one class, under "class_counts" the texts of each, in the order
-        of ``classes``.
+        by the metric of its task for rules, and where each text has one class, under "class_counts" the texts of each, in the
+        order of ``classes``.
       notes: what was said of the data.
 
     In a run of before the last three were kept, they are empty.

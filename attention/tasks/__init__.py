@@ -115,6 +115,7 @@ class Task(NamedTuple):
       next_token: whether every token of a text predicts the next, so that texts are cut into windows and not cut off.
       rival: spec of the rival that its runs stand beside.
       search: options of ``forward`` that an evaluation may give, by name, with their values in training.
+      ruled_by: the metric that trivial rules are scored by; the first where empty.
       smooths: whether ``scored`` gives ``config.training.label_smoothing`` a meaning.
     """
 
@@ -142,6 +143,7 @@ class Task(NamedTuple):
     next_token: bool = False
     rival: str = "none"
     search: tuple[tuple[str, float], ...] = ()
+    ruled_by: str = ""
     smooths: bool = True
     spec: str = ""
 
@@ -154,6 +156,11 @@ class Task(NamedTuple):
     def plural(self) -> str:
         """``answers`` of more than one text."""
         return f"{self.answers.removesuffix('s')}s"
+
+    @property
+    def ruled(self) -> Metric:
+        """The metric that trivial rules are scored by."""
+        return next((metric for metric in self.metrics if metric.name == self.ruled_by), self.metrics[0])
 
     def quality(self, scores: Mapping[str, float]) -> tuple[float, ...]:
         """What validations compare by, the greater the better; a number that is not finite is the worst."""

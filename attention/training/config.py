@@ -152,7 +152,6 @@ class Config:
 PER_MEMBER = tuple(field.name for field in dataclasses.fields(TrainingConfig) if field.metadata["per_member"])
 # Those of them that are a feature of the program: 0 leaves it out.
 FEATURES = ("clip_norm", "ema_decay", "dropout", "word_dropout")
-# The fields that tasks may give no meaning to, beside those of the model.
 _ALONE = ("task", "rival", "trackers")
 _SECTIONS = {"data": DataConfig, "model": ModelConfig, "training": TrainingConfig, "cohort": CohortConfig}
 # The fields that no weight depends on: what a run is does not either.
@@ -379,6 +378,7 @@ def _check_task(config: Config) -> None:
             raise ValueError(f"config.{field} is for config.task={' or '.join(others)}, {have}")
 
 
+# The fields that tasks may give no meaning to, beside those of the model.
 _OF_SOME_TASKS = ("training.class_weights", "training.label_smoothing", "data.truncate", "data.windows", "data.stride")
 
 

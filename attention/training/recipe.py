@@ -76,14 +76,17 @@ def checked_model(config: Config) -> Any:
 
     Batches are padded to multiples of 8, so positions may run up to the next one.
     """
-    make = specs.build("task", config.task).model
+    task = specs.build("task", config.task)
+    make = task.model
     given = {**dataclasses.asdict(config.model), "vocab_size": 1, "num_classes": 1}
     given["max_length"] = -(-config.data.max_length // 8) * 8
     model = make(**{name: given[name] for name in inspect.signature(make).parameters if name in given})
+    cut = config.data.segments != "none" or (task.next_token and config.data.windows == "packed")
     reading = {"encoder": model.encoder.needs_segments, "mask": model.parts.mask.packs}
-    if config.data.segments == "none" and (kinds := [kind for kind, reads in reading.items() if reads]):
+    if not cut and (kinds := [kind for kind, reads in reading.items() if reads]):
         what = f"config.model.{kinds[0]}={getattr(config.model, kinds[0])}"
-        raise ValueError(f"{what} wants config.data.segments=sentences, lines or columns, got none")
+        other = ", or config.data.windows=packed" if task.next_token else ""
+        raise ValueError(f"{what} wants config.data.segments=sentences, lines or columns{other}, got none")
     return model
 
 
@@ -172,7 +175,7 @@ def report_data(data: contracts.Dataset, plan: batches.Plan, task: Task) -> None
     print(f"{_told_of(data.splits['train'], len(data.classes))}, {data.vocab_size} tokens; padded to {lengths}: ", end="")
     print(f"{100 * plan.padding_share:.1f} % padding")
     for rule in data.rules:
-        factor, digits = (100, 2) if task.metrics[0].share else (1, 4)
+        factor, digits = (100, 2) if task.ruled.share else (1, 4)
         scores = (f"{factor * found[rule]:.{digits}f} on {split}" for split, found in data.baselines.items() if rule in found)
         print(f"baseline {rule}: {', '.join(scores)}")
     for note in notes(data):

@@ -190,11 +190,12 @@ def test_predictions(name, row):
     found = task.predictions(first_member(evidence), evidence.encoded)
     assert all(len(array) == 3 for array in found.values())
     assert ("correct" in found) == (evidence.correct is not None)
-    if evidence.correct is not None:
-        assert found["correct"].dtype == bool
-        assert found["correct"].tolist() == evidence.correct
-        if not task.at_words:  # of whole examples
-            assert np.mean(found["correct"]) == pytest.approx(evidence.scores[evidence.share or task.metrics[0].name])
+    if evidence.correct is None:
+        return
+    assert found["correct"].dtype == bool
+    assert found["correct"].tolist() == evidence.correct
+    if task.metrics[0].share and not task.at_words:  # of whole examples
+        assert np.mean(found["correct"]) == pytest.approx(evidence.scores[evidence.share or task.metrics[0].name])
 
 
 # ---- in words
