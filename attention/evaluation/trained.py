@@ -99,6 +99,11 @@ class Trained(NamedTuple):
         there = Scale._fields[0] in known
         return facts._replace(scale=Scale(*(float(known[name]) for name in Scale._fields)) if there else None)
 
+    @property
+    def documents(self) -> bool:
+        """Whether it has learned whole texts token by token, in windows."""
+        return "windows" in self.data.splits["train"]
+
     def predict(self, texts: Sequence[Text], member: int | None = None) -> Any:
         """What the run says of texts: of a classifier the classes and their probabilities.
 
