@@ -77,9 +77,10 @@ def _aft(b, q, k, v):
     return (mean / (1 + np.exp(-q)))[:, None]
 
 
-def _first(arrays):
+def _first(arrays) -> tuple[Any, Any, Any]:
     """Of the head that stands for all channels."""
-    return (x[..., 0, :] for x in arrays)
+    query, key, value = (x[..., 0, :] for x in arrays)
+    return query, key, value
 
 
 FORMS = {
@@ -199,8 +200,9 @@ def test_draws(spec):
     told = {"positions": np.tile(PLACES, (3, 1)), "valid": np.ones((3, 7), bool), "segments": np.tile(PACKED, (3, 1))}
     sides: dict[str, Any] = {f"{side}_{name}": jnp.asarray(array) for side in "qk" for name, array in told.items()}
     call = Call(**sides, packed=True)
-    record = attention.build("encoding", spec)
-    moved = jit(lambda rng: record.positions({}, dataclasses.replace(call, rng=rng, train=True)).q_positions)(jax.random.key(0))
+    move = attention.build("encoding", spec).positions
+    assert move is not None
+    moved = jit(lambda rng: move({}, dataclasses.replace(call, rng=rng, train=True)).q_positions)(jax.random.key(0))
     by = np.asarray(moved) - np.asarray(told["positions"])
     by = by + np.where(PACKED == 1, 0.0, 1.0) * spec.startswith("cape")  # which centres those of three tokens
     starts = np.round(by[:, [0, 3, 4]], 4)
