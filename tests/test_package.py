@@ -59,7 +59,7 @@ def test_imports_run_downwards(path):
         ["installation", "messages"],
         ["records", "specs", "files", "text_table", "metrics"],
         ["carries", "heads", "placement", "positions", "precision", "tensors"],
-        ["decoding", "dropout", "gates", "recurrent", "broadcast"],
+        ["decoding", "sampling", "dropout", "gates", "recurrent", "broadcast"],
         ["encodings", "normalizers", "scores", "masks", "compatibility"],
         ["arguments", "poolings"],
     ]
