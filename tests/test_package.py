@@ -59,9 +59,9 @@ def test_imports_run_downwards(path):
         ["installation", "messages"],
         ["records", "specs", "files", "text_table", "metrics"],
         ["carries", "heads", "placement", "positions", "precision", "tensors"],
-        ["decoding", "sampling", "dropout", "gates", "recurrent", "broadcast"],
+        ["decoding", "dropout", "gates", "recurrent", "broadcast"],
         ["encodings", "normalizers", "scores", "masks", "compatibility"],
-        ["arguments", "poolings"],
+        ["arguments", "poolings", "sampling"],
     ]
     order += [
         ["kernels"],
