@@ -61,7 +61,7 @@ def test_imports_run_downwards(path):
         ["carries", "documents", "heads", "placement", "positions", "precision", "tensors"],
         ["decoding", "dropout", "gates", "recurrent", "broadcast"],
         ["encodings", "normalizers", "scores", "masks", "compatibility"],
-        ["arguments", "poolings"],
+        ["arguments", "poolings", "sampling"],
     ]
     order += [
         ["kernels"],
