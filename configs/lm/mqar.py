@@ -1,6 +1,9 @@
 """Values of keys that were seen before, of a vocabulary of 8,192: a short convolution tells a value what key stands before it.
 
 Command:  python train.py --config=configs/lm/mqar.py
+Hardware: 2 CPU cores
+Time:     about two minutes
+Score:    not measured yet
 """
 
 from typing import Any
@@ -18,6 +21,7 @@ def get_config() -> Any:
     config.model.mixer = "attention(heads=1)"
     config.model.mask = "causal"
     config.model.encoding = "cpe(causal=True)"
+    config.model.tied = True  # as in the authors' code: what was found need not be learned word by word
     config.training.steps = 300
     config.training.batch_size = 128
     config.training.learning_rate = 5e-3
