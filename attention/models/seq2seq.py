@@ -208,8 +208,10 @@ def seq2seq(
     check_switches(frozen_embeddings=frozen_embeddings)
     check_numbers(embedding_init, compute_dtype, **sizes)
     built_encoder, built_mixer, parts, dims = assembled(given, **sizes, kernel=kernel, decoder_uses=built_decoder.uses)
-    mask = specs.parse(given["mask"])
-    own = [str(term) for term in mask.terms or (mask,) if not specs.build("mask", str(term)).packs]  # a target is one segment
+    parsed = specs.parse(given["mask"])
+    own = [
+        str(term) for term in parsed.terms or (parsed,) if not specs.build("mask", str(term)).packs
+    ]  # a target is one segment
     if not parts.mask.causal:  # a target is written from left to right, whatever may be seen of a source
         own = ["causal", *own]
     given["mask"] = " & ".join(own)
