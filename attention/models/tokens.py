@@ -1,5 +1,6 @@
 """An output at every token: embeddings, an encoder and a head, as a language model under a causal mask or as a tagger."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import jax
@@ -100,6 +101,12 @@ class TokenModel(Model):
             captured |= {"embeddings": x, "states": states}
         asked = states if places is None else jnp.take_along_axis(states, places[..., None], axis=-2)
         return self._logits(asked), {"loss": jnp.zeros(tokens.shape[:-1], jnp.float32), **captured}
+
+    @nn.nowrap
+    def check_packing(self, given: Mapping[str, str]) -> None:
+        """Refuses parts, of which ``given`` are the specs, that cannot have several documents in a row. Raises ValueError."""
+        mixer = self.encoder.mixer if "mixer" in self.encoder.uses else specs.build("mixer", DEFAULTS["mixer"])
+        compatibility.check_packing(self.encoder, mixer, self.parts, given, window=True)
 
     @nn.nowrap
     def begin(self, batch: int, length: int) -> Any:

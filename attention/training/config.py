@@ -15,11 +15,9 @@ from typing import Any, TypeVar
 import numpy as np
 
 from attention import specs
-from attention.data.windows import Windows
 from attention.messages import quoted, shown
 
 T = TypeVar("T")
-WINDOWS = typing.get_args(Windows)
 
 
 def _field(
@@ -58,7 +56,7 @@ class DataConfig:
     segments: str = _field("none", "what texts are cut into", choices=("none", "sentences", "lines", "columns"))
     positions: str = _field("text", "what positions count through", choices=("text", "segment"))
     windows: str = _field(
-        "stream", "rows of a language model: through all documents, several whole in one, or each alone", choices=WINDOWS
+        "stream", "rows of a language model: through all documents, several whole in one, or each alone", choices=("stream", "packed", "documents")
     )
     stride: int = _field(
         0, "tokens that a window of an evaluation asks for, the others before them as context; 0 for all", within="[0, 2**20]"

@@ -81,7 +81,10 @@ def checked_model(config: Config) -> Any:
     given = {**dataclasses.asdict(config.model), "vocab_size": 1, "num_classes": 1}
     given["max_length"] = -(-config.data.max_length // 8) * 8
     model = make(**{name: given[name] for name in inspect.signature(make).parameters if name in given})
-    cut = config.data.segments != "none" or (task.next_token and config.data.windows == "packed")
+    packed = task.next_token and config.data.windows == "packed"
+    if packed:
+        model.check_packing(dataclasses.asdict(config.model))
+    cut = packed or config.data.segments != "none"
     reading = {"encoder": model.encoder.needs_segments, "mask": model.parts.mask.packs}
     if not cut and (kinds := [kind for kind, reads in reading.items() if reads]):
         what = f"config.model.{kinds[0]}={getattr(config.model, kinds[0])}"
