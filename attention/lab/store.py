@@ -31,7 +31,7 @@ from attention.lab.plan import BEYOND, Phase, Point, key
 from attention.runs import checkpoints, environment, json_files, tracking
 from attention.runs.directory import RunDirectory
 from attention.runs.identity import Identity, Places
-from attention.training import by_length, identities
+from attention.training import by_length, contexts, identities
 from attention.training import config as configs
 from attention.training.result import summary
 
@@ -216,7 +216,7 @@ def _member(tree: Any, number: int) -> Any:
 def _own_result(result: Mapping[str, Any], number: int, point: Point) -> dict[str, Any]:
     """The result of one member. Times are its share of the cohort's, whose size stands beside them."""
     count, member = len(result["members"]), result["members"][number]
-    split, lengths = result["summary_split"], result["by_length"]
+    split, lengths, longer = result["summary_split"], result["by_length"], result.get("contexts")
     if lengths is not None:
         ranges = []
         for row in lengths["ranges"]:
@@ -234,5 +234,6 @@ def _own_result(result: Mapping[str, Any], number: int, point: Point) -> dict[st
         "summary": summary([member[split]], task),
         "clean": clean and {**clean, "summary": summary([member["clean"]], task)},
         "by_length": lengths,
+        "contexts": longer and contexts.of_member(longer, number),
         "cohort": {"members": count, "member": number},
     }

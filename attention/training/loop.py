@@ -21,6 +21,7 @@ from attention.tasks import clean_scores
 from attention.training import (
     bookkeeping,
     by_length,
+    contexts,
     finetune,
     following,
     heartbeat,
@@ -254,11 +255,11 @@ def _due(setting: Setting, course: Course, *, interrupted: bool) -> tuple[bool, 
 
 
 def _finish(setting: Setting, course: Course, *, test: bool) -> dict[str, Any]:
-    """Evaluates the best weights of each member on test, and by length, and writes the result."""
+    """Evaluates the best weights of each member on test, by length and with longer contexts, and writes the result."""
     data, config, task = setting.experiment.data, setting.experiment.config, setting.experiment.task
     known = [record.best is not None for record in course.records]
     nothing = [None] * len(known)
-    tested, clean, lengths = _test(setting, course, known) if test else (nothing, nothing, None)
+    tested, clean = _test(setting, course, known) if test else (nothing, nothing)
     updates = np.asarray(course.members.step).tolist()
     members = [
         {
@@ -286,7 +287,7 @@ def _finish(setting: Setting, course: Course, *, test: bool) -> dict[str, Any]:
         "summary": result.summary([member[split] for member in members], task),
         "tested": test,
         "clean": result.clean(data, [member["clean"] for member in members], task) if split == "test" else None,
-        "by_length": lengths,
+        **(_longer(setting, course, known) if test else {"by_length": None, "contexts": None}),
         "parameters": sum(leaf.size for leaf in jax.tree.leaves(course.best)) // len(members),
         "steps": course.step,
         "train_seconds": course.train_seconds,
@@ -308,8 +309,8 @@ def _finish(setting: Setting, course: Course, *, test: bool) -> dict[str, Any]:
 
 def _test(
     setting: Setting, course: Course, known: Sequence[bool]
-) -> tuple[list[dict[str, float] | None], list[dict[str, float] | None], dict[str, Any] | None]:
-    """The scores of each member on test, and on its clean texts, None where there are none, and the report by length, if any.
+) -> tuple[list[dict[str, float] | None], list[dict[str, float] | None]]:
+    """The scores of each member on test, and on its clean texts, None where there are none.
 
     What each member says of each example of test is written beside them.
     """
@@ -324,8 +325,19 @@ def _test(
         unseen = lambda member: clean_scores(task, member, split, data.seen[name])
         clean = [unseen(member) if there else None for there, member in zip(known, members)]
         setting.run.write_predictions([task.predictions(member, split) for member in members])
-    found = by_length.measured(model, course.best, data, config, lengths, known)
-    if found is not None:
-        title = f"{config.data.source}, encoding {config.model.encoding}"
-        by_length.plot(found, setting.run.by_length, title=title, baselines=data.baselines[name])
-    return tested, clean, found
+    return tested, clean
+
+
+def _longer(setting: Setting, course: Course, known: Sequence[bool]) -> dict[str, Any]:
+    """The reports on texts and on contexts longer than those of training, each drawn; None where there is none."""
+    experiment, run = setting.experiment, setting.run
+    data, config, model = experiment.data, experiment.config, experiment.model
+    name = recipe.scored_split(data, experiment.task)
+    title = f"{config.data.source}, encoding {config.model.encoding}"
+    lengths = by_length.measured(model, course.best, data, config, setting.record.bucket_lengths, known)
+    if lengths is not None:
+        by_length.plot(lengths, run.by_length, title=title, baselines=data.baselines[name])
+    more = contexts.measured(model, course.best, data.splits[name], config, known, split=name)
+    if more is not None:
+        contexts.plot(more, run.contexts, title=title)
+    return {"by_length": lengths, "contexts": more}

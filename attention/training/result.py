@@ -10,7 +10,7 @@ from attention.messages import LONGEST, shortened, shown
 from attention.metrics import summarize
 from attention.tasks import Metric, Task
 from attention.text_table import table as text_table
-from attention.training import by_length, machine
+from attention.training import by_length, contexts, machine
 from attention.training.progress import duration
 
 
@@ -56,6 +56,8 @@ def table(result: Mapping[str, Any]) -> str:
     lines += [*_rival(result, metrics), *_cost(result)]
     if result["by_length"] is not None:
         lines += ["", by_length.table(result["by_length"])]
+    if result.get("contexts") is not None:
+        lines += ["", contexts.table(result["contexts"])]
     return "\n".join(shortened(line, LONGEST) for line in "\n".join(lines).split("\n"))
 
 
