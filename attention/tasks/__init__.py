@@ -22,12 +22,14 @@ class Metric(NamedTuple):
       head: of its column in the table of a result.
       share: whether it is a share, which tables show in percent.
       higher_is_better: False for losses and errors.
+      per_token: whether it is a mean over tokens, so that it compares runs with the same tokens only.
     """
 
     name: str
     head: str
     share: bool = False
     higher_is_better: bool = True
+    per_token: bool = False
 
 
 class Facts(NamedTuple):
@@ -111,6 +113,7 @@ class Task(NamedTuple):
       next_token: whether every token of a text predicts the next, so that texts are cut into windows and not cut off.
       rival: spec of the rival that its runs stand beside.
       search: options of ``forward`` that an evaluation may give, by name, with their values in training.
+      ratios: of metrics that are a sum over a count: the metric, and the names of both in ``predictions``.
     """
 
     model: Callable[..., Any]
@@ -137,6 +140,7 @@ class Task(NamedTuple):
     next_token: bool = False
     rival: str = "none"
     search: tuple[tuple[str, float], ...] = ()
+    ratios: tuple[tuple[str, str, str], ...] = ()
     spec: str = ""
 
     kind = "task"

@@ -48,15 +48,16 @@ def build() -> Task:
         columns=columns,
         details=details,
         metrics=(
-            Metric("nll", "nll", higher_is_better=False),
-            Metric("accuracy", "acc", share=True),
+            Metric("nll", "nll", higher_is_better=False, per_token=True),
+            Metric("accuracy", "acc", share=True, per_token=True),
             Metric("exact_match", "exact", share=True),
             Metric("bits_per_byte", "bits/byte", higher_is_better=False),
-            Metric("perplexity", "perplexity", higher_is_better=False),
+            Metric("perplexity", "perplexity", higher_is_better=False, per_token=True),
         ),
         answers="wanted",
         at_words=True,
         next_token=True,
+        ratios=(("nll", "nats", "tokens"),),
         telemetry=Telemetry(_telemetry.attention_sample, _telemetry.measure),
     )
 

@@ -52,6 +52,7 @@ def build() -> Task:
         ),
         answers="tags",
         at_words=True,
+        ratios=(("accuracy", "right", "words"),),
         telemetry=Telemetry(_telemetry.attention_sample, _telemetry.measure),
     )
 

@@ -69,7 +69,7 @@ def measured(
     for k in told:
         asked = k * length if k == told[-1] else half
         rows = before(tokens, wanted, some, k * length, asked)
-        nll[k] = _nll(model, params, rows, config, k)[..., :asked]
+        nll[k] = _nll(model, params, rows, config, k)
     same = {k * length: nll[k][..., -half:] if k in nll else None for k in times}
     return {
         "split": split,
@@ -126,7 +126,7 @@ def _nll(model: Any, params: Any, rows: Encoded, config: Config, times: int) -> 
     training = dataclasses.replace(config.training, batch_size=max(1, size // times), accumulation=1)
     padded = -(-int(rows.lengths[0]) // 8) * 8
     found = predict(model, params, rows, dataclasses.replace(config, training=training), (padded,))
-    return found["nll"].astype(np.float64)
+    return found["nll"][found["asked"]].reshape(*found["nll"].shape[:2], -1).astype(np.float64)
 
 
 def compared(nll: Mapping[int, np.ndarray | None], known: Sequence[bool]) -> list[dict[str, Any]]:
@@ -221,9 +221,9 @@ def plot(found: Mapping[str, Any], path: Path, *, title: str) -> None:
     right.axvline(found["length"] + 0.5, color="0.3", linewidth=0.8, linestyle="--")
     right.set_xlim(0, found["by_place"]["context"] + 1)
     count = len(ranges[0]["members"])
-    members = f"{count} members, mean and 95 % interval" if count > 1 else "1 member"
-    right.set(xlabel=f"place in the window (dashed: length in training; {members})", ylabel="nats per token")
-    right.set_title("loss by place", fontsize="medium")
+    over = f"{count} members, mean and 95 % interval" if count > 1 else "1 member"
+    right.set(xlabel="place in the window (dashed: length in training)", ylabel="nats per token")
+    right.set_title(f"loss by place: {over}", fontsize="medium")
     figure.suptitle(title, fontsize="medium")
     drawn = io.BytesIO()
     figure.savefig(drawn, format=path.suffix[1:], dpi=150)
