@@ -19,7 +19,13 @@ class Placed(NamedTuple):
 
 
 def placed(
-    tokenizer: Tokenizer, state: Any, texts: Sequence[str], wanted: Sequence[str], classes: Sequence[str], what: str
+    tokenizer: Tokenizer,
+    state: Any,
+    texts: Sequence[str],
+    wanted: Sequence[str],
+    classes: Sequence[str],
+    what: str,
+    first: int = 0,
 ) -> list[Placed]:
     """Each text, word by word, each word with the blank before it; what is wanted stands at the first token of its word.
 
@@ -30,20 +36,21 @@ def placed(
       wanted: one word for each word of each text, as in ``Split``.
       classes: whose indices are wanted; none where tokens are.
       what: the texts are called so in messages.
+      first: the number of the first of them there.
 
     Raises:
       ValueError: naming the text, for another number of words, an unknown class, or a wanted word that is not one token.
     """
     words = [text.split(" ") for text in texts]
     answers = [each.split(" ") for each in wanted]
-    for row, (have, said) in enumerate(zip(words, answers)):
+    for row, (have, said) in enumerate(zip(words, answers), first):
         if len(have) != len(said):
             raise ValueError(f"{what} {row} (counted from 0) has {len(have)} words, and {len(said)} are wanted")
     pieces = _encoded(tokenizer, state, words)
     known = {name: number for number, name in enumerate(classes)} or _tokens(tokenizer, state, answers, what)
     known[NOTHING] = OPEN if classes else ELSEWHERE
     made = []
-    for row, (have, said) in enumerate(zip(words, answers)):
+    for row, (have, said) in enumerate(zip(words, answers), first):
         found = [pieces[word] for word in have]
         for word, ids in zip(have, found):
             if not len(ids):

@@ -55,6 +55,7 @@ def build() -> Task:
             Metric("perplexity", "perplexity", higher_is_better=False, per_token=True),
         ),
         answers="wanted",
+        rival="kneser_ney",
         at_words=True,
         next_token=True,
         ratios=(("nll", "nats", "tokens"),),

@@ -51,6 +51,7 @@ def build() -> Task:
             Metric("nll", "nll", higher_is_better=False),
         ),
         answers="tags",
+        rival="perceptron",
         at_words=True,
         ratios=(("accuracy", "right", "words"),),
         telemetry=Telemetry(_telemetry.attention_sample, _telemetry.measure),
