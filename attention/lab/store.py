@@ -224,7 +224,7 @@ def _own_result(result: Mapping[str, Any], number: int, point: Point) -> dict[st
             ranges.append({**row, "accuracy": [own], "mean": own, "std": None, "ci95": None})
         lengths = {**lengths, "ranges": ranges}
     clean, task = result.get("clean"), specs.build("task", result["task"])
-    times = ("train_seconds", "step_seconds", "process_seconds", "compile_seconds", "examples_per_second")
+    times = ("train_seconds", "step_seconds", "process_seconds", "compile_seconds", "examples_per_second", "tokens_per_second")
     shares = {name: result[name] / count for name in times if result.get(name) is not None}
     return {
         **result,

@@ -246,7 +246,7 @@ def _due(setting: Setting, course: Course, *, interrupted: bool) -> tuple[bool, 
     """Whether a line of metrics, a validation and a checkpoint are due after an update."""
     training = setting.experiment.config.training
     last = course.step == setting.experiment.steps
-    eval_every = training.eval_every or setting.experiment.plan.steps_per_epoch
+    eval_every = setting.experiment.eval_every
     every = training.checkpoint_every or eval_every
     late = 0 < training.checkpoint_seconds <= course.train_seconds - course.saved_at
     logging = course.step % training.log_every == 0 or last
@@ -298,7 +298,7 @@ def _finish(setting: Setting, course: Course, *, test: bool) -> dict[str, Any]:
         "cores": os.cpu_count(),
         "state_bytes": setting.update.state_bytes,
         "work_bytes": setting.update.work_bytes,
-        "examples_per_second": len(members) * course.examples / max(course.step_seconds, 1e-9),
+        **bookkeeping.speed(setting, len(members) * course.examples / max(course.step_seconds, 1e-9)),
         "device": f"{device.device_kind} ({os.cpu_count()} cores)" if device.platform == "cpu" else device.device_kind,
         "kernel": _kernel(setting),
         "ended": environment.now(),

@@ -114,7 +114,9 @@ def _cost(result: Mapping[str, Any]) -> list[str]:
     parts = f"{result['parameters']:,} parameters, trained in {duration(result['train_seconds'])}"
     reason = machine.busy_in(result)
     if reason is None:
-        return [f"{parts} at {result['examples_per_second']:.0f} examples/s {where}"]
+        tokens = result.get("tokens_per_second")
+        beside = "" if tokens is None else f", {tokens:.0f} tokens/s,"
+        return [f"{parts} at {result['examples_per_second']:.0f} examples/s{beside} {where}"]
     processor = result["process_seconds"]
     own = "" if processor is None else f"; the updates took {duration(processor)} of processor time"
     return [f"{parts} {where}", f"the machine was busy ({reason}), so that this is not what it costs{own}"]
