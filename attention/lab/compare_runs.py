@@ -200,8 +200,8 @@ def block_lines(metric: Metric, sums: Mapping[int, Sequence[np.ndarray]], counts
     each: dict[str, Sequence[np.ndarray]] = {str(seed): pair for seed, pair in sums.items()}
     if len(each) > 1:
         each["mean"] = np.mean(list(sums.values()), axis=0)
-    for seed, pair in each.items():
-        found = by_block.bootstrap(*pair, counts)
+    for seed, (a, b) in each.items():
+        found = by_block.bootstrap(a, b, counts)
         ends = NONE if found.low is None else f"{metric.value(found.low)} to {metric.value(found.high)}"
         means = map(metric.value, (found.a, found.b, found.difference))
         rows.append((seed, *means, ends, found.verdict(higher_is_better=higher)))

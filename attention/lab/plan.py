@@ -30,6 +30,7 @@ from attention.training.describe import abstract_members, flops_per_example
 
 Phase = Literal["final", "search"]
 BEYOND = "accuracy_beyond_training"  # a metric of data that have texts longer than those of training
+LONGER = "longer_context"  # a metric of language models: what contexts longer than those of training are worth
 
 
 def section(
@@ -53,7 +54,8 @@ def section(
       variants: what ``attention.lab.grid`` makes.
       baseline: the name of the variant that the others are compared with.
       metric: what they are compared by; the task's first where empty. ``accuracy_beyond_training`` is that on all texts longer
-        than those of training.
+        than those of training; ``longer_context`` the nll of a language model with the longest context less that with the
+        length of training, of the same tokens.
       margin: a difference smaller than this does not matter, in units of the metric: 0.01 is one percentage point of accuracy.
         Variants are then called equivalent where that is shown; 0 for no such margin.
       title: the heading of the report; the name of the config file where empty.
@@ -239,8 +241,8 @@ class Plan(NamedTuple):
 
 
 def better(task: Any, metric: str) -> bool:
-    """Whether higher is better of a metric of a task, or of ``BEYOND``."""
-    return next((each.higher_is_better for each in task.metrics if each.name == metric), True)
+    """Whether higher is better of a metric of a task, of ``BEYOND`` or of ``LONGER``."""
+    return next((each.higher_is_better for each in task.metrics if each.name == metric), metric != LONGER)
 
 
 def with_training(config: Config, values: Mapping[str, float]) -> Config:
@@ -271,7 +273,7 @@ def read(fields: Mapping[str, Any], name: str) -> Sweep:
     _check_variants(variants, asked["baseline"])
     checked = configs.from_dict(base)
     task = specs.build("task", checked.task)
-    metrics = (*(metric.name for metric in task.metrics), BEYOND)
+    metrics = (*(metric.name for metric in task.metrics), BEYOND, *([LONGER] if task.next_token else []))
     shares = (*(metric.name for metric in task.metrics if metric.share), BEYOND)
     metric = asked["metric"] or metrics[0]
     if metric not in metrics:
@@ -371,6 +373,7 @@ def plan(sweep: Sweep) -> Plan:
         raise ValueError(f"{what}: {reasons}{hint if sweep.baseline not in named else '; the baseline is among them'}")
     made = Plan(sweep, tuple(built), tuple(dropped))
     _check_alike(made)
+    _check_tokens(made)
     _check_search(made)
     return made
 
@@ -385,6 +388,15 @@ def _check_alike(plan: Plan) -> None:
                 f"duplicate points: {seen[found]!r} and {built.variant.name!r} are one config with data of one content"
             )
         seen[found] = built.variant.name
+
+
+def _check_tokens(plan: Plan) -> None:
+    """Raises ValueError for variants with other tokens that are compared by a mean over tokens."""
+    sweep, tokenizers = plan.sweep, dict.fromkeys(built.config.data.tokenizer for built in plan.built)
+    if len(tokenizers) > 1 and sweep.metric in (LONGER, *(each.name for each in sweep.task.metrics if each.per_token)):
+        others = [each.name for each in sweep.task.metrics if not each.per_token]
+        have = f"config.sweep.metric={sweep.metric} is per token, and variants have other tokens: {', '.join(tokenizers)}"
+        raise ValueError(f"{have}; compare them by {' or '.join(others)}")
 
 
 def _check_search(plan: Plan) -> None:

@@ -27,7 +27,7 @@ from typing import Any
 
 from attention import specs
 from attention.files import TEMPORARY, json_hash, sync_folder
-from attention.lab.plan import BEYOND, Phase, Point, key
+from attention.lab.plan import BEYOND, LONGER, Phase, Point, key
 from attention.runs import checkpoints, environment, json_files, tracking
 from attention.runs.directory import RunDirectory
 from attention.runs.identity import Identity, Places
@@ -189,9 +189,12 @@ class Points:
 
 
 def test_scores(result: Mapping[str, Any]) -> dict[str, float | None] | None:
-    """The test scores of a finished point by metric, ``BEYOND`` among them where its data have longer texts; None for none."""
-    scores, lengths = result["members"][0]["test"], result["by_length"]
-    return scores if scores is None or lengths is None else {**scores, BEYOND: by_length.beyond(lengths, 0)}
+    """The test scores of a finished point by metric, with ``BEYOND`` and ``LONGER`` where its data have them; None for none."""
+    scores, lengths, longer = result["members"][0]["test"], result["by_length"], result.get("contexts")
+    if scores is None:
+        return None
+    beyond = {} if lengths is None else {BEYOND: by_length.beyond(lengths, 0)}
+    return {**scores, **beyond, **({} if longer is None else {LONGER: contexts.worth(longer, 0)})}
 
 
 def folder_name(point: Point) -> str:

@@ -138,9 +138,8 @@ def compared(nll: Mapping[int, np.ndarray | None], known: Sequence[bool]) -> lis
     """
     first, rows = next(iter(nll.values())), []
     for context, own in nll.items():
-        there = own is not None and first is not None
-        numbers = {"nll": _over(own, known), "difference": _over(own - first, known)} if there else dict.fromkeys(COMPARED)
-        rows.append({"context": context, "undefined": not there, **numbers})
+        pair = (None, None) if own is None or first is None else (_over(own, known), _over(own - first, known))
+        rows.append({"context": context, "undefined": own is None, **dict(zip(COMPARED, pair))})
     return rows
 
 
@@ -173,12 +172,17 @@ def of_member(found: Mapping[str, Any], member: int) -> dict[str, Any]:
     return {**found, "contexts": contexts, "by_place": {**found["by_place"], "ranges": ranges}}
 
 
+def worth(found: Mapping[str, Any], member: int) -> float | None:
+    """The difference of a member at the longest context; None where it is undefined for it."""
+    last = found["contexts"][-1]["difference"]
+    return None if last is None else last["members"][member]
+
+
 def table(found: Mapping[str, Any]) -> str:
     """A report as lines of text: a row per context, means over the members and their intervals."""
     rows = [("context", "nll", "", "difference", "")]
     for row in found["contexts"]:
-        cells = [cell for name in COMPARED for cell in _cells(row[name])]
-        rows.append((str(row["context"]), *cells))
+        rows.append((str(row["context"]), *_cells(row["nll"]), *_cells(row["difference"])))
     members = len(found["contexts"][0]["nll"]["members"])
     over = f"; mean of {members} members and its 95 % Student-t interval" if members > 1 else ""
     some = "" if found["windows"] == found["of"] else f", in {found['windows']} of {found['of']} windows"
