@@ -100,7 +100,9 @@ def _other_sources(a: RunDirectory, b: RunDirectory) -> list[str]:
 
 
 def _same_tokens(a: RunDirectory, b: RunDirectory, said: Sequence[Mapping[str, np.ndarray]], task: Task) -> bool:
-    """Whether both runs read the same tokens, as far as their numbers tell."""
+    """Whether both runs read the same tokens, as far as their numbers tell, where any metric is a mean over them."""
+    if not any(metric.per_token for metric in task.metrics):
+        return True
     sizes = [run.read_data().vocab_size for run in (a, b)]
     counts = [side[count][0] for _, _, count in task.ratios for side in said if count in side]
     return sizes[0] == sizes[1] and all(np.array_equal(first, other) for first, other in zip(counts[::2], counts[1::2]))

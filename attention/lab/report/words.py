@@ -23,7 +23,7 @@ _METRICS = {
     "bits_per_byte": "the nll of all tokens in bits, for each UTF-8 byte of the texts: of any tokenizer; lower is better.",
     "perplexity": "exp(nll), as if each token were one of so many that are equally likely; lower is better.",
     "span_f1": "F1 of spans, each with its ends and its class.",
-    "longer_context": "nll of the same tokens with the longest context, less that with the length in training; lower is better.",
+    "longer_context": "nll of the same tokens with the longest context, less with that of training; lower is better.",
     "accuracy_beyond_training": "accuracy on the texts longer than any in training.",
 }
 
