@@ -9,8 +9,8 @@ import numpy as np
 from attention import specs
 from attention.files import differences, json_hash
 from attention.lab import results, sweep_record
-from attention.lab.plan import BEYOND, LONGER, Plan, Point
-from attention.lab.results import SCHEMA, Results
+from attention.lab.plan import BEYOND, Plan, Point
+from attention.lab.results import LONGER, SCHEMA, Results
 from attention.lab.store import Points, test_scores
 from attention.runs.directory import RunDirectory
 from attention.training import config as configs

@@ -19,7 +19,7 @@ from attention.data import contracts
 from attention.files import json_hash
 from attention.lab.grid import Axis, Variant
 from attention.lab.plain_names import plain_name
-from attention.lab.results import checked_margin
+from attention.lab.results import LONGER, better, checked_margin
 from attention.lab.search import Search
 from attention.runs.identity import Content, Identity
 from attention.specs import nearest
@@ -30,7 +30,6 @@ from attention.training.describe import abstract_members, flops_per_example
 
 Phase = Literal["final", "search"]
 BEYOND = "accuracy_beyond_training"  # a metric of data that have texts longer than those of training
-LONGER = "longer_context"  # a metric of language models: what contexts longer than those of training are worth
 
 
 def section(
@@ -240,11 +239,6 @@ class Plan(NamedTuple):
         return [group[start : start + most] for group in groups.values() for start in range(0, len(group), most)]
 
 
-def better(task: Any, metric: str) -> bool:
-    """Whether higher is better of a metric of a task, of ``BEYOND`` or of ``LONGER``."""
-    return next((each.higher_is_better for each in task.metrics if each.name == metric), metric != LONGER)
-
-
 def with_training(config: Config, values: Mapping[str, float]) -> Config:
     """The config with other values of ``config.training``, by dotted field."""
     changed: dict[str, Any] = {field.removeprefix("training."): value for field, value in values.items()}
@@ -357,6 +351,8 @@ def plan(sweep: Sweep) -> Plan:
             raise ValueError(
                 f"config.sweep.metric={BEYOND} needs test texts longer than those of training; {data.source} has none"
             )
+        if sweep.metric == LONGER and data.splits["train"].documents is None:
+            raise ValueError(f"config.sweep.metric={LONGER} needs windows cut from texts; {data.source} has rows of its own")
         try:
             begun = config.training.init_from, config.model.vectors, config.data.tokenizer
             if begun not in starts:

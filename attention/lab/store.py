@@ -27,7 +27,8 @@ from typing import Any
 
 from attention import specs
 from attention.files import TEMPORARY, json_hash, sync_folder
-from attention.lab.plan import BEYOND, LONGER, Phase, Point, key
+from attention.lab.plan import BEYOND, Phase, Point, key
+from attention.lab.results import LONGER
 from attention.runs import checkpoints, environment, json_files, tracking
 from attention.runs.directory import RunDirectory
 from attention.runs.identity import Identity, Places
