@@ -36,7 +36,7 @@ from attention.training.config import Config
 
 TIMES = (1, 2, 4, 8)  # lengths of windows, in those of training
 FEWEST = 16  # windows that a mean is taken over
-READ = 2**20  # tokens that are read for a report, at most: its windows lie evenly in a long split
+READ = 2**19  # tokens that are read for a report, at most: its windows lie evenly in a long split
 RANGES = 32  # of places
 COMPARED = ("nll", "difference")
 

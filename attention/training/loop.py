@@ -36,7 +36,7 @@ from attention.training.bookkeeping import Course, Setting
 from attention.training.cohort.members import resolve_axis, take_sums
 from attention.training.cohort.predict import of_members, predict
 from attention.training.cohort.update import Update
-from attention.training.config import BESIDE, PATHS, Config, member_values, to_dict, words
+from attention.training.config import BESIDE, PATHS, Config, from_dict, member_values, to_dict, words
 from attention.training.process import Clock, Spent, Trace, signals
 from attention.training.progress import Progress
 
@@ -76,7 +76,8 @@ def train(
         stack.enter_context(heartbeat.watching())
         # ---- run directory: one that exists answers at once, a new one is made once all input has been checked
         folder = Path(workdir)
-        enter = functools.partial(open_run, folder, to_dict(config), paths=PATHS, beside=BESIDE)
+        usual = to_dict(from_dict({}))
+        enter = functools.partial(open_run, folder, to_dict(config), paths=PATHS, beside=BESIDE, usual=usual)
         opened = stack.enter_context(enter()) if _holds_run(folder) else None
         if opened is not None:
             identities.check_config(opened.run, config)

@@ -14,6 +14,7 @@ from attention.data import windows
 from attention.data.contracts import ELSEWHERE, Encoded
 from attention.evaluation import trained as evaluate
 from attention.lab import store
+from attention.runs import json_files
 from attention.runs.directory import RunDirectory
 from attention.training import command_line, config, contexts, loop, recipe
 from tests.support import toy
@@ -195,6 +196,10 @@ def test_a_run_ends_in_it_and_evaluation_gives_the_same(source, tmp_path, capsys
     assert own["contexts"] == contexts.of_member(found, 1)
     run = RunDirectory(folder)
     run.write_result({name: value for name, value in run.read_result().items() if name != "contexts"})  # one of before
+    for file, name in ((run.config, "training"), (run.identity, "config")):  # nor had it budgets in tokens
+        stored = json_files.read(file)
+        stored[name].get("training", stored[name]).pop("tokens")
+        json_files.write(file, stored)
     assert ask() == 0
     loop.train(trained.settings, folder)
     assert "by context" not in capsys.readouterr().out.partition("is finished")[2]
