@@ -43,7 +43,8 @@ class Policy(NamedTuple):
         if self.windows != "none":
             check_windows(self.windows, self.max_length, self.stride)
         if self.positions == "segment" and self.segments == "none":
-            raise ValueError("positions='segment' wants texts cut into segments: segments='sentences' or 'lines', got 'none'")
+            known = "segments='sentences', 'lines' or 'columns'"
+            raise ValueError(f"positions='segment' wants texts cut into segments: {known}, got 'none'")
 
 
 def encode_texts(
@@ -68,7 +69,7 @@ def encode_texts(
       texts: the texts; none may be empty.
       max_length: tokens kept, at least 1.
       truncate: "head", "tail" or "middle", as in ``dataset.load``.
-      segments: "none", "sentences" or "lines", as in ``dataset.load``.
+      segments: "none", "sentences", "lines" or "columns", as in ``dataset.load``.
       positions: "text" or "segment", as in ``dataset.load``.
       windows: "none", or how texts become rows of a language model, as in ``dataset.load``.
       stride: as in ``dataset.load``.
@@ -140,6 +141,8 @@ def _documents(tokenizer: Tokenizer, state: Any, split: Split, what: str, give: 
         give(some)
         starts.append(total + here)
         total += len(some)
+    if total == sum(map(len, starts)):
+        raise ValueError(f"{what}s have no tokens")
     if split.ends:
         give(np.array([end]))
     offsets = np.append(np.concatenate(starts), total - (not split.ends))

@@ -60,7 +60,7 @@ def placed(encoding: Encoding, params: Params, call: Call, window: int | None = 
     shape = (*batch, max(window, T))
     all_places, everywhere = jnp.broadcast_to(jnp.arange(shape[-1]), shape), jnp.ones(shape, jnp.bool_)
     sides = {"q_positions": all_places, "k_positions": all_places, "q_valid": everywhere, "k_valid": everywhere}
-    made = encoding.positions(params, dataclasses.replace(call, **sides))
+    made = encoding.positions(params, dataclasses.replace(call, **sides, packed=False))  # of one row, which all documents share
     own = jnp.broadcast_to(counted(call.q_positions, T), (*batch, T))
     take = lambda leaf: jnp.take_along_axis(leaf, own, axis=-1, mode="fill")
     of_tokens = lambda tree: jax.tree.map(take, tree)

@@ -165,9 +165,10 @@ def _notes(found: comparisons.Comparison, metric: Metric) -> list[str]:
 def _by_example(
     a: RunDirectory, b: RunDirectory, results: Sequence[dict[str, Any]], said: Sequence[Mapping[str, np.ndarray]], task: Task
 ) -> list[str]:
-    if task.ratios and all(side and "correct" not in side for side in said):
-        return []  # of documents, which are neither right nor wrong
-    lacking = [_unstored(run, result) for run, result, known in zip((a, b), results, said) if "correct" not in known]
+    if any(known and "correct" not in known for known in said):
+        why = f"predictions are not compared by example: those of {results[0]['task']} are not right or wrong"
+        return [] if task.ratios else ["", why]  # they are compared by piece of text
+    lacking = [_unstored(run, result) for run, result, known in zip((a, b), results, said) if not known]
     if lacking:
         return ["", f"predictions are not compared by example: {'; '.join(lacking)}"]
     places = _places(results)

@@ -354,6 +354,8 @@ def plan(sweep: Sweep) -> Plan:
         if sweep.metric == LONGER and data.splits["train"].documents is None:
             raise ValueError(f"config.sweep.metric={LONGER} needs windows cut from texts; {data.source} has rows of its own")
         try:
+            if config.training.continue_from:
+                raise ValueError("config.training.continue_from goes on with one run, which a sweep of several cannot be")
             begun = config.training.init_from, config.model.vectors, config.data.tokenizer
             if begun not in starts:
                 starts[begun] = identities.start_hash(config, finetune.read(config))

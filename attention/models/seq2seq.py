@@ -148,7 +148,9 @@ class Seq2Seq(Model):
         """Context and call of the decoder. All places count: what is behind a text cannot be seen from within it."""
         check_length(tokens.shape[-1], self.encoder, self.parts, self.dims)
         valid = jnp.ones(tokens.shape, jnp.bool_)
-        call = Call(q_valid=valid, k_valid=valid, rng=rng, train=train, max_length=self.dims.max_length)
+        one = jnp.zeros(tokens.shape, jnp.int32) if self.parts.mask.packs else None  # a target is one segment
+        of_tokens = {"q_valid": valid, "k_valid": valid, "q_segments": one, "k_segments": one}
+        call = Call(**of_tokens, rng=rng, train=train, max_length=self.dims.max_length)
         record = prefixed(record, "decoder")
         return context_of(self, tokens, rng=rng, train=train, dropout=dropout, record=record), call
 

@@ -101,6 +101,7 @@ class TokenModel(Model):
         asked = states if places is None else jnp.take_along_axis(states, places[..., None], axis=-2)
         return self._logits(asked), {"loss": jnp.zeros(tokens.shape[:-1], jnp.float32), **captured}
 
+    @nn.nowrap
     def begin(self, batch: int, length: int) -> Any:
         """What is remembered before the first of ``length`` tokens is read.
 

@@ -59,6 +59,7 @@ def build() -> Task:
         at_words=True,
         next_token=True,
         ratios=(("nll", "nats", "tokens"),),
+        ruled_by="accuracy",
         telemetry=Telemetry(_telemetry.attention_sample, _telemetry.measure),
     )
 

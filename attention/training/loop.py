@@ -14,7 +14,7 @@ import numpy as np
 from attention import installation
 from attention.data.batches import Batches
 from attention.files import json_hash, write_atomic
-from attention.runs import environment, tracking
+from attention.runs import environment, json_files, tracking
 from attention.runs.identity import Content, Identity, check_content
 from attention.runs.opening import Opened, open_run
 from attention.tasks import clean_scores
@@ -26,6 +26,7 @@ from attention.training import (
     following,
     heartbeat,
     identities,
+    longer,
     machine,
     recipe,
     result,
@@ -90,11 +91,13 @@ def train(
         found = identities.of(config, experiment.data, begun.start)
         if opened is not None:
             identities.check(opened, config, experiment.data, begun.start)
+        if begun.earlier is not None:
+            longer.check(begun.earlier, experiment.data, experiment.steps)
         if expected is not None:
             check_content(found.content, expected, "what was planned has changed")
-        recipe.report_data(experiment.data, experiment.plan)
+        recipe.report_data(experiment.data, experiment.plan, experiment.task)
         start, notes = finetune.start(begun.origin, config, experiment.model, experiment.data.classes)
-        vectors = None if begun.goes_on else recipe.vectors(config, experiment.data)
+        vectors = None if begun.goes_on or begun.earlier else recipe.vectors(config, experiment.data)
         if vectors is not None:
             vectors = np.asarray(experiment.model.embedding_table(jnp.asarray(vectors[0]))), vectors[1]
 
@@ -108,7 +111,7 @@ def train(
         setting = Setting(experiment, opened.run, Update(experiment.program, axis), axis)
         _write_data(setting, found)
         with heartbeat.doing("drawing the first weights"):
-            course = bookkeeping.start(setting, start, vectors)
+            course = bookkeeping.start(setting, start, vectors, begun.earlier)
 
         if named is not None:
             tracking.name(setting.run, named)
@@ -302,6 +305,7 @@ def _finish(setting: Setting, course: Course, *, test: bool) -> dict[str, Any]:
         **bookkeeping.speed(setting, len(members) * course.examples / max(course.step_seconds, 1e-9)),
         "device": f"{device.device_kind} ({os.cpu_count()} cores)" if device.platform == "cpu" else device.device_kind,
         "kernel": _kernel(setting),
+        "continued": json_files.read(setting.run.continued) if setting.run.continued.exists() else None,
         "ended": environment.now(),
     }
     setting.run.write_result(finished)
@@ -332,12 +336,13 @@ def _test(
 def _longer(setting: Setting, course: Course, known: Sequence[bool]) -> dict[str, Any]:
     """The reports on texts and on contexts longer than those of training, each drawn; None where there is none."""
     experiment, run = setting.experiment, setting.run
-    data, config, model = experiment.data, experiment.config, experiment.model
-    name = recipe.scored_split(data, experiment.task)
+    data, config, model, task = experiment.data, experiment.config, experiment.model, experiment.task
+    name = recipe.scored_split(data, task)
     title = f"{config.data.source}, encoding {config.model.encoding}"
     lengths = by_length.measured(model, course.best, data, config, setting.record.bucket_lengths, known)
     if lengths is not None:
-        by_length.plot(lengths, run.by_length, title=title, baselines=data.baselines[name])
+        beside = {} if task.next_token else data.baselines[name]  # rules are scored by token, and the curve by whole answers
+        by_length.plot(lengths, run.by_length, title=title, baselines=beside)
     more = contexts.measured(model, course.best, data.splits[name], config, known, split=name)
     if more is not None:
         contexts.plot(more, run.contexts, title=title)

@@ -7,6 +7,7 @@ import pytest
 
 from attention.data.contracts import OPEN
 from attention.tasks import tagging
+from attention.training import config
 from tests.support.evidence import TaskEvidence
 from tests.support.row import Row
 from tests.support.tasks import CLASSES, UNLABELLED, facts
@@ -77,3 +78,9 @@ def test_a_source_without_classes_is_one_for_language_models():
     """Said when the data are known."""
     with pytest.raises(ValueError, match=r"config\.task=tagging wants a source that names the class of each word"):
         tagging.sized(None, 9, 0)
+
+
+def test_a_text_keeps_its_first_words():
+    """So that it is known of which words its answers are."""
+    with pytest.raises(ValueError, match=r"config.data.truncate is for config.task=.*, got 'tail' with config.task=tagging"):
+        config.from_dict({"task": "tagging", "data": {"truncate": "tail"}})

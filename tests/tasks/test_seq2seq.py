@@ -96,8 +96,8 @@ def test_texts_files_and_a_beam(run, tmp_path, capsys):
 @pytest.mark.parametrize(
     ("fields", "message"),
     [
-        ({"task": "translation"}, "config.task: unknown task 'translation'.*known: classification, lm, "),
-        ({"model": {"pooling": "max"}}, "config.model.pooling is for config.task=classification, got 'max'"),
+        ({"task": "translation"}, "config.task: unknown task 'translation'.*known: classification, "),
+        ({"model": {"pooling": "max"}}, "config.model.pooling is for config.task=classification or .*, got 'max'"),
         ({"training": {"class_weights": "balanced"}}, "config.training.class_weights is for config.task=classification"),
         ({"task": "classification"}, "config.model.decoder is for config.task=seq2seq, got 'recurrent'"),
     ],

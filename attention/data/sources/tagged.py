@@ -12,6 +12,7 @@ from attention.data import tables as _tables
 from attention.data import unpacking as _unpacking
 from attention.data.contracts import NOTHING, Corpus, Source, Split
 from attention.data.formats import tags as _tags
+from attention.data.rules import MOST_FREQUENT_TAG
 from attention.data.sources import _given, _splits
 from attention.messages import listed, quoted, shown
 
@@ -82,7 +83,7 @@ def build(
         files_read = (*([folder] if folder else []), *_given.looked_at(files, named))
         return corpus._replace(classes=classes, notes=(*corpus.notes, *notes), files=files_read)
 
-    return Source(load, resolved=spec)
+    return Source(load, (MOST_FREQUENT_TAG,), spec)
 
 
 class _Form(NamedTuple):
@@ -177,7 +178,9 @@ def _number(path: Path, name: str, column: str | int) -> int:
 def _rows(path: Path, form: _Form) -> Iterator[tuple[str, str]]:
     """The sentences of a table."""
     text, tags = _TEXT if form.text is None else form.text, _TAGS if form.tags is None else form.tags
-    table = _tables.read(path, text=text, label=tags, form=_tables.Form(encoding=form.encoding))
+    named = Path(_unpacking.plain_name(path.name).lower()).suffix in _TABLES
+    written = _tables.Form(delimiter=None if named else "\t", encoding=form.encoding)
+    table = _tables.read(path, text=text, label=tags, form=written)
     for row, (sentence, wanted) in enumerate(zip(table.texts, table.labels)):
         words, known = sentence.split(), wanted.split()
         if len(words) != len(known):
