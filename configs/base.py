@@ -26,7 +26,7 @@ def get_config() -> Any:  # a ConfigDict, whose fields a type checker cannot kno
     data.positions = "text"  # what positions count through: the text, or anew in each segment
     # With task=lm, whose rows are windows of max_length tokens: a stream through all documents, packed (several whole documents
     # in a window, for mask=causal & document), or documents (each alone).
-    data.windows = "stream"
+    data.windows = "stream"  # rows of a language model: stream, packed or documents
     data.stride = 0  # with task=lm: tokens that a window of an evaluation asks for, the others as context; 0 for all of them
     data.seed = 0  # of all that the members share: generated data, carved-off validation, order of the shapes
     data.buckets = 4  # padded lengths at most: more means less padding and one more compilation each
