@@ -59,8 +59,9 @@ def report(source, **given):
 
 @pytest.mark.parametrize(("kind", "stride"), [("stream", 0), ("stream", 3), ("documents", 3), ("packed", 0)])
 def test_the_stream_of_any_windows(kind, stride):
-    ids, begins = [np.arange(start, start + size) for start, size in ((0, 9), (20, 2), (40, 17))], np.ones(3, bool)
-    flat, wanted, offsets = windows.joined(ids, begins, 99)
+    parts = [np.arange(start, start + size, dtype=np.int32) for start, size in ((0, 9), (20, 2), (40, 17))]
+    ids = np.concatenate([part for each in parts for part in ([99], each)] + [[99]]).astype(np.int32)  # 99 begins and ends
+    flat, wanted, offsets = ids[:-1], ids[1:], np.array([0, 10, 13, 31])
     whole = Encoded(flat, offsets, np.full(3, -1), wanted=wanted, documents=offsets)
     cut = windows.rows(whole, length=4, windows=kind, stride=stride)
     for found, there in zip(contexts.stream(cut), (flat, wanted)):
