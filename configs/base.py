@@ -26,7 +26,7 @@ def get_config() -> Any:  # a ConfigDict, whose fields a type checker cannot kno
     data.positions = "text"  # what positions count through: the text, or anew in each segment
     # With task=lm, whose rows are windows of max_length tokens: a stream through all documents, packed (several whole documents
     # in a window, for mask=causal & document), or documents (each alone).
-    data.windows = "stream"
+    data.windows = "stream"  # rows of a language model: stream, packed or documents
     data.stride = 0  # with task=lm: tokens that a window of an evaluation asks for, the others as context; 0 for all of them
     data.seed = 0  # of all that the members share: generated data, carved-off validation, order of the shapes
     data.buckets = 4  # padded lengths at most: more means less padding and one more compilation each
@@ -55,13 +55,16 @@ def get_config() -> Any:  # a ConfigDict, whose fields a type checker cannot kno
     model.head_hidden = 0  # units of a relu layer between the pooled vector and the linear layer; 0 for none
 
     training = config.training = ConfigDict()
-    training.steps = 2000  # updates; 0 where epochs are given
-    training.epochs = 0.0  # passes over the training split; 0 where steps are given
+    training.steps = 2000  # updates; 0 where epochs or tokens are given
+    training.epochs = 0.0  # passes over the training split; 0 where steps or tokens are given
+    # With task=lm and windows=stream, where an update reads batch_size * max_length tokens; numbers of updates are rounded up.
+    training.tokens = 0  # tokens of all updates; 0 where steps or epochs are given
     training.batch_size = 64  # examples of one update
     training.accumulation = 1  # parts a batch is computed in, to save memory; divides batch_size
     training.optimizer = "adamw"  # spec of how gradients become steps: adamw(b2=0.98), optax(name='lamb'); --list=optimizer
     training.learning_rate = 1e-3  # peak learning rate, in (0, inf)
     training.warmup = 100  # updates over which the learning rate rises from 0; of a run of no more, a tenth, rounded down
+    training.warmup_tokens = 0  # tokens over which it rises, in place of warmup, which is 0 then
     training.schedule = "cosine"  # learning rate after warmup: constant, cosine or linear, the latter two towards 0
     training.weight_decay = 0.01  # decoupled, times the learning rate, of matrices only: leaves of two axes or more
     training.decay_embeddings = True  # whether embeddings and tables of positions decay, too
@@ -72,6 +75,7 @@ def get_config() -> Any:  # a ConfigDict, whose fields a type checker cannot kno
     training.word_dropout = 0.0  # share of tokens made unknown in training, in [0, 1)
     training.class_weights = "none"  # none, balanced (n / (C n_c)), or one number per class: 1,2.5
     training.eval_every = 200  # updates between validations; 0 for once per epoch
+    training.eval_tokens = 0  # tokens between validations, in place of eval_every, which is 0 then
     training.patience = 0  # validations without a better one before a member stops; 0 for off
     training.log_every = 50  # updates between lines of metrics
     training.checkpoint_every = 0  # updates between checkpoints; 0 for with each validation

@@ -17,7 +17,7 @@ from attention.messages import listed, one_line, shown
 from attention.runs.directory import RunDirectory
 from attention.tasks import Examples, Metric
 from attention.text_table import table
-from attention.training import by_length
+from attention.training import by_length, contexts, recipe
 
 
 def report(
@@ -64,7 +64,7 @@ def report(
         places = ", ".join(map(shown, outside))
         print(f"reading from outside {shown(workdir)}: {places}", file=sys.stderr, flush=True)
     search = _search(trained, {"beam": beam, "length_penalty": length_penalty})
-    lengths = learned = facts = elsewhere = same = None
+    lengths = longer = learned = facts = elsewhere = same = None
     notes = [*trained.notes]
     if texts:
         examples, name = trained.encode(texts), "--text"
@@ -76,6 +76,8 @@ def report(
         _spared(target, loaded.files)
         examples = trained.examples(name, loaded)
         lengths = trained.accuracy_by_length(loaded) if data is None and name == "test" else None
+        own = data is None and name == recipe.scored_split(loaded, trained.task)
+        longer = trained.with_contexts(loaded) if own else None
         notes += [] if data is None else [*loaded.notes, _whether_recorded(trained, loaded, name)]
         learned, facts = (loaded.rules, loaded.statistics[name]) if data is None else (None, None)
         same = overlap.recorded_as(trained, loaded.hashes[name])
@@ -99,6 +101,7 @@ def report(
         sections += _evaluation(trained, evaluation, trained.baselines(examples, learned), rival)
         if evaluation.by_length:
             sections.append(by_length.table(lengths or {"ranges": evaluation.by_length}))
+        sections += [] if longer is None else [contexts.table(longer)]
     elif not (texts or target):
         called = "" if not files else f", or --columns={_wanted(trained)} where its {answers} are called otherwise"
         raise ValueError(f"{name} has no {answers} to score; give --out=FILE.tsv for the predictions{called}")

@@ -23,7 +23,7 @@ from attention.rivals import Material
 from attention.runs import checkpoints, data_record
 from attention.runs.directory import DataRecord, RunDirectory
 from attention.tasks import Examples, Facts, Task, clean_scores
-from attention.training import by_length, config, identities, recipe
+from attention.training import by_length, config, contexts, identities, recipe
 from attention.training.cohort.members import abstract_params
 from attention.training.cohort.predict import of_members, predict
 from attention.training.result import summary as summarized
@@ -169,6 +169,11 @@ class Trained(NamedTuple):
         """Training's report of accuracy by length, of what ``load_data`` returns; None where the source has none."""
         known = [step is not None for step in self.meta["steps"]]
         return by_length.measured(self.model, self.params, loaded, self.settings, self.data.bucket_lengths, known)
+
+    def with_contexts(self, loaded: contracts.Dataset) -> dict[str, Any] | None:
+        """Training's report of contexts longer than its own, of what ``load_data`` returns; None where there is none."""
+        known, split = [step is not None for step in self.meta["steps"]], recipe.scored_split(loaded, self.task)
+        return contexts.measured(self.model, self.params, loaded.splits[split], self.settings, known, split=split)
 
     def examples(self, split: str, data: str | contracts.Dataset | None = None) -> Examples:
         """The examples that ``evaluate`` scores; their answers may be missing. ``data`` may be loaded already."""

@@ -116,6 +116,13 @@ def value(row: Row, metric: str, split: str | None = None) -> float | None:
     return found if found is not None and math.isfinite(found) else None
 
 
+def defined(results: Results) -> list[str]:
+    """The metrics of a sweep that any of its members has, and the one that variants are compared by."""
+    final = [row for row in results.rows if row["phase"] == "final"]
+    there = lambda metric: any(value(row, metric) is not None for row in final)
+    return [metric for metric in results.sweep["metrics"] if metric == results.sweep["metric"] or there(metric)]
+
+
 def members(results: Results, name: str, metric: str | None = None) -> dict[int, float | None]:
     """The metric of each seed that the sweep asks for: None for a member that failed or is missing."""
     found: dict[int, float | None] = dict.fromkeys(results.sweep["seeds"])
@@ -284,13 +291,19 @@ def failures(results: Results) -> list[Failure]:
         for row in known:
             if row["status"] == "finished" and (row["phase"] == "search" or value(row, results.sweep["metric"]) is not None):
                 continue
-            reason = row["reason"] or ("not trained yet" if row["status"] == "pending" else "its score is not finite")
+            reason = row["reason"] or ("not trained yet" if row["status"] == "pending" else _lack(row, results.sweep["metric"]))
             status = "pending" if row["status"] == "pending" else "failed"
             found.append(Failure(name, row["seed"], row["phase"], status, reason))
         there = {row["seed"] for row in known if row["phase"] == "final"}
         absent = [seed for seed in results.sweep["seeds"] if seed not in there]
         found += [Failure(name, seed, "final", "missing", "not in the results: no trial gave it values") for seed in absent]
     return found
+
+
+def _lack(row: Row, metric: str) -> str:
+    """Why a finished member has no score."""
+    found = (row[row["split"]] or {}).get(metric)
+    return f"its {metric.replace('_', ' ')} is undefined" if found is None else "its score is not finite"
 
 
 def tested_on(results: Results) -> list[str]:

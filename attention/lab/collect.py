@@ -10,7 +10,7 @@ from attention import specs
 from attention.files import differences, json_hash
 from attention.lab import results, sweep_record
 from attention.lab.plan import BEYOND, Plan, Point
-from attention.lab.results import SCHEMA, Results
+from attention.lab.results import LONGER, SCHEMA, Results
 from attention.lab.store import Points, test_scores
 from attention.runs.directory import RunDirectory
 from attention.training import config as configs
@@ -28,6 +28,7 @@ def collect(plan: Plan, points: Points, chosen: dict[str, dict[str, float]], com
     rows += [_row(points, point, flops[point.variant.name], chosen.get(point.variant.name, {})) for point in final]
     task = plan.sweep.task
     beyond = [BEYOND] if any(row["by_length"] is not None for row in rows) else []
+    longer = [LONGER] if any(LONGER in (row["test"] or {}) for row in rows) else []
     depth = {len(built.variant.names) for built in plan.built}
     return Results(
         rows,
@@ -38,7 +39,7 @@ def collect(plan: Plan, points: Points, chosen: dict[str, dict[str, float]], com
             "baseline": plan.sweep.baseline,
             "metric": plan.sweep.metric,
             "margin": plan.sweep.margin,
-            "metrics": [*(metric.name for metric in task.metrics), *beyond],
+            "metrics": [*(metric.name for metric in task.metrics), *beyond, *longer],
             "shares": [*(metric.name for metric in task.metrics if metric.share), *beyond],
             "ruled_by": task.ruled.name,
             "higher_is_better": plan.sweep.higher_is_better,

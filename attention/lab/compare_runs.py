@@ -1,7 +1,7 @@
-"""Compares two finished runs: seed by seed on every metric, and example by example.
+"""Compares two finished runs: seed by seed on every metric, and example by example, or piece of text by piece of text.
 
-The differences by seed show whether training again would give the same verdict; McNemar's test shows whether two trained
-models differ on these examples. Neither replaces the other.
+The differences by seed show whether training again would give the same verdict; McNemar's test and the bootstrap over pieces
+show whether two trained models differ on these examples. Neither replaces the other.
 """
 
 from collections.abc import Mapping, Sequence
@@ -11,10 +11,11 @@ import numpy as np
 
 from attention import specs
 from attention.files import differences
-from attention.lab import by_example, comparisons
+from attention.lab import by_block, by_example, comparisons
 from attention.lab.report.numbers import NONE, Metric
 from attention.messages import listed
 from attention.runs.directory import RunDirectory
+from attention.tasks import Task
 from attention.text_table import table
 from attention.training import config as configs
 from attention.training import identities
@@ -27,7 +28,7 @@ def compare(runs: Sequence[str]) -> str:
       runs: the directories of A and B: finished runs of one task on one test split.
 
     Returns:
-      Lines of text: where the configs differ, the metrics paired by seed, and the examples.
+      Lines of text: where the configs differ, the metrics paired by seed, the examples, and pieces of text.
 
     Raises:
       ValueError: unless there are two finished runs of the same task with the same test data.
@@ -50,8 +51,11 @@ def compare(runs: Sequence[str]) -> str:
     for run, result in zip((a, b), results):
         if all(member["failed"] or member[split] is None for member in result["members"]):
             raise ValueError(f"no member of {run.path} has a score on {split}: all failed, and there is nothing to compare")
-    lines += ["", *_by_seed(results, split)]
-    lines += _by_example(a, b, results)
+    task, said = specs.build("task", results[0]["task"]), [run.read_predictions() or {} for run in (a, b)]
+    same = _same_tokens(a, b, said, task)
+    lines += ["", *_by_seed(results, split, task, same)]
+    lines += _by_example(a, b, results, said, task)
+    lines += _by_block(results, said, task) if same else []
     return "\n".join(lines)
 
 
@@ -95,13 +99,30 @@ def _other_sources(a: RunDirectory, b: RunDirectory) -> list[str]:
     return lines
 
 
-def _by_seed(results: Sequence[dict[str, Any]], split: str) -> list[str]:
-    task, compared = specs.build("task", results[0]["task"]), []
-    for name, _, share, higher_is_better in task.metrics:
-        sides = [{member["seed"]: _score(member, split, name) for member in result["members"]} for result in results]
-        found = comparisons.compare(*sides, higher_is_better=higher_is_better, names=("A", "B"))
-        compared.append((Metric(name, share), sides, found))
-    return [f"by seed, on {split}:", *metric_lines(compared)]
+def _same_tokens(a: RunDirectory, b: RunDirectory, said: Sequence[Mapping[str, np.ndarray]], task: Task) -> bool:
+    """Whether both runs read the same tokens, as far as their numbers tell, where any metric is a mean over them."""
+    if not any(metric.per_token for metric in task.metrics):
+        return True
+    sizes = [run.read_data().vocab_size for run in (a, b)]
+    counts = [side[count][0] for _, _, count in task.ratios for side in said if count in side]
+    return sizes[0] == sizes[1] and all(np.array_equal(first, other) for first, other in zip(counts[::2], counts[1::2]))
+
+
+def _by_seed(results: Sequence[dict[str, Any]], split: str, task: Task, same_tokens: bool) -> list[str]:
+    compared, undefined, left = [], [], []
+    for metric in task.metrics:
+        sides = [{member["seed"]: _score(member, split, metric.name) for member in result["members"]} for result in results]
+        if not all(any(value is not None for value in side.values()) for side in sides):
+            undefined.append(metric.name)
+        elif metric.per_token and not same_tokens:
+            left.append(metric.name)
+        else:
+            found = comparisons.compare(*sides, higher_is_better=metric.higher_is_better, names=("A", "B"))
+            compared.append((Metric(metric.name, metric.share), sides, found))
+    lines = metric_lines(compared) if compared else []
+    lines += [f"undefined: {', '.join(undefined)}"] if undefined else []
+    lines += [f"the two have other tokens: {', '.join(left)} per token cannot be compared"] if left else []
+    return [f"by seed, on {split}:", *lines]
 
 
 def metric_lines(compared: Sequence[tuple[Metric, Sequence[comparisons.Members], comparisons.Comparison]]) -> list[str]:
@@ -141,19 +162,60 @@ def _notes(found: comparisons.Comparison, metric: Metric) -> list[str]:
     return notes
 
 
-def _by_example(a: RunDirectory, b: RunDirectory, results: Sequence[dict[str, Any]]) -> list[str]:
-    said = [run.read_predictions() or {} for run in (a, b)]
+def _by_example(
+    a: RunDirectory, b: RunDirectory, results: Sequence[dict[str, Any]], said: Sequence[Mapping[str, np.ndarray]], task: Task
+) -> list[str]:
     if any(known and "correct" not in known for known in said):
-        return ["", f"predictions are not compared by example: those of {results[0]['task']} are not right or wrong"]
+        why = f"predictions are not compared by example: those of {results[0]['task']} are not right or wrong"
+        return [] if task.ratios else ["", why]  # they are compared by piece of text
     lacking = [_unstored(run, result) for run, result, known in zip((a, b), results, said) if not known]
     if lacking:
         return ["", f"predictions are not compared by example: {'; '.join(lacking)}"]
-    places = [
+    places = _places(results)
+    shared = [seed for seed in places[0] if seed in places[1]]
+    return example_lines({seed: tuple(side["correct"][where[seed]] for side, where in zip(said, places)) for seed in shared})
+
+
+def _places(results: Sequence[dict[str, Any]]) -> list[dict[int, int]]:
+    """For each run, where the members that were tested stand, by seed."""
+    return [
         {member["seed"]: place for place, member in enumerate(result["members"]) if member["test"] is not None}
         for result in results
     ]
+
+
+def _by_block(results: Sequence[dict[str, Any]], said: Sequence[Mapping[str, np.ndarray]], task: Task) -> list[str]:
+    """Each metric that is a sum over a count, by pieces of text."""
+    lines, places = [], _places(results)
     shared = [seed for seed in places[0] if seed in places[1]]
-    return example_lines({seed: tuple(side["correct"][where[seed]] for side, where in zip(said, places)) for seed in shared})
+    for name, total, count in task.ratios:
+        if shared and all({total, count} <= side.keys() for side in said):
+            sums = {seed: tuple(side[total][where[seed]] for side, where in zip(said, places)) for seed in shared}
+            metric = next(each for each in task.metrics if each.name == name)
+            lines += block_lines(Metric(name, metric.share), sums, said[0][count][0], metric.higher_is_better)
+    return lines
+
+
+def block_lines(metric: Metric, sums: Mapping[int, Sequence[np.ndarray]], counts: np.ndarray, higher: bool) -> list[str]:
+    """A table of bootstraps over pieces of text, of the sums of A and of B by seed, and of their means over the seeds."""
+    heads = ("seed", "A", "B", "B - A", "95 % interval", "verdict")
+    rows: list[tuple[str, ...]] = [heads]
+    each: dict[str, Sequence[np.ndarray]] = {str(seed): pair for seed, pair in sums.items()}
+    if len(each) > 1:
+        each["mean"] = np.mean(list(sums.values()), axis=0)
+    for seed, (a, b) in each.items():
+        found = by_block.bootstrap(a, b, counts)
+        ends = NONE if found.low is None else f"{metric.value(found.low)} to {metric.value(found.high)}"
+        means = map(metric.value, (found.a, found.b, found.difference))
+        rows.append((seed, *means, ends, found.verdict(higher_is_better=higher)))
+    pieces = int(np.count_nonzero(counts))
+    few = f"; {pieces} are few, and the intervals too narrow" if pieces < by_block.FEW else ""
+    return [
+        "",
+        f"{metric.words} by piece of test, a pair of trained models in each row:",
+        table(rows),
+        f"intervals are of a bootstrap over the {pieces} pieces of text that test has: they say nothing of other seeds{few}",
+    ]
 
 
 def example_lines(right: Mapping[int, Sequence[np.ndarray]]) -> list[str]:

@@ -216,7 +216,7 @@ def _longest(encoded: Encoded, count: int) -> Encoded:
 
 def _evaluations(built: Built, experiment: recipe.Experiment) -> list[tuple[Encoded, int]]:
     """The splits that a member is scored on, and how often."""
-    every = experiment.config.training.eval_every or experiment.plan.steps_per_epoch
+    every = experiment.eval_every
     splits = built.data.splits
     often = {"validation": -(-experiment.steps // every), "test": int(built.split == "test"), LENGTHS: 1}
     return [(splits[name], times) for name, times in often.items() if name in splits]

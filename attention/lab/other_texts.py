@@ -40,6 +40,9 @@ def table(pairs: list[tuple[dict, dict]], results: Results) -> np.ndarray | str:
     metric, members = results.sweep["metric"], [row for pair in pairs for row in pair]
     if any(row["split"] != "test" for row in members):
         return "the scores are of validation, whose answers are not stored text by text"
+    name = metric.replace("_", " ")
+    if metric not in results.sweep["shares"]:
+        return f"{name} is not the share of texts that are answered rightly"
     if any(row["correct"] is None for row in members):
         return "the answers to single texts are not stored"
     if len({(row["test_hash"], row["test_count"]) for row in members}) > 1:
@@ -47,5 +50,5 @@ def table(pairs: list[tuple[dict, dict]], results: Results) -> np.ndarray | str:
     right = np.array([correct(row) for row in members], np.int8)
     scores = np.array([score(row, metric) for row in members], np.float64)
     if not np.allclose(right.mean(axis=1), scores, rtol=0, atol=SAME):
-        return f"{metric.replace('_', ' ')} is not the share of texts that are answered rightly"
+        return f"{name} is not the share of texts that are answered rightly"
     return right[::2] - right[1::2] if right.shape[1] > 1 else "there is one text"

@@ -19,7 +19,7 @@ from attention.data import contracts
 from attention.files import json_hash
 from attention.lab.grid import Axis, Variant
 from attention.lab.plain_names import plain_name
-from attention.lab.results import checked_margin
+from attention.lab.results import LONGER, better, checked_margin
 from attention.lab.search import Search
 from attention.runs.identity import Content, Identity
 from attention.specs import nearest
@@ -53,7 +53,8 @@ def section(
       variants: what ``attention.lab.grid`` makes.
       baseline: the name of the variant that the others are compared with.
       metric: what they are compared by; the task's first where empty. ``accuracy_beyond_training`` is that on all texts longer
-        than those of training.
+        than those of training; ``longer_context`` the nll of a language model with the longest context less that with the
+        length of training, of the same tokens.
       margin: a difference smaller than this does not matter, in units of the metric: 0.01 is one percentage point of accuracy.
         Variants are then called equivalent where that is shown; 0 for no such margin.
       title: the heading of the report; the name of the config file where empty.
@@ -238,11 +239,6 @@ class Plan(NamedTuple):
         return [group[start : start + most] for group in groups.values() for start in range(0, len(group), most)]
 
 
-def better(task: Any, metric: str) -> bool:
-    """Whether higher is better of a metric of a task, or of ``BEYOND``."""
-    return next((each.higher_is_better for each in task.metrics if each.name == metric), True)
-
-
 def with_training(config: Config, values: Mapping[str, float]) -> Config:
     """The config with other values of ``config.training``, by dotted field."""
     changed: dict[str, Any] = {field.removeprefix("training."): value for field, value in values.items()}
@@ -271,7 +267,7 @@ def read(fields: Mapping[str, Any], name: str) -> Sweep:
     _check_variants(variants, asked["baseline"])
     checked = configs.from_dict(base)
     task = specs.build("task", checked.task)
-    metrics = (*(metric.name for metric in task.metrics), BEYOND)
+    metrics = (*(metric.name for metric in task.metrics), BEYOND, *([LONGER] if task.next_token else []))
     shares = (*(metric.name for metric in task.metrics if metric.share), BEYOND)
     metric = asked["metric"] or metrics[0]
     if metric not in metrics:
@@ -355,6 +351,8 @@ def plan(sweep: Sweep) -> Plan:
             raise ValueError(
                 f"config.sweep.metric={BEYOND} needs test texts longer than those of training; {data.source} has none"
             )
+        if sweep.metric == LONGER and data.splits["train"].documents is None:
+            raise ValueError(f"config.sweep.metric={LONGER} needs windows cut from texts; {data.source} has rows of its own")
         try:
             if config.training.continue_from:
                 raise ValueError("config.training.continue_from goes on with one run, which a sweep of several cannot be")
@@ -373,6 +371,7 @@ def plan(sweep: Sweep) -> Plan:
         raise ValueError(f"{what}: {reasons}{hint if sweep.baseline not in named else '; the baseline is among them'}")
     made = Plan(sweep, tuple(built), tuple(dropped))
     _check_alike(made)
+    _check_tokens(made)
     _check_search(made)
     return made
 
@@ -387,6 +386,15 @@ def _check_alike(plan: Plan) -> None:
                 f"duplicate points: {seen[found]!r} and {built.variant.name!r} are one config with data of one content"
             )
         seen[found] = built.variant.name
+
+
+def _check_tokens(plan: Plan) -> None:
+    """Raises ValueError for variants with other tokens that are compared by a mean over tokens."""
+    sweep, tokenizers = plan.sweep, dict.fromkeys(built.config.data.tokenizer for built in plan.built)
+    if len(tokenizers) > 1 and sweep.metric in (LONGER, *(each.name for each in sweep.task.metrics if each.per_token)):
+        others = [each.name for each in sweep.task.metrics if not each.per_token]
+        have = f"config.sweep.metric={sweep.metric} is per token, and variants have other tokens: {', '.join(tokenizers)}"
+        raise ValueError(f"{have}; compare them by {' or '.join(others)}")
 
 
 def _check_search(plan: Plan) -> None:

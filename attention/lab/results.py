@@ -80,6 +80,7 @@ SCHEMA = pa.schema(
 )
 
 
+LONGER = "longer_context"  # a metric of language models: what contexts longer than those of training are worth
 _SEAL = b"sha256"  # of all content; results of before have that of what is compared, or none
 # Columns that results of before did not have.
 _ADDED = {"clean", "clean_count", "clean_of", "split_hash", "measured_process_seconds", "measured_load", "measured_cores"}
@@ -178,14 +179,18 @@ def asked(
         if given is not None and given not in known:
             raise ValueError(f"--{what} wants one of {listed(known)}, got {quoted(given)}{nearest(given, known)}")
     if metric is not None:
-        metrics = specs.build("task", json.loads(results.rows[0]["config"])["task"]).metrics
-        higher = next((each.higher_is_better for each in metrics if each.name == metric), True)
+        higher = better(specs.build("task", json.loads(results.rows[0]["config"])["task"]), metric)
         kept = sweep["margin"] if metric == sweep["metric"] else None
         sweep = {**sweep, "metric": metric, "higher_is_better": higher, "margin": kept}
     if margin is not None:
         checked_margin(margin, sweep["metric"], sweep["shares"], "--margin")
     given = {"baseline": baseline, "margin": margin, "title": title, "data_name": data_name}
     return results._replace(sweep={**sweep, **{name: value for name, value in given.items() if value is not None}})
+
+
+def better(task: Any, metric: str) -> bool:
+    """Whether higher is better of a metric of a task, or of one that a sweep adds."""
+    return next((each.higher_is_better for each in task.metrics if each.name == metric), metric != LONGER)
 
 
 def checked_margin(margin: float, metric: str, shares: Container[str], name: str) -> float:

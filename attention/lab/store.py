@@ -28,10 +28,11 @@ from typing import Any
 from attention import specs
 from attention.files import TEMPORARY, json_hash, sync_folder
 from attention.lab.plan import BEYOND, Phase, Point, key
+from attention.lab.results import LONGER
 from attention.runs import checkpoints, environment, json_files, tracking
 from attention.runs.directory import RunDirectory
 from attention.runs.identity import Identity, Places
-from attention.training import by_length, identities
+from attention.training import by_length, contexts, identities
 from attention.training import config as configs
 from attention.training.result import summary
 
@@ -189,9 +190,12 @@ class Points:
 
 
 def test_scores(result: Mapping[str, Any]) -> dict[str, float | None] | None:
-    """The test scores of a finished point by metric, ``BEYOND`` among them where its data have longer texts; None for none."""
-    scores, lengths = result["members"][0]["test"], result["by_length"]
-    return scores if scores is None or lengths is None else {**scores, BEYOND: by_length.beyond(lengths, 0)}
+    """The test scores of a finished point by metric, with ``BEYOND`` and ``LONGER`` where its data have them; None for none."""
+    scores, lengths, longer = result["members"][0]["test"], result["by_length"], result.get("contexts")
+    if scores is None:
+        return None
+    beyond = {} if lengths is None else {BEYOND: by_length.beyond(lengths, 0)}
+    return {**scores, **beyond, **({} if longer is None else {LONGER: contexts.worth(longer, 0)})}
 
 
 def folder_name(point: Point) -> str:
@@ -216,7 +220,7 @@ def _member(tree: Any, number: int) -> Any:
 def _own_result(result: Mapping[str, Any], number: int, point: Point) -> dict[str, Any]:
     """The result of one member. Times are its share of the cohort's, whose size stands beside them."""
     count, member = len(result["members"]), result["members"][number]
-    split, lengths = result["summary_split"], result["by_length"]
+    split, lengths, longer = result["summary_split"], result["by_length"], result.get("contexts")
     if lengths is not None:
         ranges = []
         for row in lengths["ranges"]:
@@ -224,7 +228,7 @@ def _own_result(result: Mapping[str, Any], number: int, point: Point) -> dict[st
             ranges.append({**row, "accuracy": [own], "mean": own, "std": None, "ci95": None})
         lengths = {**lengths, "ranges": ranges}
     clean, task = result.get("clean"), specs.build("task", result["task"])
-    times = ("train_seconds", "step_seconds", "process_seconds", "compile_seconds", "examples_per_second")
+    times = ("train_seconds", "step_seconds", "process_seconds", "compile_seconds", "examples_per_second", "tokens_per_second")
     shares = {name: result[name] / count for name in times if result.get(name) is not None}
     return {
         **result,
@@ -234,5 +238,6 @@ def _own_result(result: Mapping[str, Any], number: int, point: Point) -> dict[st
         "summary": summary([member[split]], task),
         "clean": clean and {**clean, "summary": summary([member["clean"]], task)},
         "by_length": lengths,
+        "contexts": longer and contexts.of_member(longer, number),
         "cohort": {"members": count, "member": number},
     }

@@ -18,6 +18,7 @@
               rival.npz         what the rival of the run has learned
               rival_predictions.npz   what it says of each example of test
               by_length.png     accuracy by length, where the source has texts for it
+              contexts.png      of a language model, the loss with contexts longer than those of training
               result.json       written last: a run that has it is finished
 
 JSON files are written aside, fsynced and renamed, and hold their ``format`` and their own hash; ``data.json`` and
@@ -70,6 +71,7 @@ class RunDirectory:
         self.rival = self.path / "rival.npz"
         self.rival_predictions = self.path / "rival_predictions.npz"
         self.by_length = self.path / "by_length.png"
+        self.contexts = self.path / "contexts.png"
         self.result = self.path / "result.json"
 
     def __repr__(self) -> str:

@@ -103,6 +103,13 @@ def stamps(paths: Sequence[Path]) -> dict[str, list[int]]:
     return found
 
 
+def completed(stored: Mapping[str, Any], usual: Mapping[str, Any]) -> dict[str, Any]:
+    """What a config of before says, with the fields that there were not yet as they are in ``usual``: their defaults."""
+    whole = {name: stored.get(name, value) for name, value in usual.items()}
+    deeper = {name: {**value, **stored[name]} for name, value in usual.items() if isinstance(stored.get(name), dict)}
+    return {**stored, **whole, **deeper}
+
+
 def differing(
     one: Mapping[str, Any], other: Mapping[str, Any], paths: Collection[str]
 ) -> tuple[dict[str, str], dict[str, str]]:

@@ -2,7 +2,7 @@
 
 import fcntl
 import os
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from typing import IO, Any, Literal, NamedTuple
 
 from attention.files import TEMPORARY, TryAgainError, differences, json_hash, plain, regular
@@ -47,7 +47,12 @@ class Opened(NamedTuple):
 
 
 def open_run(
-    workdir: str | os.PathLike[str], config: dict[str, Any], *, paths: Collection[str] = (), beside: Collection[str] = ()
+    workdir: str | os.PathLike[str],
+    config: dict[str, Any],
+    *,
+    paths: Collection[str] = (),
+    beside: Collection[str] = (),
+    usual: Mapping[str, Any] | None = None,
 ) -> Opened:
     """Makes a run directory or finds it again, and locks it for this process.
 
@@ -57,6 +62,8 @@ def open_run(
       paths: fields of it, as ``data.source``, that say where something lies: they may differ, and the caller compares what lies
         there.
       beside: fields at its top that no weight depends on, which may differ; an unfinished run goes on with those given.
+
+      usual: the defaults of fields, which a run of before had not yet.
 
     Returns:
       The run and whether it is new, unfinished or finished.
@@ -68,14 +75,14 @@ def open_run(
     run = RunDirectory(workdir)
     lock = _lock(run)
     try:
-        return Opened(run, *_enter(run, plain(config), paths, beside), lock)
+        return Opened(run, *_enter(run, plain(config), paths, beside, plain(usual or {})), lock)
     except BaseException:
         lock.close()
         raise
 
 
 def _enter(
-    run: RunDirectory, config: dict[str, Any], paths: Collection[str], beside: Collection[str]
+    run: RunDirectory, config: dict[str, Any], paths: Collection[str], beside: Collection[str], usual: dict[str, Any]
 ) -> tuple[Status, dict[str, str], tuple[str, ...]]:
     # Of a process that was killed while it wrote: the lock is ours.
     for leftover in (*run.path.glob(f"{TEMPORARY}*"), *run.tokenizer.glob(f"{TEMPORARY}*")):
@@ -92,7 +99,7 @@ def _enter(
         run.write_environment()
         run.write_config(config)
         return "new", {}, ()
-    stored = run.read_config()
+    stored = identity.completed(run.read_config(), usual)
     was, given = ({name: value for name, value in each.items() if name not in beside} for each in (stored, config))
     different, moved = identity.differing(was, given, paths)
     if different:

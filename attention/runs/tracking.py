@@ -17,7 +17,8 @@ from attention.runs.directory import RunDirectory
 from attention.runs.trackers import Ending, Member, Row
 
 _HARDWARE = ("device", "device_count", "processor", "cores", "platform", "system", "python", "jax", "version", "git_commit")
-_TIMES = ("train_seconds", "examples_per_second")
+_RATES = ("examples_per_second", "tokens_per_second")
+_TIMES = ("train_seconds", *_RATES)
 
 
 class Named(NamedTuple):
@@ -69,11 +70,12 @@ def hand_over(cohort: RunDirectory, number: int, run: RunDirectory, group: str, 
 def of_member(line: Mapping[str, Any], number: int, count: int) -> dict[str, Any]:
     """A line of metrics as the run of one member has it: of every list of members, that member's.
 
-    Examples per second are those of the member: its share.
+    Examples and tokens per second are those of the member: its share.
     """
     found = {name: _one(value, number) for name, value in line.items()}
-    if "examples_per_second" in found and found["examples_per_second"] is not None:
-        found["examples_per_second"] /= count
+    for name in _RATES:
+        if found.get(name) is not None:
+            found[name] /= count
     return found
 
 
@@ -133,7 +135,7 @@ def _ending(result: Mapping[str, Any], number: int, seconds: float) -> Ending:
     scores |= {"rival": rival.get("splits", {}).get(split), "baseline": result["baselines"]}
     numbers = {f"{name}/{metric}": value for name, each in scores.items() for metric, value in (each or {}).items()}
     facts = {"parameters": result["parameters"], "updates": member["updates"], "best_step": member["best_step"]}
-    facts |= {name: result[name] / len(result["members"]) for name in _TIMES}
+    facts |= {name: result[name] / len(result["members"]) for name in _TIMES if name in result}
     numbers |= {f"run/{name}": value for name, value in facts.items()}
     words = {"stopped": member["stopped"], "verdict": _verdict(result, member[split], rival)}
     return Ending(

@@ -22,12 +22,14 @@ class Metric(NamedTuple):
       head: of its column in the table of a result.
       share: whether it is a share, which tables show in percent.
       higher_is_better: False for losses and errors.
+      per_token: whether it is a mean over tokens, so that it compares runs with the same tokens only.
     """
 
     name: str
     head: str
     share: bool = False
     higher_is_better: bool = True
+    per_token: bool = False
 
 
 class Facts(NamedTuple):
@@ -115,6 +117,7 @@ class Task(NamedTuple):
       next_token: whether every token of a text predicts the next, so that texts are cut into windows and not cut off.
       rival: spec of the rival that its runs stand beside.
       search: options of ``forward`` that an evaluation may give, by name, with their values in training.
+      ratios: of metrics that are a sum over a count: the metric, and the names of both in ``predictions``.
       ruled_by: the metric that trivial rules are scored by; the first where empty.
       smooths: whether ``scored`` gives ``config.training.label_smoothing`` a meaning.
     """
@@ -143,6 +146,7 @@ class Task(NamedTuple):
     next_token: bool = False
     rival: str = "none"
     search: tuple[tuple[str, float], ...] = ()
+    ratios: tuple[tuple[str, str, str], ...] = ()
     ruled_by: str = ""
     smooths: bool = True
     spec: str = ""

@@ -53,6 +53,7 @@ def build() -> Task:
         answers="tags",
         rival="perceptron",
         at_words=True,
+        ratios=(("accuracy", "right", "words"),),
         telemetry=Telemetry(_telemetry.attention_sample, _telemetry.measure),
     )
 

@@ -171,7 +171,7 @@ def write_metrics(setting: Setting, course: Course, progress: Progress) -> None:
         "epoch": step / experiment.plan.steps_per_epoch,
         **{name: [column[name] for column in columns] for name in columns[0]},
         "learning_rate": [float(rate) for rate in rates],
-        "examples_per_second": rate,
+        **speed(setting, rate),
         "seconds": course.train_seconds,
     }
     setting.run.append_metrics(line)
@@ -180,6 +180,12 @@ def write_metrics(setting: Setting, course: Course, progress: Progress) -> None:
         if failed_at >= 0 and record.stopped is None:
             record.stopped, record.failed = f"loss or gradient not finite at update {int(failed_at) + 1}", True
             progress.say(f"member with seed {record.seed}: {record.stopped}; stopped")
+
+
+def speed(setting: Setting, rate: float) -> dict[str, float]:
+    """Examples per second, and tokens where each of these is told something of."""
+    tokens = setting.experiment.tokens_per_example
+    return {"examples_per_second": rate, **({} if tokens is None else {"tokens_per_second": rate * tokens})}
 
 
 def _means(sums: dict[str, Any]) -> dict[str, float | None]:

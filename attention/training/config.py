@@ -94,8 +94,11 @@ class ModelConfig:
 class TrainingConfig:
     """How the weights are found."""
 
-    steps: int = _field(2000, "updates; 0 where epochs are given", within="[0, inf)")
-    epochs: float = _field(0.0, "passes over the training split; 0 where steps are given", within="[0, inf)")
+    steps: int = _field(2000, "updates; 0 where epochs or tokens are given", within="[0, inf)")
+    epochs: float = _field(0.0, "passes over the training split; 0 where steps or tokens are given", within="[0, inf)")
+    tokens: int = _field(
+        0, "tokens of all updates, rounded up to whole ones; 0 where steps or epochs are given", within="[0, inf)"
+    )
     batch_size: int = _field(64, "examples of one update", within="[1, 2**20]")
     accumulation: int = _field(1, "parts a batch is computed in, to save memory; divides batch_size", within="[1, inf)")
     optimizer: str = _field("adamw", "spec of how gradients become steps: sgd(momentum=0.9)", kind="optimizer")
@@ -103,6 +106,7 @@ class TrainingConfig:
     warmup: int = _field(
         100, "updates over which the learning rate rises from 0; of a run of no more, a tenth, rounded down", within="[0, inf)"
     )
+    warmup_tokens: int = _field(0, "tokens of warmup, in place of warmup, which is 0 then", within="[0, inf)")
     schedule: str = _field("cosine", "learning rate after warmup", choices=("constant", "cosine", "linear"))
     weight_decay: float | tuple[float, ...] = _per_member(0.01, "decoupled, of the matrices only", "[0, inf)")
     decay_embeddings: bool = _field(True, "whether embeddings and tables of positions decay, too")
@@ -113,6 +117,7 @@ class TrainingConfig:
     word_dropout: float | tuple[float, ...] = _per_member(0.0, "share of tokens made unknown in training", "[0, 1)")
     class_weights: str = _field("none", "none, balanced, or one number per class: '1,2.5'")
     eval_every: int = _field(200, "updates between validations; 0 for once per epoch", within="[0, inf)")
+    eval_tokens: int = _field(0, "tokens between validations, in place of eval_every, which is 0 then", within="[0, inf)")
     patience: int = _field(0, "validations without a better one before a member stops; 0 for off", within="[0, inf)")
     log_every: int = _field(50, "updates between lines of metrics", within="[1, inf)")
     checkpoint_every: int = _field(0, "updates between checkpoints; 0 for with each validation", within="[0, inf)")
@@ -376,15 +381,18 @@ def _check_task(config: Config) -> None:
             raise ValueError(f"config.{field} is for config.task={' or '.join(others)}, {have}")
 
 
+# What is given in tokens, and what in updates it stands in place of.
+IN_TOKENS = {"tokens": "steps", "warmup_tokens": "warmup", "eval_tokens": "eval_every"}
+_OF_WINDOWS = ("data.windows", "data.stride", *(f"training.{name}" for name in IN_TOKENS))
 # The fields that tasks may give no meaning to, beside those of the model.
-_OF_SOME_TASKS = ("training.class_weights", "training.label_smoothing", "data.truncate", "data.windows", "data.stride")
+_OF_SOME_TASKS = ("training.class_weights", "training.label_smoothing", "data.truncate", *_OF_WINDOWS)
 
 
 def _fields_of(task: str) -> set[str]:
     """The fields that a task gives a meaning to and another may not: what its model takes, and what it has a hook for."""
     record = specs.build("task", task)
     weighs, cuts = record.class_weights is not None, not record.at_words
-    hooks = (weighs, record.smooths, cuts, record.next_token, record.next_token)
+    hooks = (weighs, record.smooths, cuts, *[record.next_token] * len(_OF_WINDOWS))
     taken = (f"model.{name}" for name in inspect.signature(record.model).parameters)
     return {"model.vectors", *taken, *(name for name, has in zip(_OF_SOME_TASKS, hooks) if has)}
 
@@ -397,9 +405,15 @@ def _check_training(training: TrainingConfig) -> None:
         raise ValueError(f"{where}.optimizer: {error}") from None
     if optimizer.evaluated is not None and np.max(training.ema_decay) > 0:
         raise ValueError(f"{where}.ema_decay must be 0 with {training.optimizer}, which evaluates an average of its own")
-    if bool(training.steps) == bool(training.epochs):
-        have = f"steps={training.steps} and epochs={training.epochs:g}"
-        raise ValueError(f"{where} wants one of steps and epochs, the other 0; got {have}")
+    if sum(map(bool, (training.steps, training.epochs, training.tokens))) != 1:
+        have = f"steps={training.steps}, epochs={training.epochs:g} and tokens={training.tokens}"
+        raise ValueError(f"{where} wants one of steps, epochs and tokens, the others 0; got {have}")
+    for name, updates in (("warmup_tokens", "warmup"), ("eval_tokens", "eval_every")):
+        tokens, number = getattr(training, name), getattr(training, updates)
+        if tokens and number:
+            raise ValueError(
+                f"{where} wants one of {updates} and {name}, the other 0; got {updates}={number} and {name}={tokens}"
+            )
     if training.batch_size % training.accumulation:
         have = f"batch_size={training.batch_size} and accumulation={training.accumulation}"
         raise ValueError(f"{where}.accumulation wants a divisor of batch_size, got {have}")

@@ -23,7 +23,8 @@ from attention.training import recipe
 from attention.training.config import Config
 
 # What may differ: how long is trained, and when it is looked at, saved and stopped.
-_FREE = ("steps", "epochs", "eval_every", "patience", "log_every", "checkpoint_every", "checkpoint_seconds")
+_FREE = ("steps", "epochs", "tokens", "eval_every", "eval_tokens", "patience")
+_FREE += ("log_every", "checkpoint_every", "checkpoint_seconds")
 
 
 class Earlier(NamedTuple):
@@ -135,7 +136,8 @@ def adopt(earlier: Earlier, experiment: recipe.Experiment, run: RunDirectory, li
 def _notes(earlier: Earlier, experiment: recipe.Experiment) -> list[str]:
     """What is gone on with, and where the learning rate jumps as its schedule becomes that of more updates."""
     notes = [f"goes on with {shown(earlier.run.path)} after update {earlier.step}, up to {experiment.steps}"]
-    old, training = earlier.settings.training, experiment.config.training
+    old = recipe.in_updates(earlier.settings, experiment.data.splits["train"])
+    training = experiment.config.training
     steps = recipe.total_steps(old, experiment.plan.steps_per_epoch)
     before = schedule(old.schedule, steps=steps, warmup=recipe.warmup_of(old, steps))
     was, now = float(before(jnp.int32(earlier.step - 1))), float(experiment.program.factor(jnp.int32(earlier.step)))

@@ -21,6 +21,7 @@ from attention.tasks import clean_scores
 from attention.training import (
     bookkeeping,
     by_length,
+    contexts,
     finetune,
     following,
     heartbeat,
@@ -36,7 +37,7 @@ from attention.training.bookkeeping import Course, Setting
 from attention.training.cohort.members import resolve_axis, take_sums
 from attention.training.cohort.predict import of_members, predict
 from attention.training.cohort.update import Update
-from attention.training.config import BESIDE, PATHS, Config, member_values, to_dict, words
+from attention.training.config import BESIDE, PATHS, Config, from_dict, member_values, to_dict, words
 from attention.training.process import Clock, Spent, Trace, signals
 from attention.training.progress import Progress
 
@@ -76,7 +77,8 @@ def train(
         stack.enter_context(heartbeat.watching())
         # ---- run directory: one that exists answers at once, a new one is made once all input has been checked
         folder = Path(workdir)
-        enter = functools.partial(open_run, folder, to_dict(config), paths=PATHS, beside=BESIDE)
+        usual = to_dict(from_dict({}))
+        enter = functools.partial(open_run, folder, to_dict(config), paths=PATHS, beside=BESIDE, usual=usual)
         opened = stack.enter_context(enter()) if _holds_run(folder) else None
         if opened is not None:
             identities.check_config(opened.run, config)
@@ -248,7 +250,7 @@ def _due(setting: Setting, course: Course, *, interrupted: bool) -> tuple[bool, 
     """Whether a line of metrics, a validation and a checkpoint are due after an update."""
     training = setting.experiment.config.training
     last = course.step == setting.experiment.steps
-    eval_every = training.eval_every or setting.experiment.plan.steps_per_epoch
+    eval_every = setting.experiment.eval_every
     every = training.checkpoint_every or eval_every
     late = 0 < training.checkpoint_seconds <= course.train_seconds - course.saved_at
     logging = course.step % training.log_every == 0 or last
@@ -257,11 +259,11 @@ def _due(setting: Setting, course: Course, *, interrupted: bool) -> tuple[bool, 
 
 
 def _finish(setting: Setting, course: Course, *, test: bool) -> dict[str, Any]:
-    """Evaluates the best weights of each member on test, and by length, and writes the result."""
+    """Evaluates the best weights of each member on test, by length and with longer contexts, and writes the result."""
     data, config, task = setting.experiment.data, setting.experiment.config, setting.experiment.task
     known = [record.best is not None for record in course.records]
     nothing = [None] * len(known)
-    tested, clean, lengths = _test(setting, course, known) if test else (nothing, nothing, None)
+    tested, clean = _test(setting, course, known) if test else (nothing, nothing)
     updates = np.asarray(course.members.step).tolist()
     members = [
         {
@@ -289,7 +291,7 @@ def _finish(setting: Setting, course: Course, *, test: bool) -> dict[str, Any]:
         "summary": result.summary([member[split] for member in members], task),
         "tested": test,
         "clean": result.clean(data, [member["clean"] for member in members], task) if split == "test" else None,
-        "by_length": lengths,
+        **(_longer(setting, course, known) if test else {"by_length": None, "contexts": None}),
         "parameters": sum(leaf.size for leaf in jax.tree.leaves(course.best)) // len(members),
         "steps": course.step,
         "train_seconds": course.train_seconds,
@@ -300,7 +302,7 @@ def _finish(setting: Setting, course: Course, *, test: bool) -> dict[str, Any]:
         "cores": os.cpu_count(),
         "state_bytes": setting.update.state_bytes,
         "work_bytes": setting.update.work_bytes,
-        "examples_per_second": len(members) * course.examples / max(course.step_seconds, 1e-9),
+        **bookkeeping.speed(setting, len(members) * course.examples / max(course.step_seconds, 1e-9)),
         "device": f"{device.device_kind} ({os.cpu_count()} cores)" if device.platform == "cpu" else device.device_kind,
         "kernel": _kernel(setting),
         "continued": json_files.read(setting.run.continued) if setting.run.continued.exists() else None,
@@ -312,8 +314,8 @@ def _finish(setting: Setting, course: Course, *, test: bool) -> dict[str, Any]:
 
 def _test(
     setting: Setting, course: Course, known: Sequence[bool]
-) -> tuple[list[dict[str, float] | None], list[dict[str, float] | None], dict[str, Any] | None]:
-    """The scores of each member on test, and on its clean texts, None where there are none, and the report by length, if any.
+) -> tuple[list[dict[str, float] | None], list[dict[str, float] | None]]:
+    """The scores of each member on test, and on its clean texts, None where there are none.
 
     What each member says of each example of test is written beside them.
     """
@@ -328,9 +330,20 @@ def _test(
         unseen = lambda member: clean_scores(task, member, split, data.seen[name])
         clean = [unseen(member) if there else None for there, member in zip(known, members)]
         setting.run.write_predictions([task.predictions(member, split) for member in members])
-    found = by_length.measured(model, course.best, data, config, lengths, known)
-    if found is not None:
-        title = f"{config.data.source}, encoding {config.model.encoding}"
+    return tested, clean
+
+
+def _longer(setting: Setting, course: Course, known: Sequence[bool]) -> dict[str, Any]:
+    """The reports on texts and on contexts longer than those of training, each drawn; None where there is none."""
+    experiment, run = setting.experiment, setting.run
+    data, config, model, task = experiment.data, experiment.config, experiment.model, experiment.task
+    name = recipe.scored_split(data, task)
+    title = f"{config.data.source}, encoding {config.model.encoding}"
+    lengths = by_length.measured(model, course.best, data, config, setting.record.bucket_lengths, known)
+    if lengths is not None:
         beside = {} if task.next_token else data.baselines[name]  # rules are scored by token, and the curve by whole answers
-        by_length.plot(found, setting.run.by_length, title=title, baselines=beside)
-    return tested, clean, found
+        by_length.plot(lengths, run.by_length, title=title, baselines=beside)
+    more = contexts.measured(model, course.best, data.splits[name], config, known, split=name)
+    if more is not None:
+        contexts.plot(more, run.contexts, title=title)
+    return {"by_length": lengths, "contexts": more}

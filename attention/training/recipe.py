@@ -16,7 +16,7 @@ from attention.rivals import Rival
 from attention.tasks import Task
 from attention.training import heartbeat
 from attention.training.cohort.program import Program, program
-from attention.training.config import Config, TrainingConfig, reading
+from attention.training.config import IN_TOKENS, Config, TrainingConfig, reading
 
 
 class Experiment(NamedTuple):
@@ -29,6 +29,7 @@ class Experiment(NamedTuple):
       plan: the batches of training.
       model: the model, of the size of the data.
       steps: updates.
+      eval_every: updates between validations.
       program: one of them.
     """
 
@@ -38,7 +39,13 @@ class Experiment(NamedTuple):
     plan: batches.Plan
     model: Any
     steps: int
+    eval_every: int
     program: Program
+
+    @property
+    def tokens_per_example(self) -> float | None:
+        """Tokens of an example of train, on average; None for a task that has one answer for all of them."""
+        return float(self.data.splits["train"].lengths.mean()) if self.task.at_words else None
 
 
 def experiment(config: Config, *, data: contracts.Dataset | None = None, tokenizer: Any = None) -> Experiment:
@@ -55,20 +62,22 @@ def experiment(config: Config, *, data: contracts.Dataset | None = None, tokeniz
     task, checked = specs.build("task", config.task), checked_model(config)
     checked_rival(config)
     data = load_data(config, tokenizer) if data is None else data
-    section, training = config.data, config.training
     train = data.splits["train"]
+    section, training = config.data, in_updates(config, train)
     sizes = {"batch_size": training.batch_size, "buckets": section.buckets}
     plan = batches.Plan(train.extents, **sizes, seed=section.seed, slack=train.slack)
     model = task.sized(checked, data.vocab_size, len(data.classes))
     steps = total_steps(training, plan.steps_per_epoch)
     warmup = warmup_of(training, steps)
     if warmup != training.warmup:
-        asked = f"config.training.warmup={training.warmup} is not less than the {steps} updates of this run"
+        given = "warmup" if config.training.warmup else "warmup_tokens"
+        asked = f"config.training.{given}={getattr(config.training, given)} is not less than the {steps} updates of this run"
         rises = f"rises over {warmup} of them" if warmup else "begins at its peak"  # fewer than ten
         data = data._replace(notes=(*data.notes, f"{asked}: the learning rate {rises}"))
     weights = None if task.class_weights is None else task.class_weights(training.class_weights, data)
     shape = {"steps": steps, "warmup": warmup, "class_weights": weights}
-    return Experiment(config, task, data, plan, model, steps, program(config, model, **shape))
+    eval_every = training.eval_every or plan.steps_per_epoch
+    return Experiment(config, task, data, plan, model, steps, eval_every, program(config, model, **shape))
 
 
 def checked_model(config: Config) -> Any:
@@ -136,6 +145,25 @@ def notes(data: contracts.Dataset) -> tuple[str, ...]:
 def scored_split(data: contracts.Dataset, task: Task) -> str:
     """The split that runs are summed up and compared by: test, or validation where no test says what is right."""
     return "test" if "test" in data.splits and task.lacks(data.splits["test"]) is None else "validation"
+
+
+def in_updates(config: Config, train: contracts.Encoded) -> TrainingConfig:
+    """What is given in tokens as numbers of updates, rounded up: an update reads ``batch_size max_length`` tokens.
+
+    Raises:
+      ValueError: where rows of train are not all of ``max_length`` tokens.
+    """
+    training = config.training
+    given = {name: tokens for name in IN_TOKENS if (tokens := getattr(training, name))}
+    if not given:
+        return training
+    if train.documents is None or config.data.windows != "stream":
+        have = "rows that the source has" if train.documents is None else f"config.data.windows={config.data.windows}"
+        first, tokens = next(iter(given.items()))
+        wants = "wants windows of one length, config.data.windows=stream of texts"
+        raise ValueError(f"config.training.{first}={tokens} {wants}; got {have}: give {IN_TOKENS[first]}")
+    size = training.batch_size * config.data.max_length
+    return dataclasses.replace(training, **{IN_TOKENS[name]: -(-tokens // size) for name, tokens in given.items()})
 
 
 def total_steps(training: TrainingConfig, steps_per_epoch: int) -> int:

@@ -10,7 +10,7 @@ from attention.messages import LONGEST, shortened, shown
 from attention.metrics import summarize
 from attention.tasks import Metric, Task
 from attention.text_table import table as text_table
-from attention.training import by_length, machine
+from attention.training import by_length, contexts, machine
 from attention.training.progress import duration
 
 
@@ -59,6 +59,8 @@ def table(result: Mapping[str, Any]) -> str:
     lines += [*_rival(result, metrics), *_cost(result)]
     if result["by_length"] is not None:
         lines += ["", by_length.table(result["by_length"])]
+    if result.get("contexts") is not None:
+        lines += ["", contexts.table(result["contexts"])]
     return "\n".join(shortened(line, LONGEST) for line in "\n".join(lines).split("\n"))
 
 
@@ -115,7 +117,9 @@ def _cost(result: Mapping[str, Any]) -> list[str]:
     parts = f"{result['parameters']:,} parameters, trained in {duration(result['train_seconds'])}"
     reason = machine.busy_in(result)
     if reason is None:
-        return [f"{parts} at {result['examples_per_second']:.0f} examples/s {where}"]
+        tokens = result.get("tokens_per_second")
+        beside = "" if tokens is None else f", {tokens:.0f} tokens/s,"
+        return [f"{parts} at {result['examples_per_second']:.0f} examples/s{beside} {where}"]
     processor = result["process_seconds"]
     own = "" if processor is None else f"; the updates took {duration(processor)} of processor time"
     return [f"{parts} {where}", f"the machine was busy ({reason}), so that this is not what it costs{own}"]

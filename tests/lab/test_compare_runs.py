@@ -7,7 +7,7 @@ import pytest
 from scipy import stats
 
 from attention.files import read_json
-from attention.lab import by_example, compare_runs
+from attention.lab import by_block, by_example, compare_runs
 from attention.runs import json_files
 from attention.runs.directory import RunDirectory
 from attention.training import config as configs
@@ -140,3 +140,65 @@ def test_what_cannot_be_compared_is_named(runs, tmp_path):
     json_files.write(other / "identity.json", {**found, "splits": {**found["splits"], "test": "0" * 64}})
     with pytest.raises(ValueError, match="were scored on different examples of test"):
         compare_runs.compare([str(runs / "a"), str(other)])
+
+
+# ---------------------------------------------------------------------------------------------- an answer at each token
+
+
+@pytest.fixture(scope="module")
+def models(tmp_path_factory):
+    """Three language models: A with seeds 0, 1, 2, B with 1, 2, 3, and one with other tokens."""
+    patch = pytest.MonkeyPatch()
+    folder = tmp_path_factory.mktemp("compare_models")
+    patch.setenv("ATTENTION_CACHE_DIR", str(folder / "cache"))
+    source = toy.write_data(folder)
+    kinds = (("a", 0.02, "characters", (0, 1, 2)), ("b", 0.2, "characters", (1, 2, 3)), ("words", 0.02, "words", (0, 1)))
+    for name, rate, tokenizer, seeds in kinds:
+        fields = toy.fields(source, steps=4, learning_rate=rate)
+        fields |= {"task": "lm", "data": {"source": source, "tokenizer": tokenizer, "max_length": 8}, "seeds": seeds}
+        loop.train(configs.from_dict(fields), folder / name)
+    yield folder
+    patch.undo()
+
+
+def test_language_models_are_compared_by_piece_of_text(models):
+    text = compare_runs.compare([str(models / "a"), str(models / "b")])
+    assert "undefined: exact_match" in text
+    assert "by example" not in text
+    found = rows(text.partition("nll by piece of test")[2])
+    a, b = (RunDirectory(models / name).read_predictions() for name in "ab")
+    tokens = a["tokens"][0]
+    assert f"the {len(tokens)} pieces of text" in text  # a document each: all are short
+    pairs = {"1": (a["nats"][1], b["nats"][0]), "2": (a["nats"][2], b["nats"][1])}
+    pairs["mean"] = tuple(np.mean([pairs["1"][side], pairs["2"][side]], axis=0) for side in (0, 1))
+    assert not {"0", "3"} & found.keys()
+    for seed, (nats_a, nats_b) in pairs.items():
+        wanted = by_block.bootstrap(nats_a, nats_b, tokens)
+        numbers = nats_a.sum() / tokens.sum(), nats_b.sum() / tokens.sum(), (nats_b - nats_a).sum() / tokens.sum()
+        assert found[seed][1:4] == [f"{number:.4f}" for number in numbers]
+        assert found[seed][4:7] == [f"{wanted.low:.4f}", "to", f"{wanted.high:.4f}"]
+        assert " ".join(found[seed][7:]) == wanted.verdict(higher_is_better=False)
+    seeds = {member["seed"]: member["test"]["nll"] for member in read_json(models / "a" / "result.json")["members"]}
+    assert found["1"][1] == f"{seeds[1]:.4f}"
+
+
+def test_means_over_other_tokens_are_not_compared(models):
+    text = compare_runs.compare([str(models / "a"), str(models / "words")])
+    assert "the two have other tokens: nll, accuracy, perplexity per token cannot be compared" in text
+    assert "by piece" not in text
+    assert not {"nll", "accuracy", "perplexity"} & rows(text).keys()
+    assert rows(text)["bits_per_byte"][1] == "2"
+
+
+def test_accuracy_by_sentence():
+    """Of a tagger: words that are right, of how many in each sentence."""
+    random = np.random.default_rng(0)
+    words = random.integers(1, 20, 15)
+    a, b = random.binomial(words, 0.7), random.binomial(words, 0.95)
+    lines = compare_runs.block_lines(compare_runs.Metric("accuracy", True), {7: (a, b)}, words, True)
+    shown = rows("\n".join(lines))
+    means = a.sum() / words.sum(), b.sum() / words.sum(), (b.sum() - a.sum()) / words.sum()
+    assert shown["7"][1:4] == [f"{100 * mean:.2f}" for mean in means]
+    assert shown["7"][-1] == "better"
+    assert "mean" not in shown
+    assert lines[-1].endswith("15 are few, and the intervals too narrow")

@@ -323,3 +323,22 @@ def test_cohorts_are_spread_over_devices_and_none_is_cut():
     assert alone.low - both.low == 10.0
     assert alone.high - both.high == 20.0
     assert estimate.whole([], 1, 2) == (0.0, 0.0)
+
+
+def test_variants_with_other_tokens_are_not_compared_by_a_mean_over_tokens(source):
+    tokens = grid.param("data.tokenizer", ["characters", "words"])
+
+    def planned(metric, variants=tokens, **data):
+        fields = sweeps.fields(source, variants, metric=metric, baseline=variants[0][0][0])
+        return sweeps.planned({**fields, "task": "lm", "data": {"source": source, "max_length": 8, **data}})
+
+    with pytest.raises(ValueError, match=r"metric=nll is per token, and variants have other tokens: characters, words"):
+        planned("nll")
+    assert not planned("bits_per_byte").sweep.higher_is_better
+    with pytest.raises(ValueError, match="metric=longer_context is per token"):
+        planned("longer_context")
+    rates = planned("longer_context", RATES, tokenizer="characters")
+    assert not rates.sweep.higher_is_better
+    own = {"source": "induction(train=20, validation=5, test=5, lengths=0)", "tokenizer": "words", "max_length": 64}
+    with pytest.raises(ValueError, match="metric=longer_context needs windows cut from texts"):
+        planned("longer_context", RATES, **own)

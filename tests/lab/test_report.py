@@ -12,8 +12,8 @@ import numpy as np
 import PIL.Image
 import pytest
 
-from attention.lab import comparisons, report, results
-from attention.lab.report import markdown, numbers, page, plot_style
+from attention.lab import analysis, comparisons, report, results
+from attention.lab.report import markdown, numbers, page, plot_style, setting_tables, tables, words
 from tests.support.made_results import failed, made, pending, searched
 
 ROOT = Path(report.__file__).parents[3]
@@ -36,6 +36,7 @@ CASES = {
     "baseline_failed": lambda: lossy(made(["none", "rope"], seeds=2), 0, 1),
     "missing": lambda: (lambda found: found._replace(rows=found.rows[:7]))(made(["none", "rope", "t5"])),
     "writing": lambda: made(["none", "rope"], task="seq2seq"),
+    "tokens": lambda: made(["none", "rope", "t5"], task="lm"),
     "loss": lambda: made(["none", "rope", "t5"], metric="nll"),
     "search": lambda: made(["none", "rope", "t5"], search=searched(4, halvings=1)),
 }
@@ -331,3 +332,25 @@ def test_pieces_of_a_name_make_the_name(name):
 )
 def test_names_are_wrapped(name, lines):
     assert numbers.wrapped(name, 20).split("\n") == lines
+
+
+def test_language_models_have_their_metrics_in_words():
+    found = made(["none", "rope"], task="lm")
+    assert [name for name, _ in words.explained(found)][-5:] == [
+        "nll",
+        "accuracy",
+        "bits per byte",
+        "perplexity",
+        "longer context",
+    ]
+    heads = [head.text for head in tables.metric_table(found, analysis.standings(found)).heads]
+    assert heads[1:5] == ["accuracy, %", "bits per byte", "perplexity", "longer context"]  # nobody has an exact match
+    assert dict(setting_tables.data_facts(found))["Test split"] == "sha256 abababababab"
+    for metric in ("bits_per_byte", "longer_context", "perplexity"):
+        other = results.asked(found, metric=metric)
+        assert not other.sweep["higher_is_better"]
+        gaps = {one.name: one.comparison for one in analysis.standings(other)}
+        assert gaps["rope"].difference < 0  # rope is better in all that is made
+        assert gaps["rope"].verdict in ("better", "not distinguishable")
+    undefined = results.asked(found, metric="exact_match")
+    assert {one.reason for one in analysis.failures(undefined)} == {"its exact match is undefined"}

@@ -9,6 +9,10 @@ from attention.training import config as configs
 
 METRICS = {
     "classification": (["accuracy", "macro_f1", "nll", "ece"], ["accuracy", "macro_f1"]),
+    "lm": (
+        ["nll", "accuracy", "exact_match", "bits_per_byte", "perplexity", "longer_context"],
+        ["accuracy", "exact_match"],
+    ),
     "seq2seq": (["exact_match", "token_accuracy", "nll"], ["exact_match", "token_accuracy"]),
 }
 ENVIRONMENT = {
@@ -48,7 +52,8 @@ def made(variants, *, seeds=5, baseline=None, metric=None, task="classification"
             found.append(_row(random, names, place, seed, luck[seed], task, metric, search=search, by_length=by_length))
     names = [", ".join(each) for each in variants]
     sweep = {"name": "made", "baseline": baseline or names[0], "metric": metric, "metrics": metrics, "shares": shares}
-    sweep |= {"higher_is_better": metric not in ("nll", "ece"), "variants": names, "axes": len(variants[0])}
+    lower = ("nll", "ece", "bits_per_byte", "perplexity", "longer_context")
+    sweep |= {"higher_is_better": metric not in lower, "variants": names, "axes": len(variants[0])}
     sweep |= {"seeds": list(range(seeds)), "search": search, "dropped": [list(each) for each in dropped]}
     sweep |= {"split": "test", "notes": [], "margin": None, "title": "", "data_name": ""}
     return Results(found, {**sweep, "command": "python sweep.py --config=configs/sweeps/made.py"})
@@ -117,8 +122,8 @@ def _row(random, names, place, seed, luck, task, metric, *, search=None, trial=N
         "losses": curve(losses),
         "validations": {metric: curve(validations)},
         "by_length": json.dumps(_lengths(random, place)) if by_length else None,
-        "correct": np.packbits(correct).tobytes(),
-        "test_count": TESTED,
+        "correct": None if task == "lm" else np.packbits(correct).tobytes(),
+        "test_count": None if task == "lm" else TESTED,
         "clean": None,
         "clean_count": None,
         "clean_of": None,
@@ -144,6 +149,10 @@ def _row(random, names, place, seed, luck, task, metric, *, search=None, trial=N
 def _scores(random, right, task):
     if task == "seq2seq":
         return {"exact_match": right, "token_accuracy": 0.5 + right / 2, "nll": 1.2 - right, "count": float(TESTED)}
+    if task == "lm":  # of documents, by tokens that give the text back
+        nll = 1.9 - right / 2
+        own = {"nll": nll, "accuracy": right / 2, "exact_match": None, "bits_per_byte": nll / 0.7, "perplexity": np.exp(nll)}
+        return {**own, "longer_context": 0.1 - right / 10, "count": float(TESTED)}
     others = {"macro_f1": right - 0.01, "nll": 1.4 - right + 0.01 * random.random(), "ece": 0.05 * random.random()}
     return {"accuracy": right, **others, "count": float(TESTED)}
 

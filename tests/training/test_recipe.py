@@ -1,4 +1,6 @@
-"""A warmup that is not shorter than the run."""
+"""A warmup that is not shorter than the run; budgets in tokens."""
+
+import re
 
 import pytest
 
@@ -33,3 +35,63 @@ def test_a_warmup_as_long_as_the_run_is_a_tenth_of_it(source, training, steps, r
     said = f"config.training.warmup={training['warmup']} is not less than the {steps} updates of this run: "
     rises = f"rises over {rising} of them" if rising else "begins at its peak"
     assert notes == ([] if training["warmup"] < steps else [f"{said}the learning rate {rises}"])
+
+
+LM = {"tokenizer": "characters", "max_length": 16}
+WORDS = {"tokenizer": "words(pattern='whitespace')", "max_length": 64}
+
+
+def model(source, data=None, **training):
+    """The fields of a language model by characters, with no attention."""
+    return {**toy.fields(source, **training), "task": "lm", "data": {"source": source, **LM, **(data or {})}}
+
+
+@pytest.mark.parametrize(("tokens", "steps"), [(1, 1), (128, 1), (129, 2), (12_800, 100)])
+def test_a_budget_in_tokens(source, tokens, steps):
+    """An update reads 8 windows of 16 tokens."""
+    made = recipe.experiment(config.from_dict(model(source, steps=0, tokens=tokens)))
+    assert made.steps == steps
+    assert made.config.training.tokens == tokens, "the config stays what was asked for"
+
+
+def test_warmup_and_validations_in_tokens(source):
+    given = {"steps": 20, "warmup": 0, "warmup_tokens": 500, "eval_every": 0, "eval_tokens": 640}
+    made = recipe.experiment(config.from_dict(model(source, **given)))
+    assert [float(made.program.factor(step)) < 1 for step in range(4)] == [True, True, True, False]
+    assert made.eval_every == 5
+    made = recipe.experiment(config.from_dict(model(source, **{**given, "warmup_tokens": 12_800})))
+    assert any("config.training.warmup_tokens=12800 is not less than the 20 updates" in note for note in made.data.notes)
+    by_epoch = recipe.experiment(config.from_dict(model(source, eval_every=0)))
+    assert by_epoch.eval_every == by_epoch.plan.steps_per_epoch
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        (
+            lambda source: model(source, data={"windows": "documents"}, steps=0, tokens=1000),
+            "config.training.tokens=1000 wants windows of one length, config.data.windows=stream of texts; "
+            "got config.data.windows=documents: give steps",
+        ),
+        (
+            lambda source: model("induction(train=20, validation=5, test=5, lengths=0)", WORDS, warmup=0, warmup_tokens=9),
+            "config.training.warmup_tokens=9 wants windows of one length, config.data.windows=stream of texts; "
+            "got rows that the source has: give warmup",
+        ),
+        (lambda source: model(source, tokens=1000), "one of steps, epochs and tokens, the others 0; got steps=12, epochs=0"),
+        (
+            lambda source: model(source, eval_tokens=10),
+            "wants one of eval_every and eval_tokens, the other 0; got eval_every=4",
+        ),
+        (lambda source: toy.fields(source, steps=0, tokens=10), "config.training.tokens is for config.task=lm, got 10"),
+    ],
+)
+def test_tokens_that_cannot_be_counted(source, fields, message):
+    with pytest.raises(ValueError, match=re.escape(message)):
+        recipe.experiment(config.from_dict(fields(source)))
+
+
+def test_tokens_of_an_example(source):
+    made = recipe.experiment(config.from_dict(model(source)))
+    assert made.tokens_per_example == 16
+    assert recipe.experiment(config.from_dict(toy.fields(source))).tokens_per_example is None

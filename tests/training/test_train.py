@@ -283,7 +283,7 @@ BAD = {
     "no such run": ("--init_from=none", "no run at none"),
     "another tokenizer": ("--init_from=FOLDER/run --config.data.tokenizer=bytes", "has the tokenizer"),
     "another width": ("--init_from=FOLDER/run --config.model.dim=16", "does not fit: ['embedding']['table'] is"),
-    "two lengths": ("--config.training.epochs=2", "wants one of steps and epochs"),
+    "two lengths": ("--config.training.epochs=2", "wants one of steps, epochs and tokens"),
     "workdir not empty": ("--workdir=FOLDER", "is not empty and holds no run"),
     "workdir is a file": ("--workdir=FOLDER/train.tsv", "is a file, not a folder"),
     "workdir of another": ("--workdir=FOLDER/run --config.training.steps=99", "training.steps is 12 there, 99 given"),

@@ -140,8 +140,9 @@ def data_facts(results: Results) -> list[tuple[str, str]]:
     """What the data are: pairs of a term and what is recorded of it."""
     sources = dict.fromkeys(json.loads(row["config"])["data"]["source"] for row in results.rows)
     trained = _trained(results)
+    count = lambda row: f"{row['test_count']:,} texts, " if row["test_count"] else ""
     tested = dict.fromkeys(
-        f"{row['test_count']:,} texts, sha256 {(row['test_hash'] or UNKNOWN)[:12]}" for row in trained if row["test_count"]
+        f"{count(row)}sha256 {(row['test_hash'] or UNKNOWN)[:12]}" for row in trained if row["split"] == "test"
     )
     facts = [("Name", results.sweep["data_name"])] if results.sweep["data_name"] else []
     facts += [("Source", "; ".join(sources)), ("Test split", "; ".join(tested) or "none that was scored")]

@@ -152,7 +152,8 @@ def scored_on(results: Results) -> str:
 
 def metric_table(results: Results, found: Sequence[Standing]) -> Table:
     """The other metrics, and how each comparison was made."""
-    metrics = [Metric.of(results.sweep, name) for name in results.sweep["metrics"] if name != results.sweep["metric"]]
+    others = [name for name in analysis.defined(results) if name != results.sweep["metric"]]
+    metrics = [Metric.of(results.sweep, name) for name in others]
     heads = [Head("variant", number=False), *(Head(metric.title, "mean over the finished members") for metric in metrics)]
     unseen = analysis.clean(results)
     own = Metric.of(results.sweep)

@@ -1,5 +1,6 @@
 """The words of a report, each explained in a line."""
 
+from attention.lab import analysis
 from attention.lab.results import Results
 
 _WORDS = {
@@ -13,12 +14,16 @@ _WORDS = {
     "Percentage point": "the unit of a difference between two percentages: 82 % is 2 points more than 80 %.",
 }
 _METRICS = {
-    "accuracy": "the share of texts whose class is right.",
-    "macro_f1": "the mean over classes of F1, which is 1 where a class is given to all of its texts and to no other.",
+    "accuracy": "the share of right answers: of texts, or, where each has one, of words, or of tokens after the right ones.",
+    "macro_f1": "the mean over classes of F1, which is 1 where a class is given to all that have it and to no other.",
     "nll": "negative log-likelihood: how little probability the right answers were given, on average; lower is better.",
     "ece": "expected calibration error: how far the probabilities given are from the share that is right; lower is better.",
     "exact_match": "the share of texts of which every token is right.",
     "token_accuracy": "the share of tokens that are right.",
+    "bits_per_byte": "the nll of all tokens in bits, for each UTF-8 byte of the texts: of any tokenizer; lower is better.",
+    "perplexity": "exp(nll), as if each token were one of so many that are equally likely; lower is better.",
+    "span_f1": "F1 of spans, each with its ends and its class.",
+    "longer_context": "nll of the same tokens with the longest context, less with that of training; lower is better.",
     "micro_f1": "F1 over all texts and labels: 1 where every label of every text is told, and no other.",
     "subset_accuracy": "the share of texts whose labels are told, all of them and no other.",
     "mse": "the mean of the squared errors, in the square of the unit of the numbers; lower is better.",
@@ -31,5 +36,5 @@ _METRICS = {
 
 def explained(results: Results) -> list[tuple[str, str]]:
     """Pairs of a word and its meaning: those of every report, and the metrics of this one."""
-    metrics = [(name.replace("_", " "), _METRICS[name]) for name in results.sweep["metrics"] if name in _METRICS]
+    metrics = [(name.replace("_", " "), _METRICS[name]) for name in analysis.defined(results) if name in _METRICS]
     return [*_WORDS.items(), *metrics]
