@@ -116,6 +116,18 @@ class Tokenizer(NamedTuple):
         return by_spec(self)
 
 
+class Spelling(NamedTuple):
+    """The characters of words, each distinct word once.
+
+    Attributes:
+      characters: int32 ``[V C]``, as ``characters.spelled`` makes them.
+      rows: int32 ``[total]``, which of them the word of each token has.
+    """
+
+    characters: np.ndarray
+    rows: np.ndarray
+
+
 @dataclasses.dataclass(frozen=True, eq=False)
 class Encoded:
     """The token ids of a split, end to end.
@@ -130,6 +142,10 @@ class Encoded:
       truncated: bool ``[n]``, whether a text had more tokens; None where none was cut.
       wanted: int32 ``[total]``, the class or the token that is right at each token, ``ELSEWHERE`` where nothing is asked and
         ``OPEN`` where it is not known; None where what is right is said of whole examples.
+      classes: the names of the classes that ``wanted`` holds; none where it holds tokens.
+      words: int32 ``[total]``, the word of its text that each token is of, counted from 0, where there are classes of words.
+      spelling: of the words, where their characters are kept.
+      unseen: bool ``[total]``, whether the word of a token is spelled as none of train is; None where that is not known.
       slack: how many tokens later than ``offsets`` say the examples may begin, all alike; ``flat`` has as many more.
       documents: int64 ``[d + 1]``, of rows cut from documents: where each begins among all tokens that are asked for, which
         are in the order of the text.
@@ -145,6 +161,10 @@ class Encoded:
     targets: "Encoded | None" = None
     truncated: np.ndarray | None = None
     wanted: np.ndarray | None = None
+    classes: tuple[str, ...] = ()
+    words: np.ndarray | None = None
+    spelling: Spelling | None = None
+    unseen: np.ndarray | None = None
     slack: int = 0
     documents: np.ndarray | None = None
     bytes: int | None = None
@@ -184,6 +204,10 @@ class Encoded:
             None if self.targets is None else self.targets.only(chosen),
             taken(self.truncated, chosen),
             taken(self.wanted, tokens),
+            self.classes,
+            taken(self.words, tokens),
+            None if self.spelling is None else self.spelling._replace(rows=self.spelling.rows[tokens]),
+            taken(self.unseen, tokens),
         )
 
 
