@@ -78,7 +78,14 @@ def regular(path: Path) -> Path:
 
 
 def write_atomic(path: Path, content: bytes) -> None:
-    """Writes a file that a kill at any instant leaves as it was or as it is to be; its folder is made where missing.
+    """Writes a file as ``writing`` does."""
+    with writing(path) as file:
+        file.write(content)
+
+
+@contextlib.contextmanager
+def writing(path: Path) -> Iterator[IO[bytes]]:
+    """A file to write that a kill at any instant leaves as it was or as it is to be; its folder is made where missing.
 
     What killed processes have left of it is removed. An OSError names the file.
     """
@@ -88,7 +95,7 @@ def write_atomic(path: Path, content: bytes) -> None:
     aside = path.with_name(f"{TEMPORARY}{path.name}.{os.getpid()}-{threading.get_ident()}")
     try:
         with open(aside, "wb") as file:
-            file.write(content)
+            yield file
             file.flush()
             os.fsync(file.fileno())
         os.replace(aside, path)

@@ -11,6 +11,7 @@ import numpy as np
 PADDING, UNKNOWN = 0, 1  # token ids that mean the same in every tokenizer
 NOTHING = "_"  # where a word of a text has no answer
 ELSEWHERE, OPEN = -1, -2  # in place of what is wanted at a token: nothing is asked there, or it is not known what is right
+_AT_ONCE = 2**22  # tokens
 LENGTHS = "lengths"  # the split whose texts go on in length where those of training end; it is never truncated
 
 
@@ -128,12 +129,23 @@ class Spelling(NamedTuple):
     rows: np.ndarray
 
 
+def counted(flat: np.ndarray, offsets: np.ndarray, marks: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
+    """How many tokens of each example ``marks`` finds, int64 ``[n]``; of ids on disk only some are read at once."""
+    before, found = 0, np.empty(len(offsets), np.int64)
+    for start in range(0, int(offsets[-1]) + 1, _AT_ONCE):
+        counts = np.concatenate([[0], np.cumsum(marks(flat[start : start + _AT_ONCE]))])
+        here = slice(*np.searchsorted(offsets, [start, start + _AT_ONCE]))
+        found[here] = before + counts[offsets[here] - start]
+        before += counts[-1]
+    return np.diff(found)
+
+
 @dataclasses.dataclass(frozen=True, eq=False)
 class Encoded:
     """The token ids of a split, end to end.
 
     Attributes:
-      flat: int32 ``[total]``, the ids of all examples.
+      flat: int32 ``[total]``, the ids of all examples; of many, whole numbers of fewer bits, on disk.
       offsets: int64 ``[n + 1]``; example i is ``flat[offsets[i]:offsets[i + 1]]``.
       labels: int32 ``[n]``, -1 where the split has none.
       segments: int32 ``[total]``, the segment of each token, counted from 0 in each example; None where texts are not cut.
@@ -187,8 +199,7 @@ class Encoded:
     def asked(self) -> np.ndarray:
         """In how many places of each example something is asked, int64 ``[n]``."""
         assert self.wanted is not None
-        counts = np.concatenate([[0], np.cumsum(self.wanted[: self.offsets[-1]] != ELSEWHERE)])
-        return np.diff(counts[self.offsets])
+        return counted(self.wanted, self.offsets, lambda wanted: wanted != ELSEWHERE)
 
     def only(self, chosen: np.ndarray) -> "Encoded":
         """The examples that ``chosen``, bool ``[n]``, marks; of rows cut from documents, without these."""

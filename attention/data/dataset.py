@@ -1,9 +1,10 @@
 """From a source and a tokenizer to arrays of token ids: trained on the training split, measured, cached on disk."""
 
+import functools
 import hashlib
 import os
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal
 
 import numpy as np
@@ -80,13 +81,9 @@ def load(
     seen: dict[str, np.ndarray] = {}
     for name, split in corpus.splits.items():
         key = digest(name, hashes, spec, state_hash, max_length, truncate, segments, windows != "none", corpus.classes)
-        arrays = cache.arrays(key, 7)
-        if arrays is None:
-            here = policy._replace(max_length=sys.maxsize) if name == LENGTHS else policy
-            arrays = _encode_split(record, tokenizer_state, corpus, name, here)
-            cache.write_arrays(key, arrays)
-        *tokens, elsewhere = arrays
-        splits[name] = examples(tokens, _labels(split), policy)
+        here = policy._replace(max_length=sys.maxsize) if name == LENGTHS else policy
+        ids, arrays = cache.tokens(key, functools.partial(_encode_split, record, tokenizer_state, corpus, name, here))
+        splits[name], elsewhere = examples(ids, arrays, _labels(split), policy), arrays["elsewhere"]
         if split.targets is not None:
             what = f"{corpus.resolved}: {name} target"
             splits[name] = encode_targets(
@@ -124,12 +121,21 @@ def content_hash(split: Split) -> str:
     sha256 = hashlib.sha256()
     for mark, texts in ((b"", split.texts), (b"targets", split.targets), (b"wanted", split.wanted)):
         if texts is not None:
-            encoded = [text.encode("utf-8", "surrogatepass") for text in texts]
-            sha256.update(mark + np.array([len(encoded), *map(len, encoded)], "<i8").tobytes())
-            sha256.update(b"".join(encoded))
+            sizes = np.fromiter((len(_bytes(text)) for text in texts), np.int64, len(texts))
+            if split.begins is not None:  # wherever the blocks are cut
+                sizes = np.add.reduceat(sizes, np.flatnonzero(split.begins))
+            sha256.update(mark + np.concatenate([[len(sizes)], sizes]).astype("<i8").tobytes())
+            for text in texts:
+                sha256.update(_bytes(text))
     if split.labels is not None:
         sha256.update(b"labels" + np.asarray(split.labels).astype("<i4").tobytes())
+    if not split.ends:
+        sha256.update(b"goes on")
     return sha256.hexdigest()
+
+
+def _bytes(text: str) -> bytes:
+    return text.encode("utf-8", "surrogatepass")
 
 
 def verify_hashes(found: Mapping[str, str], recorded: Mapping[str, str]) -> None:
@@ -160,16 +166,19 @@ def _check_splits(corpus: Corpus) -> None:
                 raise ValueError(f"{corpus.resolved}: the {name} split has {len(split.texts)} texts and {len(given)} {what}")
 
 
-def _encode_split(record: Tokenizer, state: Any, corpus: Corpus, name: str, policy: Policy) -> tuple[np.ndarray, ...]:
+def _encode_split(
+    record: Tokenizer, state: Any, corpus: Corpus, name: str, policy: Policy, put: Callable[[np.ndarray], object]
+) -> dict[str, np.ndarray]:
     """What ``encoded_split`` makes of a split, and where else each of its texts is, as ``remarks.statistics`` has it."""
     split, what = corpus.splits[name], f"{corpus.resolved}: {name} row"
-    texts = split.texts
-    elsewhere = np.zeros(len(texts), np.int8)
+    elsewhere = np.zeros(len(split.texts), np.int8)
     if name != "train":
-        elsewhere += remarks.IN_TRAIN * seen_before(texts, corpus.splits["train"].texts)
+        elsewhere += remarks.IN_TRAIN * seen_before(split.texts, corpus.splits["train"].texts)
     if name == "test" and "validation" in corpus.splits:
-        elsewhere += remarks.IN_VALIDATION * seen_before(texts, corpus.splits["validation"].texts)
-    return (*encoded_split(record, state, split, corpus.classes, policy, what), elsewhere)
+        elsewhere += remarks.IN_VALIDATION * seen_before(split.texts, corpus.splits["validation"].texts)
+    if split.begins is not None:  # a document is elsewhere where all of its blocks are
+        elsewhere = np.bitwise_and.reduceat(elsewhere, np.flatnonzero(split.begins))
+    return {**encoded_split(record, state, split, corpus.classes, policy, what, put), "elsewhere": elsewhere}
 
 
 def _of_windows(splits: Mapping[str, Encoded], policy: Policy) -> list[str]:

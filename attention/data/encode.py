@@ -1,8 +1,9 @@
 """Texts as arrays of token ids: cut into segments, truncated, end to end; with what is to be written of them."""
 
 import dataclasses
+import functools
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Literal, NamedTuple, get_args
 
 import numpy as np
@@ -11,12 +12,14 @@ from attention import specs
 from attention.data.contracts import UNKNOWN, Encoded, Split, Tokenizer
 from attention.data.places import placed
 from attention.data.segments import Positions, Segments, cut, numbered, renumbered, restarted
-from attention.data.windows import Windows, joined
+from attention.data.windows import Windows, begun
 from attention.data.windows import check as check_windows
 from attention.data.windows import rows as cut_rows
 from attention.messages import quoted
 
 Truncate = Literal["head", "tail", "middle"]
+Put = Callable[[np.ndarray], object]
+_TEXTS, _CHARACTERS = 1000, 2**20  # tokenized at once, at most
 
 
 class Policy(NamedTuple):
@@ -80,65 +83,124 @@ def encode_texts(
     """
     policy = Policy(max_length, truncate, segments, positions, windows, stride)
     policy.check()
-    found = encoded_split(tokenizer, state, Split(texts, None, wanted=wanted), classes, policy, "text")
-    return rows(examples(found, np.full(len(texts), -1, np.int32), policy), policy)
+    parts: list[np.ndarray] = []
+    arrays = encoded_split(tokenizer, state, Split(texts, None, wanted=wanted), classes, policy, "text", parts.append)
+    ids, unlabelled = np.concatenate(parts).astype(np.int32), np.full(len(texts), -1, np.int32)
+    return rows(examples(ids, arrays, unlabelled, policy), policy)
 
 
 def encoded_split(
-    tokenizer: Tokenizer, state: Any, split: Split, classes: Sequence[str], policy: Policy, what: str
-) -> tuple[np.ndarray, ...]:
-    """The arrays of a split.
+    tokenizer: Tokenizer, state: Any, split: Split, classes: Sequence[str], policy: Policy, what: str, put: Put
+) -> dict[str, np.ndarray]:
+    """The ids of a split, which ``put`` is given end to end, some at a time, of the smallest type that holds them all.
 
     Returns:
-      Ids and segments end to end, the offsets, which texts are truncated, what is wanted at each token where anything is, and
-      what ``_fidelity`` says of documents.
+      The arrays beside them, of which only ``offsets`` is always there: ``segments``; which texts are ``truncated``; what is
+      ``wanted`` at each token, where that is said; and what ``_Fidelity`` says of documents.
     """
-    nothing = np.zeros(0, np.int32)
-    if split.wanted is not None and not (classes and policy.windows != "none"):
+    size = tokenizer.size(state)
+    dtype = next((each for each in (np.uint8, np.uint16) if size <= np.iinfo(each).max), np.int32)
+    give = lambda ids: put(ids.astype(dtype))
+    if policy.windows != "none" and (split.wanted is None or classes):
+        return _documents(tokenizer, state, split, what, give)
+    if split.wanted is not None and policy.segments != "none":
+        raise ValueError(f"{what}s say what is wanted at each word: they are not cut, config.data.segments=none")
+    lengths, segments, truncated, wanted = [], [], [], []
+    for first, texts in _groups(split.texts):
+        if split.wanted is None:
+            pieces = _encode_all(tokenizer, state, texts, policy.segments, what, first)
+        else:
+            each = placed(tokenizer, state, texts, split.wanted[first : first + len(texts)], classes, what, first)
+            pieces = [(ids, np.zeros(len(ids), np.int32)) for ids, _ in each]
+            wanted += [_truncated(right, policy) for _, right in each]
+        kept = [_truncated(ids, policy) for ids, _ in pieces]
+        give(np.concatenate(kept))
+        lengths.append(np.array([len(ids) for ids in kept], np.int64))
+        truncated.append(np.array([len(ids) > policy.max_length for ids, _ in pieces], bool))
         if policy.segments != "none":
-            raise ValueError(f"{what}s say what is wanted at each word: they are not cut, config.data.segments=none")
-        each = placed(tokenizer, state, split.texts, split.wanted, classes, what)
-        pieces = [(ids, np.zeros(len(ids), np.int32)) for ids, _ in each]
-        wanted = np.concatenate([_truncated(right, policy) for _, right in each])
-        return (*_joined(pieces, policy), wanted, nothing)
-    pieces = _encode_all(tokenizer, state, split.texts, policy.segments, what)
-    if policy.windows == "none":
-        return (*_joined(pieces, policy), nothing, nothing)
-    ids = [found for found, _ in pieces]
-    begins = np.ones(len(ids), bool) if split.begins is None else split.begins
-    flat, wanted, offsets = joined(ids, begins, tokenizer.size(state), ends=split.ends)
-    uncut = np.zeros(len(offsets) - 1, bool)
-    return flat, np.zeros(0, np.int32), offsets, uncut, wanted, _fidelity(tokenizer, state, split.texts, ids)
+            segments += [renumbered(_truncated(numbers, policy)) for _, numbers in pieces]
+    optional = {"segments": segments, "wanted": wanted}
+    return {
+        "offsets": np.concatenate([[0], np.cumsum(np.concatenate(lengths))]).astype(np.int64),
+        "truncated": np.concatenate(truncated),
+        **{name: np.concatenate(arrays) for name, arrays in optional.items() if arrays},
+    }
 
 
-def _fidelity(tokenizer: Tokenizer, state: Any, texts: Sequence[str], ids: Sequence[np.ndarray]) -> np.ndarray:
-    """The UTF-8 bytes of texts where their ids give them back, and otherwise why not, as bytes of JSON."""
-    size, unknown, changed = 0, 0, ""
-    for text, own in zip(texts, ids):
-        size += len(text.encode("utf-8", "surrogatepass"))
-        unknown += int(np.sum(own == UNKNOWN))
-        back = tokenizer.decode(state, own.tolist())
-        if back != text and not changed:
-            changed = "case is lost" if back.lower() == text.lower() else "tokens do not give the text back"
-    lost = f"{unknown} tokens are unknown" if unknown else changed
-    return np.frombuffer(json.dumps([None if lost else size, lost]).encode(), np.uint8).astype(np.int32)
+def _documents(tokenizer: Tokenizer, state: Any, split: Split, what: str, give: Put) -> dict[str, np.ndarray]:
+    """``encoded_split`` of whole texts, each begun by one more id, which also ends the last: inputs are all but the last id."""
+    fidelity, end = _Fidelity(tokenizer, state), tokenizer.size(state)
+    total, starts = 0, []
+    for first, texts in _groups(split.texts):
+        begins = np.ones(len(texts), bool) if split.begins is None else split.begins[first : first + len(texts)]
+        ids = [found for found, _ in _encode_all(tokenizer, state, texts, "none", what, first, blocks=split.begins is not None)]
+        fidelity.look(texts, ids)
+        joined, own = begun(ids, begins, end)
+        give(joined)
+        starts.append(total + own)
+        total += len(joined)
+    if total == sum(map(len, starts)):
+        raise ValueError(f"{what}s have no tokens")
+    if split.ends:
+        give(np.array([end]))
+    offsets = np.append(np.concatenate(starts), total - (not split.ends))
+    return {"offsets": offsets, "fidelity": fidelity.array()}
+
+
+def _groups(texts: Sequence[str]) -> Iterator[tuple[int, list[str]]]:
+    """The texts in groups that are tokenized at once, each with the number of its first."""
+    first, group, size = 0, [], 0
+    for text in texts:
+        group.append(text)
+        size += len(text) if isinstance(text, str) else 0
+        if size >= _CHARACTERS or len(group) == _TEXTS:
+            yield first, group
+            first, group, size = first + len(group), [], 0
+    if group:
+        yield first, group
+
+
+class _Fidelity:
+    """The UTF-8 bytes of texts where their ids give them back, and otherwise why not."""
+
+    def __init__(self, tokenizer: Tokenizer, state: Any):
+        self._decode = functools.partial(tokenizer.decode, state)
+        self._bytes, self._unknown, self._changed = 0, 0, ""
+
+    def look(self, texts: Sequence[str], ids: Sequence[np.ndarray]) -> None:
+        """Takes some more texts."""
+        for text, own in zip(texts, ids):
+            self._bytes += len(text.encode("utf-8", "surrogatepass"))
+            self._unknown += int(np.sum(own == UNKNOWN))
+            if not self._unknown and not self._changed and (back := self._decode(own.tolist())) != text:
+                same = back.lower() == text.lower()
+                self._changed = "case is lost" if same else "tokens do not give the text back"
+
+    def array(self) -> np.ndarray:
+        """Both as JSON, in an array."""
+        lost = f"{self._unknown} tokens are unknown" if self._unknown else self._changed
+        return np.frombuffer(json.dumps([None if lost else self._bytes, lost]).encode(), np.uint8)
 
 
 def _encode_all(
-    record: Tokenizer, state: Any, texts: Sequence[str], segments: Segments, what: str
+    record: Tokenizer, state: Any, texts: Sequence[str], segments: Segments, what: str, first: int, *, blocks: bool = False
 ) -> list[tuple[np.ndarray, np.ndarray]]:
-    """The ids of each text and the segments they are in."""
-    for row, text in enumerate(texts):
+    """The ids of each text and the segments they are in; ``first`` is the number of the first text.
+
+    Raises:
+      ValueError: for what is no text, one without tokens, unless texts are ``blocks`` of others, and an id that there is not.
+    """
+    for row, text in enumerate(texts, first):
         if not isinstance(text, str):
             raise ValueError(f"{what} {row} (counted from 0) is no string but {quoted(text, 40)}")
     pieces = [cut(text, segments) for text in texts]
     ids = iter(record.encode(state, [piece for each in pieces for piece in each]))
     encoded, size = [numbered([next(ids) for _ in each]) for each in pieces], record.size(state)
-    for row, (found, _) in enumerate(encoded):
-        if len(found) == 0:
-            reason = "has no tokens" if texts[row].strip() else "is empty"
-            raise ValueError(f"{what} {row} (counted from 0) {reason}: {texts[row][:40]!r}")
-        if not 0 <= found.min() <= found.max() < size:
+    for row, (text, (found, _)) in enumerate(zip(texts, encoded), first):
+        if len(found) == 0 and not blocks:
+            reason = "has no tokens" if text.strip() else "is empty"
+            raise ValueError(f"{what} {row} (counted from 0) {reason}: {text[:40]!r}")
+        if len(found) and not 0 <= found.min() <= found.max() < size:
             outside = f"the token ids {found.min()} to {found.max()}"
             raise ValueError(f"{what} {row} (counted from 0) has {outside}, outside of a vocabulary of {size}")
     return encoded
@@ -156,26 +218,16 @@ def _truncated(ids: np.ndarray, policy: Policy) -> np.ndarray:
     return np.concatenate([ids[: most - last], ids[len(ids) - last :]])
 
 
-def _joined(encoded: list[tuple[np.ndarray, np.ndarray]], policy: Policy) -> tuple[np.ndarray, ...]:
-    """Ids and segments end to end, the offsets, and which texts are truncated."""
-    kept = [_truncated(ids, policy).astype(np.int32) for ids, _ in encoded]
-    offsets = np.concatenate([[0], np.cumsum([len(ids) for ids in kept])]).astype(np.int64)
-    segments = np.concatenate([renumbered(_truncated(numbers, policy)) for _, numbers in encoded])
-    return np.concatenate(kept), segments, offsets, np.array([len(ids) > policy.max_length for ids, _ in encoded], bool)
-
-
-def examples(arrays: Sequence[np.ndarray], labels: np.ndarray, policy: Policy) -> Encoded:
+def examples(ids: np.ndarray, arrays: Mapping[str, np.ndarray], labels: np.ndarray, policy: Policy) -> Encoded:
     """The examples of what ``encoded_split`` makes."""
-    flat, segments, offsets, truncated, wanted, fidelity = arrays
-    answers = wanted if len(wanted) else None
-    if len(fidelity):
-        size, lost = json.loads(bytes(fidelity.astype(np.uint8)))
-        unlabelled = np.full(len(offsets) - 1, -1, np.int32)
-        return Encoded(flat, offsets, unlabelled, wanted=answers, documents=offsets, bytes=size, lost=lost)
-    if policy.segments == "none":
-        return Encoded(flat, offsets, labels, truncated=truncated, wanted=answers)
-    positions = restarted(segments, offsets) if policy.positions == "segment" else None
-    return Encoded(flat, offsets, labels, segments, positions, truncated=truncated)
+    offsets = arrays["offsets"]
+    if (fidelity := arrays.get("fidelity")) is not None:
+        size, lost = json.loads(bytes(fidelity))
+        labels = np.full(len(offsets) - 1, -1, np.int32)
+        return Encoded(ids[:-1], offsets, labels, wanted=ids[1:], documents=offsets, bytes=size, lost=lost)
+    segments, kept = arrays.get("segments"), {"truncated": arrays["truncated"], "wanted": arrays.get("wanted")}
+    positions = restarted(segments, offsets) if segments is not None and policy.positions == "segment" else None
+    return Encoded(ids, offsets, labels, segments, positions, **kept)
 
 
 def rows(encoded: Encoded, policy: Policy, *, train: bool = False) -> Encoded:

@@ -60,13 +60,18 @@ def decoded(data: bytes, path: Path, encoding: str | None = None) -> str:
     Raises:
       ValueError: for bytes that are no text, or text in another encoding, saying what it is and what helps.
     """
-    for begin, what, help in _BINARY:
-        if data.startswith(begin):
-            raise ValueError(f"{shown(path)} is {what}: {help}")
-    if data[_TAR] == b"ustar":
-        raise ValueError(f"{shown(path)} is a tar archive: unpack it first: tar xf FILE")
+    check_text(data, path)
     text = _decoded(data, path, encoding)
     return text if "\n" in text else text.replace("\r", "\n")
+
+
+def check_text(begin: bytes, path: Path) -> None:
+    """Raises ValueError for a file that begins as those do that are no text, saying what it is and what helps."""
+    for mark, what, help in _BINARY:
+        if begin.startswith(mark):
+            raise ValueError(f"{shown(path)} is {what}: {help}")
+    if begin[_TAR] == b"ustar":
+        raise ValueError(f"{shown(path)} is a tar archive: unpack it first: tar xf FILE")
 
 
 def _decoded(data: bytes, path: Path, other: str | None) -> str:

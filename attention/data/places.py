@@ -12,14 +12,21 @@ from attention.messages import quoted
 
 
 class Placed(NamedTuple):
-    """The token ids of a text, and what is wanted at each, as in ``Encoded.wanted``."""
+    """The token ids of a text, and what is wanted at each and which word it is of, as in ``Encoded``."""
 
     ids: np.ndarray
     wanted: np.ndarray
+    words: np.ndarray
 
 
 def placed(
-    tokenizer: Tokenizer, state: Any, texts: Sequence[str], wanted: Sequence[str], classes: Sequence[str], what: str
+    tokenizer: Tokenizer,
+    state: Any,
+    texts: Sequence[str],
+    wanted: Sequence[str],
+    classes: Sequence[str],
+    what: str,
+    first: int = 0,
 ) -> list[Placed]:
     """Each text, word by word, each word with the blank before it; what is wanted stands at the first token of its word.
 
@@ -30,20 +37,21 @@ def placed(
       wanted: one word for each word of each text, as in ``Split``.
       classes: whose indices are wanted; none where tokens are.
       what: the texts are called so in messages.
+      first: the number of the first of them there.
 
     Raises:
       ValueError: naming the text, for another number of words, an unknown class, or a wanted word that is not one token.
     """
     words = [text.split(" ") for text in texts]
     answers = [each.split(" ") for each in wanted]
-    for row, (have, said) in enumerate(zip(words, answers)):
+    for row, (have, said) in enumerate(zip(words, answers), first):
         if len(have) != len(said):
             raise ValueError(f"{what} {row} (counted from 0) has {len(have)} words, and {len(said)} are wanted")
     pieces = _encoded(tokenizer, state, words)
     known = {name: number for number, name in enumerate(classes)} or _tokens(tokenizer, state, answers, what)
     known[NOTHING] = OPEN if classes else ELSEWHERE
     made = []
-    for row, (have, said) in enumerate(zip(words, answers)):
+    for row, (have, said) in enumerate(zip(words, answers), first):
         found = [pieces[word] for word in have]
         for word, ids in zip(have, found):
             if not len(ids):
@@ -55,7 +63,7 @@ def placed(
         except KeyError as error:
             near = specs.nearest(error.args[0], classes)
             raise ValueError(f"{what} {row} (counted from 0): there is no class {quoted(error.args[0], 40)}{near}") from None
-        made.append(Placed(np.concatenate(found).astype(np.int32), right))
+        made.append(Placed(np.concatenate(found).astype(np.int32), right, np.repeat(np.arange(len(have), dtype=np.int32), counts)))
     return made
 
 

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 
 import numpy as np
 
-from attention.data.contracts import UNKNOWN, Encoded
+from attention.data.contracts import UNKNOWN, Encoded, counted
 
 MUCH_UNKNOWN = 0.1  # share of the tokens above which it is said
 MUCH_TRUNCATED = 0.2  # share of the texts above which it is said
@@ -21,14 +21,15 @@ def statistics(encoded: Encoded, elsewhere: np.ndarray | None = None, *, name: s
       elsewhere: ``[n]``, where else each text is: ``IN_TRAIN``, ``IN_VALIDATION``, both or 0; None where that is not known.
       name: of the split; in train no text is sought elsewhere, in validation only those of test are.
     """
-    lengths, unknown = encoded.lengths, encoded.flat == UNKNOWN
+    lengths = encoded.lengths
+    unknown = counted(encoded.flat, encoded.offsets, lambda ids: ids == UNKNOWN)
     truncated = 0 if encoded.truncated is None else int(encoded.truncated.sum())
     measured: Facts = {
         "examples": len(encoded),
         "mean_length": float(lengths.mean()),
         "max_length": int(lengths.max()),
-        "unknown_rate": float(unknown.mean()),
-        "unknown_texts": int(np.logical_and.reduceat(unknown, encoded.offsets[:-1]).sum()),
+        "unknown_rate": int(unknown.sum()) / int(lengths.sum()),
+        "unknown_texts": int((unknown == lengths).sum()),
         "truncated_share": truncated / len(encoded),
     }
     if elsewhere is not None and name != "train":

@@ -1,5 +1,6 @@
 """Texts that are the same but for letter case and runs of whitespace."""
 
+import hashlib
 from collections.abc import Iterable
 
 import numpy as np
@@ -12,8 +13,13 @@ def normal_form(text: str) -> str:
 
 def seen_before(texts: Iterable[str], earlier: Iterable[str]) -> np.ndarray:
     """Which ``texts`` also occur among the ``earlier`` ones, letter case and runs of whitespace aside: bool ``[n]``."""
-    known = {normal_form(text) for text in earlier}
-    return np.array([normal_form(text) in known for text in texts], bool)
+    return np.isin(_digests(texts), _digests(earlier))
+
+
+def _digests(texts: Iterable[str]) -> np.ndarray:
+    """A number of 64 bits for each text, the same for texts that count as the same: of very many, all there is room for."""
+    of = lambda text: hashlib.blake2b(normal_form(text).encode("utf-8", "surrogatepass"), digest_size=8).digest()
+    return np.frombuffer(b"".join(map(of, texts)), np.uint64)
 
 
 def together(texts: Iterable[str]) -> list[list[int]]:

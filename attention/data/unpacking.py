@@ -73,6 +73,16 @@ def archive(path: Path) -> Path:
     return path if inside is None or os.path.exists(path) else inside
 
 
+def is_packed(path: Path) -> bool:
+    """Whether a file is in an archive or packed, by its name or by how it begins. Raises ValueError as ``read`` does."""
+    outer = archive(path)
+    if outer != path or check(path).suffix.lower() in SUFFIXES:
+        return True
+    with open(path, "rb") as file:
+        begin = file.read(8)
+    return any(begin.startswith(packing.begin) for packing in _PACKINGS.values())
+
+
 def read(path: Path) -> Unpacked:
     """Reads a file, or of a zip archive the only file in it, or the one that the path goes on to name.
 
@@ -86,16 +96,21 @@ def read(path: Path) -> Unpacked:
     return Unpacked(plain_name(path.name), _unpacked(data, path, path.suffix.lower()))
 
 
+def check(path: Path) -> Path:
+    """The path of what is a file. Raises ValueError for what is missing, or none."""
+    if path.is_dir():
+        raise ValueError(f"{shown(path)} is a folder; a file in it is wanted")
+    if not regular(path).is_file():
+        if path.is_symlink():
+            raise ValueError(f"{shown(path)} is a link to {shown(path.readlink())}, which is not there")
+        beside = [entry.name for entry in path.parent.iterdir()] if path.parent.is_dir() else []
+        raise ValueError(f"there is no file {shown(path)}{nearest(path.name, beside)}")
+    return path
+
+
 def _bytes(path: Path) -> bytes:
     try:
-        if path.is_dir():
-            raise ValueError(f"{shown(path)} is a folder; a file in it is wanted")
-        if not regular(path).is_file():
-            if path.is_symlink():
-                raise ValueError(f"{shown(path)} is a link to {shown(path.readlink())}, which is not there")
-            beside = [entry.name for entry in path.parent.iterdir()] if path.parent.is_dir() else []
-            raise ValueError(f"there is no file {shown(path)}{nearest(path.name, beside)}")
-        return path.read_bytes()
+        return check(path).read_bytes()
     except OSError as error:
         raise ValueError(f"cannot read {shown(path)}: {error.strerror}") from None
 

@@ -40,27 +40,24 @@ def described(windows: str, length: int, stride: int) -> str:
     return f"windows of {length} tokens at a stride of {stride}: a token is told from the {least} to {length} before it{within}"
 
 
-def joined(
-    texts: Sequence[np.ndarray], begins: np.ndarray, end: int, *, ends: bool = True
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """The ids of texts end to end, ``end`` before each that begins a document and, where it ``ends``, after the last.
+def begun(texts: Sequence[np.ndarray], begins: np.ndarray, end: int) -> tuple[np.ndarray, np.ndarray]:
+    """The ids of texts end to end, ``end`` before each that begins a document.
 
     Returns:
-      The inputs, int32 ``[total]``; what each is to predict, ``[total]``; and where each document begins, int64 ``[d + 1]``.
+      The ids, and where among them each document begins.
 
     Example:
-      >>> joined([np.array([3, 4]), np.array([5])], np.array([True, True]), end=9)
-      (array([9, 3, 4, 9, 5]), array([3, 4, 9, 5, 9]), array([0, 3, 5]))
+      >>> begun([np.array([3, 4]), np.array([5])], np.array([True, True]), end=9)
+      (array([9, 3, 4, 9, 5]), array([0, 3]))
     """
-    one = np.array([end], np.int32)
-    parts = [part for ids, first in zip(texts, begins) for part in ((one, ids) if first else (ids,))]
-    lengths = np.array([len(ids) + int(first) for ids, first in zip(texts, begins)], np.int64)
-    flat = np.concatenate([*parts, *([one] if ends else [])]).astype(np.int32)
-    return flat[:-1], flat[1:], np.append((np.cumsum(lengths) - lengths)[begins], len(flat) - 1)
+    one = np.array([end])
+    ids = np.concatenate([part for ids, first in zip(texts, begins) for part in ((one, ids) if first else (ids,))])
+    lengths = np.array([len(ids) for ids in texts], np.int64) + begins
+    return ids, (np.cumsum(lengths) - lengths)[begins]
 
 
 def rows(encoded: Encoded, *, length: int, windows: Windows, stride: int = 0, train: bool = False) -> Encoded:
-    """The windows of documents, which stand as ``joined`` puts them.
+    """The windows of documents, which stand as ``begun`` puts them, with an end.
 
     Args:
       encoded: the documents.

@@ -43,11 +43,10 @@ def load(tmp_path_factory):
 
 
 def _content(corpus):
-    """All that is learned from: the splits with texts, labels and targets, and the classes."""
+    """All that is learned from: the splits with texts, labels, targets and what is wanted, and the classes."""
     listed = lambda found: None if found is None else list(found)
-    return corpus.classes, {
-        name: (list(split.texts), listed(split.labels), listed(split.targets)) for name, split in corpus.splits.items()
-    }
+    right = lambda split: (listed(split.labels), listed(split.targets), listed(split.wanted))
+    return corpus.classes, {name: (list(split.texts), *right(split)) for name, split in corpus.splits.items()}
 
 
 @every
@@ -57,18 +56,18 @@ def test_splits_of_texts_with_labels_or_targets(case, load):
     assert (corpus.trained_length is not None) == (LENGTHS in corpus.splits)
     for name in corpus.splits:
         assert all(0 <= accuracy <= 1 for accuracy in baselines(corpus, name).values())
-    assert baselines(corpus, "train")
+    assert bool(baselines(corpus, "train")) == bool(specs.build("source", case.spec).rules)
     for name, split in corpus.splits.items():
         assert len(split.texts) > 0
         assert all(isinstance(text, str) and text.strip() for text in split.texts)
         if split.targets is not None:
             assert len(split.targets) == len(split.texts)
             assert (split.labels, corpus.classes) == (None, ())
-        elif name != "test" or split.labels is not None:
+        elif split.wanted is None and (corpus.classes or split.labels) and (name != "test" or split.labels is not None):
             assert split.labels.dtype == np.int32
             assert len(split.labels) == len(split.texts)
             assert set(split.labels.tolist()) <= set(range(len(corpus.classes)))
-    if corpus.classes:
+    if corpus.splits["train"].labels is not None:
         assert len(set(corpus.splits["train"].labels.tolist())) == len(corpus.classes) > 1
 
 

@@ -14,8 +14,9 @@ def documents(*lengths: int, ends: bool = True) -> Encoded:
     """Documents of 1, 2, 3, ... end to end."""
     numbers = iter(range(1, sum(lengths) + 1))
     texts = [np.array([next(numbers) for _ in range(length)]) for length in lengths]
-    flat, wanted, offsets = windows.joined(texts, np.ones(len(texts), bool), END, ends=ends)
-    return Encoded(flat, offsets, np.full(len(texts), -1, np.int32), wanted=wanted)
+    begun, starts = windows.begun(texts, np.ones(len(texts), bool), END)
+    ids = np.append(begun, [END] * ends)
+    return Encoded(ids[:-1], np.append(starts, len(ids) - 1), np.full(len(texts), -1, np.int32), wanted=ids[1:])
 
 
 def asked(rows: Encoded, length: int) -> np.ndarray:

@@ -104,6 +104,6 @@ def note(carved: Carved, labels: np.ndarray, classes: Sequence[str], share: floa
 
 def rows(split: Split, chosen: np.ndarray) -> Split:
     """Some rows of a split."""
-    take = lambda texts: [str(texts[number]) for number in chosen]
+    take = lambda texts: None if texts is None else [str(texts[number]) for number in chosen]
     labels = None if split.labels is None else split.labels[chosen]
-    return Split(take(split.texts), labels, None if split.targets is None else take(split.targets))
+    return Split(take(split.texts) or [], labels, take(split.targets), take(split.wanted))

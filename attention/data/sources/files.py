@@ -1,25 +1,19 @@
 """Your own texts, labelled or with texts to write, in files: CSV, TSV, JSON, Parquet, Arrow or fastText, also packed."""
 
-import glob
-import itertools
 import os
-import re
-from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
+from collections.abc import Mapping
 from typing import Any
 
 from attention.data import file_text as _file_text
 from attention.data import paths as _paths
+from attention.data import plain_files as _plain_files
 from attention.data import tables as _tables
-from attention.data import unpacking as _unpacking
 from attention.data.contracts import Corpus, Source
-from attention.data.sources import _splits, _tabular
-from attention.messages import quoted, shown
+from attention.data.formats import tags as _tags
+from attention.data.sources import _given, _splits, _tabular
+from attention.messages import quoted
 
-# Files of a folder that are its splits: of train, test and validation by these names, in pieces too.
-_SPLIT_FILES = {"train": ("train",), "validation": ("validation", "valid", "val", "dev"), "test": ("test",)}
 _NAMES = "files(train=..., text='NAME', label='NAME') says what they are called, a number which they are"
-_NAMED = re.compile(r"\.(tsv|csv|jsonl?|ndjson|parquet|arrow|feather|txt)(\.\w+)?$", re.IGNORECASE)
 
 
 def build(
@@ -72,14 +66,14 @@ def build(
     answer = label if target is None else target
     _check_form(form, text, answer)
     given = {"train": train, "validation": validation, "test": test}
-    paths = {name: _expanded(path) for name, path in given.items() if path is not None}
+    paths = {name: _given.expanded(path) for name, path in given.items() if path is not None}
     written = {name: each[0] if len(each) == 1 else each for name, each in paths.items()}
     own = {"text": text, "label": label, "target": target, **form._asdict(), "skip_empty": skip_empty}
     spec = _splits.resolved("files", **written, **own, validation_share=validation_share)
 
     def load(seed: int) -> Corpus:
-        files = {name: _found(path) for name, path in paths.items()}
-        _check_apart(files, paths)
+        files = {name: _given.found(path) for name, path in paths.items()}
+        _given.check_apart(files, paths)
         read = {"text": text, "label": answer, "form": form, "skip_empty": skip_empty}
         try:
             bare = {name: name == "test" and target is None for name in files}  # whether it may have no labels
@@ -87,33 +81,21 @@ def build(
         except _tables.MissingColumnError as error:
             raise ValueError(f"{error}; {_NAMES}") from None
         shared = {"seed": seed, "validation_share": validation_share, "resolved": spec, "targets": target is not None}
-        return _tabular.corpus(tables, files=_looked_at(files, paths), where=files["train"][0], **shared)
+        return _tabular.corpus(tables, files=_given.looked_at(files, paths), where=files["train"][0], **shared)
 
     return Source(load, _tabular.rules(target), spec)
 
 
 def from_path(path: str) -> Mapping[str, Any] | None:
-    """The options of a bare path: a file, a glob, or a folder with files that are called as splits; None for another."""
-    if not os.path.isdir(_paths.followed(path)):
-        return {"train": path}
-    return _splits_in(path) or _splits_in(os.path.join(path, "data")) or None
+    """The options of a bare path: a file, a glob, or a folder with files that are called as splits; None for another.
 
-
-def _splits_in(folder: str) -> dict[str, str]:
-    """The files of a folder by split; of a split in pieces, ``train-00000-of-00002.parquet``, their glob."""
-    place = _paths.followed(folder)
-    names = sorted(os.listdir(place)) if os.path.isdir(place) else []
-    found: dict[str, str] = {}
-    for split, words in _SPLIT_FILES.items():
-        here = [name for name in names if _NAMED.search(name) and re.split(r"[-._]", name.lower())[0] in words]
-        if len(here) == 1:
-            found[split] = os.path.join(folder, here[0])
-        elif here and len({(re.split(r"[-._]", name)[0], Path(name).suffix) for name in here}) == 1:
-            pieces = f"{re.split(r'[-._]', here[0])[0]}[-._]*{Path(here[0]).suffix}"
-            found[split] = os.path.join(glob.escape(folder), pieces)
-        elif here:
-            raise ValueError(f"{shown(folder)}: {here[0]} and {here[1]} would both be {split}; say files({split}=...)")
-    return found if "train" in found else {}
+    Plain text, without columns, and CoNLL are others.
+    """
+    if _tags.is_named(path):
+        return None
+    place = _paths.followed(path)
+    found = _given.splits_in(path) or _given.splits_in(os.path.join(path, "data")) if os.path.isdir(place) else {"train": path}
+    return found if found and not _plain_files.is_plain(found["train"]) else None
 
 
 def _check_form(form: _tables.Form, text: str | int, answer: str | int) -> None:
@@ -123,40 +105,3 @@ def _check_form(form: _tables.Form, text: str | int, answer: str | int) -> None:
     if form.header is False and named is not None:
         raise ValueError(f"header=False: nothing names the column {quoted(named)}; give numbers, as in text=1, label=0")
     _file_text.check_encoding(form.encoding)
-
-
-def _expanded(given: str | tuple[str, ...]) -> tuple[str, ...]:
-    paths = tuple(str(_paths.expand(path)) for path in ((given,) if isinstance(given, str) else given))
-    if not paths:
-        raise ValueError("a split wants at least one file, got none")
-    return paths
-
-
-def _found(given: Sequence[str]) -> list[Path]:
-    """The files that paths and globs name, those of a glob in order."""
-    found = [path for each in given for path in _paths.matches(each)]
-    if folder := next(filter(os.path.isdir, found), None):
-        raise ValueError(
-            f"{shown(folder)} is a folder; files in it are 'FOLDER/*.csv', and folder(path=...) reads folders of texts"
-        )
-    if len(set(found)) < len(found):
-        twice = next(path for number, path in enumerate(found) if path in found[:number])
-        raise ValueError(f"{shown(twice)} is given twice for one split")
-    return found
-
-
-def _check_apart(files: Mapping[str, Sequence[Path]], paths: Mapping[str, Sequence[str]]) -> None:
-    """Raises ValueError where a glob of one split takes a file that is of another."""
-    for name, other in itertools.permutations(files, 2):
-        for path in filter(_paths.is_glob, paths[name]):
-            both = set(_paths.matches(path)) & set(files[other])
-            if both:
-                raise ValueError(f"{name}={quoted(path)} matches {shown(min(both))}, which is a file of {other}")
-
-
-def _looked_at(files: Mapping[str, Sequence[Path]], paths: Mapping[str, Sequence[str]]) -> Iterator[Path]:
-    """What was read; of a glob also the folders, to which a file may come."""
-    for name, found in files.items():
-        yield from dict.fromkeys(map(_unpacking.archive, found))
-        for path in filter(_paths.is_glob, paths[name]):
-            yield from _paths.searched(path)

@@ -3,6 +3,7 @@
 Lower-casing is done here, not by the package, and the package knows no special tokens: it would find them in the text.
 """
 
+import functools
 import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -17,6 +18,7 @@ from attention.files import write_atomic
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 
 FILE = "tokenizer.json"
+of_state = functools.lru_cache(maxsize=4)(Tokenizer.from_str)  # reading it takes far longer than encoding a text
 _CHUNK = 1000  # texts encoded at once: what the package returns takes far more memory than the ids
 
 
@@ -43,6 +45,12 @@ def pieces(tokenizer: Tokenizer) -> list[str]:
     return sorted(vocabulary, key=vocabulary.__getitem__)
 
 
+@functools.lru_cache(maxsize=4)
+def pieces_of_state(state: str) -> tuple[str, ...]:
+    """``pieces`` of a state."""
+    return tuple(pieces(of_state(state)))
+
+
 def save(state: str, folder: Path) -> None:
     """Writes ``tokenizer.json``."""
     write_atomic(Path(folder) / FILE, state.encode("utf-8"))
@@ -65,7 +73,7 @@ def load(folder: Path, model: str) -> str:
         raise ValueError(f"{path} is not a tokenizer file of the model {model}")
     state = path.read_text(encoding="utf-8")
     try:
-        Tokenizer.from_str(state)
+        of_state(state)
     except Exception as error:  # the package raises nothing more special
         raise ValueError(f"{path} is not a tokenizer file of the model {model}: {error}") from None
     return state

@@ -61,7 +61,7 @@ def vocabulary(state: Mapping[str, int]) -> list[str]:
 
 def strings(tokens: Sequence[str], ids: Sequence[int]) -> list[str]:
     """The tokens of ``ids``, padding left out."""
-    for identity in ids:
+    for identity in (min(ids, default=PADDING), max(ids, default=PADDING)):
         if not 0 <= identity < len(tokens):
             raise ValueError(f"token id {identity} is not in a vocabulary of {len(tokens)}")
     return [tokens[identity] for identity in ids if identity != PADDING]

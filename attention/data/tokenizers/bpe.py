@@ -39,7 +39,7 @@ def build(*, size: int = 8000, lowercase: bool = True) -> Tokenizer:
         return tokenizer.to_str()
 
     def encode(state: str, texts: Sequence[str]) -> list[np.ndarray]:
-        return _subwords.encode(tokenizers.Tokenizer.from_str(state), texts, lowercase=lowercase, offset=_OFFSET)
+        return _subwords.encode(_subwords.of_state(state), texts, lowercase=lowercase, offset=_OFFSET)
 
     return Tokenizer(
         train=train,
@@ -54,7 +54,7 @@ def build(*, size: int = 8000, lowercase: bool = True) -> Tokenizer:
 
 
 def _vocabulary(state: str) -> list[str]:
-    return [*SPECIAL, *_subwords.pieces(tokenizers.Tokenizer.from_str(state))]
+    return [*SPECIAL, *_subwords.pieces_of_state(state)]
 
 
 def _numbered(state: str) -> tokenizers.Tokenizer:
@@ -67,4 +67,4 @@ def _numbered(state: str) -> tokenizers.Tokenizer:
 
 def _decode(state: str, ids: Sequence[int]) -> str:
     strings(_vocabulary(state), ids)
-    return tokenizers.Tokenizer.from_str(state).decode([int(i) - _OFFSET for i in ids if i >= _OFFSET])
+    return _subwords.of_state(state).decode([int(i) - _OFFSET for i in ids if i >= _OFFSET])

@@ -43,7 +43,7 @@ def build(*, size: int = 8000, lowercase: bool = True) -> Tokenizer:
         return _around({piece: identity for identity, piece in enumerate(pieces)}).to_str()
 
     def encode(state: str, texts: Sequence[str]) -> list[np.ndarray]:
-        return _subwords.encode(tokenizers.Tokenizer.from_str(state), texts, lowercase=lowercase, offset=0)
+        return _subwords.encode(_subwords.of_state(state), texts, lowercase=lowercase, offset=0)
 
     return Tokenizer(
         train=train,
@@ -52,7 +52,7 @@ def build(*, size: int = 8000, lowercase: bool = True) -> Tokenizer:
         size=lambda state: len(json.loads(state)["model"]["vocab"]),
         save=_subwords.save,
         load=lambda folder: _subwords.load(folder, "WordPiece"),
-        vocabulary=lambda state: _subwords.pieces(tokenizers.Tokenizer.from_str(state)),
+        vocabulary=_subwords.pieces_of_state,
         packaged=lambda state: _packaged.lowered(tokenizers.Tokenizer.from_str(state), lowercase),
     )
 
@@ -74,6 +74,5 @@ def _alphabet(texts: Sequence[str], lowercase: bool, limit: int) -> list[str]:
 
 
 def _decode(state: str, ids: Sequence[int]) -> str:
-    tokenizer = tokenizers.Tokenizer.from_str(state)
-    strings(_subwords.pieces(tokenizer), ids)
-    return tokenizer.decode([int(i) for i in ids if i != PADDING], skip_special_tokens=False)
+    strings(_subwords.pieces_of_state(state), ids)
+    return _subwords.of_state(state).decode([int(i) for i in ids if i != PADDING], skip_special_tokens=False)
