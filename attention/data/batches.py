@@ -103,9 +103,10 @@ def gather(encoded: Encoded, indices: np.ndarray, length: int, shift: np.ndarray
     Returns:
       ``tokens`` int32 ``[... L]`` (0 at padding), ``valid`` bool ``[... L]``, ``labels`` int32 ``[...]`` (-1 for filler
       and where there is none), ``weight`` float32 ``[...]`` (0 for filler, else 1); where the examples have them,
-      ``segments``, ``positions`` and ``targets`` int32 ``[... L]`` (0 at padding), and ``wanted`` int32 ``[... L]``
-      (``ELSEWHERE`` where nothing is asked); and ``characters`` int32 ``[... L C]`` of the words, where these are kept. Where no example asks in more than half of the places, ``wanted`` is ``[... K]``,
-      at ``places`` int32 ``[... K]``, the first of which are those that are asked, in order.
+      ``segments``, ``positions`` and ``targets`` int32 ``[... L]`` (0 at padding), ``characters`` int32 ``[... L C]`` of the
+      words, and ``wanted`` int32 ``[... L]`` (``ELSEWHERE`` where nothing is asked). Where no example asks in more than half
+      of the places, ``wanted`` is ``[... K]``, at ``places`` int32 ``[... K]``, the first of which are those that are asked,
+      in order.
 
     Raises:
       ValueError: for an index out of range or an example longer than ``length``.

@@ -6,7 +6,7 @@ from collections.abc import Collection, Sequence
 
 import numpy as np
 
-from attention.data.contracts import Encoded, Spelling
+from attention.data.contracts import Encoded, Spelling, Split
 
 BEGIN, END = 1, 2  # around a word; 0 is padding
 ROWS = 2048  # numbers there are: code points that differ by a multiple of it share one, so that no alphabet has two alike
@@ -34,12 +34,20 @@ def spelled(words: Sequence[str], most: int) -> np.ndarray:
     return made
 
 
-def described(encoded: Encoded, texts: Sequence[str], *, most: int, known: Collection[str] | None) -> Encoded:
-    """Examples with the characters of their words, and with which of these are not among the ``known``.
+def words_of(split: Split) -> set[str]:
+    """The words of texts of which it is said what is right at each; none of others."""
+    return set().union(*(text.split(" ") for text in split.texts)) if split.wanted is not None else set()
+
+
+def with_words(
+    encoded: Encoded, texts: Sequence[str], classes: tuple[str, ...], *, most: int, known: Collection[str] | None
+) -> Encoded:
+    """Examples with the classes and the characters of their words, and with which of these are not among the ``known``.
 
     Args:
       encoded: of the texts; without ``words`` it is returned as it is.
       texts: words joined by single blanks.
+      classes: which ``wanted`` indexes.
       most: characters kept of a word, as of ``spelled``; 0 for none.
       known: the words of train; None where they are not known.
     """
@@ -51,4 +59,4 @@ def described(encoded: Encoded, texts: Sequence[str], *, most: int, known: Colle
     rows = np.concatenate([own[encoded.words[start:end]] for own, (start, end) in each])
     spelling = Spelling(spelled(list(numbers), most), rows) if most else None
     unseen = None if known is None else np.array([word not in known for word in numbers])[rows]
-    return dataclasses.replace(encoded, spelling=spelling, unseen=unseen)
+    return dataclasses.replace(encoded, classes=classes, spelling=spelling, unseen=unseen)

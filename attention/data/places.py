@@ -63,7 +63,9 @@ def placed(
         except KeyError as error:
             near = specs.nearest(error.args[0], classes)
             raise ValueError(f"{what} {row} (counted from 0): there is no class {quoted(error.args[0], 40)}{near}") from None
-        made.append(Placed(np.concatenate(found).astype(np.int32), right, np.repeat(np.arange(len(have), dtype=np.int32), counts)))
+        made.append(
+            Placed(np.concatenate(found).astype(np.int32), right, np.repeat(np.arange(len(have), dtype=np.int32), counts))
+        )
     return made
 
 
