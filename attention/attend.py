@@ -150,9 +150,11 @@ def run(
         chosen(kernel, Ask(parts, (1, 1, 1, 1), weights))
         return _nothing(parts, query, key, value, weights)
     of = {kind: params.get(kind, {}) for kind in ("encoding", "score", "normalizer")}
+    call = dataclasses.replace(call, packed=parts.mask.packs)
     encoding_call = encoding_call or positioned(parts.encoding, of["encoding"], call, query.shape[:-2], key.shape[:-2])
     ordered = call.q_positions is None and call.k_positions is None
     scale = 1.0 / math.sqrt(parts.encoding.terms * query.shape[-1]) if parts.score.scaled else 1.0
+    encoding_call = dataclasses.replace(encoding_call, packed=call.packed)
     call, encoding_call = (completed(each, query.shape[-3], key.shape[-3], scale) for each in (call, encoding_call))
     call = dataclasses.replace(call, k_last=last_key(call, key.shape[-3]))  # before kernels cut the keys
 

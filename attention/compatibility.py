@@ -123,6 +123,26 @@ def check_mixer(mixer: Mixer, parts: Parts, given: dict[str, str], defaults: dic
         raise ValueError(f"{owner} with {name(kind)}: {reason}")
 
 
+def check_packing(encoder: Any, mixer: Mixer, parts: Parts, given: Mapping[str, str]) -> None:
+    """Refuses parts under which the documents packed into a row are not what each is alone.
+
+    Args:
+      encoder: the Flax module, of which the fact ``whole_row`` is read.
+      mixer: the mixer.
+      parts: the records.
+      given: the canonical spec of each kind, and of "mixer" and "encoder".
+
+    Raises:
+      ValueError: for a mask that does not keep documents apart, or naming the part that wants a row to itself, with the reason.
+    """
+    if not parts.mask.packs:
+        raise ValueError(f"several documents in a row want mask='causal & document' or mask=document, got mask={given['mask']}")
+    records = {"encoder": encoder, "mixer": mixer, "encoding": parts.encoding, "mask": parts.mask}
+    for kind, record in records.items():
+        if record.whole_row is not None:
+            raise ValueError(f"{kind}={given[kind]} cannot have several documents in a row: {record.whole_row}")
+
+
 def check_pooling(encoder: Any, pooling: Pooling, given: dict[str, str]) -> None:
     """Raises ValueError for a pooling that reads an added token, with an encoder that has no state for one."""
     if pooling.extra_tokens and not encoder.sees_all:
@@ -132,12 +152,12 @@ def check_pooling(encoder: Any, pooling: Pooling, given: dict[str, str]) -> None
         )
 
 
-def check_causal(encoder: Any, mixer: Mixer, mask: Mask, given: dict[str, str]) -> None:
-    """Refuses what lets a token see later ones, which a language model would read its answers from.
+def check_causal(encoder: Any, mixer: Mixer, encoding: Encoding, mask: Mask, given: dict[str, str]) -> None:
+    """Refuses what lets a token see later ones, or how many there are: a language model would read its answers from them.
 
     Args:
       encoder: the Flax module, of which the facts ``uses`` and ``causal`` are read.
-      mixer, mask: the records.
+      mixer, encoding, mask: the records.
       given: the canonical spec of each kind.
 
     Raises:
@@ -146,6 +166,7 @@ def check_causal(encoder: Any, mixer: Mixer, mask: Mask, given: dict[str, str]) 
     if not encoder.causal:
         fit = [name for name in specs.names("encoder") if specs.build("encoder", name).causal]
         raise ValueError(f"encoder={given['encoder']}: its states see later tokens; a language model takes encoder={_or(fit)}")
+    _check_ahead("encoding", encoding, given)
     if "mixer" not in encoder.uses:
         return
     if "mask" not in mixer.uses and "causal" not in mixer.masks:
@@ -154,6 +175,13 @@ def check_causal(encoder: Any, mixer: Mixer, mask: Mask, given: dict[str, str]) 
         spec = "causal" if mask.apply is None else f"'causal & {given['mask']}'"
         seen = f"mask={given['mask']} lets a token see later ones, and a language model predicts them"
         raise ValueError(f"{seen}; use --config.model.mask={spec}")
+    _check_ahead("mixer", mixer, given)
+    _check_ahead("mask", mask, given)
+
+
+def _check_ahead(kind: str, record: Any, given: dict[str, str]) -> None:
+    if record.ahead:
+        raise ValueError(f"{kind}={given[kind]} in a language model, where later tokens are not known: {record.ahead}")
 
 
 def check_encoder(encoder: Any, parts: Parts, given: dict[str, str], defaults: dict[str, str]) -> None:

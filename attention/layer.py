@@ -4,6 +4,7 @@
 as T5's table, in one place. Encoders, decoders and the modules of other frameworks are made of them.
 """
 
+import dataclasses
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
@@ -129,6 +130,7 @@ class Layer(NamedTuple):
     def run(self, params: Mapping[str, Params], x: jax.Array, context: Context, call: Call) -> jax.Array:
         """``apply`` for what has been checked, and put into a context and a call: what encoders and decoders call."""
         of_parts = {kind: params[kind] for kind in KINDS if kind in params}
+        call = dataclasses.replace(call, packed=self.parts.mask.packs)
         context = context._replace(parts=self.parts, params=of_parts, kernel=self.kernel)
         if context.encoding_call is None:
             keys = x if context.memory is None else context.memory
@@ -163,7 +165,8 @@ class Layer(NamedTuple):
         if hook is None:
             return x
         of_encoding = params.get("encoding", {})
-        call = _call(side, side, {"rng": rng, "train": train, "max_length": self.dims.max_length})
+        told = {"rng": rng, "train": train, "max_length": self.dims.max_length, "packed": self.parts.mask.packs}
+        call = _call(side, side, told)
         return hook(of_encoding, x, tokens, positioned(self.parts.encoding, of_encoding, call, x.shape[:-1], x.shape[:-1]))
 
     def cache(self, batch: int | tuple[int, ...], length: int, dtype: Any = jnp.float32) -> Any:

@@ -15,6 +15,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
 from attention.carries import varying
+from attention.documents import begins
 from attention.placement import placed
 from attention.precision import check_floating
 
@@ -167,10 +168,10 @@ def recur(
     x = jnp.where(valid[..., None], x.reshape(B, T, D), 0).swapaxes(0, 1)
     wide = jnp.promote_types(x.dtype, jnp.float32)
     kept = [valid[:, ::-1] if back else valid for back in reverse]
-    begins: list[Any] = [None] * len(weights)
+    borders: list[Any] = [None] * len(weights)
     if segments is not None:
         numbers = flat(segments)
-        begins = [_begins(numbers[:, ::-1] if back else numbers, keep).T for back, keep in zip(reverse, kept)]
+        borders = [begins(numbers[:, ::-1] if back else numbers, keep).T for back, keep in zip(reverse, kept)]
     matrices = [recurrent.astype(x.dtype) for _, recurrent, _ in weights]
     zero = (placed(jnp.zeros((B, U), wide), valid, 1),) * cell.carries
 
@@ -187,21 +188,13 @@ def recur(
         return tuple(found), tuple(state[0] for state in found)
 
     texts = [x[::-1] if back else x for back in reverse]
-    outputs = _blocks(step, project, (zero,) * len(weights), (texts, [keep.T for keep in kept], begins), T)
+    outputs = _blocks(step, project, (zero,) * len(weights), (texts, [keep.T for keep in kept], borders), T)
     outputs = [each[::-1] if back else each for each, back in zip(outputs, reverse)]
     return [jnp.where(valid[..., None], each.swapaxes(0, 1), 0).astype(x.dtype).reshape(*batch, T, U) for each in outputs]
 
 
 def _product(x: jax.Array, matrix: jax.Array, dtype: Any) -> jax.Array:
     return jnp.einsum("...d,dg->...g", x, matrix.astype(x.dtype), preferred_element_type=dtype)
-
-
-def _begins(segments: jax.Array, valid: jax.Array) -> jax.Array:
-    """Where a valid position is of another segment than the valid one before it, for ``[B T]``."""
-    index = jnp.where(valid, jnp.arange(valid.shape[-1]), -1)
-    before = jnp.pad(jax.lax.cummax(index, axis=1)[:, :-1], ((0, 0), (1, 0)), constant_values=-1)
-    previous = jnp.take_along_axis(segments, jnp.maximum(before, 0), axis=-1)
-    return valid & (before >= 0) & (segments != previous)
 
 
 def _blocks(step: Callable[[Any, Any], Any], project: Callable[[Any], Any], start: Any, given: Any, length: int) -> Any:

@@ -65,6 +65,7 @@ def get_config() -> Any:  # a ConfigDict, whose fields a type checker cannot kno
     training.warmup = 100  # updates over which the learning rate rises from 0; of a run of no more, a tenth, rounded down
     training.schedule = "cosine"  # learning rate after warmup: constant, cosine or linear, the latter two towards 0
     training.weight_decay = 0.01  # decoupled, times the learning rate, of matrices only: leaves of two axes or more
+    training.decay_embeddings = True  # whether embeddings and tables of positions decay, too
     training.clip_norm = 1.0  # largest global norm of a gradient; 0 for off
     training.ema_decay = 0.0  # of the moving average of weights that is evaluated, in [0, 1); 0 for off
     training.label_smoothing = 0.0  # mass spread over all classes, in [0, 1)

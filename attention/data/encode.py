@@ -106,17 +106,18 @@ def encoded_split(
     """
     size = tokenizer.size(state)
     dtype = next((each for each in (np.uint8, np.uint16) if size <= np.iinfo(each).max), np.int32)
-    give = lambda ids: put(ids.astype(dtype))
-    if policy.windows != "none" and (split.wanted is None or classes):
-        return _documents(tokenizer, state, split, what, give)
-    if split.wanted is not None and policy.segments != "none":
+    told = None if classes and policy.windows != "none" else split.wanted  # a language model is asked for no classes
+    if told is not None and policy.segments != "none":
         raise ValueError(f"{what}s say what is wanted at each word: they are not cut, config.data.segments=none")
+    give = lambda ids: put(ids.astype(dtype))
+    if policy.windows != "none" and told is None:
+        return _documents(tokenizer, state, split, what, give)
     lengths, segments, truncated, wanted, words = [], [], [], [], []
     for first, texts in _groups(split.texts):
-        if split.wanted is None:
+        if told is None:
             pieces = _encode_all(tokenizer, state, texts, policy.segments, what, first)
         else:
-            each = placed(tokenizer, state, texts, split.wanted[first : first + len(texts)], classes, what, first)
+            each = placed(tokenizer, state, texts, told[first : first + len(texts)], classes, what, first)
             pieces = [(one.ids, np.zeros(len(one.ids), np.int32)) for one in each]
             wanted += [_truncated(one.wanted, policy) for one in each]
             words += [_truncated(one.words, policy) for one in each if classes]
@@ -142,10 +143,10 @@ def _documents(tokenizer: Tokenizer, state: Any, split: Split, what: str, give: 
         begins = np.ones(len(texts), bool) if split.begins is None else split.begins[first : first + len(texts)]
         ids = [found for found, _ in _encode_all(tokenizer, state, texts, "none", what, first, blocks=split.begins is not None)]
         fidelity.look(texts, ids)
-        joined, own = begun(ids, begins, end)
-        give(joined)
-        starts.append(total + own)
-        total += len(joined)
+        some, here = begun(ids, begins, end)
+        give(some)
+        starts.append(total + here)
+        total += len(some)
     if total == sum(map(len, starts)):
         raise ValueError(f"{what}s have no tokens")
     if split.ends:

@@ -9,6 +9,7 @@ import jax.numpy as jnp
 from flax import linen as nn
 
 from attention.dropout import dropout
+from attention.positions import counted
 from attention.records import Call, Context, Dims, Encoding, Params, Parts, merged
 
 KINDS = ("encoding", "score", "normalizer")  # of the parts, those that may have parameters
@@ -44,9 +45,26 @@ def layer_params(
     return made
 
 
-def placed(encoding: Encoding, params: Params, call: Call) -> Call:
-    """The call with the positions that the encoding makes."""
-    return call if encoding.positions is None else encoding.positions(params, call)
+def placed(encoding: Encoding, params: Params, call: Call, window: int | None = None) -> Call:
+    """The call with the positions that the encoding makes.
+
+    With a ``window``, one that makes them anew does so for that many tokens, or for all places of a row that has more, and each
+    token takes what is made for its own: how many there are changes nothing.
+    """
+    if encoding.positions is None:
+        return call
+    if window is None or not encoding.redraws:
+        return encoding.positions(params, call)
+    assert call.q_valid is not None  # a text's validity is given
+    *batch, T = call.q_valid.shape
+    shape = (*batch, max(window, T))
+    all_places, everywhere = jnp.broadcast_to(jnp.arange(shape[-1]), shape), jnp.ones(shape, jnp.bool_)
+    sides = {"q_positions": all_places, "k_positions": all_places, "q_valid": everywhere, "k_valid": everywhere}
+    made = encoding.positions(params, dataclasses.replace(call, **sides))
+    own = jnp.broadcast_to(counted(call.q_positions, T), (*batch, T))
+    take = lambda leaf: jnp.take_along_axis(leaf, own, axis=-1, mode="fill")
+    of_tokens = lambda tree: jax.tree.map(take, tree)
+    return dataclasses.replace(call, q_positions=of_tokens(made.q_positions), k_positions=of_tokens(made.k_positions))
 
 
 def embedded(module: nn.Module, x: jax.Array, context: Context, call: Call, dims: Dims) -> jax.Array:
@@ -55,7 +73,7 @@ def embedded(module: nn.Module, x: jax.Array, context: Context, call: Call, dims
     if encoding.embed is None:
         return x
     params = shared_params(module, context.parts, dims, kinds=("encoding",)).get("encoding", {})
-    return encoding.embed(params, x, context.tokens, placed(encoding, params, call))
+    return encoding.embed(params, x, context.tokens, placed(encoding, params, call, context.window))
 
 
 def split(rng: jax.Array | None, count: int) -> list[Any]:
@@ -120,6 +138,7 @@ class Encoder(nn.Module):
       causal: whether no state sees a later token than its own where the mask of its mixer, if it has one, is causal.
       sees_all: whether a token that a pooling puts before the text has a state of its own that has seen all of it.
       needs_segments: whether it reads the segments of the call.
+      whole_row: why it wants a row to itself; None where a packed document is what it is alone.
       width(D): channels of a state.
       inner(call, length), inner_length(length): the call of its layers, and how many positions they have, for a text of that
         many tokens.
@@ -131,10 +150,20 @@ class Encoder(nn.Module):
     sees_all: ClassVar[bool] = True
     needs_segments: ClassVar[bool] = False
 
+    @property
+    def whole_row(self) -> str | None:
+        """The fact."""
+        return None
+
     @nn.nowrap
     def width(self, model_dim: int) -> int:
         """Channels of a state."""
         return model_dim
+
+    @nn.nowrap
+    def remembers(self, parts: Parts) -> bool:
+        """Whether it can read a text in pieces, by ``begin`` and ``advance``: those of ``encoders/transformer.py``."""
+        return False
 
     @nn.nowrap
     def inner(self, call: Call, length: int) -> Call:

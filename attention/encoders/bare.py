@@ -47,7 +47,7 @@ class Bare(Encoder):
         shared = shared_params(self, context.parts, dims)
         outside, params = shared.get("encoding", {}), layer_params(self, context.parts, dims, shared)
         rngs = split(call.rng, 3)
-        positioned = placed(encoding, outside, dataclasses.replace(call, rng=rngs[0]))
+        positioned = placed(encoding, outside, dataclasses.replace(call, rng=rngs[0]), context.window)
         if encoding.embed is not None:
             x = encoding.embed(params.get("encoding", {}), x, context.tokens, positioned)
         x = dropped(x, context, rngs[1])

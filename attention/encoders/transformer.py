@@ -9,8 +9,9 @@ Steps: L
 Width: D
 Options: `layers` L (2), `mlp` F / D (4), `activation` `gelu`, `relu` or `swiglu`; `norm` `pre`, `post` or `sandwich`
 ($x + N'(f(N(x)))$); `norm_type` `layer` or `rms`; `gate` on what the mixer reads; `init=depth`, which starts what projects
-into the residual stream at $1/\sqrt{2L}$ of its size; `stochastic_depth`, the rate at which the last block's branches are
-left out in training, less in earlier ones; `registers`, learned tokens in the layers that the pooling does not see.
+into the residual stream at $1/\sqrt{2L}$ of its size, and `init=gpt2`, where all matrices are N(0, 0.02²) besides;
+`bias=False` for norms and MLPs without biases; `stochastic_depth`, the rate at which the last block's branches are left out in
+training, less in earlier ones; `registers`, learned tokens in the layers that the pooling does not see.
 Cost: $O(T^2)$ for attention's scores, $O(T)$ with other mixers.
 Traps: `post` needs a warmup. Registers stand at position 0: under `mask=local` only the start of the text sees them, under
 `causal` they see nothing but its first token.
@@ -27,8 +28,8 @@ import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
-from attention.attend import reads
-from attention.dropout import dropout
+from attention.attend import completed, reads
+from attention.encoders._blocks import Activation, Block, Norm, NormType, normed
 from attention.encoders._modules import (
     Encoder,
     dropped,
@@ -40,104 +41,12 @@ from attention.encoders._modules import (
     split,
     with_registers,
 )
-from attention.layer import Layer
-from attention.records import Call, Context, Dims, Gate, Mixer, Params
+from attention.records import Call, Context, Dims, Gate, Params, Parts
 
 __all__: list[str] = []
 
-Activation = Literal["gelu", "relu", "swiglu"]
-Norm = Literal["pre", "post", "sandwich"]
-NormType = Literal["layer", "rms"]
-Init = Literal["plain", "depth"]
-NORMS = {"layer": nn.LayerNorm, "rms": nn.RMSNorm}
-
-
-class MLP(nn.Module):
-    """``W₂ φ(W₁ x)`` for gelu and relu, ``W₂ (silu(W₁ x) ⊙ W₃ x)`` for swiglu (Shazeer 2020, arXiv 2002.05202).
-
-    ``scale`` multiplies W₂ at the start.
-    """
-
-    width: int
-    activation: Activation
-    scale: float = 1.0
-
-    @nn.compact
-    def __call__(self, x: jax.Array) -> jax.Array:
-        """``[B T D]`` to ``[B T D]``."""
-        dense = lambda features, name: nn.Dense(features, dtype=x.dtype, name=name)
-        h = dense(self.width, "in")(x)
-        if self.activation == "swiglu":
-            h = nn.silu(h) * dense(self.width, "gate")(x)
-        else:
-            h = nn.gelu(h) if self.activation == "gelu" else nn.relu(h)
-        lecun = nn.initializers.lecun_normal()
-        scaled = lambda *args: self.scale * lecun(*args)
-        return nn.Dense(x.shape[-1], dtype=x.dtype, kernel_init=scaled, name="out")(h)
-
-
-class Block(nn.Module):
-    """A mixer and an MLP with their residual connections; a gate may stand before the mixer, after a norm that is there.
-
-    ``scale`` multiplies the output projections at the start; ``stochastic_depth`` is the rate at which either is left out, in
-    training.
-    """
-
-    mixer: Mixer
-    width: int
-    activation: Activation
-    norm: Norm
-    norm_type: NormType = "layer"
-    gate: Gate = Gate()
-    scale: float = 1.0
-    stochastic_depth: float = 0.0
-
-    @nn.compact
-    def __call__(self, x: jax.Array, context: Context, call: Call, dims: Dims) -> jax.Array:
-        """``[B T D]`` to ``[B T D]``."""
-        rng_mixer, *rngs = split(call.rng, 3)
-        own = self._scaled({}) if self.mixer.init is None else self.param("mixer", self._mixer, dims)
-        init, gate = self.gate.init, self.gate.apply
-        weights = {} if init is None else self.param("gate", init, x.shape[-1])
-        passed = lambda x: x if gate is None else gate(weights, x)
-        layer = Layer(self.mixer, context.parts, dims, context.kernel)
-        params = {**context.params, "mixer": own}
-        mix = lambda x: layer.run(params, passed(x), context, dataclasses.replace(call, rng=rng_mixer))
-        mlp = MLP(self.width, self.activation, self.scale, name="mlp")
-        normed = lambda name, x: NORMS[self.norm_type](dtype=x.dtype, name=name)(x)
-        for name, step, rng in (("mixer", mix, rngs[0]), ("mlp", mlp, rngs[1])):
-            if self.norm == "post":
-                x = normed(f"{name}_norm", x + self._thinned(step(x), context, call, rng))
-                continue
-            added = step(normed(f"{name}_norm", x))
-            if self.norm == "sandwich":
-                added = normed(f"{name}_norm_after", added)
-            x = x + self._thinned(added, context, call, rng)
-        return x
-
-    @nn.nowrap
-    def _mixer(self, rng: jax.Array, dims: Dims) -> Params:
-        assert self.mixer.init is not None
-        return self._scaled(self.mixer.init(rng, dims))
-
-    @nn.nowrap
-    def _scaled(self, params: Params) -> Params:
-        if self.scale == 1.0:
-            return params
-        if "output" not in params:
-            raise ValueError("init=depth scales the mixer's output projection at the start, and this mixer has none")
-        return {**params, "output": jax.tree.map(lambda leaf: self.scale * leaf, params["output"])}
-
-    @nn.nowrap
-    def _thinned(self, added: jax.Array, context: Context, call: Call, rng: jax.Array | None) -> jax.Array:
-        """With dropout, and left out altogether for some examples."""
-        added = dropped(added, context, rng)
-        if not (self.stochastic_depth and call.train):
-            return added
-        if rng is None:
-            raise ValueError("stochastic_depth in training needs rng")
-        examples = jnp.ones((*added.shape[:-2], 1, 1), added.dtype)
-        return added * dropout(examples, self.stochastic_depth, jax.random.fold_in(rng, 1))
+Init = Literal["plain", "depth", "gpt2"]
+GPT2 = 0.02  # the standard deviation of its matrices at the start
 
 
 class Transformer(Encoder):
@@ -152,10 +61,16 @@ class Transformer(Encoder):
     init_type: Init = "plain"
     stochastic_depth: float = 0.0
     registers: int = 0
+    bias: bool = True
     mixer: Any = None  # set by `attention.models.classifier.classifier`
 
     uses: ClassVar[tuple[str, ...]] = ("encoding", "mixer")
     causal: ClassVar[bool] = True
+
+    @property
+    def whole_row(self) -> str | None:
+        """Registers are in the segment of the first token."""
+        return "only the first document would see its registers" if self.registers else None
 
     @nn.nowrap
     def inner(self, call: Call, length: int) -> Call:
@@ -167,9 +82,35 @@ class Transformer(Encoder):
         """Positions of the layers for a text of ``length`` tokens."""
         return self.registers + length
 
-    @nn.compact
     def __call__(self, x: jax.Array, context: Context, call: Call, dims: Dims) -> tuple[jax.Array, Call]:
         """Embeddings ``[B T D]`` to states ``[B T D]``."""
+        return self._blocks(x, context, call, dims)[0], call
+
+    @nn.nowrap
+    def remembers(self, parts: Parts) -> bool:
+        """Whether what is kept of each token stays what it is as the text goes on, and is all that later ones read of it."""
+        encoding, whole = parts.encoding, parts.normalizer.reads == "all"
+        return self.mixer.remember is not None and not (encoding.whole or encoding.depth or whole or self.registers)
+
+    @nn.nowrap
+    def begin(self, batch: int, length: int, dims: Dims, dtype: Any) -> Any:
+        """Room for what each layer keeps of ``length`` tokens."""
+
+        def remembered(rng: jax.Array, x: jax.Array) -> Any:
+            return self.mixer.remember({} if self.mixer.init is None else self.mixer.init(rng, dims), x)
+
+        blank = jnp.zeros((batch, length, dims.model_dim), dtype)
+        room = jax.eval_shape(remembered, jax.random.key(0), blank)
+        return [jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), room) for _ in range(self.layers)]
+
+    def advance(self, x: jax.Array, place: Any, kept: Any, context: Context, call: Call, dims: Dims) -> tuple[jax.Array, Any]:
+        """States ``[B t D]`` of tokens that stand from a place on, and what is kept after them; the call is of all L places."""
+        return self._blocks(x, context, call, dims, kept, place)
+
+    @nn.compact
+    def _blocks(
+        self, x: jax.Array, context: Context, call: Call, dims: Dims, kept: Any = None, place: Any = None
+    ) -> tuple[jax.Array, Any]:
         encoding, length, R = context.parts.encoding, x.shape[-2], self.registers
         if encoding.depth > self.layers:
             raise ValueError(f"the encoding acts before block {encoding.depth}, the encoder has {self.layers}")
@@ -177,8 +118,10 @@ class Transformer(Encoder):
         shared = shared_params(self, context.parts, dims)
         outside = shared.get("encoding", {})  # of the encoding, where it acts outside of the layers
         rng_positions, rng_dropout, *rngs = split(call.rng, self.layers + 2)
-        positioned = placed(encoding, outside, dataclasses.replace(call, rng=rng_positions))
-        tokens, within = context.tokens, self.inner(call, length)
+        positioned = placed(encoding, outside, dataclasses.replace(call, rng=rng_positions), context.window)
+        if kept is not None:
+            call, positioned = (at(each, place, length) for each in (call, positioned))
+        tokens, within, after = context.tokens, self.inner(call, length), []
         if R:
             context = context._replace(tokens=preceded(tokens, 0, R))
 
@@ -204,13 +147,15 @@ class Transformer(Encoder):
             )
             if here.max_length is not None:
                 here = here._replace(max_length=self.inner_length(here.max_length))  # a mixer's weights are by place
-            x = self._block(layer, dims.model_dim)(x, inner, dataclasses.replace(within, rng=rngs[layer], layer=layer), here)
+            there = dataclasses.replace(within, rng=rngs[layer], layer=layer)
+            x, own = self._block(layer, dims.model_dim)(x, inner, there, here, None if kept is None else kept[layer], place)
+            after.append(own)
             if inner.record is not None:
                 inner.record("output", x)
         if encoding.depth == self.layers:
             x = embed(outside, x)
         x = x[..., R:, :]
-        return x if self.norm == "post" else NORMS[self.norm_type](dtype=x.dtype, name="norm")(x), call
+        return x if self.norm == "post" else normed(x, "norm", self.norm_type, self.bias), after
 
     @nn.nowrap
     def _registered(self, x: jax.Array) -> jax.Array:
@@ -230,8 +175,20 @@ class Transformer(Encoder):
             gate=self.gate,
             scale=1.0 if self.init_type == "plain" else 1.0 / math.sqrt(2 * self.layers),
             stochastic_depth=self.stochastic_depth * (layer + 1) / self.layers,
+            bias=self.bias,
+            std=GPT2 if self.init_type == "gpt2" else None,
             name=f"block_{layer}",
         )
+
+
+def at(call: Call, place: Any, length: int) -> Call:
+    """The call of ``length`` queries from a place on, of one of all places."""
+    assert call.q_valid is not None  # a text's validity is given
+    places = call.q_valid.shape[-1]
+    cut = lambda leaf: jax.lax.dynamic_slice_in_dim(leaf, place, length, leaf.ndim - 1)
+    whole = completed(call, places, places)
+    side = {name: jax.tree.map(cut, getattr(whole, name)) for name in ("q_positions", "q_valid", "q_segments")}
+    return dataclasses.replace(whole, **side, consecutive=False)
 
 
 def build(
@@ -244,6 +201,7 @@ def build(
     init: Init = "plain",
     stochastic_depth: float = 0.0,
     registers: int = 0,
+    bias: bool = True,
 ) -> Transformer:
     """A transformer encoder of ``layers`` blocks with an MLP ``mlp`` times as wide as the model.
 
@@ -253,6 +211,10 @@ def build(
 
     ``init='depth'`` multiplies what projects into the residual stream, of the mixer and of the MLP, by 1/√(2·layers) at the
     start, so that its variance does not grow with the number of layers (Radford et al. 2019, GPT-2, section 2.3).
+    ``init='gpt2'`` draws all matrices of mixers and MLPs from N(0, 0.02²) besides, as its code does; embeddings like that are
+    ``config.model.embedding_init=0.02`` with ``embedding_scale=False``.
+
+    ``bias=False`` leaves the biases out of norms and MLPs; those of the mixer are its own option.
 
     ``stochastic_depth`` p leaves out, in training and for each example by itself, what a mixer or an MLP adds, with probability
     ``p (l+1)/layers`` in block l = 0, 1, ...; what is kept is divided by one minus that. Huang et al. 2016 (arXiv 1603.09382),
@@ -277,4 +239,4 @@ def build(
         raise ValueError(f"stochastic_depth must be in [0, 1), got {stochastic_depth}")
     if registers < 0:
         raise ValueError(f"registers must be >= 0, got {registers}")
-    return Transformer(layers, mlp, activation, norm, norm_type, gate, init, stochastic_depth, registers)
+    return Transformer(layers, mlp, activation, norm, norm_type, gate, init, stochastic_depth, registers, bias)

@@ -23,7 +23,7 @@ def angles(positions: jax.Array, frequencies: np.ndarray, row: jax.Array | None 
     Args:
       positions: ``[*B T]``, int32 or float32.
       frequencies: radians per position, float64 ``[F]``, static; with ``row`` a table of them ``[R F]``.
-      row: the row of the table that each example takes, ``[*#B]``.
+      row: the row of the table that each token takes, ``[*#B #T]``.
 
     Returns:
       ``[*B T F]``.
@@ -41,9 +41,9 @@ def angles(positions: jax.Array, frequencies: np.ndarray, row: jax.Array | None 
 
 
 def _taken(table: np.ndarray, row: jax.Array | None, dtype: type) -> jax.Array:
-    """``[F]``, or each example's row ``[*#B 1 F]``."""
+    """``[F]``, or each token's row ``[*#B #T F]``."""
     here = jnp.asarray(np.asarray(table).astype(dtype))
-    return here if row is None else here[row][..., None, :]
+    return here if row is None else here[row]
 
 
 def geometric(dim: int, base: float) -> np.ndarray:

@@ -7,6 +7,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
+from attention.documents import numbered, packed_segments
 from attention.records import Call, Dims, Encoding, Params
 
 HOOKS = ("embed", "prepare", "rotate", "bias", "modify", "where", "values")
@@ -93,6 +94,12 @@ def sequence_of(call: Call, name: str) -> tuple[jax.Array, jax.Array, jax.Array]
     for each in (call.q_valid, call.k_valid):
         valid = valid if each is None else valid & each
     return q_positions, k_positions, valid
+
+
+def documents_of(call: Call, valid: jax.Array) -> jax.Array | None:
+    """The documents of a sequence that attends to itself, counted from 0, ``[*B T]``; None where a row is one document."""
+    segments = packed_segments(call)
+    return None if segments is None else numbered(jnp.broadcast_to(segments, valid.shape), valid)
 
 
 def draws_from(call: Call, name: str) -> jax.Array:

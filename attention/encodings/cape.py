@@ -16,12 +16,14 @@ Family: Around another
 
 import dataclasses
 import math
+from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Bool, Float, Num
+from jaxtyping import Array, Bool, Float, Int, Num
 
-from attention.encodings._wrapper import draws_from, sequence_of, wrap
+from attention.documents import of_document, totals
+from attention.encodings._wrapper import documents_of, draws_from, sequence_of, wrap
 from attention.records import Call, Encoding, EncodingClaims
 
 __all__ = ["cape_positions"]
@@ -35,6 +37,7 @@ def cape_positions(
     global_shift: float = 5.0,
     local_shift: float = 0.5,
     scale: float = 1.03,
+    documents: Int[Array, "*B T"] | None = None,
 ) -> Float[Array, "*B T"]:
     """Augmented positions ``(p_i - mean(p) + Δ + ε_i) · e^λ``, with the mean over the valid tokens of each example.
 
@@ -47,6 +50,7 @@ def cape_positions(
       global_shift: >= 0.
       local_shift: in [0, 0.5], so that tokens keep their order.
       scale: >= 1.
+      documents: the number of each token's document in its row, from 0 on: each is an example. None for one.
 
     Returns:
       float32 ``[*B T]``, 0 where not valid.
@@ -63,17 +67,27 @@ def cape_positions(
     _check(global_shift, local_shift, scale)
     whole = jnp.issubdtype(positions.dtype, jnp.integer)
     highest = jnp.iinfo(positions.dtype).max if whole else jnp.inf
-    first = jnp.min(positions, axis=-1, keepdims=True, where=valid, initial=highest)
+    least, total, of_example = _over(documents)
+    first = least(jnp.where(valid, positions, highest))
     # Counted from the first one, so that positions far from 0 lose nothing to float32.
     away = jnp.where(valid, positions - first, 0).astype(jnp.float32)
-    count = jnp.maximum(jnp.sum(valid, axis=-1, keepdims=True), 1).astype(jnp.float32)
-    moved = away - jnp.sum(away, axis=-1, keepdims=True) / count
+    count = jnp.maximum(total(valid.astype(jnp.int32)), 1).astype(jnp.float32)
+    moved = away - total(away) / count
     if rng is not None:
-        each, example = jax.random.split(rng, 3), (*positions.shape[:-1], 1)
+        each, example = jax.random.split(rng, 3), (*positions.shape[:-1], 1 if documents is None else positions.shape[-1])
         draw = lambda key, shape, most: jax.random.uniform(key, shape, jnp.float32, -most, most)
-        moved = moved + draw(each[0], example, global_shift) + draw(each[1], positions.shape, local_shift)
-        moved = moved * jnp.exp(draw(each[2], example, math.log(scale)))
+        moved = moved + of_example(draw(each[0], example, global_shift)) + draw(each[1], positions.shape, local_shift)
+        moved = moved * jnp.exp(of_example(draw(each[2], example, math.log(scale))))
     return jnp.where(valid, moved, 0.0)
+
+
+def _over(documents: jax.Array | None) -> tuple[Callable[[jax.Array], jax.Array], ...]:
+    """The least and the sum of ``[*B T]`` of each example or document, and of what is one's ``[*B d]`` that of each token."""
+    if documents is None:
+        return lambda x: jnp.min(x, axis=-1, keepdims=True), lambda x: jnp.sum(x, axis=-1, keepdims=True), lambda x: x
+    along = lambda function: lambda x: function(x[..., None], documents)[..., 0]
+    least = along(lambda x, numbers: of_document(jnp.minimum, x, numbers))
+    return least, along(totals), lambda x: jnp.take_along_axis(x, documents, axis=-1)
 
 
 def _check(global_shift: float, local_shift: float, scale: float) -> None:
@@ -102,7 +116,8 @@ def build(
     def positions(call: Call) -> Call:
         *sides, valid = sequence_of(call, "cape")
         rng = draws_from(call, "cape") if call.train else None
-        queries, keys = (cape_positions(side, valid, rng, **options) for side in sides)
+        of = documents_of(call, valid)
+        queries, keys = (cape_positions(side, valid, rng, **options, documents=of) for side in sides)
         return dataclasses.replace(call, q_positions=queries, k_positions=keys)
 
     return wrap(inner, positions=positions, redraws=True, claims=EncodingClaims(extrapolates=True))

@@ -9,17 +9,18 @@ A convolution over neighbours after the first block: a token's place is what sta
 Parameters: a kernel of `width` 3 × D, N(0, width^-½) at the start, and a bias, 0.
 Claim: made for images of other sizes than in training: the paper claims longer sequences, since nothing counts from an
 origin. Zeros past the ends, on the right of the figure, are what tells absolute places, from the ends inwards.
-Traps: neighbours are those of the array, whatever positions say: in packed input it reads across the seam. Padding counts
-as zeros. Under a causal mask use `causal=True` (ours), or later tokens leak; the model refuses otherwise. No `+` with
-codes for embeddings.
+Traps: neighbours are those of the array, whatever positions say. Padding counts as zeros, and other documents under
+`mask=document`. Under a causal mask use `causal=True` (ours), or later tokens leak; the model refuses otherwise. No `+`
+with codes for embeddings.
 Source: Chu et al. 2021 (arXiv 2102.10882), section 3.2.
 Family: Codes for embeddings
 """
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Bool, Float
+from jaxtyping import Array, Bool, Float, Int
 
+from attention.documents import packed_segments
 from attention.encodings._embeddings import put
 from attention.precision import widen
 from attention.records import Encoding, EncodingClaims
@@ -34,6 +35,7 @@ def depthwise_convolution(
     *,
     valid: Bool[Array, "*#B T"] | None = None,
     causal: bool = False,
+    segments: Int[Array, "*#B T"] | None = None,
 ) -> Float[Array, "*B T D"]:
     """Each channel convolved by itself, ``y_i = Σ_o w_o ⊙ x_{i+o} + b`` with o = -(W-1)/2 .. (W-1)/2, and zeros outside.
 
@@ -43,6 +45,7 @@ def depthwise_convolution(
       bias: b, ``[D]``.
       valid: False where x is to count as zero, ``[*#B T]``.
       causal: whether to read earlier tokens alone, o = -(W-1) .. 0.
+      segments: ``[*#B T]``, of which neighbours in another count as zeros; None for one.
 
     Returns:
       ``[*B T D]`` in at least float32.
@@ -62,9 +65,15 @@ def depthwise_convolution(
     x = widen(x)
     x = x if valid is None else jnp.where(valid[..., None], x, 0.0)
     before = W - 1 if causal else W // 2
-    padded = jnp.pad(x, [(0, 0)] * (x.ndim - 2) + [(before, W - 1 - before), (0, 0)])
+    wider = lambda array: jnp.pad(array, [(0, 0)] * (array.ndim - 2) + [(before, W - 1 - before), (0, 0)])
+    padded, beside = wider(x), None if segments is None else wider(segments[..., None])
+
+    def neighbours(o: int) -> jax.Array:
+        found = padded[..., o : o + T, :]
+        return found if beside is None else jnp.where(beside[..., o : o + T, :] == segments[..., None], found, 0.0)
+
     # Shifted products, which XLA joins in one loop: its grouped convolution is slow on CPUs.
-    return sum(padded[..., o : o + T, :] * kernel[o] for o in range(W)) + bias
+    return sum(neighbours(o) * kernel[o] for o in range(W)) + bias
 
 
 def build(width: int = 3, causal: bool = False) -> Encoding:
@@ -76,12 +85,14 @@ def build(width: int = 3, causal: bool = False) -> Encoding:
     if width < 3 or width % 2 == 0:
         raise ValueError(f"width must be an odd number >= 3, got {width}")
 
+    ahead = "" if causal else "it reads the tokens after each; use cpe(causal=True)"
+
     def shared(rng, dims):
         if dims.causal and not causal:
             raise ValueError("cpe reads the tokens after each; under a causal mask use cpe(causal=True)")
         return {"kernel": jax.random.normal(rng, (width, dims.model_dim)) * width**-0.5, "bias": jnp.zeros(dims.model_dim)}
 
     def embed(params, x, tokens, call):
-        return put(x, depthwise_convolution(x, **params, valid=call.q_valid, causal=causal))
+        return put(x, depthwise_convolution(x, **params, valid=call.q_valid, causal=causal, segments=packed_segments(call)))
 
-    return Encoding(shared=shared, embed=embed, depth=1, claims=EncodingClaims(extrapolates=True))
+    return Encoding(shared=shared, embed=embed, depth=1, ahead=ahead, claims=EncodingClaims(extrapolates=True))

@@ -20,6 +20,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Num
 
+from attention.documents import same_document
 from attention.encodings._distances import relative
 from attention.encodings._mlp import init_mlp, mixed
 from attention.encodings._rows import by_rows, row_size
@@ -76,13 +77,18 @@ def build(
         return {"c": jnp.asarray(0.1), "factor": jnp.asarray(1.0), "mlp": network}
 
     def prepare(params, x, query, key, call):
-        """The last valid key's position ``[*#B 1]``: known of the whole sequence alone."""
+        """The last valid key's position ``[*#B 1]``: known of the whole sequence alone. Of packed ones, for each query."""
         if not bidirectional:
             return (), (), None
+        k = k_positions(call, key.shape[-3])
+        if (same := same_document(call)) is not None:
+            ends = jnp.max(jnp.where(same, k[..., None, :], 0), axis=-1, initial=0)
+            return jnp.broadcast_to(ends, query.shape[:-2]), (), ()
         valid = True if call.k_valid is None else call.k_valid
-        return (), (), jnp.max(jnp.where(valid, k_positions(call, key.shape[-3]), 0), axis=-1, keepdims=True, initial=0)
+        return (), (), jnp.max(jnp.where(valid, k, 0), axis=-1, keepdims=True, initial=0)
 
-    def bias(params, q_features, k_features, last, call):
+    def bias(params, q_features, k_features, rest, call):
+        last = rest if isinstance(q_features, tuple) else q_features
         i, distance = call.q_positions, -relative(call, call.q_positions.shape[-1], call.k_positions.shape[-1])
         length = i if last is None else jnp.maximum(i, last - i)
 
@@ -104,6 +110,7 @@ def build(
         init=None if shared else init,
         prepare=prepare,
         whole=bidirectional,
+        ahead="distances are divided by the length of the text; use fire(bidirectional=False)" if bidirectional else "",
         bias=bias,
         needs_causal=not bidirectional,
         claims=EncodingClaims(extrapolates=True),

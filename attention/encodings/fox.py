@@ -10,7 +10,7 @@ Parameters: w as projections start, c at `bias` = 5: hardly anything is forgotte
 Claim: no other encoding needed; better than `rope` in language modelling over long contexts, at retrieval and past the
 training length.
 Traps: equal gates make it `alibi` with the slope -log f. Padding must forget nothing. Sums run in the order of the array,
-so packed texts need a mask and nothing else. `attend` has to be given the layer's input `x`. `direction='both'` is
+and anew in each document under `mask=document`. `attend` has to be given the layer's input `x`. `direction='both'` is
 x-transformers', not the paper's.
 Source: Lin et al. 2025 (arXiv 2503.02130), eq. 4.
 Family: Compared with the content
@@ -22,6 +22,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from attention.documents import numbered, packed_segments, running
 from attention.precision import widen
 from attention.records import Encoding, EncodingClaims
 
@@ -63,8 +64,8 @@ def build(direction: Direction = "causal", bias: float = 5.0) -> Encoding:
     """The forgetting transformer's bias ``b_ij = Σ_{j<l<=i} log f_l``, with a gate ``f_l = σ(x_l w + b)`` per token and head.
 
     x is the layer's input, w ``[D N]`` starts as projections do and b ``[N]`` at ``bias``; each layer has its own. Not scaled.
-    Padding forgets nothing. Sums run in the order of the array, whatever the positions, so packed texts need no more than a
-    mask. ``direction='both'`` has a second gate for later keys, which is not the paper's but x-transformers'.
+    Padding forgets nothing. Sums run in the order of the array, whatever the positions, and anew in each document under
+    ``document``. ``direction='both'`` has a second gate for later keys, which is not the paper's but x-transformers'.
     Lin et al. 2025 (arXiv 2503.02130), section 3.1.
     """
     names = ("earlier", "later") if direction == "both" else ("earlier",)
@@ -82,15 +83,16 @@ def build(direction: Direction = "causal", bias: float = 5.0) -> Encoding:
             raise ValueError("fox reads the layer's input: give attend its x [*B T D]")
         if query.shape[-3] != key.shape[-3]:
             raise ValueError(f"fox is for self-attention, got {query.shape[-3]} queries and {key.shape[-3]} keys")
-        x = widen(x)
+        x, segments = widen(x), packed_segments(call)
+        documents = None if segments is None else numbered(segments, call.k_valid)
 
-        def running(gate):
+        def summed(gate):
             log_gates = jax.nn.log_sigmoid(x @ gate["kernel"] + gate["bias"])
             if call.k_valid is not None:
                 log_gates = jnp.where(call.k_valid[..., None], log_gates, 0.0)
-            return jnp.cumsum(log_gates, axis=-2)
+            return jnp.cumsum(log_gates, axis=-2) if documents is None else running(jnp.add, log_gates, documents)
 
-        sums = [running(params[name]) for name in names]
+        sums = [summed(params[name]) for name in names]
         return sums, sums, ()
 
     def between(params, q_features, k_features, rest, call):

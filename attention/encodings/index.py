@@ -14,12 +14,14 @@ Family: Forms of tutorials
 
 from typing import Literal
 
+import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Num
 
+from attention.documents import numbered, packed_segments, totals
 from attention.encodings._embeddings import Combine, check_dim, check_scale, put
 from attention.positions import q_positions
-from attention.records import Encoding
+from attention.records import Call, Encoding
 
 __all__ = ["index_positions"]
 
@@ -53,10 +55,13 @@ def index_positions(
     Source: a form of tutorials; no paper proposes it.
     """
     check_dim(dim, 2)
-    index = positions.astype(jnp.float32)
-    if length is not None:
-        index = index / jnp.maximum(jnp.asarray(length, jnp.float32) - 1, 1)[..., None]
+    index = positions.astype(jnp.float32) if length is None else _shares(positions, jnp.asarray(length)[..., None])
     return jnp.where(jnp.arange(dim) % 2 == (parity == "odd"), index[..., None], 0.0)
+
+
+def _shares(positions: jax.Array, length: jax.Array) -> jax.Array:
+    """The positions ``[*B T]`` divided by the tokens less one of each text, ``[*#B #T]``."""
+    return positions.astype(jnp.float32) / jnp.maximum(length.astype(jnp.float32) - 1, 1)
 
 
 def build(parity: Parity = "even", normalize: bool = False, scale: float = 1.0, combine: Combine = "add") -> Encoding:
@@ -69,10 +74,18 @@ def build(parity: Parity = "even", normalize: bool = False, scale: float = 1.0, 
 
     def embed(params, x, tokens, call):
         T, D = x.shape[-2:]
-        length = None
-        if normalize:
-            length = jnp.asarray(T) if call.q_valid is None else jnp.sum(call.q_valid, axis=-1)
-        code = index_positions(q_positions(call, T), D if combine == "add" else 2, parity=parity, length=length)
+        at = q_positions(call, T)
+        at = _shares(at, _lengths(call, T)) if normalize else at
+        code = index_positions(at, D if combine == "add" else 2, parity=parity)
         return put(x, scale * code, combine)
 
-    return Encoding(embed=embed)
+    return Encoding(embed=embed, ahead="the index is divided by how many tokens there are" if normalize else "")
+
+
+def _lengths(call: Call, T: int) -> jax.Array:
+    """The number of valid tokens of each example ``[*#B 1]``, or ``[*#B T]`` of the document of each token."""
+    valid = jnp.ones(T, jnp.bool_) if call.q_valid is None else call.q_valid
+    if (segments := packed_segments(call)) is None:
+        return jnp.sum(valid, axis=-1, keepdims=True)
+    documents = numbered(segments, valid)
+    return totals(jnp.broadcast_to(valid, documents.shape)[..., None].astype(jnp.int32), documents)[..., 0]

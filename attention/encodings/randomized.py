@@ -124,5 +124,6 @@ def build(inner: Encoding | str = "rope", max_position: int = 2048) -> Encoding:
         queries, keys = draw(rng, valid, q_positions, k_positions)
         return dataclasses.replace(call, q_positions=queries, k_positions=keys)
 
-    facts = {"max_length": max_position, "redraws": True, "claims": EncodingClaims(extrapolates=True)}
+    reason = "it draws as many positions as the row has tokens"
+    facts = {"max_length": max_position, "redraws": True, "whole_row": reason, "claims": EncodingClaims(extrapolates=True)}
     return wrap(inner, positions=positions, seen=lambda length: max_position, **facts)

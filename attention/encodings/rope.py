@@ -24,11 +24,14 @@ arXiv 2402.13753; ntk and dynamic_ntk were proposed in forums by bloc97 and emoz
 Family: Rotations
 """
 
+import dataclasses
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Num
 
+from attention.documents import packed_segments, same_document
 from attention.encodings._rotary import Layout, Rescaled, Scaling, angles, check_base, geometric, turn
 from attention.positions import k_positions, q_positions
 from attention.records import Call, Encoding, EncodingClaims
@@ -183,29 +186,42 @@ def build(
 ) -> Encoding:
     """Rotary positions in every layer; ``rope(scaling=yarn, factor=8)`` scales them as ``rope_frequencies`` says.
 
-    ``train_length`` is by default the longest text of training. ``dynamic_ntk`` counts the valid keys of each example.
+    ``train_length`` is by default the longest text of training. ``dynamic_ntk`` counts the valid keys of each example, or
+    of each document of a packed row.
     """
     options = (scaling, factor, train_length, beta_fast, beta_slow, truncate, low, high, factors, attention_factor)
     rescaled = _checked(base, fraction, Rescaled(*options))
 
     def rotate(params, query, key, call):
         R, S = _rotated(query.shape[-1], fraction), key.shape[-3]
-        lengths, row = _lengths(rescaled, call, S)
+        lengths, q_row, k_row = _lengths(rescaled, call, S)
         frequencies, gain = rescaled.frequencies(R, base, call.max_length, lengths), rescaled.gain(call.max_length)
-        at = lambda positions: angles(positions, frequencies, row)
+        at = lambda positions, row: angles(positions, frequencies, row)
         return (
-            _turn(query, at(q_positions(call, query.shape[-3])), gain, layout),
-            _turn(key, at(k_positions(call, S)), gain, layout),
+            _turn(query, at(q_positions(call, query.shape[-3]), q_row), gain, layout),
+            _turn(key, at(k_positions(call, S), k_row), gain, layout),
         )
 
-    return Encoding(rotate=rotate, claims=EncodingClaims(extrapolates=scaling != "none"))
+    # By default they go by how many there are only past the longest text of training, where a window is full.
+    counts = scaling == "dynamic_ntk" and train_length is not None
+    ahead = "its frequencies go by how many tokens there are; give no train_length" if counts else ""
+    return Encoding(rotate=rotate, ahead=ahead, claims=EncodingClaims(extrapolates=scaling != "none"))
 
 
-def _lengths(rescaled: Rescaled, call: Call, S: int) -> tuple[np.ndarray, jax.Array | None]:
-    """The lengths there need be frequencies for, and which of them each example ``[*#B]`` has; None where there is one."""
-    if rescaled.scaling != "dynamic_ntk" or call.k_valid is None:
-        return np.asarray(S), None
+def _lengths(rescaled: Rescaled, call: Call, S: int) -> tuple[np.ndarray, jax.Array | None, jax.Array | None]:
+    """The lengths there need be frequencies for, and which of them each query and key has, ``[*#B #T]`` and ``[*#B #S]``.
+
+    None where there is one.
+    """
+    segments = packed_segments(call)
+    if rescaled.scaling != "dynamic_ntk" or (call.k_valid is None and segments is None):
+        return np.asarray(S), None, None
     shortest = rescaled.trained(call.max_length)
     if shortest >= S:
-        return np.asarray(S), None
-    return np.arange(shortest, S + 1), jnp.maximum(jnp.sum(call.k_valid, axis=-1) - shortest, 0)
+        return np.asarray(S), None, None
+    row = lambda count: jnp.maximum(count - shortest, 0)
+    if segments is None:
+        both = row(jnp.sum(call.k_valid, axis=-1, keepdims=True))
+        return np.arange(shortest, S + 1), both, both
+    count = lambda side: jnp.sum(same_document(dataclasses.replace(call, q_segments=side)), axis=-1)
+    return np.arange(shortest, S + 1), row(count(call.q_segments)), row(count(segments))

@@ -17,15 +17,18 @@ import dataclasses
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 
-from attention.encodings._wrapper import draws_from, positions_of, wrap
+from attention.documents import packed_segments
+from attention.encodings._wrapper import documents_of, draws_from, positions_of, sequence_of, wrap
 from attention.records import Call, Encoding, EncodingClaims
 
 __all__: list[str] = []
 
 
 def build(inner: Encoding | str = "sinusoidal", most: int = 500) -> Encoding:
-    """``inner`` on positions ``i + k``, one k per example uniform on {0 .. ``most``} in training, 0 in evaluation.
+    """``inner`` on positions ``i + k``, one k per example or packed document in training, uniform on
+    {0 .. ``most``}, 0 in evaluation.
 
     Tables that end with the longest text get ``most`` rows more. Kiyono et al. 2021 (arXiv 2109.05644), K = 500.
     """
@@ -45,7 +48,13 @@ def build(inner: Encoding | str = "sinusoidal", most: int = 500) -> Encoding:
         if not call.train:
             return call
         queries, keys = positions_of(call, "shift")
-        by = jax.random.randint(draws_from(call, "shift"), (*queries.shape[:-1], 1), 0, most + 1)
+        draw = lambda count: jax.random.randint(draws_from(call, "shift"), (*queries.shape[:-1], count), 0, most + 1)
+        if packed_segments(call) is None:
+            by = draw(1)
+        else:
+            *_, valid = sequence_of(call, "shift")
+            documents = documents_of(call, valid)
+            by = jnp.take_along_axis(draw(valid.shape[-1]), documents, axis=-1)
         return dataclasses.replace(call, q_positions=queries + by, k_positions=keys + by)
 
     seen = lambda length: None if length is None else length + longer

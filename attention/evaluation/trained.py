@@ -18,6 +18,7 @@ from attention.data import contracts, dataset, encode, paths, rules, tables
 from attention.data.contracts import Tokenizer
 from attention.messages import quoted, shown
 from attention.metrics import summarize
+from attention.rivals import Material
 from attention.runs import checkpoints, data_record
 from attention.runs.directory import DataRecord, RunDirectory
 from attention.tasks import Examples, Facts, Task, clean_scores
@@ -201,7 +202,8 @@ class Trained(NamedTuple):
             answer = specs.build("rival", spec).answer
             if answer is None:
                 raise ValueError(f"{shown(spec)} answers nothing")
-            outputs = answer(learned, examples.texts, len(self.data.classes))
+            split = contracts.Split(examples.texts, examples.encoded.labels, examples.targets)
+            outputs = answer(learned, Material(split, examples.encoded, self.data.classes, self.data.vocab_size))
             scores = self.task.scores(outputs, examples.encoded)
         except ValueError as error:
             raise ValueError(f"{self.run.rival}: {error}") from None
@@ -227,8 +229,7 @@ class Trained(NamedTuple):
         if self.task.at_words:
             words, told = self._by_words(texts, answers)
             given |= {"wanted": told, "classes": self.data.classes}
-            encoded = encode.encode_texts(self.tokenizer, self.tokenizer_state, words, **given)
-            return Examples(texts, encoded)
+            return Examples(words, encode.encode_texts(self.tokenizer, self.tokenizer_state, words, **given))
         encoded = encode.encode_texts(self.tokenizer, self.tokenizer_state, texts, **given)
         if answers is None:
             return Examples(texts, encoded)

@@ -147,7 +147,8 @@ def _read(path: Path) -> Results:
         if isinstance(row["validations"], list):
             row["validations"] = {sweep["metric"]: row["validations"]}
         if row["rival_scores"] is not None:
-            row["rival_scores"] = {name: value for name, value in row["rival_scores"].items() if math.isfinite(value)}
+            known = ((name, value) for name, value in row["rival_scores"].items() if value is not None)
+            row["rival_scores"] = {name: value for name, value in known if math.isfinite(value)}
     usual = {"split": "test", "notes": [], "other_sources": [], "margin": None, "title": "", "data_name": ""}
     found = Results(rows, {**usual, **sweep})
     results_check.check(*found)

@@ -27,5 +27,8 @@ def combine(*masks: Mask) -> Mask:
         blocks=(lambda T, S, bq, bk, last: both(each(T, S, bq, bk, last) for each in skipping)) if skipping else None,
         limits=limits if limited else None,
         causal=any(mask.causal for mask in masks),
+        ahead=next((mask.ahead for mask in masks if mask.ahead), ""),
         positional=any(mask.apply is not None and mask.positional for mask in masks),
+        packs=any(mask.packs for mask in masks),
+        whole_row=next((mask.whole_row for mask in masks if mask.whole_row is not None), None),
     )

@@ -140,6 +140,8 @@ def build(block: int = 64, random_blocks: int = 3, seed: int = 0) -> Mask:
         apply=lambda call, lengths: mask(*of_pairs(call, lengths), last_key(call, lengths[1]))[..., None, :, :],
         blocks=blocks,
         limits=limits,
+        ahead="its last block is where the text ends",
+        whole_row="its last block, and those at random, go by where the row ends",
     )
 
 

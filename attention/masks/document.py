@@ -4,7 +4,8 @@ Allowed: same segment
 Sees: its segment
 When: `config.data.segments=sentences` (or `lines`): sentences of a text, or documents packed into one sequence, do not see
 each other. With `config.data.positions=segment` positions start anew in each.
-Traps: nothing is skipped, because where segments end is known only when the batch is.
+Traps: nothing is skipped, because where segments end is known only when the batch is. A segment is a run of tokens: what
+goes along a row, such as a sum or a convolution, starts anew where another begins, as if each were alone.
 Source: Krell et al. 2021 (arXiv 2107.02027), section 3.3.
 """
 
@@ -49,4 +50,4 @@ def build() -> Mask:
             )
         return document_mask(call.q_segments, call.k_segments)[..., None, :, :]
 
-    return Mask(apply=apply, positional=False)
+    return Mask(apply=apply, positional=False, packs=True)

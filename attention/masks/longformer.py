@@ -93,7 +93,9 @@ def build(window: int = 64, globals: int = 1, last: int = 0) -> Mask:
         keys = _touched(bq + 2 * reach, bk) + -(-globals // bk) + _touched(last, bk)
         return keys, -(-globals // bq) + _touched(last, bq)
 
-    return Mask(apply=apply, blocks=blocks, limits=limits if last else None)
+    ahead = "its last positions are where the text ends; use last=0" if last else ""
+    reason = "its last positions go by where the row ends" if last else None
+    return Mask(apply=apply, blocks=blocks, limits=limits if last else None, ahead=ahead, whole_row=reason)
 
 
 def _touched(count: int, size: int) -> int:

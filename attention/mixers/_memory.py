@@ -56,6 +56,7 @@ def with_memory(
         q_positions=there.q_positions,
         k_positions=jax.tree.map(lambda leaf: _preceded(leaf, count, 0), there.k_positions),
         k_valid=_preceded(encoding_call.k_valid, count, False),
+        k_segments=_preceded(encoding_call.k_segments, count, -1),
     )
     parts = context.parts._replace(mask=_open(context.parts.mask))
     of_all = lambda leaf: None if leaf is None else jnp.broadcast_to(leaf, (*leaf.shape[:-1], S))
@@ -70,7 +71,7 @@ def _open(mask: Mask) -> Mask:
         allowed = None if mask.apply is None else mask.apply(call, lengths)
         return None if allowed is None else allowed | (call.k_positions < 0)[..., None, None, :]
 
-    return Mask(apply=apply, causal=mask.causal)
+    return Mask(apply=apply, causal=mask.causal, packs=mask.packs)
 
 
 def _preceded(leaf: Any, count: int, fill: Any) -> Any:

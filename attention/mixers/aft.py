@@ -18,10 +18,11 @@ from typing import Literal
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Bool, Float
+from jaxtyping import Array, Bool, Float, Int
 
-from attention.mixers._features import divided
-from attention.mixers._heads import check_causal, init_heads, is_causal, merge, triple
+from attention.documents import of_document, packed_segments, running
+from attention.mixers._features import divided, documents_of
+from attention.mixers._heads import CAUSAL, check_causal, init_heads, is_causal, merge, triple
 from attention.positions import check_length, places, rows, table_length
 from attention.precision import widen
 from attention.records import Mixer
@@ -37,6 +38,7 @@ def aft_full(
     where: Bool[Array, "*#B S"] | None = None,
     *,
     causal: bool = False,
+    segments: Int[Array, "*#B T"] | None = None,
 ) -> Float[Array, "*B T D"]:
     """Attention per channel, ``y_i = σ(q_i) ⊙ Σ_j e^(k_j + w_ij) ⊙ v_j / Σ_j e^(k_j + w_ij)``.
 
@@ -47,12 +49,13 @@ def aft_full(
       bias: w, ``[*#B T S]``.
       where: bool ``[*#B S]``, the keys that count; None for all.
       causal: whether the sums are over ``j <= i``, in the order of the sequence; S = T then.
+      segments: int ``[*#B T]``, of the causal form alone: where another begins, the sums start anew; None for one.
 
     Returns:
       ``[*B T D]`` of the type of ``value``, computed in float32; zeros where no key counts.
 
     Raises:
-      ValueError: for the causal form with S ≠ T.
+      ValueError: for the causal form with S ≠ T, or segments without it.
 
     Example:
       >>> attention.aft_full(jnp.zeros((1, 1)), jnp.zeros((2, 1)), jnp.array([[1.0], [3.0]]), jnp.zeros((1, 2)))
@@ -62,13 +65,16 @@ def aft_full(
     where it is 88 below the largest of its channel.
     """
     T, S = bias.shape[-2:]
+    documents = documents_of(segments, where, causal)
     open_pairs = jnp.ones((1, S), bool) if where is None else where[..., None, :]
     if causal:
         check_causal(T, S)
         open_pairs = open_pairs & jnp.tril(jnp.ones((T, S), bool))
+    if documents is not None:
+        open_pairs = open_pairs & (documents[..., :, None] == documents[..., None, :])
     bias = widen(bias)
     pairs = _exponentials(bias, open_pairs, axis=-1)
-    return _gated_means(query, key, value, where, lambda x: pairs @ x)
+    return _gated_means(query, key, value, where, documents, lambda x: pairs @ x)
 
 
 def aft_simple(
@@ -78,6 +84,7 @@ def aft_simple(
     where: Bool[Array, "*#B S"] | None = None,
     *,
     causal: bool = False,
+    segments: Int[Array, "*#B T"] | None = None,
 ) -> Float[Array, "*B T D"]:
     """Attention per channel without positions, ``y_i = σ(q_i) ⊙ Σ_j softmax_j(k_j) ⊙ v_j``.
 
@@ -87,12 +94,13 @@ def aft_simple(
       value: ``[*B S D]``.
       where: bool ``[*#B S]``, the keys that count; None for all.
       causal: whether the sums are over ``j <= i``, in the order of the sequence; S = T then.
+      segments: int ``[*#B T]``, of the causal form alone: where another begins, the sums start anew; None for one.
 
     Returns:
       ``[*B T D]`` of the type of ``value``, computed in float32; zeros where no key counts.
 
     Raises:
-      ValueError: for the causal form with S ≠ T.
+      ValueError: for the causal form with S ≠ T, or segments without it.
 
     Example:
       >>> attention.aft_simple(jnp.zeros((1, 1)), jnp.zeros((2, 1)), jnp.array([[1.0], [3.0]]))
@@ -100,26 +108,37 @@ def aft_simple(
 
     Source: Zhai et al. 2021 (arXiv 2105.14103), eq. 4; in the causal form a key is lost as in ``aft_full``.
     """
-    if causal:
-        check_causal(query.shape[-2], key.shape[-2])
-        return _gated_means(query, key, value, where, lambda x: jnp.cumsum(x, axis=-2))
-    return _gated_means(query, key, value, where, lambda x: jnp.sum(x, axis=-2, keepdims=True))
+    documents = documents_of(segments, where, causal)
+    if not causal:
+        return _gated_means(query, key, value, where, None, lambda x: jnp.sum(x, axis=-2, keepdims=True))
+    check_causal(query.shape[-2], key.shape[-2])
+    total = lambda x: jnp.cumsum(x, axis=-2) if documents is None else running(jnp.add, x, documents)
+    return _gated_means(query, key, value, where, documents, total)
 
 
 def _gated_means(
-    query: jax.Array, key: jax.Array, value: jax.Array, where: jax.Array | None, total: Callable[[jax.Array], jax.Array]
+    query: jax.Array,
+    key: jax.Array,
+    value: jax.Array,
+    where: jax.Array | None,
+    documents: jax.Array | None,
+    total: Callable[[jax.Array], jax.Array],
 ) -> jax.Array:
     """``σ(q) ⊙ total(e^k ⊙ v) / total(e^k)``, with ``total`` a sum over keys."""
     query, key, values = map(widen, (query, key, value))
     open_keys = jnp.ones((key.shape[-2], 1), bool) if where is None else where[..., None]
-    keys = _exponentials(key, open_keys, axis=-2)
+    keys = _exponentials(key, open_keys, axis=-2, documents=documents)
     mean = divided(total(keys * jnp.where(open_keys, values, 0.0)), total(keys))
     return (jax.nn.sigmoid(query) * mean).astype(value.dtype)
 
 
-def _exponentials(x: jax.Array, where: jax.Array, axis: int) -> jax.Array:
-    """``e^(x - max x)`` along an axis, zeros where it does not count."""
-    top = jax.lax.stop_gradient(jnp.max(jnp.where(where, x, -jnp.inf), axis=axis, keepdims=True, initial=-jnp.inf))
+def _exponentials(x: jax.Array, where: jax.Array, axis: int, documents: jax.Array | None = None) -> jax.Array:
+    """``e^(x - max x)`` along an axis, or of each of the documents along it, zeros where it does not count."""
+    low = jax.lax.stop_gradient(jnp.where(where, x, -jnp.inf))
+    if documents is None:
+        top = jnp.max(low, axis=axis, keepdims=True, initial=-jnp.inf)
+    else:
+        top = of_document(jnp.maximum, low, documents)
     top = jnp.where(top == -jnp.inf, 0.0, top)
     return jnp.where(where, jnp.exp(jnp.where(where, x - top, 0.0)), 0.0)
 
@@ -140,7 +159,7 @@ def build(form: Literal["full", "simple"] = "full", bias: bool = True) -> Mixer:
 
     def apply(params, x, context, call):
         query, key, value = (each[..., 0, :] for each in triple(params, x, context))
-        options = {"where": call.k_valid, "causal": is_causal(context)}
+        options = {"where": call.k_valid, "causal": is_causal(context), "segments": packed_segments(call)}
         if form == "simple":
             return merge(params["output"], aft_simple(query, key, value, **options)[..., None, :])
         table, T, S = params["pairs"], query.shape[-2], key.shape[-2]
@@ -159,7 +178,7 @@ def build(form: Literal["full", "simple"] = "full", bias: bool = True) -> Mixer:
         apply=apply,
         init=init,
         uses=(),
-        masks=("causal",),
+        masks=CAUSAL,
         max_length="dims" if form == "full" else None,
         attends=False,
     )

@@ -38,4 +38,4 @@ def build(
         here = context._replace(parts=context.parts._replace(mask=combine(context.parts.mask, own_mask)))
         return inner.apply(params, x, here, call)
 
-    return inner._replace(apply=apply)
+    return inner._replace(apply=apply, ahead=own_mask.ahead, whole_row=own_mask.whole_row)

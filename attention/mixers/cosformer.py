@@ -19,10 +19,11 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Bool, Float
+from jaxtyping import Array, Bool, Float, Int
 
-from attention.mixers._features import weighted_means
-from attention.mixers._heads import check_heads, is_causal, mixer_of_heads, without_padding
+from attention.documents import packed_segments
+from attention.mixers._features import documents_of, weighted_means
+from attention.mixers._heads import CAUSAL, check_heads, is_causal, mixer_of_heads, without_padding
 from attention.precision import widen
 from attention.records import Mixer
 
@@ -38,6 +39,7 @@ def cosformer_attention(
     q_where: Bool[Array, "*#B T"] | None = None,
     length: int | None = None,
     causal: bool = False,
+    segments: Int[Array, "*#B T"] | None = None,
     epsilon: float = 1e-6,
 ) -> Float[Array, "*B T N H"]:
     """Attention with weights ``a_ij ∝ relu(q_i)·relu(k_j) cos(π (i - j) / 2M)``, of sum 1.
@@ -52,13 +54,14 @@ def cosformer_attention(
       q_where: bool ``[*#B T]``, the queries that count; None for all.
       length: M, at least T and S; None for the number of queries or keys that count, whichever is larger.
       causal: whether the sums are over ``j <= i``; S = T then, and M must be given, because that of a text says how long it is.
+      segments: int ``[*#B T]``, of the causal form alone: where another begins, the sums start anew; None for one.
       epsilon: the smallest denominator, > 0.
 
     Returns:
       ``[*B T N H]`` of the type of ``value``, computed in float32; zeros where no key counts, or none is similar.
 
     Raises:
-      ValueError: for a length below T or S, or the causal form without one or with S ≠ T.
+      ValueError: for a length below T or S, the causal form without one or with S ≠ T, or segments without it.
 
     Example:
       >>> attention.cosformer_attention(jnp.ones((1, 1, 1)), jnp.ones((2, 1, 1)), jnp.array([[[1.0]], [[3.0]]]))
@@ -77,7 +80,8 @@ def cosformer_attention(
     M = jnp.asarray(length, query.dtype) if length is not None else jnp.maximum(jnp.maximum(n, m), 1.0)
     q = _turned(jax.nn.relu(query), 0.5 * math.pi * i / M)
     k = without_padding(_turned(jax.nn.relu(key), 0.5 * math.pi * j / M), where)
-    sums, weights = weighted_means(q, k, without_padding(values, where), causal=causal)
+    options = {"causal": causal, "documents": documents_of(segments, where, causal)}
+    sums, weights = weighted_means(q, k, without_padding(values, where), **options)
     return (sums / jnp.maximum(weights, epsilon)).astype(value.dtype)
 
 
@@ -102,11 +106,11 @@ def build(heads: int = 4, head_dim: int | None = None, bias: bool = True, length
     check_heads(heads, head_dim=head_dim, length=length)
 
     def attend(query, key, value, context, call):
-        options = {"q_where": call.q_valid, "length": length, "causal": is_causal(context)}
+        options = {"q_where": call.q_valid, "length": length, "causal": is_causal(context), "segments": packed_segments(call)}
         return cosformer_attention(query, key, value, call.k_valid, **options)
 
     def refuses(parts):
         lacks = parts.mask.causal and length is None
         return ("mask", "give length, the longest text: its own is not known at its start") if lacks else None
 
-    return mixer_of_heads(attend, heads, head_dim, bias, masks=("causal",), max_length=length, refuses=refuses)
+    return mixer_of_heads(attend, heads, head_dim, bias, masks=CAUSAL, max_length=length, refuses=refuses)

@@ -18,10 +18,11 @@ Source: Katharopoulos et al. 2020 (arXiv 2006.16236).
 from collections.abc import Callable
 
 import jax.numpy as jnp
-from jaxtyping import Array, Bool, Float
+from jaxtyping import Array, Bool, Float, Int
 
-from attention.mixers._features import divided, weighted_means, weighted_sums
-from attention.mixers._heads import check_heads, is_causal, mixer_of_heads, without_padding
+from attention.documents import packed_segments
+from attention.mixers._features import divided, documents_of, weighted_means, weighted_sums
+from attention.mixers._heads import CAUSAL, check_heads, is_causal, mixer_of_heads, without_padding
 from attention.precision import widen
 from attention.records import Mixer
 
@@ -55,6 +56,7 @@ def linear_attention(
     where: Bool[Array, "*#B S"] | None = None,
     *,
     causal: bool = False,
+    segments: Int[Array, "*#B T"] | None = None,
     epsilon: float = 1e-6,
     rotate: Turn | None = None,
 ) -> Float[Array, "*B T N H"]:
@@ -66,6 +68,7 @@ def linear_attention(
       value: ``[*B S N H]``.
       where: bool ``[*#B S]``, the keys that count; None for all.
       causal: whether the sums are over ``j <= i``, in the order of the sequence; S = T then.
+      segments: int ``[*#B T]``, of the causal form alone: where another begins, the sums start anew; None for one.
       epsilon: ε >= 0.
       rotate: makes of (φ(q), φ(k)) those of the numerator; None leaves them. The denominator stays, and so stays positive.
 
@@ -85,11 +88,12 @@ def linear_attention(
     query, key, values = map(widen, (query, key, value))
     q, k = elu_features(query), without_padding(elu_features(key), where)
     values = without_padding(values, where)
+    options = {"causal": causal, "documents": documents_of(segments, where, causal)}
     if rotate is None:
-        sums, weights = weighted_means(q, k, values, causal=causal)
+        sums, weights = weighted_means(q, k, values, **options)
     else:
-        sums = weighted_sums(*rotate(q, k), values, causal=causal)
-        weights = weighted_sums(q, k, jnp.ones_like(values[..., :1]), causal=causal)
+        sums = weighted_sums(*rotate(q, k), values, **options)
+        weights = weighted_sums(q, k, jnp.ones_like(values[..., :1]), **options)
     return divided(sums, weights + epsilon).astype(value.dtype)
 
 
@@ -105,6 +109,7 @@ def build(heads: int = 4, head_dim: int | None = None, bias: bool = True) -> Mix
         encoding, at, rotate = context.parts.encoding, context.encoding_call or call, None
         if (turn := encoding.rotate) is not None:
             rotate = lambda q, k: turn(context.params.get("encoding", {}), q, k, at)
-        return linear_attention(query, key, value, call.k_valid, causal=is_causal(context), rotate=rotate)
+        options = {"causal": is_causal(context), "segments": packed_segments(call), "rotate": rotate}
+        return linear_attention(query, key, value, call.k_valid, **options)
 
-    return mixer_of_heads(attend, heads, head_dim, bias, uses=("rotation",), masks=("causal",))
+    return mixer_of_heads(attend, heads, head_dim, bias, uses=("rotation",), masks=CAUSAL)

@@ -21,10 +21,11 @@ import math
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Bool, Float, Key
+from jaxtyping import Array, Bool, Float, Int, Key
 
-from attention.mixers._features import divided, weighted_means
-from attention.mixers._heads import check_heads, is_causal, mixer_of_heads, without_padding
+from attention.documents import packed_segments
+from attention.mixers._features import divided, documents_of, weighted_means
+from attention.mixers._heads import CAUSAL, check_heads, is_causal, mixer_of_heads, without_padding
 from attention.precision import widen
 from attention.records import Mixer
 
@@ -103,6 +104,7 @@ def performer_attention(
     where: Bool[Array, "*#B S"] | None = None,
     *,
     causal: bool = False,
+    segments: Int[Array, "*#B T"] | None = None,
     epsilon: float = 1e-4,
 ) -> Float[Array, "*B T N H"]:
     """An estimate of softmax attention, ``o_i = φ(q_i)·(Σ_j φ(k_j) v_jᵀ) / φ(q_i)·Σ_j φ(k_j)``, with error ~ m^(-1/2).
@@ -114,13 +116,14 @@ def performer_attention(
       omega: ω, ``[m H]``.
       where: bool ``[*#B S]``, the keys that count; None for all.
       causal: whether the sums are over ``j <= i``, in the order of the sequence; S = T then.
+      segments: int ``[*#B T]``, of the causal form alone: where another begins, the sums start anew; None for one.
       epsilon: ε >= 0, beside the largest feature; it makes the estimate a little more even than softmax.
 
     Returns:
       ``[*B T N H]`` of the type of ``value``, computed in float32; zeros where no key counts.
 
     Raises:
-      ValueError: for the causal form with S ≠ T.
+      ValueError: for the causal form with S ≠ T, or segments without it.
 
     Example:
       >>> attention.performer_attention(query, key, value, attention.orthogonal_gaussian(jax.random.key(0), 64, 16))
@@ -136,7 +139,8 @@ def performer_attention(
         shift = jax.lax.stop_gradient(jnp.where(top == -jnp.inf, 0.0, top))
     q = performer_features(query, omega, epsilon=epsilon)
     k = without_padding(performer_features(without_padding(key, where), omega, shift=shift, epsilon=epsilon), where)
-    return divided(*weighted_means(q, k, without_padding(values, where), causal=causal)).astype(value.dtype)
+    options = {"causal": causal, "documents": documents_of(segments, where, causal)}
+    return divided(*weighted_means(q, k, without_padding(values, where), **options)).astype(value.dtype)
 
 
 def _along(x: jax.Array, omega: jax.Array) -> jax.Array:
@@ -173,7 +177,7 @@ def build(
             return orthogonal_gaussian(jax.random.fold_in(jax.random.key(seed), call.layer), m, H)
 
     def attend(query, key, value, context, call):
-        options = {"causal": is_causal(context), "epsilon": epsilon}
+        options = {"causal": is_causal(context), "segments": packed_segments(call), "epsilon": epsilon}
         return performer_attention(query, key, value, omega(query.shape[-1], call), call.k_valid, **options)
 
-    return mixer_of_heads(attend, heads, head_dim, bias, masks=("causal",))
+    return mixer_of_heads(attend, heads, head_dim, bias, masks=CAUSAL)

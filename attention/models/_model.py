@@ -90,6 +90,7 @@ class Model(nn.Module):
             rng=rng,
             train=train,
             max_length=self.dims.max_length,
+            packed=self.parts.mask.packs,
         )
 
 

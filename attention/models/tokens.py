@@ -22,7 +22,7 @@ from attention.models._model import (
     context_of,
 )
 from attention.models.characters import Characters
-from attention.records import Dims, Parts
+from attention.records import Context, Dims, Parts
 
 
 class TokenModel(Model):
@@ -102,7 +102,7 @@ class TokenModel(Model):
         x = self._embedded(tokens, characters)
         call = self.call_of(valid, positions=positions, segments=segments, rng=rng_encoder, train=train)
         record = captured.__setitem__ if capture else None
-        context = context_of(self, tokens, rng=rng, train=train, dropout=dropout, record=record)
+        context = self._context(tokens, rng=rng, train=train, dropout=dropout, record=record)
         states, _ = self.encoder(x, context, call, self.dims)
         if capture:
             captured |= {"embeddings": x, "states": states}
@@ -115,6 +115,46 @@ class TokenModel(Model):
             have = "wants the characters of words" if self.characters else "reads no characters"
             raise ValueError(f"this model {have}: it was made with characters={self.characters}")
         return x if characters is None else x + self.spelling(characters)
+
+    def begin(self, batch: int, length: int) -> Any:
+        """What is remembered before the first of ``length`` tokens is read.
+
+        Keys and values of each layer, where the encoder can do with them; otherwise the tokens, which are all read again.
+        """
+        check_length(length, self.encoder, self.parts, self.dims)
+        if self.encoder.remembers(self.parts):
+            return self.encoder.begin(batch, length, self.dims, DTYPES[self.compute_dtype])
+        return jnp.zeros((batch, length), jnp.int32)
+
+    def advance(self, tokens: jax.Array, place: Any, remembered: Any, rng: Any = None) -> tuple[jax.Array, Any]:
+        """Reads tokens that come next.
+
+        Args:
+          tokens: int32 ``[B t]``, which stand at ``place`` and behind.
+          place: how many have been read.
+          remembered: as ``begin`` made it, or this.
+          rng: key of what a method draws at random in evaluation too, the same in every call.
+
+        Returns:
+          float32 ``[B V]``, the logits of the token after them, and what is remembered.
+        """
+        rng_encoder, _ = split(rng, 2)
+        B, L = jax.tree.leaves(remembered)[0].shape[:2]
+        everywhere = jnp.ones((B, L), jnp.bool_)
+        call = self.call_of(everywhere, segments=jnp.zeros((B, L), jnp.int32), rng=rng_encoder)
+        if self.encoder.remembers(self.parts):
+            context = self._context(tokens, rng=rng, train=False, dropout=None, record=None)
+            states, remembered = self.encoder.advance(self.embedding(tokens), place, remembered, context, call, self.dims)
+            return self._logits(states[..., -1, :]), remembered
+        remembered = jax.lax.dynamic_update_slice_in_dim(remembered, tokens, place, 1)
+        context = self._context(remembered, rng=rng, train=False, dropout=None, record=None)
+        states, _ = self.encoder(self.embedding(remembered), context, call, self.dims)
+        last = jax.lax.dynamic_index_in_dim(states, place + tokens.shape[-1] - 1, states.ndim - 2, keepdims=False)
+        return self._logits(last), remembered
+
+    def _context(self, tokens: jax.Array, **options: Any) -> Context:
+        """The context of a pass; a text that goes on does not say how many tokens there will be."""
+        return context_of(self, tokens, **options)._replace(window=None if self.num_classes else self.dims.max_length)
 
     def _logits(self, states: jax.Array) -> jax.Array:
         states = states.astype(jnp.float32)
@@ -180,7 +220,7 @@ def language_model(
     given = _canonical(encoder=encoder, mixer=mixer, encoding=encoding, score=score, normalizer=normalizer, mask=mask)
     check_numbers(embedding_init, compute_dtype, dim=dim, vocab_size=vocab_size, max_length=max_length)
     check_switches(frozen_embeddings=frozen_embeddings, embedding_scale=embedding_scale, tied=tied)
-    records: Any = {kind: specs.build(kind, given[kind]) for kind in ("encoder", "mixer", "mask")}
+    records: Any = {kind: specs.build(kind, given[kind]) for kind in ("encoder", "mixer", "encoding", "mask")}
     compatibility.check_causal(**records, given=given)
     built, _, parts, dims = assembled(given, dim=dim, vocab_size=vocab_size, max_length=max_length, kernel=kernel)
     if tied and built.width(dim) != dim:

@@ -49,17 +49,19 @@ def decoupled(direction: optax.GradientTransformation) -> Optimizer:
     return Optimizer(make)
 
 
-def decayed(params: Any, *, frozen_embeddings: bool = False) -> Any:
+def decayed(params: Any, *, frozen_embeddings: bool = False, decay_embeddings: bool = True) -> Any:
     """A tree of bools: whether a parameter decays.
 
     Matrices do: weights and tables, which are leaves of two axes or more. Vectors and numbers do not, nor does any
-    leaf called ``bias`` (one per head has two axes), nor an embedding that is frozen.
+    leaf called ``bias`` (one per head has two axes), nor an embedding that is frozen. Without ``decay_embeddings`` neither the
+    embedding does, nor what encodings have.
     """
 
     def decays(path: tuple[Any, ...], leaf: Any) -> bool:
         names = [str(getattr(entry, "key", entry)) for entry in path]
-        frozen = frozen_embeddings and names[:1] == ["embedding"]
-        return leaf.ndim >= 2 and "bias" not in names[-1] and not frozen
+        embedding, encoding = names[:1] == ["embedding"], any("encoding" in name for name in names)
+        spared = (frozen_embeddings and embedding) or (not decay_embeddings and (embedding or encoding))
+        return leaf.ndim >= 2 and "bias" not in names[-1] and not spared
 
     return jax.tree_util.tree_map_with_path(decays, params)
 

@@ -13,7 +13,7 @@ Params = Any
 @functools.partial(
     jax.tree_util.register_dataclass,
     data_fields=["q_positions", "k_positions", "q_valid", "k_valid", "q_segments", "k_segments", "k_last", "rng", "heads"],
-    meta_fields=["train", "scale", "layer", "max_length", "consecutive", "num_heads"],
+    meta_fields=["train", "scale", "layer", "max_length", "consecutive", "num_heads", "packed"],
 )
 @dataclasses.dataclass(frozen=True)
 class Call:
@@ -40,6 +40,8 @@ class Call:
       heads: int32 ``[N]``, which heads of the layer these are, where ``shard_map`` splits them, for parts that go by a head's
         number; None for all, 0, 1, ..., N-1.
       num_heads: how many heads the layer has (static), where ``heads`` says which.
+      packed: whether segments are documents that do not see each other (static), so that what runs along a row starts anew in
+        each; layers and ``attend`` fill it in from the mask.
     """
 
     q_positions: Any = None
@@ -57,6 +59,7 @@ class Call:
     consecutive: bool | tuple[bool, ...] = False
     heads: jax.Array | None = None
     num_heads: int | None = None
+    packed: bool = False
 
 
 class Dims(NamedTuple):

@@ -20,6 +20,7 @@ class Context(NamedTuple):
       tokens: ``[*B T]`` token ids.
       kernel: the kernel asked for: "auto" or a file of ``attention/kernels``.
       dropout: rate on the weights and on what a block adds, a float or a traced scalar; None where there is none.
+      window: how many tokens positions are made for, where it is not known how many there will be; None for those there are.
       memory: ``[*B S D]`` keys and values of cross-attention, whose positions, padding and segments are the keys' of the call;
         None for self-attention.
       record: called with a name and a value to keep an intermediate result; None keeps nothing.
@@ -34,6 +35,7 @@ class Context(NamedTuple):
     tokens: Any = None
     kernel: str = "auto"
     dropout: Any = None
+    window: int | None = None
     memory: jax.Array | None = None
     record: Callable[[str, Any], None] | None = None
     remembered: Any = None
@@ -58,7 +60,9 @@ class Mixer(NamedTuple):
         where an encoding may rotate queries and keys and do nothing else to them.
       masks: specs of the masks that a mixer without "mask" has forms for, beside the default.
       max_length: positions the mixer has weights for; None where unlimited, "dims" where it is ``Dims.max_length``.
+      ahead: why, under a causal mask too, what it makes of a token depends on how many there are; "" where it does not.
       attends: whether it goes through ``attention.attend``, so that there is a kernel to choose and weights to drop.
+      whole_row: why it wants a row to itself; None where a packed document is what it is alone.
     """
 
     apply: Callable[[Params, jax.Array, Context, Call], jax.Array]
@@ -69,7 +73,9 @@ class Mixer(NamedTuple):
     uses: tuple[str, ...] = ("encoding", "score", "normalizer", "mask")
     masks: tuple[str, ...] = ()
     max_length: int | Literal["dims"] | None = None
+    ahead: str = ""
     attends: bool = True
+    whole_row: str | None = None
     refuses: Callable[[Parts], tuple[str, str] | None] | None = None
     remember: Callable[[Params, jax.Array], Any] | None = None
     spec: str = ""

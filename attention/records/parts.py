@@ -49,6 +49,9 @@ class Encoding(NamedTuple):
       depth: the block before which ``embed`` acts.
       whole: whether what it makes of a token needs the other tokens' inputs or number, and not their keys alone.
       redraws: whether ``positions`` makes them anew from the order of the tokens, so that what moved them before is lost.
+      ahead: why, under a causal mask too, what it does at a token depends on later ones or on how many there are; "" where it
+        does not. (One that redraws depends on their number alone.)
+      whole_row: why it wants a row to itself; None where a packed document is what it is alone.
     """
 
     shared: Callable[[jax.Array, Dims], Params] | None = None
@@ -68,6 +71,8 @@ class Encoding(NamedTuple):
     depth: int = 0
     whole: bool = False
     redraws: bool = False
+    ahead: str = ""
+    whole_row: str | None = None
     claims: EncodingClaims = EncodingClaims()
     spec: str = ""
 
@@ -194,14 +199,20 @@ class Mask(NamedTuple):
         at most so many blocks of queries keep more than so many blocks of keys.
     Facts:
       causal: no query attends to a later position.
+      ahead: why, of earlier keys too, whom a query may attend to depends on how many tokens there are; "" where it does not.
       positional: whether ``apply`` reads positions, and not segments alone.
+      packs: whether no query attends to another segment.
+      whole_row: as of an encoding.
     """
 
     apply: Callable[[Call, tuple[int, int]], jax.Array | None] | None = None
     blocks: Callable[[int, int, int, int, Any], Any] | None = None
     limits: Callable[[int, int, int, int], tuple[int, int] | None] | None = None
     causal: bool = False
+    ahead: str = ""
     positional: bool = True
+    packs: bool = False
+    whole_row: str | None = None
     spec: str = ""
 
     kind = "mask"

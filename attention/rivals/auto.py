@@ -1,4 +1,4 @@
-"""The rival of the task: ``linear`` where classes are told, ``none`` where a text is written."""
+"""The rival of the task: ``linear`` for texts told apart, ``perceptron`` for words, ``kneser_ney`` for the next token."""
 
 from attention.rivals import Rival
 

@@ -28,8 +28,7 @@ from typing import Any
 
 import numpy as np
 
-from attention.data.contracts import Split
-from attention.rivals import Arrays, Rival, _tokens
+from attention.rivals import Arrays, Material, Rival, _tokens
 
 __all__: list[str] = []
 
@@ -61,13 +60,15 @@ def build(*, pairs: bool = True, size: int = 2**20, texts: int = 200_000) -> Riv
             "converged": bool(arrays["converged"]),
             "columns": len(arrays["columns"]),
         },
+        amount=lambda train: len(train.split.texts),
         answers="label",
-        texts=texts,
+        most=texts,
+        unit="texts",
         packages=("scikit-learn", "scipy", "numpy"),
     )
 
 
-def fit(counter: Counter, train: Split, validation: Split, classes: int) -> dict[str, np.ndarray]:
+def fit(counter: Counter, train: Material, validation: Material) -> dict[str, np.ndarray]:
     """What is learned of train.
 
     Returns:
@@ -78,7 +79,7 @@ def fit(counter: Counter, train: Split, validation: Split, classes: int) -> dict
       * count: texts of train;
       * strength, converged: C, and whether Newton's method ended by itself.
     """
-    counts, labels = counter(train.texts), np.asarray(train.labels)
+    counts, labels = counter(train.split.texts), np.asarray(train.split.labels)
     columns = np.unique(counts.indices)
     occurring = np.bincount(counts.indices, minlength=counts.shape[1])[columns]
     learned = {
@@ -87,8 +88,8 @@ def fit(counter: Counter, train: Split, validation: Split, classes: int) -> dict
         "present": np.unique(labels).astype(np.int32),
         "count": np.array(len(labels), np.int64),
     }
-    rows, others = (features(found, learned) for found in (counts, counter(validation.texts)))
-    return max(_fits(rows, labels, learned), key=lambda one: _quality(one, others, validation, classes))
+    rows, others = (features(found, learned) for found in (counts, counter(validation.split.texts)))
+    return max(_fits(rows, labels, learned), key=lambda one: _quality(one, others, validation))
 
 
 def _fits(rows: Any, labels: np.ndarray, learned: Arrays) -> list[dict[str, np.ndarray]]:
@@ -125,9 +126,9 @@ def _kept(weights: np.ndarray, intercept: np.ndarray, strength: float, converged
     }
 
 
-def _quality(arrays: Arrays, rows: Any, validation: Split, classes: int) -> tuple[float, float]:
+def _quality(arrays: Arrays, rows: Any, validation: Material) -> tuple[float, float]:
     """Accuracy, and the mean log likelihood."""
-    logits, labels = _logits(arrays, rows, classes), np.asarray(validation.labels)
+    logits, labels = _logits(arrays, rows, len(validation.classes)), np.asarray(validation.split.labels)
     normal = logits - np.logaddexp.reduce(logits, axis=1, keepdims=True)
     return float(np.mean(logits.argmax(axis=1) == labels)), float(np.mean(normal[np.arange(len(labels)), labels]))
 
@@ -141,8 +142,9 @@ def features(counts: Any, learned: Arrays) -> Any:
     return rows
 
 
-def answer(counter: Counter, size: int, arrays: Arrays, texts: Sequence[str], classes: int) -> dict[str, np.ndarray]:
+def answer(counter: Counter, size: int, arrays: Arrays, asked: Material) -> dict[str, np.ndarray]:
     """The logits ``[n C]``, float64."""
+    texts, classes = asked.split.texts, len(asked.classes)
     if not _fitted(arrays, size, classes):
         raise ValueError(f"its arrays are not what fitting makes of {classes} classes")
     parts = (texts[start : start + _PART] for start in range(0, len(texts), _PART))

@@ -55,6 +55,7 @@ def build() -> Task:
             Metric("perplexity", "perplexity", higher_is_better=False),
         ),
         answers="wanted",
+        rival="kneser_ney",
         at_words=True,
         next_token=True,
         telemetry=Telemetry(_telemetry.attention_sample, _telemetry.measure),

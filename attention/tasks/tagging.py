@@ -55,6 +55,7 @@ def build() -> Task:
             Metric("span_f1", "span F1", share=True),
         ),
         answers="tags",
+        rival="perceptron",
         at_words=True,
         telemetry=Telemetry(_telemetry.attention_sample, _telemetry.measure),
     )

@@ -110,6 +110,7 @@ class TrainingConfig:
     )
     schedule: str = _field("cosine", "learning rate after warmup", choices=("constant", "cosine", "linear"))
     weight_decay: float | tuple[float, ...] = _per_member(0.01, "decoupled, of the matrices only", "[0, inf)")
+    decay_embeddings: bool = _field(True, "whether embeddings and tables of positions decay, too")
     clip_norm: float | tuple[float, ...] = _per_member(1.0, "largest global norm of a gradient; 0 for off", "[0, inf)")
     ema_decay: float | tuple[float, ...] = _per_member(0.0, "of the average of weights to evaluate; 0 for off", "[0, 1)")
     label_smoothing: float | tuple[float, ...] = _per_member(0.0, "mass spread over all classes", "[0, 1)")

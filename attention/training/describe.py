@@ -11,9 +11,9 @@ import numpy as np
 
 from attention import specs
 from attention.data import batches
-from attention.optimizers._optimizer import decayed
 from attention.training import recipe
 from attention.training.cohort.members import Members, new_cohort, resolve_axis
+from attention.training.cohort.program import Program
 from attention.training.cohort.update import cohort_step, train_step
 from attention.training.config import Config, member_values, to_dict
 from attention.training.recipe import Experiment
@@ -36,7 +36,7 @@ def describe(config: Config) -> str:
     recipe.report_data(experiment.data, experiment.plan)
     members = abstract_members(experiment)
     lines = [json.dumps(to_dict(config), indent=2)]
-    lines += _parameters(members.params, frozen_embeddings=config.model.frozen_embeddings)
+    lines += _parameters(members.params, experiment.program)
     lines += _cost(experiment, members)
     return "\n".join(lines)
 
@@ -48,10 +48,10 @@ def abstract_members(experiment: Experiment) -> Members:
     return jax.eval_shape(make, jnp.int32(len(seeds)), seeds, {}, None).members
 
 
-def _parameters(params: Any, *, frozen_embeddings: bool) -> list[str]:
+def _parameters(params: Any, program: Program) -> list[str]:
     """A line per part of the model: entries of one member, and how many of them decay."""
     one = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape[1:], leaf.dtype), params)
-    marks = decayed(one, frozen_embeddings=frozen_embeddings)
+    marks = program.decays(one)
     counted = {}
     for (path, leaf), decays in zip(jax.tree_util.tree_leaves_with_path(one), jax.tree.leaves(marks)):
         names = [str(getattr(entry, "key", entry)) for entry in path]

@@ -2,6 +2,7 @@
 
 import contextlib
 import functools
+import hashlib
 import importlib.metadata
 import io
 import platform
@@ -12,10 +13,10 @@ from typing import Any
 import numpy as np
 
 from attention import specs
-from attention.data.contracts import Dataset, Split
+from attention.data.contracts import Dataset, Encoded, Split
 from attention.files import cache_folder, json_hash, packed, read_arrays, read_sealed, write_sealed
 from attention.messages import one_line
-from attention.rivals import Rival
+from attention.rivals import Material, Rival
 from attention.runs import environment
 from attention.runs.directory import RunDirectory
 from attention.tasks import Task, clean_scores
@@ -56,36 +57,43 @@ def add(run: RunDirectory, config: Config, result: Mapping[str, Any], load: Call
 
 
 def _left_out(rival: Rival, data: Dataset) -> dict[str, Any] | None:
-    """Why there is none, where train has too many texts."""
-    count = len(data.texts["train"])
-    if count <= rival.texts:
+    """Why there is none: where train is not for it, or there is too much of it."""
+    assert rival.amount is not None
+    train = material(data, "train")
+    if rival.lacks is not None and (why := rival.lacks(train)) is not None:
+        return {"note": why}
+    count = rival.amount(train)
+    if count <= rival.most:
         return None
-    return {"note": f"train has {count:,} texts, and it takes {rival.texts:,} unless its option texts says more"}
+    unit = rival.unit
+    return {"note": f"train has {count:,} {unit}, and it takes {rival.most:,} unless its option {unit} says more"}
 
 
 def _fitted(run: RunDirectory, rival: Rival, config: Config, data: Dataset) -> dict[str, Any]:
     """What the result says of the rival, once its arrays and predictions are written."""
     assert rival.fit is not None
     assert rival.answer is not None
+    assert rival.amount is not None
     assert rival.facts is not None
     task: Task = specs.build("task", config.task)
-    train, validation = (Split(data.texts[name], data.splits[name].labels, data.targets.get(name)) for name in _LEARNED)
-    print(f"fitting the rival {rival.spec} on {len(train.texts):,} texts", flush=True)
+    train, validation = (material(data, name) for name in _LEARNED)
+    amount = rival.amount(train)
+    print(f"fitting the rival {rival.spec} on {amount:,} {rival.unit}", flush=True)
     key, start = _key(rival, data), time.perf_counter()
-    learned, cached = _kept(key, functools.partial(rival.fit, train, validation, len(data.classes)))
+    learned, cached = _kept(key, functools.partial(rival.fit, train, validation))
     seconds = None if cached else time.perf_counter() - start
     print("it was fitted before: taken from the cache" if seconds is None else f"fitted in {duration(seconds)}", flush=True)
     names = dict.fromkeys(("validation", scored := recipe.scored_split(data, task)))
     answer = rival.answer
-    ask = lambda name: functools.partial(answer, learned, data.texts[name], len(data.classes))
-    outputs = {name: _kept(json_hash([key, data.hashes[name]]), ask(name))[0] for name in names}
+    ask = lambda name: functools.partial(answer, learned, material(data, name))
+    outputs = {name: _kept(json_hash([key, data.hashes[name], _cut(data.splits[name])]), ask(name))[0] for name in names}
     test, seen = (data.splits["test"], data.seen["test"]) if scored == "test" else (None, None)
     run.write_rival(learned, None if test is None else task.predictions(outputs["test"], test))
     return {
         "splits": {name: task.scores(outputs[name], data.splits[name]) for name in names},
         "clean": None if test is None or seen is None else clean_scores(task, outputs["test"], test, seen),
         "facts": rival.facts(learned),
-        "texts": len(train.texts),
+        rival.unit: amount,
         "seconds": seconds,
     }
 
@@ -93,12 +101,33 @@ def _fitted(run: RunDirectory, rival: Rival, config: Config, data: Dataset) -> d
 _LEARNED = ("train", "validation")
 
 
+def material(data: Dataset, name: str) -> Material:
+    """A split as a rival has it."""
+    rows = data.splits[name]
+    split = Split(data.texts[name], rows.labels, data.targets.get(name))
+    return Material(split, rows, data.classes, data.vocab_size)
+
+
 def _key(rival: Rival, data: Dataset) -> str:
     """A hash of all that a fit depends on."""
     sources = {name: digest for name, digest in environment.sources().items() if name.startswith("rivals/")}
     versions = [_version(name) for name in rival.packages]
-    learned = [data.hashes[name] for name in _LEARNED]
-    return json_hash([rival.spec, learned, len(data.classes), sources, versions, platform.python_version()])
+    learned = [[data.hashes[name], _wanted(data.splits[name])] for name in _LEARNED]
+    sizes = len(data.classes), data.vocab_size if data.splits["train"].wanted is not None else None
+    return json_hash([rival.spec, learned, sizes, sources, versions, platform.python_version()])
+
+
+def _wanted(rows: Encoded) -> str | None:
+    """A hash of what is wanted, in the order of the text, and of where documents begin."""
+    if rows.wanted is None:
+        return None
+    documents = None if rows.documents is None else rows.documents.tobytes()
+    return hashlib.sha256(rows.wanted[rows.wanted >= 0].tobytes() + (documents or b"")).hexdigest()
+
+
+def _cut(rows: Encoded) -> str | None:
+    """A hash of how many places of each row are asked for."""
+    return None if rows.wanted is None else hashlib.sha256(rows.asked.tobytes()).hexdigest()
 
 
 def _version(package: str) -> str | None:

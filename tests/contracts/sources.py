@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from attention import specs
-from attention.data.contracts import LENGTHS
+from attention.data.contracts import LENGTHS, NOTHING
 from attention.data.sources import _lengths
 from tests.support.rows import cases, over_cases, over_knobs, over_rows, rows
 from tests.support.sources import baselines, digest
@@ -52,7 +52,9 @@ def _content(corpus):
 @every
 def test_splits_of_texts_with_labels_or_targets(case, load):
     corpus = load(case.spec)
-    assert {"train", "validation"} <= set(corpus.splits) <= {"train", "validation", "test", LENGTHS}
+    probes = set(rows("source")[specs.parse(case.spec).name].evidence.probes)
+    assert {"train", "validation"} <= set(corpus.splits) - probes <= {"train", "validation", "test", LENGTHS}
+    assert probes <= set(corpus.splits)
     assert (corpus.trained_length is not None) == (LENGTHS in corpus.splits)
     for name in corpus.splits:
         assert all(0 <= accuracy <= 1 for accuracy in baselines(corpus, name).values())
@@ -60,7 +62,9 @@ def test_splits_of_texts_with_labels_or_targets(case, load):
     for name, split in corpus.splits.items():
         assert len(split.texts) > 0
         assert all(isinstance(text, str) and text.strip() for text in split.texts)
-        if split.targets is not None:
+        if split.wanted is not None:
+            _check_wanted(split, corpus.classes)
+        elif split.targets is not None:
             assert len(split.targets) == len(split.texts)
             assert (split.labels, corpus.classes) == (None, ())
         elif split.wanted is None and (corpus.classes or split.labels) and (name != "test" or split.labels is not None):
@@ -71,6 +75,16 @@ def test_splits_of_texts_with_labels_or_targets(case, load):
         assert len(set(corpus.splits["train"].labels.tolist())) == len(corpus.classes) > 1
 
 
+def _check_wanted(split, classes):
+    """Places of every text are asked, for classes where there are any."""
+    assert (split.labels, split.targets, len(split.wanted)) == (None, None, len(split.texts))
+    for text, row in zip(split.texts, split.wanted):
+        words = row.split(" ")
+        assert len(words) == len(text.split(" "))
+        assert set(words) > {NOTHING}
+        assert not classes or set(words) <= {*classes, NOTHING}
+
+
 @every
 def test_labels_and_targets_are_right(case, load):
     corpus = load(case.spec)
@@ -78,7 +92,7 @@ def test_labels_and_targets_are_right(case, load):
         assert rows("source")[specs.parse(case.spec).name].evidence.prepare is not None
         return
     for split in corpus.splits.values():
-        wanted = split.targets if split.labels is None else [corpus.classes[label] for label in split.labels]
+        wanted = split.targets or split.wanted or [corpus.classes[label] for label in split.labels]
         blanks = case.lengths is None  # the symbols of tasks by length are single characters with blanks between them
         assert [case.right(text if blanks else text.replace(" ", "")) for text in split.texts] == list(wanted)
 
@@ -189,3 +203,36 @@ def test_a_split_depends_on_its_own_size_alone(case, load):
     assert list(far.splits["test"].texts) == list(corpus.splits["test"].texts)
     for other in (load(case.spec, 1), load(case.spec.replace("max_length=12", "max_length=13"))):
         assert list(other.splits["test"].texts) != list(corpus.splits["test"].texts)
+
+
+# Tasks that ask at places of their texts.
+
+
+@pytest.fixture(scope="module")
+def asked(load):
+    """Of each source that asks at places of texts of its own, by its spec."""
+    specs_of = [row.spec for row in rows("source").values() if "lengths" in row.options and "data_dir" not in row.options]
+    return {spec: load(spec) for spec in specs_of}
+
+
+def test_sizes_and_lengths_of_what_is_asked(asked):
+    assert len(asked) >= 15
+    for spec, corpus in asked.items():
+        sizes = {"train": 300, "validation": 40, "test": 50, LENGTHS: 60}
+        assert {split: len(found.texts) for split, found in corpus.splits.items()} == sizes | dict.fromkeys(
+            rows("source")[specs.parse(spec).name].evidence.probes, 50
+        )
+        longest = {split: max(len(text.split()) for text in found.texts) for split, found in corpus.splits.items()}
+        beyond = longest.pop(LENGTHS)
+        assert {corpus.trained_length} == {*longest.values()}
+        assert beyond > 1.6 * corpus.trained_length
+
+
+def test_a_split_that_is_asked_depends_on_its_own_size_alone(asked, load):
+    """And the others on the seed and the lengths; texts of one stream are not those of another."""
+    for spec, corpus in asked.items():
+        same = load(spec.replace("train=300", "train=301").replace("lengths=60", "lengths=0"))
+        assert same.trained_length is None
+        assert _content(same)[1]["test"] == _content(corpus)[1]["test"]
+        assert set(corpus.splits) - set(same.splits) == {LENGTHS}
+        assert len({tuple(split.texts[:20]) for split in corpus.splits.values()}) == len(corpus.splits)

@@ -9,11 +9,8 @@ import attention
 from attention.data import batches, dataset
 from tests.support.sources import SYMBOLS, baselines
 
-OF_SYMBOLS = [
-    name
-    for name in attention.names("source")
-    if any(option.name == "symbols" for option in attention.describe("source", name).options)
-]
+_OPTIONS = {name: {option.name for option in attention.describe("source", name).options} for name in attention.names("source")}
+OF_SYMBOLS = [name for name, options in _OPTIONS.items() if "symbols" in options and "lengths" not in options]
 
 
 @pytest.mark.parametrize("name", OF_SYMBOLS)

@@ -12,15 +12,15 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.utils import murmurhash3_32
 
 from attention import specs
-from attention.data.contracts import Split
 from attention.metrics import softmax
 from attention.rivals import _tokens, linear
 from attention.training import config, recipe
 from tests.support.evidence import RivalEvidence
-from tests.support.rivals import CLASSES, TEST, TRAIN, VALIDATION, split
+from tests.support.rivals import CLASSES, LESSONS, split, texts
 from tests.support.row import Row
 
 SIZE = 2**16
+TRAIN, VALIDATION, TEST = (texts(items) for items in LESSONS["label"][:3])
 
 
 def words(text):
@@ -32,19 +32,23 @@ def words(text):
 def rows(texts):
     """x over all columns, from the formula."""
     columns = lambda text: np.array([abs(murmurhash3_32(word, seed=0)) % SIZE for word in words(text)], int)
-    among = sum((np.bincount(columns(text), minlength=SIZE) > 0).astype(float) for text in TRAIN.texts)
+    among = sum((np.bincount(columns(text), minlength=SIZE) > 0).astype(float) for text in TRAIN.split.texts)
     for text in texts:
         n = np.bincount(columns(text), minlength=SIZE)
-        x = np.where(n > 0, 1 + np.log(np.maximum(n, 1)), 0) * (1 + np.log((1 + len(TRAIN.texts)) / (1 + among))) * (among > 0)
+        x = (
+            np.where(n > 0, 1 + np.log(np.maximum(n, 1)), 0)
+            * (1 + np.log((1 + len(TRAIN.split.texts)) / (1 + among)))
+            * (among > 0)
+        )
         yield x / max(np.sqrt((x**2).sum()), 1e-300)
 
 
-def reference(arrays, texts):
+def reference(arrays, train, asked):
     weights = np.zeros((SIZE, CLASSES))
     weights[arrays["columns"], 1:] = arrays["weights"]
-    logits = [x @ weights + np.append(0, arrays["intercept"]) for x in rows(texts)]
+    logits = [x @ weights + np.append(0, arrays["intercept"]) for x in rows(asked.split.texts)]
     exponentials = np.exp(logits)
-    return exponentials / exponentials.sum(axis=1, keepdims=True)
+    return {"probabilities": exponentials / exponentials.sum(axis=1, keepdims=True)}
 
 
 ROW = Row(
@@ -64,27 +68,27 @@ ROW = Row(
 
 def test_it_is_the_pipeline_of_scikit_learn():
     """With a vocabulary instead of hashes, each strength by itself, chosen in plain Python."""
-    arrays = specs.build("rival", "linear(size=16777216)").fit(TRAIN, VALIDATION, CLASSES)
-    text_rows = TfidfVectorizer(analyzer=words, sublinear_tf=True).fit(TRAIN.texts)
-    train, validation, test = (text_rows.transform(split.texts) for split in (TRAIN, VALIDATION, TEST))
+    arrays = specs.build("rival", "linear(size=16777216)").fit(TRAIN, VALIDATION)
+    text_rows = TfidfVectorizer(analyzer=words, sublinear_tf=True).fit(TRAIN.split.texts)
+    train, validation, test = (text_rows.transform(each.split.texts) for each in (TRAIN, VALIDATION, TEST))
     found = []
     for strength in linear.STRENGTHS:
-        model = LogisticRegression(C=strength, tol=1e-9, max_iter=10_000).fit(train, TRAIN.labels)
+        model = LogisticRegression(C=strength, tol=1e-9, max_iter=10_000).fit(train, TRAIN.split.labels)
         said = model.predict_proba(validation)
-        likely = np.log(said[np.arange(len(said)), VALIDATION.labels]).mean()
-        found.append((model.score(validation, VALIDATION.labels), likely, strength, model.predict_proba(test)))
+        likely = np.log(said[np.arange(len(said)), VALIDATION.split.labels]).mean()
+        found.append((model.score(validation, VALIDATION.split.labels), likely, strength, model.predict_proba(test)))
     best = max(found, key=lambda each: each[:2])
     assert best[2] == arrays["strength"]
-    logits = specs.build("rival", "linear(size=16777216)").answer(arrays, TEST.texts, CLASSES)["logits"]
+    logits = specs.build("rival", "linear(size=16777216)").answer(arrays, TEST)["logits"]
     np.testing.assert_allclose(softmax(logits), best[3], atol=2e-3)  # both stop where the gradient is small
 
 
 def test_the_weights_are_a_minimum(monkeypatch):
     """The gradient of the objective in float64, over C and the number of texts, is as small as it was asked to be."""
     monkeypatch.setattr(linear, "STRENGTHS", (4.0,))
-    arrays = specs.build("rival", ROW.spec).fit(TRAIN, VALIDATION, CLASSES)
-    x, wanted = np.array(list(rows(TRAIN.texts))), np.eye(CLASSES)[TRAIN.labels]
-    error = reference(arrays, TRAIN.texts) - wanted
+    arrays = specs.build("rival", ROW.spec).fit(TRAIN, VALIDATION)
+    x, wanted = np.array(list(rows(TRAIN.split.texts))), np.eye(CLASSES)[TRAIN.split.labels]
+    error = reference(arrays, TRAIN, TRAIN)["probabilities"] - wanted
     weights = np.zeros((SIZE, CLASSES))
     weights[arrays["columns"], 1:] = arrays["weights"]
     weights -= weights.mean(axis=1, keepdims=True)  # of all that say the same the smallest
@@ -116,13 +120,13 @@ def test_what_a_word_is(text, wanted):
 def test_a_fit_that_does_not_end_by_itself_says_so(monkeypatch):
     monkeypatch.setattr(linear, "ITERATIONS", 1)
     rival = specs.build("rival", ROW.spec)
-    assert rival.facts(rival.fit(TRAIN, VALIDATION, CLASSES))["converged"] is False
+    assert rival.facts(rival.fit(TRAIN, VALIDATION))["converged"] is False
 
 
 def test_a_class_that_train_has_not_is_given_one_nth():
-    train = split(100, 3, (0, 2))
-    arrays = specs.build("rival", ROW.spec).fit(train, VALIDATION, CLASSES)
-    found = softmax(specs.build("rival", ROW.spec).answer(arrays, TEST.texts, CLASSES)["logits"])
+    train = texts(split(100, 3, (0, 2)))
+    arrays = specs.build("rival", ROW.spec).fit(train, VALIDATION)
+    found = softmax(specs.build("rival", ROW.spec).answer(arrays, TEST)["logits"])
     np.testing.assert_allclose(found[:, 1] / (found[:, 0] + found[:, 2]), 0.01, rtol=1e-6)
 
 
@@ -132,9 +136,9 @@ def test_a_class_that_train_has_not_is_given_one_nth():
 )
 def test_numbers_that_no_fit_has(name, value):
     rival = specs.build("rival", ROW.spec)
-    arrays = rival.fit(TRAIN, VALIDATION, CLASSES)
+    arrays = rival.fit(TRAIN, VALIDATION)
     with pytest.raises(ValueError, match="its arrays are not what fitting makes of 3 classes"):
-        rival.answer({**arrays, name: np.full_like(arrays[name], value)}, TEST.texts, CLASSES)
+        rival.answer({**arrays, name: np.full_like(arrays[name], value)}, TEST)
 
 
 def test_a_task_of_another_kind_is_refused():
@@ -149,13 +153,10 @@ def test_a_task_of_another_kind_is_refused():
 @pytest.mark.skipif("ATTENTION_DATA_DIR" not in os.environ, reason="needs ATTENTION_DATA_DIR")
 def test_a_known_score():
     """TREC-6: 88.8 with C chosen on held-out questions, by scikit-learn's pipeline."""
-    read = lambda name: [
-        line.rstrip("\n").split("\t")
-        for line in (Path(os.environ["ATTENTION_DATA_DIR"]) / "trec6" / f"{name}.tsv").read_text().split("\n")[1:-1]
-    ]
-    of = lambda lines: Split([text for text, _ in lines], np.array([int(label) for _, label in lines]))
+    folder = Path(os.environ["ATTENTION_DATA_DIR"]) / "trec6"
+    read = lambda name: [line.split("\t") for line in (folder / f"{name}.tsv").read_text().split("\n")[1:-1]]
+    of = lambda lines: texts([(text, int(label)) for text, label in lines], classes=6)
     train, test = read("train"), of(read("test"))
-    held_out = train[::10]
     rival = specs.build("rival", "linear")
-    arrays = rival.fit(of([line for place, line in enumerate(train) if place % 10]), of(held_out), 6)
-    assert np.mean(rival.answer(arrays, test.texts, 6)["logits"].argmax(axis=1) == test.labels) > 0.88
+    arrays = rival.fit(of([line for place, line in enumerate(train) if place % 10]), of(train[::10]))
+    assert np.mean(rival.answer(arrays, test)["logits"].argmax(axis=1) == test.split.labels) > 0.88

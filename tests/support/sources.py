@@ -68,13 +68,38 @@ OTHER_SYMBOLS = {
     "max_length": "6",
     "symbols": "4",
 }
+# Of texts that are asked at places.
+OTHER_ASKED = {"train": "301", "validation": "41", "test": "51", "lengths": "0"}
+NUMBERS = "train=300, validation=40, test=50, lengths=60, min_length=2, max_length=5, test_length=12, symbols=5"
+OTHER_NUMBERS = {**OTHER_ASKED, "min_length": "3", "max_length": "6", "test_length": "13", "symbols": "6"}
+TAPES = "train=300, validation=40, test=50, lengths=60, max_length=12, test_length=40"
+OTHER_TAPES = {**OTHER_ASKED, "min_length": "5", "max_length": "13", "test_length": "41"}
 # Of published sets.
 OTHER_PLACES = {"path": "'$FOLDER/other'", "mirror": "'http://127.0.0.1:1', path=None", "data_dir": "'$FOLDER/data', path=None"}
 
 
 def digest(corpus):
-    """Of names, texts and labels."""
-    return hashlib.sha256(repr([(n, list(s.texts), s.labels.tolist()) for n, s in corpus.splits.items()]).encode()).hexdigest()
+    """Of names, texts and labels, or what is wanted."""
+    right = lambda split: split.labels.tolist() if split.wanted is None else list(split.wanted)
+    return hashlib.sha256(repr([(n, list(s.texts), right(s)) for n, s in corpus.splits.items()]).encode()).hexdigest()
+
+
+def answered(text, answer):
+    """What is wanted of ``bos x sep y``, where y is ``answer(x)``, words from words."""
+    begin, *words = text.split()
+    between = words.index("sep")
+    told = [*answer(words[:between])]
+    assert (begin, words[between + 1 :]) == ("bos", told)
+    return " ".join(["_"] * (between + 1) + told + ["eos"])
+
+
+def taped(text, output):
+    """What is wanted of a string and its dots, where ``output`` gives symbols of a string; nothing at dots behind them."""
+    words = text.split()
+    string = words[: words.index(".")]
+    assert set(words[len(string) :]) == {"."}
+    wanted = ["_"] * len(string) + output(" ".join(string))
+    return " ".join(wanted + ["_"] * (len(words) - len(wanted)))
 
 
 def rows_of(labels, count):

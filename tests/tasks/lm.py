@@ -76,8 +76,9 @@ ROW = Row(
 def documents(*lengths: int) -> Encoded:
     """Rows of 8 tokens of documents, and that they have 11 bytes."""
     texts = [np.full(length, 2) for length in lengths]
-    flat, wanted, offsets = windows.joined(texts, np.ones(len(texts), bool), end=9)
-    whole = Encoded(flat, offsets, np.full(len(texts), -1, np.int32), wanted=wanted, documents=offsets, bytes=11)
+    ids, starts = windows.begun(texts, np.ones(len(texts), bool), end=9)
+    ids, offsets = np.append(ids, 9).astype(np.int32), np.append(starts, len(ids))
+    whole = Encoded(ids[:-1], offsets, np.full(len(texts), -1, np.int32), wanted=ids[1:], documents=offsets, bytes=11)
     return windows.rows(whole, length=8, windows="stream", stride=3)
 
 

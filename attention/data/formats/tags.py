@@ -9,7 +9,6 @@ from attention.data import unpacking
 from attention.data.contracts import NOTHING
 from attention.messages import quoted, shown
 
-_FIELDS = ["id", "form", "lemma", "upos", "xpos", "feats", "head", "deprel", "deps", "misc"]  # the columns of CoNLL-U
 _START = "-DOCSTART-"  # begins a document of CoNLL-2003, and is no word
 _WORD, _OTHER = re.compile(r"\d+"), re.compile(r"\d+-\d+|\d+\.\d+")  # ids of words; of tokens of several, and of empty nodes
 
@@ -17,6 +16,21 @@ _WORD, _OTHER = re.compile(r"\d+"), re.compile(r"\d+-\d+|\d+\.\d+")  # ids of wo
 def is_named(name: str) -> bool:
     """Whether a file is called as those of CoNLL are."""
     return Path(unpacking.plain_name(name).lower()).suffix in (".conllu", ".conll")
+
+
+class _Line(NamedTuple):
+    """The columns of CoNLL-U."""
+
+    id: str
+    form: str
+    lemma: str
+    upos: str
+    xpos: str
+    feats: str
+    head: str
+    deprel: str
+    deps: str
+    misc: str
 
 
 class Sentence(NamedTuple):
@@ -35,7 +49,7 @@ def is_conllu(content: str) -> bool:
     """Whether the first line that is neither empty nor a comment has the columns of CoNLL-U."""
     first = next((line for line in content.splitlines() if line and not line.startswith("#")), "")
     cells = first.split("\t")
-    return len(cells) == len(_FIELDS) and bool(_WORD.fullmatch(cells[0]) or _OTHER.fullmatch(cells[0]))
+    return len(cells) == len(_Line._fields) and bool(_WORD.fullmatch(cells[0]) or _OTHER.fullmatch(cells[0]))
 
 
 def conllu(content: str, path: Path, tags: str) -> Iterator[Sentence]:
@@ -46,15 +60,17 @@ def conllu(content: str, path: Path, tags: str) -> Iterator[Sentence]:
     """
 
     def read(cells: list[str], where: str) -> tuple[str, str] | None:
-        if len(cells) != len(_FIELDS):
-            raise ValueError(f"{where}: {len(cells)} columns, wanted are the {len(_FIELDS)} of CoNLL-U with TABs between them")
+        if len(cells) != len(_Line._fields):
+            raise ValueError(
+                f"{where}: {len(cells)} columns, wanted are the {len(_Line._fields)} of CoNLL-U with TABs between them"
+            )
         if _OTHER.fullmatch(cells[0]):
             return None
         if not _WORD.fullmatch(cells[0]):
             raise ValueError(f"{where}: the first column of CoNLL-U is a number, got {quoted(cells[0], 40)}")
-        word = dict(zip(_FIELDS, cells))
-        features = {name: value for name, _, value in (each.partition("=") for each in word["feats"].split("|"))}
-        return word["form"], (features | word).get(tags, NOTHING)
+        word = _Line(*cells)
+        features = {name: value for name, _, value in (each.partition("=") for each in word.feats.split("|"))}
+        return word.form, (features | word._asdict()).get(tags, NOTHING)
 
     return _sentences(content, path, read, comment="#")
 

@@ -129,7 +129,7 @@ def check(sizes: Sizes, shortest: int) -> None:
         if getattr(sizes, name) < floor:
             raise ValueError(f"{name} must be at least {floor}, got {getattr(sizes, name)}")
     if sizes.test_length is not None and sizes.test_length < sizes.max_length:
-        raise ValueError(f"test_length must be at least max_length, {sizes.max_length}, got {sizes.test_length}")
+        raise ValueError(f"test_length must be at least the length of train, {sizes.max_length}, got {sizes.test_length}")
     amounts = {name: (getattr(sizes, name), sizes.max_length) for name in ("train", "validation", "test")}
     check_amount(**amounts, lengths=(sizes.lengths, longest(sizes)))
 

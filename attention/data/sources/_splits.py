@@ -17,7 +17,7 @@ from attention.specs import nearest
 
 # The streams a seed is split into; a new use takes a new number, so that no two ever share their draws.
 # Number 1 is of the draw of a validation split.
-LISTOPS_STREAM, LENGTHS_STREAM, TRANSDUCTION_STREAM = 2, 3, 4
+LISTOPS_STREAM, LENGTHS_STREAM, TRANSDUCTION_STREAM, ASKED_STREAM = 2, 3, 4, 5
 
 
 def data_folder(data_dir: Path | None) -> Path:

@@ -24,6 +24,7 @@ class Program(NamedTuple):
       class_weights: one per class, or None.
       accumulation: parts of a batch.
       frozen_embeddings: whether the embedding is not to decay.
+      decay_embeddings: whether embedding and tables of positions decay, where they are not frozen.
       dropout, word_dropout, clip, average: whether any member has it.
     """
 
@@ -34,6 +35,7 @@ class Program(NamedTuple):
     class_weights: tuple[float, ...] | None = None
     accumulation: int = 1
     frozen_embeddings: bool = False
+    decay_embeddings: bool = True
     dropout: bool = False
     word_dropout: bool = False
     clip: bool = False
@@ -41,8 +43,11 @@ class Program(NamedTuple):
 
     def steps(self, params: Any, learning_rate: Any = 0.0, weight_decay: Any = 0.0) -> optax.GradientTransformation:
         """The optimizer for these weights; the structure of its state does not depend on the numbers."""
-        mask = decayed(params, frozen_embeddings=self.frozen_embeddings)
-        return self.optimizer.make(learning_rate, weight_decay, mask)
+        return self.optimizer.make(learning_rate, weight_decay, self.decays(params))
+
+    def decays(self, params: Any) -> Any:
+        """A tree of bools: which weights decay."""
+        return decayed(params, frozen_embeddings=self.frozen_embeddings, decay_embeddings=self.decay_embeddings)
 
 
 def program(config: Config, model: Any, *, steps: int, warmup: int, class_weights: tuple[float, ...] | None) -> Program:
@@ -56,6 +61,7 @@ def program(config: Config, model: Any, *, steps: int, warmup: int, class_weight
         class_weights=class_weights,
         accumulation=training.accumulation,
         frozen_embeddings=config.model.frozen_embeddings,
+        decay_embeddings=training.decay_embeddings,
         dropout=bool(np.max(training.dropout) > 0),
         word_dropout=bool(np.max(training.word_dropout) > 0),
         clip=bool(np.max(training.clip_norm) > 0),

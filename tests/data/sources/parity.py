@@ -26,7 +26,7 @@ ROW = Row(
                 "train=0": "train must be at least 1, got 0",
                 "lengths=-1": "lengths must be at least 0, got -1",
                 "min_length=9, max_length=8": "max_length must be at least 9, got 8",
-                "test_length=39": "test_length must be at least max_length, 40, got 39",
+                "test_length=39": "test_length must be at least the length of train, 40, got 39",
             }.items()
         },
     ),

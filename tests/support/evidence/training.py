@@ -35,7 +35,7 @@ class SourceCase(NamedTuple):
 
     Attributes:
       spec: its spec; small, and what it reads or writes is in ``$FOLDER``.
-      right: (text) -> its class or target, by a rule of its own; None where a file says it.
+      right: (text) -> its class, its target or what is wanted at its words, by a rule of its own; None where a file says it.
       digest: the beginning of a sha256 of what is generated, which must never change.
       lengths: of a task with the split ``lengths``.
     """
@@ -54,6 +54,7 @@ class SourceEvidence(NamedTuple):
       prepare: (folder) -> None, writes the files that the specs read.
       seeded: whether another seed generates or carves off others.
       places: options that say where data are, and not which.
+      probes: splits that it has beside those of all sources.
       needs: a package of an extra; the cases are left out where it is not installed, and run in ``tests/plugs``.
       errors: as above.
     """
@@ -62,6 +63,7 @@ class SourceEvidence(NamedTuple):
     prepare: Callable[[Path], None] | None = None
     seeded: bool = True
     places: tuple[str, ...] = ("path", "mirror", "data_dir")
+    probes: tuple[str, ...] = ()
     needs: str = ""
     errors: dict[str, str] = {}
 
@@ -116,12 +118,14 @@ class RivalEvidence(NamedTuple):
     """Of a rival.
 
     Attributes:
-      reference: (arrays, texts) -> probabilities ``[n C]`` of what it has learned of the texts of ``tests.support.rivals``;
-        None for one that fits nothing.
+      reference: (arrays, train, asked) -> its outputs, of what it has learned of ``tests.support.rivals``; "probabilities" for
+        logits. None for one that fits nothing.
+      free: its arrays that may hold other numbers, and fewer.
       errors: as above.
     """
 
-    reference: Callable[..., np.ndarray] | None = None
+    reference: Callable[..., dict[str, np.ndarray]] | None = None
+    free: tuple[str, ...] = ()
     errors: dict[str, str] = {}
 
 

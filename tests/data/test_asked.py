@@ -1,0 +1,53 @@
+"""Numbers that do not repeat, and what trivial rules say at places of texts."""
+
+from collections import Counter
+
+import numpy as np
+import pytest
+
+from attention.data import rules
+from attention.data.contracts import Split
+from attention.data.sources import _asked
+from attention.data.sources._lengths import Draws
+
+
+@pytest.mark.parametrize("bound", [4, 50])
+def test_choices_and_orders_are_as_likely(bound):
+    """Every row of three of four numbers, and every number among two of fifty."""
+    width = 3 if bound == 4 else 2
+    found = Counter(map(tuple, _asked.distinct(Draws(0, 7), bound, 24_000, width).tolist()))
+    assert all(len({*row}) == width and 0 <= min(row) <= max(row) < bound for row in found)
+    if bound == 4:
+        assert len(found) == 24
+        assert all(abs(count - 1000) < 5 * 1000**0.5 for count in found.values())
+    else:
+        seen = np.bincount(np.array([*found.elements()]).ravel(), minlength=bound)
+        assert (np.abs(seen - 960) < 5 * 960**0.5).all()
+
+
+def test_many_of_few_are_all_in_another_order():
+    found = _asked.distinct(Draws(0, 7), 40, 3, 36)
+    assert found.shape == (3, 36)
+    assert all(len({*row}) == 36 and max(row) < 40 for row in found.tolist())
+
+
+def test_lines_end_where_texts_do():
+    tokens = np.array([[0, 1, -1], [1, 1, 0]])
+    assert _asked.lines(tokens, ("a", "b"), (2, 3)) == ["a b", "b b a"]
+    assert _asked.lines(tokens, ("a", "b"), (3, 3)) == ["a b _", "b b a"]
+
+
+def test_rules_are_scored_where_something_is_asked():
+    """Three places by hand: "b" is wanted most often, one text has at a place what is wanted there, and one just before it."""
+    split = Split(["a b a", "c b"], None, wanted=["_ b b", "a _"])
+    before = rules.at_places("before", lambda words: ["_", *words[:-1]])
+    known = (rules.MOST_WANTED, rules.SAME_WORD, before)
+    learned = rules.fitted(known, split)
+    assert learned == {"majority": {"b": 1}, "the_word_itself": {}, "before": {}}
+    third = pytest.approx(1 / 3)
+    assert rules.accuracies(known, learned, split) == {
+        "majority": pytest.approx(2 / 3),
+        "the_word_itself": third,
+        "before": third,
+    }
+    assert rules.accuracies(known, {"before": {}}, split) == {"before": third}
