@@ -54,9 +54,10 @@ def with_words(
     if encoded.words is None:
         return encoded
     numbers: dict[str, int] = {}
-    of_texts = (np.array([numbers.setdefault(word, len(numbers)) for word in text.split(" ")], np.int32) for text in texts)
+    of_texts = [np.array([numbers.setdefault(word, len(numbers)) for word in text.split(" ")], np.int32) for text in texts]
     each = zip(of_texts, itertools.pairwise(encoded.offsets))
     rows = np.concatenate([own[encoded.words[start:end]] for own, (start, end) in each])
     spelling = Spelling(spelled(list(numbers), most), rows) if most else None
     unseen = None if known is None else np.array([word not in known for word in numbers])[rows]
-    return dataclasses.replace(encoded, classes=classes, spelling=spelling, unseen=unseen)
+    counts = np.array(list(map(len, of_texts)), np.int32)
+    return dataclasses.replace(encoded, classes=classes, word_counts=counts, spelling=spelling, unseen=unseen)

@@ -71,6 +71,7 @@ class Source(NamedTuple):
 
     Hooks:
       load(seed) -> Corpus; ``seed`` (``config.data.seed``) decides what is generated or carved off.
+      read(files) -> the texts of files in a format of its own, with what is right of them; None for those of ``tables``.
 
     Attributes:
       rules: what a model of these texts has to beat.
@@ -80,6 +81,7 @@ class Source(NamedTuple):
     load: Callable[[int], Corpus]
     rules: tuple[Rule, ...] = ()
     resolved: str = ""
+    read: Callable[[Sequence[Path]], Split | None] | None = None
 
     kind = "source"
 
@@ -156,6 +158,7 @@ class Encoded:
         ``OPEN`` where it is not known; None where what is right is said of whole examples.
       classes: the names of the classes that ``wanted`` holds; none where it holds tokens.
       words: int32 ``[total]``, the word of its text that each token is of, counted from 0, where there are classes of words.
+      word_counts: int32 ``[n]``, the words of each text, those that are cut off among them.
       spelling: of the words, where their characters are kept.
       unseen: bool ``[total]``, whether the word of a token is spelled as none of train is; None where that is not known.
       slack: how many tokens later than ``offsets`` say the examples may begin, all alike; ``flat`` has as many more.
@@ -175,6 +178,7 @@ class Encoded:
     wanted: np.ndarray | None = None
     classes: tuple[str, ...] = ()
     words: np.ndarray | None = None
+    word_counts: np.ndarray | None = None
     spelling: Spelling | None = None
     unseen: np.ndarray | None = None
     slack: int = 0
@@ -217,6 +221,7 @@ class Encoded:
             taken(self.wanted, tokens),
             self.classes,
             taken(self.words, tokens),
+            taken(self.word_counts, chosen),
             None if self.spelling is None else self.spelling._replace(rows=self.spelling.rows[tokens]),
             taken(self.unseen, tokens),
         )

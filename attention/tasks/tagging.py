@@ -6,7 +6,6 @@ the words that are spelled as none of train, and, where classes mark spans as B-
 """
 
 import dataclasses
-import itertools
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -146,9 +145,21 @@ def adapt(encoded: Encoded, classes: Sequence[str], facts: Facts) -> Encoded:
 
 def read(outputs: Outputs, encoded: Encoded, facts: Facts) -> Tags:
     """The classes of the words of each text."""
-    names = np.array(facts.classes)
-    text = lambda predicted, asked: " ".join(names[predicted[asked]])
-    return Tags([[text(*row) for row in zip(*pair)] for pair in zip(outputs["predicted"], outputs["asked"])])
+    members = zip(outputs["predicted"], outputs["asked"])
+    return Tags([_named(predicted[asked], encoded, facts.classes) for predicted, asked in members])
+
+
+def _named(labels: np.ndarray, encoded: Encoded, classes: Sequence[str]) -> list[str]:
+    """The names of classes of all words that are asked, ``[total]``, for each text; ``NOTHING`` of words cut off."""
+    assert encoded.wanted is not None
+    assert encoded.words is not None
+    assert encoded.word_counts is not None
+    names, asked = np.array([*classes, NOTHING]), encoded.wanted != ELSEWHERE
+    begins = np.cumsum(encoded.word_counts) - encoded.word_counts
+    places = (np.repeat(begins, encoded.lengths) + encoded.words)[asked]
+    of_words = np.full(encoded.word_counts.sum(), -1)
+    of_words[places] = np.maximum(labels, -1)
+    return [" ".join(names[own]) for own in np.split(of_words, begins[1:])]
 
 
 def told(found: Tags, texts: Sequence[str]) -> str:
@@ -167,11 +178,7 @@ def columns(found: Tags, examples: Examples, facts: Facts) -> dict[str, Sequence
     made: dict[str, Sequence[str | float]] = {f"predicted({seed})": tags for seed, tags in zip(facts.seeds, found.tags)}
     if not _places.answered(examples.encoded):
         return made
-    names = np.array([*facts.classes, NOTHING])
-    wanted, offsets = examples.encoded.wanted, examples.encoded.offsets
-    assert wanted is not None
-    rows = (wanted[start:end] for start, end in itertools.pairwise(offsets))
-    return {**made, "tags": [" ".join(names[np.maximum(row[row != ELSEWHERE], -1)]) for row in rows]}
+    return {**made, "tags": _named(_asked(examples.encoded), examples.encoded, facts.classes)}
 
 
 def details(outputs: Outputs, examples: Examples, facts: Facts) -> list[str]:
