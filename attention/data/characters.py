@@ -13,13 +13,13 @@ ROWS = 2048  # numbers there are: code points that differ by a multiple of it sh
 
 
 def spelled(words: Sequence[str], most: int) -> np.ndarray:
-    """The numbers of the characters of each word, int32 ``[n C]``, C at most ``most``: code points, folded, between two marks.
+    """The numbers of the characters of each word, int32 ``[n most]``: code points, folded, between two marks.
 
     Of a longer word the first half and the last are kept.
 
     Example:
-      >>> spelled(["ab", "c"], 8)
-      [[1, 97, 98, 2], [1, 99, 2, 0]]
+      >>> spelled(["ab", "c"], 5)
+      [[1, 97, 98, 2, 0], [1, 99, 2, 0, 0]]
 
     Args:
       words: one or more.
@@ -28,7 +28,7 @@ def spelled(words: Sequence[str], most: int) -> np.ndarray:
     last = most // 2
     cut = lambda marked: marked if len(marked) <= most else marked[: most - last] + marked[-last:]
     rows = [cut([BEGIN, *(max(ord(each) % ROWS, END + 1) for each in word), END]) for word in words]
-    made = np.zeros((len(rows), max(map(len, rows))), np.int32)
+    made = np.zeros((len(rows), most), np.int32)
     for row, numbers in zip(made, rows):
         row[: len(numbers)] = numbers
     return made
@@ -59,5 +59,5 @@ def with_words(
     rows = np.concatenate([own[encoded.words[start:end]] for own, (start, end) in each])
     spelling = Spelling(spelled(list(numbers), most), rows) if most else None
     unseen = None if known is None else np.array([word not in known for word in numbers])[rows]
-    counts = np.array(list(map(len, of_texts)), np.int32)
+    counts = np.array([len(own) for own in of_texts], np.int32)
     return dataclasses.replace(encoded, classes=classes, word_counts=counts, spelling=spelling, unseen=unseen)

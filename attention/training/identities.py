@@ -84,7 +84,8 @@ def check_config(run: RunDirectory, config: Config) -> None:
     found = run.read_identity()
     if found is None:
         return
-    different, _ = identity.differing(found[0].config, configs.content(config), ())
+    known = configs.content(configs.from_dict(found[0].config))  # of an older version, with the fields that it had not
+    different, _ = identity.differing(known, configs.content(config), ())
     if different:
         what = "; ".join(different.values())
         raise ValueError(f"{shown(run.config)} is not what the run was trained with, which {run.identity.name} says: {what}")
