@@ -10,9 +10,9 @@ import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
-from attention.data.characters import ROWS
 from attention.positions import taken
 
+ROWS = 2048  # numbers of characters that there are, as in ``data.characters``
 EMBEDDED = 32  # channels of the embedding of a character
 WIDTH = 3  # characters that a channel sees at once
 
@@ -30,7 +30,7 @@ class Characters(nn.Module):
 
     @nn.compact
     def __call__(self, characters: jax.Array) -> jax.Array:
-        """int32 ``[*B T C]``, as ``Encoded.spelling`` has them, to ``[*B T D]``."""
+        """int32 ``[*B T C]``, numbers as of ``data.characters.spelled``, to ``[*B T D]``."""
         table = self.param("table", nn.initializers.normal(1 / math.sqrt(EMBEDDED)), (ROWS, EMBEDDED))
         there = (characters > 0)[..., None]
         x = jnp.where(there, taken(table, characters) * math.sqrt(EMBEDDED), 0).astype(self.dtype)

@@ -5,8 +5,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from attention.data import characters
 from attention.data.characters import spelled
-from attention.models.characters import EMBEDDED, Characters
+from attention.models.characters import EMBEDDED, ROWS, Characters
 from attention.models.tokens import tagger
 from tests.support.helpers import jit
 
@@ -23,6 +24,7 @@ def reference(table, kernel, bias, numbers):
 
 def test_the_convolution_is_that_of_a_reference():
     """However many characters there is room for; a place without a word has zeros, and no gradient."""
+    assert ROWS == characters.ROWS
     module, numbers = Characters(6, jnp.float32), jnp.asarray(spelled(WORDS, 16))
     params = module.init(jax.random.key(0), numbers)["params"]
     params = jax.tree.map(lambda leaf: leaf + 0.1 * jax.random.normal(jax.random.key(1), leaf.shape), params)
