@@ -1,5 +1,7 @@
 """A run that tells the class of each word, asked in every way that a user has."""
 
+import dataclasses
+
 import pytest
 
 from attention.evaluation import trained as evaluate
@@ -76,9 +78,8 @@ def test_weights_leave_and_are_begun_from(folder):
         export(str(folder / "run"), str(folder / "model.stablehlo"))
     export(str(folder / "run"), str(folder / "model.safetensors"))
     stored = evaluate.load(str(folder / "run")).settings
-    begun = config.to_dict(stored) | {"seeds": (3,)}
-    begun["training"] |= {"init_from": str(folder / "model.safetensors")}
-    loop.train(config.from_dict(begun), folder / "tuned")
+    begun = dataclasses.replace(stored.training, init_from=str(folder / "model.safetensors"))
+    loop.train(dataclasses.replace(stored, training=begun, seeds=(3,)), folder / "tuned")
     assert "spelling" in evaluate.load(str(folder / "tuned")).params
 
 
