@@ -50,6 +50,7 @@ def get_config() -> Any:  # a ConfigDict, whose fields a type checker cannot kno
     model.frozen_embeddings = False  # whether token embeddings stay as they are initialised
     model.embedding_scale = True  # with task=lm or tagging: whether embeddings are multiplied by √D; False is GPT-2's way
     model.tied = False  # with task=lm: whether the embeddings are the head's weights, too
+    model.characters = 0  # with task=tagging: characters of a word that are read beside it, 16 is usual; 0 for the word alone
     model.head_gate = "none"  # gate on the pooled vector: none, residual, mult, input or residual_input
     model.head_softmax = False  # whether a softmax over the channels of the pooled vector follows, as in some tutorials
     model.head_hidden = 0  # units of a relu layer between the pooled vector and the linear layer; 0 for none

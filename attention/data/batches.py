@@ -104,9 +104,10 @@ def gather(encoded: Encoded, indices: np.ndarray, length: int, shift: np.ndarray
       ``tokens`` int32 ``[... L]`` (0 at padding), ``valid`` bool ``[... L]``, ``labels`` int32 ``[...]`` (-1 for filler
       and where there is none; int8 ``[... C]`` of sets of classes; float32 ``[...]`` of numbers, in standard deviations from
       the mean, 0 for filler), ``weight`` float32 ``[...]`` (0 for filler, else 1); where the examples have them,
-      ``segments``, ``positions`` and ``targets`` int32 ``[... L]`` (0 at padding), and ``wanted`` int32 ``[... L]``
-      (``ELSEWHERE`` where nothing is asked). Where no example asks in more than half of the places, ``wanted`` is ``[... K]``,
-      at ``places`` int32 ``[... K]``, the first of which are those that are asked, in order.
+      ``segments``, ``positions`` and ``targets`` int32 ``[... L]`` (0 at padding), ``characters`` int32 ``[... L C]`` of the
+      words, and ``wanted`` int32 ``[... L]`` (``ELSEWHERE`` where nothing is asked). Where no example asks in more than half
+      of the places, ``wanted`` is ``[... K]``, at ``places`` int32 ``[... K]``, the first of which are those that are asked,
+      in order.
 
     Raises:
       ValueError: for an index out of range or an example longer than ``length``.
@@ -128,11 +129,20 @@ def gather(encoded: Encoded, indices: np.ndarray, length: int, shift: np.ndarray
     return {
         **{name: np.where(valid, flat[taken], np.int32(0)) for name, flat in per_token.items() if flat is not None},
         **written,
+        **_characters(encoded, taken, valid),
         **({} if encoded.wanted is None else _wanted(encoded, np.where(valid, encoded.wanted[taken], np.int32(ELSEWHERE)))),
         "valid": valid,
         "labels": _labels(encoded, example, real),
         "weight": real.astype(np.float32),
     }
+
+
+def _characters(encoded: Encoded, taken: np.ndarray, valid: np.ndarray) -> dict[str, np.ndarray]:
+    """The characters of the word of each token, 0 at padding, where they are kept."""
+    if encoded.spelling is None:
+        return {}
+    characters, rows = encoded.spelling
+    return {"characters": np.where(valid[..., None], characters[rows[taken]], np.int32(0))}
 
 
 def _wanted(encoded: Encoded, wanted: np.ndarray) -> dict[str, np.ndarray]:
@@ -170,7 +180,7 @@ class Batches:
         return gather(self._encoded, self._orders[index], int(self._shapes[index]), self._shifts)
 
 
-READ = ("tokens", "valid", "segments", "positions", "targets", "places")
+READ = ("tokens", "valid", "segments", "positions", "targets", "places", "characters")
 
 
 def inputs(batch: Mapping[str, Any]) -> dict[str, Any]:

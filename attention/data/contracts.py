@@ -84,6 +84,7 @@ class Source(NamedTuple):
 
     Hooks:
       load(seed) -> Corpus; ``seed`` (``config.data.seed``) decides what is generated or carved off.
+      read(files) -> the texts of files in a format of its own, with what is right of them; None for those of ``tables``.
 
     Attributes:
       rules: what a model of these texts has to beat.
@@ -93,6 +94,7 @@ class Source(NamedTuple):
     load: Callable[[int], Corpus]
     rules: tuple[Rule, ...] = ()
     resolved: str = ""
+    read: Callable[[Sequence[Path]], Split | None] | None = None
 
     kind = "source"
 
@@ -130,6 +132,18 @@ class Tokenizer(NamedTuple):
         return by_spec(self)
 
 
+class Spelling(NamedTuple):
+    """The characters of words, each distinct word once.
+
+    Attributes:
+      characters: int32 ``[V C]``, as ``characters.spelled`` makes them.
+      rows: int32 ``[total]``, which of them the word of each token has.
+    """
+
+    characters: np.ndarray
+    rows: np.ndarray
+
+
 def counted(flat: np.ndarray, offsets: np.ndarray, marks: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
     """How many tokens of each example ``marks`` finds, int64 ``[n]``; of ids on disk only some are read at once."""
     before, found = 0, np.empty(len(offsets), np.int64)
@@ -157,6 +171,11 @@ class Encoded:
       truncated: bool ``[n]``, whether a text had more tokens; None where none was cut.
       wanted: int32 ``[total]``, the class or the token that is right at each token, ``ELSEWHERE`` where nothing is asked and
         ``OPEN`` where it is not known; None where what is right is said of whole examples.
+      classes: the names of the classes that ``wanted`` holds; none where it holds tokens.
+      words: int32 ``[total]``, the word of its text that each token is of, counted from 0, where there are classes of words.
+      word_counts: int32 ``[n]``, the words of each text, those that are cut off among them.
+      spelling: of the words, where their characters are kept.
+      unseen: bool ``[total]``, whether the word of a token is spelled as none of train is; None where that is not known.
       slack: how many tokens later than ``offsets`` say the examples may begin, all alike; ``flat`` has as many more.
       documents: int64 ``[d + 1]``, of rows cut from documents: where each begins among all tokens that are asked for, which
         are in the order of the text.
@@ -172,6 +191,11 @@ class Encoded:
     targets: "Encoded | None" = None
     truncated: np.ndarray | None = None
     wanted: np.ndarray | None = None
+    classes: tuple[str, ...] = ()
+    words: np.ndarray | None = None
+    word_counts: np.ndarray | None = None
+    spelling: Spelling | None = None
+    unseen: np.ndarray | None = None
     slack: int = 0
     documents: np.ndarray | None = None
     bytes: int | None = None
@@ -211,6 +235,11 @@ class Encoded:
             None if self.targets is None else self.targets.only(chosen),
             taken(self.truncated, chosen),
             taken(self.wanted, tokens),
+            classes=self.classes,
+            words=taken(self.words, tokens),
+            word_counts=taken(self.word_counts, chosen),
+            spelling=None if self.spelling is None else self.spelling._replace(rows=self.spelling.rows[tokens]),
+            unseen=taken(self.unseen, tokens),
             scale=self.scale,
         )
 

@@ -13,6 +13,7 @@ import numpy as np
 from attention import specs
 from attention.data import remarks, rules
 from attention.data._token_cache import TokenCache, digest
+from attention.data.characters import with_words, words_of
 from attention.data.contracts import LENGTHS, NOTHING, Corpus, Dataset, Encoded, Scale, Source, Split, Tokenizer
 from attention.data.encode import Policy, Truncate, encode_targets, encoded_split, examples, rows
 from attention.data.repeats import seen_before
@@ -34,6 +35,7 @@ def load(
     positions: Positions = "text",
     windows: Windows | Literal["none"] = "none",
     stride: int = 0,
+    characters: int = 0,
     training: bool = False,
     tokenizer_state: Any = None,
     cache_dir: str | os.PathLike[str] | None = None,
@@ -56,6 +58,7 @@ def load(
         ``windows.rows``: none is truncated, and each is begun and ended by one more id than the tokenizer has. Where a source
         says itself what is wanted at each word, that stands.
       stride: tokens that a window asks for, as in ``windows.rows``.
+      characters: of each word that has a class, so many are kept, as ``characters.spelled`` has them; 0 for none.
       training: whether train is to be trained on: its windows begin elsewhere in each epoch.
       tokenizer_state: a state trained before, used as it is.
       cache_dir: where arrays and trained tokenizers are kept; default $ATTENTION_CACHE_DIR, else ``attention-lab`` in
@@ -64,7 +67,7 @@ def load(
     Raises:
       ValueError: for an unknown spec or policy, an empty split, a text without tokens (naming split and row).
     """
-    policy = Policy(max_length, truncate, segments, positions, windows, stride)
+    policy = Policy(max_length, truncate, segments, positions, windows, stride, characters)
     policy.check()
     record: Tokenizer = specs.build("tokenizer", tokenizer)
     origin: Source = specs.build("source", source)
@@ -83,12 +86,14 @@ def load(
     splits: dict[str, Encoded] = {}
     statistics: dict[str, remarks.Facts] = {}
     seen: dict[str, np.ndarray] = {}
+    words_of_train = words_of(corpus.splits["train"])
     for name, split in corpus.splits.items():
         key = digest(name, hashes, spec, state_hash, max_length, truncate, segments, windows != "none", corpus.classes)
         here = policy._replace(max_length=sys.maxsize) if name == LENGTHS else policy
         ids, arrays = cache.tokens(key, functools.partial(_encode_split, record, tokenizer_state, corpus, name, here))
         splits[name] = dataclasses.replace(examples(ids, arrays, _labels(split), policy), scale=scale)
-        elsewhere = arrays["elsewhere"]
+        elsewhere, known = arrays["elsewhere"], None if name == "train" else words_of_train
+        splits[name] = with_words(splits[name], split.texts, corpus.classes, most=characters, known=known)
         if split.targets is not None:
             what = f"{corpus.resolved}: {name} target"
             splits[name] = encode_targets(

@@ -9,6 +9,7 @@ from typing import Any, Literal, NamedTuple, get_args
 import numpy as np
 
 from attention import specs
+from attention.data.characters import with_words
 from attention.data.contracts import UNKNOWN, Encoded, Split, Tokenizer
 from attention.data.places import placed
 from attention.data.segments import Positions, Segments, cut, numbered, renumbered, restarted
@@ -31,6 +32,7 @@ class Policy(NamedTuple):
     positions: Positions
     windows: Windows | Literal["none"] = "none"
     stride: int = 0
+    characters: int = 0
 
     def check(self) -> None:
         """Raises ValueError for what there is not."""
@@ -58,6 +60,7 @@ def encode_texts(
     positions: Positions = "text",
     windows: Windows | Literal["none"] = "none",
     stride: int = 0,
+    characters: int = 0,
     wanted: Sequence[str] | None = None,
     classes: Sequence[str] = (),
 ) -> Encoded:
@@ -73,6 +76,7 @@ def encode_texts(
       positions: "text" or "segment", as in ``dataset.load``.
       windows: "none", or how texts become rows of a language model, as in ``dataset.load``.
       stride: as in ``dataset.load``.
+      characters: as in ``dataset.load``.
       wanted: what is right at each word, as in ``Split``.
       classes: which it names, as in ``Corpus``.
 
@@ -82,12 +86,13 @@ def encode_texts(
     Raises:
       ValueError: for a text without tokens, naming its index.
     """
-    policy = Policy(max_length, truncate, segments, positions, windows, stride)
+    policy = Policy(max_length, truncate, segments, positions, windows, stride, characters)
     policy.check()
     parts: list[np.ndarray] = []
     arrays = encoded_split(tokenizer, state, Split(texts, None, wanted=wanted), classes, policy, "text", parts.append)
-    ids = np.concatenate(parts).astype(np.int32)
-    return rows(examples(ids, arrays, np.full(len(texts), -1, np.int32), policy), policy)
+    ids, unlabelled = np.concatenate(parts).astype(np.int32), np.full(len(texts), -1, np.int32)
+    encoded = with_words(examples(ids, arrays, unlabelled, policy), texts, tuple(classes), most=characters, known=None)
+    return rows(encoded, policy)
 
 
 def encoded_split(
@@ -97,7 +102,8 @@ def encoded_split(
 
     Returns:
       The arrays beside them, of which only ``offsets`` is always there: ``segments``; which texts are ``truncated``; what is
-      ``wanted`` at each token, where that is said; and what ``_Fidelity`` says of documents.
+      ``wanted`` at each token, where that is said, and of which of the ``words`` it is, where these have classes; and what
+      ``_Fidelity`` says of documents.
     """
     size = tokenizer.size(state)
     dtype = next((each for each in (np.uint8, np.uint16) if size <= np.iinfo(each).max), np.int32)
@@ -107,21 +113,22 @@ def encoded_split(
     give = lambda ids: put(ids.astype(dtype))
     if policy.windows != "none" and told is None:
         return _documents(tokenizer, state, split, what, give)
-    lengths, segments, truncated, wanted = [], [], [], []
+    lengths, segments, truncated, wanted, words = [], [], [], [], []
     for first, texts in _groups(split.texts):
         if told is None:
             pieces = _encode_all(tokenizer, state, texts, policy.segments, what, first)
         else:
             each = placed(tokenizer, state, texts, told[first : first + len(texts)], classes, what, first)
-            pieces = [(ids, np.zeros(len(ids), np.int32)) for ids, _ in each]
-            wanted += [_truncated(right, policy) for _, right in each]
+            pieces = [(one.ids, np.zeros(len(one.ids), np.int32)) for one in each]
+            wanted += [_truncated(one.wanted, policy) for one in each]
+            words += [_truncated(one.words, policy) for one in each if classes]
         kept = [_truncated(ids, policy) for ids, _ in pieces]
         give(np.concatenate(kept))
         lengths.append(np.array([len(ids) for ids in kept], np.int64))
         truncated.append(np.array([len(ids) > policy.max_length for ids, _ in pieces], bool))
         if policy.segments != "none":
             segments += [renumbered(_truncated(numbers, policy)) for _, numbers in pieces]
-    optional = {"segments": segments, "wanted": wanted}
+    optional = {"segments": segments, "wanted": wanted, "words": words}
     return {
         "offsets": np.concatenate([[0], np.cumsum(np.concatenate(lengths))]).astype(np.int64),
         "truncated": np.concatenate(truncated),
@@ -227,7 +234,8 @@ def examples(ids: np.ndarray, arrays: Mapping[str, np.ndarray], labels: np.ndarr
         size, lost = json.loads(bytes(fidelity))
         labels = np.full(len(offsets) - 1, -1, np.int32)
         return Encoded(ids[:-1], offsets, labels, wanted=ids[1:], documents=offsets, bytes=size, lost=lost)
-    segments, kept = arrays.get("segments"), {"truncated": arrays["truncated"], "wanted": arrays.get("wanted")}
+    segments = arrays.get("segments")
+    kept = {"truncated": arrays["truncated"], **{name: arrays.get(name) for name in ("wanted", "words")}}
     positions = restarted(segments, offsets) if segments is not None and policy.positions == "segment" else None
     return Encoded(ids, offsets, labels, segments, positions, **kept)
 

@@ -12,10 +12,11 @@ from attention.messages import quoted
 
 
 class Placed(NamedTuple):
-    """The token ids of a text, and what is wanted at each, as in ``Encoded.wanted``."""
+    """The token ids of a text, and what is wanted at each and which word it is of, as in ``Encoded``."""
 
     ids: np.ndarray
     wanted: np.ndarray
+    words: np.ndarray
 
 
 def placed(
@@ -62,7 +63,9 @@ def placed(
         except KeyError as error:
             near = specs.nearest(error.args[0], classes)
             raise ValueError(f"{what} {row} (counted from 0): there is no class {quoted(error.args[0], 40)}{near}") from None
-        made.append(Placed(np.concatenate(found).astype(np.int32), right))
+        made.append(
+            Placed(np.concatenate(found).astype(np.int32), right, np.repeat(np.arange(len(have), dtype=np.int32), counts))
+        )
     return made
 
 

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 
 import numpy as np
 
-from attention.data.contracts import UNKNOWN, Encoded, counted
+from attention.data.contracts import ELSEWHERE, UNKNOWN, Encoded, counted
 
 MUCH_UNKNOWN = 0.1  # share of the tokens above which it is said
 MUCH_TRUNCATED = 0.2  # share of the texts above which it is said
@@ -32,6 +32,9 @@ def statistics(encoded: Encoded, elsewhere: np.ndarray | None = None, *, name: s
         "unknown_texts": int((unknown == lengths).sum()),
         "truncated_share": truncated / len(encoded),
     }
+    if encoded.unseen is not None and encoded.wanted is not None:
+        measured["words"] = int((encoded.wanted != ELSEWHERE).sum())
+        measured["unseen_words"] = int(encoded.unseen[encoded.wanted != ELSEWHERE].sum())
     if elsewhere is not None and name != "train":
         measured["seen_in_train"] = int((elsewhere & IN_TRAIN > 0).sum())
     if elsewhere is not None and name == "test":

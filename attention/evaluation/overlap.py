@@ -7,6 +7,7 @@ import numpy as np
 
 from attention import specs
 from attention.data import contracts, dataset, remarks
+from attention.data.characters import with_words, words_of
 from attention.data.repeats import seen_before
 from attention.evaluation.trained import Trained
 from attention.messages import shown
@@ -16,14 +17,16 @@ from attention.tasks import Examples
 _PLACES = {"train": remarks.IN_TRAIN, "validation": remarks.IN_VALIDATION}
 
 
-def elsewhere(trained: Trained, texts: Sequence[str], name: str) -> tuple[np.ndarray | None, list[str]]:
-    """Where in the run's data each text is, as ``remarks.statistics`` has it; None and a note where that is not known.
+def elsewhere(trained: Trained, examples: Examples, name: str) -> tuple[Examples, np.ndarray | None, list[str]]:
+    """Which examples and words the run has seen, and where in its data each text is, as ``remarks.statistics`` has it.
+
+    Both are None where that is not known, which a note says.
 
     The run's texts are read and compared, none is tokenized.
 
     Args:
       trained: the run.
-      texts: what is to be scored.
+      examples: what is to be scored.
       name: of it, for the note.
     """
     try:
@@ -32,9 +35,11 @@ def elsewhere(trained: Trained, texts: Sequence[str], name: str) -> tuple[np.nda
         hashes = {split: dataset.content_hash(own[split]) for split in own}
         dataset.verify_hashes(hashes, {split: known for split, known in trained.data.hashes.items() if split in _PLACES})
     except (ValueError, ImportError, OSError) as error:
-        return None, [f"whether texts of {name} are in the run's train or validation is not known: {error}"]
-    seen = [_PLACES[split] * seen_before(texts, own[split].texts) for split in own]
-    return np.sum(seen, axis=0).astype(np.int8), []
+        return examples, None, [f"whether texts of {name} are in the run's train or validation is not known: {error}"]
+    found = np.sum([_PLACES[split] * seen_before(examples.texts, own[split].texts) for split in own], axis=0).astype(np.int8)
+    texts, most = [" ".join(text.split()) for text in examples.texts], trained.settings.model.characters
+    encoded = with_words(examples.encoded, texts, trained.data.classes, most=most, known=words_of(own["train"]))
+    return examples._replace(encoded=encoded, seen=found > 0), found, []
 
 
 def own(trained: Trained, name: str, read: Sequence[Path], examples: Examples) -> list[str]:

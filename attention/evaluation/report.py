@@ -82,8 +82,7 @@ def report(
         learned, facts = (loaded.rules, loaded.statistics[name]) if data is None else (None, None)
         same = overlap.recorded_as(trained, loaded.hashes[name])
     if data is not None and examples.seen is None and same != "train":
-        elsewhere, unknown = overlap.elsewhere(trained, examples.texts, name)
-        examples = examples._replace(seen=None if elsewhere is None else elsewhere > 0)
+        examples, elsewhere, unknown = overlap.elsewhere(trained, examples, name)
         notes += unknown
     answers = trained.task.plural
     notes += remarks.notes({name: facts or remarks.statistics(examples.encoded, elsewhere, name="test")})

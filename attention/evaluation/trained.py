@@ -6,6 +6,7 @@ members.
 """
 
 import contextlib
+import dataclasses
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -185,6 +186,7 @@ class Trained(NamedTuple):
             encoded = self.task.adapt(loaded.splits[split], loaded.classes, self.facts)
         trained_on = all(loaded.hashes.get(name) == self.data.hashes.get(name) for name in ("train", "validation"))
         seen = loaded.seen.get(split) if trained_on else None
+        encoded = encoded if trained_on else dataclasses.replace(encoded, unseen=None)  # which are others than those of the run
         return Examples(loaded.texts[split], encoded, loaded.targets.get(split), seen, loaded.wanted.get(split))
 
     def baselines(self, examples: Examples, learned: Mapping[str, Mapping[str, float]] | None = None) -> dict[str, float]:
@@ -295,6 +297,10 @@ class Trained(NamedTuple):
           files: where they are.
           columns: those of texts, and that of answers, which is then there; as in training where not given.
         """
+        read = None if columns else specs.build("source", self.data.source).read
+        if read is not None and (lines := read(files)) is not None:
+            with _said_of(files[0]):
+                return self.encode(lines.texts, lines.wanted), ()
         *texts, answer = (*columns, *self.columns()[len(columns) :])
         options = dict(specs.parse(self.data.source).options)
         inherited = {

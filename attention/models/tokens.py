@@ -8,6 +8,7 @@ import jax.numpy as jnp
 from flax import linen as nn
 
 from attention import compatibility, specs
+from attention.arguments import check_size
 from attention.encoders._modules import split
 from attention.models._model import (
     DEFAULTS,
@@ -21,6 +22,7 @@ from attention.models._model import (
     check_texts,
     context_of,
 )
+from attention.models.characters import Characters
 from attention.records import Context, Dims, Parts
 
 
@@ -38,6 +40,7 @@ class TokenModel(Model):
       frozen_embeddings: whether the embedding table is kept as it is.
       embedding_scale: whether embeddings are multiplied by √D.
       tied: whether the head's weights are the embedding table.
+      characters: how many of each word are read beside it, at most; 0 for none.
     """
 
     encoder: Any
@@ -50,11 +53,14 @@ class TokenModel(Model):
     frozen_embeddings: bool = False
     embedding_scale: bool = True
     tied: bool = False
+    characters: int = 0
 
     def setup(self) -> None:
         """Makes embedding and head."""
         options = (self.embedding_init, self.frozen_embeddings, self.compute_dtype, self.embedding_scale)
         self.embedding = Embedding(self.dims, *options)
+        if self.characters:
+            self.spelling = Characters(self.dims.model_dim, DTYPES[self.compute_dtype])
         if not self.tied:
             self.head = nn.Dense(self.num_classes or self.dims.vocab_size or 0, use_bias=self.num_classes > 0)
 
@@ -66,6 +72,7 @@ class TokenModel(Model):
         positions: jax.Array | None = None,
         segments: jax.Array | None = None,
         places: jax.Array | None = None,
+        characters: jax.Array | None = None,
         rng: jax.Array | None = None,
         train: bool = False,
         dropout: Any = None,
@@ -79,6 +86,7 @@ class TokenModel(Model):
           positions: int32 ``[B T]``; None for 0, 1, ...
           segments: int32 ``[B T]``, the segment of each token, for masks and encoders that read it; None for one segment.
           places: int32 ``[B K]``, indices of the tokens to say something at; None for all.
+          characters: int32 ``[B T C]``, as of ``data.characters.spelled``, 0 at padding; for a model that reads them.
           rng: key of whatever is random; needed in training with dropout.
           train: whether this is a training step.
           dropout: rate, a number or a traced scalar; None leaves dropout out of the program.
@@ -92,7 +100,7 @@ class TokenModel(Model):
         check_length(tokens.shape[-1], self.encoder, self.parts, self.dims)
         captured: dict[str, Any] = {}
         rng_encoder, _ = split(rng, 2)
-        x = self.embedding(tokens)
+        x = self._embedded(tokens, characters)
         call = self.call_of(valid, positions=positions, segments=segments, rng=rng_encoder, train=train)
         record = captured.__setitem__ if capture else None
         context = self._context(tokens, rng=rng, train=train, dropout=dropout, record=record)
@@ -101,6 +109,13 @@ class TokenModel(Model):
             captured |= {"embeddings": x, "states": states}
         asked = states if places is None else jnp.take_along_axis(states, places[..., None], axis=-2)
         return self._logits(asked), {"loss": jnp.zeros(tokens.shape[:-1], jnp.float32), **captured}
+
+    def _embedded(self, tokens: jax.Array, characters: jax.Array | None) -> jax.Array:
+        x = self.embedding(tokens)
+        if (characters is None) == bool(self.characters):
+            have = "wants the characters of words" if self.characters else "reads no characters"
+            raise ValueError(f"this model {have}: it was made with characters={self.characters}")
+        return x if characters is None else x + self.spelling(characters)
 
     @nn.nowrap
     def check_packing(self, given: Mapping[str, str]) -> None:
@@ -162,7 +177,8 @@ class TokenModel(Model):
     def example(self) -> dict[str, Any]:
         """The smallest arguments, for ``init``."""
         tokens = jnp.ones((1, 8), jnp.int32)
-        return {"tokens": tokens, "valid": tokens > 0, "segments": 0 * tokens}
+        spelled = {"characters": jnp.ones((1, 8, self.characters), jnp.int32)} if self.characters else {}
+        return {"tokens": tokens, "valid": tokens > 0, "segments": 0 * tokens, **spelled}
 
 
 def language_model(
@@ -235,6 +251,7 @@ def tagger(
     embedding_init: float = 1.0,
     frozen_embeddings: bool = False,
     embedding_scale: bool = True,
+    characters: int = 0,
     vocab_size: int,
     num_classes: int,
     max_length: int,
@@ -244,6 +261,7 @@ def tagger(
     Args:
       encoder, mixer, encoding, score, normalizer, mask, dim, kernel, compute_dtype: as of ``language_model``.
       embedding_init, frozen_embeddings, embedding_scale, vocab_size, max_length: as of ``language_model``.
+      characters: how many of each word are read beside it, with marks for its beginning and end; 0 for none, else at least 3.
       num_classes: C.
 
     Raises:
@@ -257,8 +275,10 @@ def tagger(
     built, _, parts, dims = assembled(given, kernel=kernel, dim=dim, vocab_size=vocab_size, max_length=max_length)
     if not built.by_token:
         raise ValueError(f"encoder={given['encoder']} has states of segments, and a tagger wants one for each token")
+    if characters:
+        check_size("characters", characters, 3)
     options = (kernel, compute_dtype, embedding_init, frozen_embeddings, embedding_scale)
-    return TokenModel(built, parts, dims, num_classes, *options)
+    return TokenModel(built, parts, dims, num_classes, *options, characters=characters)
 
 
 def _canonical(**given: str) -> dict[str, str]:

@@ -52,7 +52,7 @@ def measure(model: Any, params: Any, given: dict[str, jax.Array], rng: jax.Array
     model = model.clone(kernel="dense")  # the one that returns weights
     captured = model.apply({"params": params}, **given, rng=rng, train=False, capture=True)[1]
     weights = [value for name, value in captured.items() if name.endswith("/weights")]  # layer by layer
-    where = allowed_pairs(model, **{name: given[name] for name in given if name not in ("tokens", "places")})
+    where = allowed_pairs(model, **{name: given[name] for name in ("valid", "positions", "segments") if name in given})
     layers = [statistics(each, where) for each in weights]
     return {name: jnp.stack([layer[name] for layer in layers]) for name in STATISTICS} if layers else {}
 

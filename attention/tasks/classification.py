@@ -19,8 +19,8 @@ from attention.data.contracts import Dataset, Encoded
 from attention.messages import shown
 from attention.models.classifier import classifier
 from attention.tasks import Batch, Examples, Facts, Metric, Outputs, Task, Telemetry, _telemetry, smoothed_cross_entropy
+from attention.tasks._confusion import section
 from attention.tasks._texts import SHOWN, check_kind, forward, named, other, places, sized
-from attention.text_table import table
 
 __all__: list[str] = []
 
@@ -188,25 +188,5 @@ def confusion(outputs: Outputs, encoded: Encoded, classes: Sequence[str]) -> np.
 
 def details(outputs: Outputs, examples: Examples, facts: Facts) -> list[str]:
     """The confusion matrix, or of many classes the pairs that are confused most often."""
-    members = len(outputs["logits"])
-    over = f", summed over {members} members" if members > 1 else ""
     counts = confusion(outputs, examples.encoded, facts.classes)
-    if len(facts.classes) > SHOWN:
-        return [_confused(counts, facts.classes, over)]
-    names = [named(name) for name in facts.classes]
-    rows = [["label \\ predicted", *names]]
-    rows += [[name, *map(str, row)] for name, row in zip(names, counts.tolist())]
-    return [f"confusion{over}\n{table(rows)}"]
-
-
-def _confused(counts: np.ndarray, classes: Sequence[str], over: str) -> str:
-    """The most frequent confusions, most first."""
-    wrong = counts * (1 - np.eye(len(counts), dtype=counts.dtype))
-    order = np.argsort(-wrong, axis=None, kind="stable")[:SHOWN]
-    pairs = [divmod(int(place), len(classes)) for place in order if wrong.flat[place]]
-    if not pairs:
-        return f"none of {len(classes)} classes is taken for another"
-    rows = [["label", "predicted", "times"]]
-    rows += [[named(classes[label]), named(classes[predicted]), str(wrong[label, predicted])] for label, predicted in pairs]
-    head = f"the most frequent confusions of {len(classes)} classes{over}; --out=FILE.tsv writes every prediction"
-    return f"{head}\n{table(rows, left=2)}"
+    return [section(counts, facts.classes, members=len(outputs["logits"]), answer="label")]

@@ -146,7 +146,7 @@ def table(found: Mapping[str, Any]) -> str:
         spread = "" if half is None else f"±{100 * half:.2f}"
         rows.append((f"{row['above'] + 1}-{row['up_to']}", str(row["count"]), accuracy, spread))
     trained = found.get("trained_length")
-    what = "accuracy by length in tokens" if trained is None else f"accuracy by length, trained up to {trained}"
+    what = "accuracy of whole texts by length in tokens" if trained is None else f"accuracy by length, trained up to {trained}"
     members = len(found["ranges"][0]["accuracy"])
     over = f"; mean of {members} members and its 95 % Student-t interval" if members > 1 else ""
     return "\n".join([f"{what}{over}", text_table(rows, left=0)])

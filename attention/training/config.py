@@ -56,7 +56,9 @@ class DataConfig:
     segments: str = _field("none", "what texts are cut into", choices=("none", "sentences", "lines", "columns"))
     positions: str = _field("text", "what positions count through", choices=("text", "segment"))
     windows: str = _field(
-        "stream", "rows of a language model: through all documents, several whole in one, or each alone", choices=("stream", "packed", "documents")
+        "stream",
+        "rows of a language model: through all documents, several whole in one, or each alone",
+        choices=("stream", "packed", "documents"),
     )
     stride: int = _field(
         0, "tokens that a window of an evaluation asks for, the others before them as context; 0 for all", within="[0, 2**20]"
@@ -85,6 +87,9 @@ class ModelConfig:
     frozen_embeddings: bool = _field(False, "whether token embeddings stay as they are initialised")
     embedding_scale: bool = _field(True, "whether embeddings are multiplied by √D; their table starts that much smaller")
     tied: bool = _field(False, "whether the embeddings are the head's weights, too")
+    characters: int = _field(
+        0, "characters of a word that are read beside it, first and last of longer ones; 0 for none", within="[0, 1024]"
+    )
     head_gate: str = _field("none", "gate on the pooled vector before the linear layer", kind="gate")
     head_softmax: bool = _field(False, "whether a softmax over the channels of the pooled vector follows")
     head_hidden: int = _field(0, "units of a relu layer before the linear one; 0 for none", within="[0, 2**20]")
@@ -222,7 +227,8 @@ def content(config: Config) -> dict[str, Any]:
 def reading(config: Config) -> dict[str, Any]:
     """How texts become tokens: the arguments that ``dataset.load`` and ``encode.encode_texts`` share."""
     cut = ("windows", "stride") if specs.build("task", config.task).next_token else ()
-    return {name: getattr(config.data, name) for name in ("max_length", "truncate", "segments", "positions", *cut)}
+    read = {name: getattr(config.data, name) for name in ("max_length", "truncate", "segments", "positions", *cut)}
+    return {**read, "characters": config.model.characters}
 
 
 def member_values(config: Config) -> dict[str, np.ndarray]:

@@ -85,7 +85,7 @@ def test_ranges_of_a_split():
         (32, 40, 1, [0.0]),  # none between 16 and 32, and one range more for the longest
     ]
     assert by_length.ranges(correct[:, :4], lengths[:4], [16])[-1]["up_to"] == 16
-    assert by_length.table({"ranges": rows}).startswith("accuracy by length in tokens\n")
+    assert by_length.table({"ranges": rows}).startswith("accuracy of whole texts by length in tokens\n")
 
 
 def test_nobody_known_and_one_member():

@@ -1,5 +1,6 @@
 """Words with a tag each, for taggers: CoNLL-U, one word and its tag a line, or tables of sentences and their tags."""
 
+import functools as _functools
 import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -83,7 +84,7 @@ def build(
         files_read = (*([folder] if folder else []), *_given.looked_at(files, named))
         return corpus._replace(classes=classes, notes=(*corpus.notes, *notes), files=files_read)
 
-    return Source(load, (MOST_FREQUENT_TAG,), spec)
+    return Source(load, (MOST_FREQUENT_TAG,), spec, read=_functools.partial(_lines, form=form))
 
 
 class _Form(NamedTuple):
@@ -132,18 +133,29 @@ def _split(files: Sequence[Path], form: _Form) -> Split:
     return Split(texts, None, wanted=wanted)
 
 
+def _lines(files: Sequence[Path], form: _Form) -> Split | None:
+    """The sentences of files with a line for each word; None where one is a table, which may do without tags."""
+    return None if any(_kind(path, form)[0] == "table" for path in files) else _split(files, form)
+
+
 def _sentences(path: Path, form: _Form) -> Iterator[tuple[str, str]]:
     """The words of each sentence of a file, joined by single blanks, and its tags."""
-    name = Path(_unpacking.plain_name(path.name).lower()).suffix
-    packed = form.format == "table" or (form.format == "auto" and name in _TABLES)
-    content = "" if packed else _file_text.read_text(path, form.encoding)
-    kind = "table" if packed else _told(content, form)
+    kind, content = _kind(path, form)
     if kind == "table":
         yield from _rows(path, form)
         return
     found = _conllu(content, path, form) if kind == "conllu" else _columns(content, path, form)
     for sentence in found:
         yield " ".join(sentence.words), " ".join(sentence.tags)
+
+
+def _kind(path: Path, form: _Form) -> tuple[str, str]:
+    """What a file is written in, and its text where it is no table."""
+    name = Path(_unpacking.plain_name(path.name).lower()).suffix
+    if form.format == "table" or (form.format == "auto" and name in _TABLES):
+        return "table", ""
+    content = _file_text.read_text(path, form.encoding)
+    return _told(content, form), content
 
 
 def _told(content: str, form: _Form) -> str:
