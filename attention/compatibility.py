@@ -108,9 +108,10 @@ def check_mixer(mixer: Mixer, parts: Parts, given: dict[str, str], defaults: dic
         if kind in mixer.uses or given[kind] == defaults[kind]:
             continue
         if kind == "mask" and mixer.masks:
-            if given[kind] in mixer.masks:
+            if _of_one_document(given[kind]) in mixer.masks:
                 continue
-            raise ValueError(f"{owner} with {name(kind)}: it takes mask={_or([defaults[kind], *mixer.masks])}")
+            joined = " & ".join([mixer.masks[0], *(name for name in specs.names("mask") if specs.build("mask", name).packs)])
+            raise ValueError(f"{owner} with {name(kind)}: it takes mask={_or([defaults[kind], *mixer.masks, repr(joined)])}")
         raise ValueError(_ignored(owner, kind, given[kind], defaults[kind]))
     if "encoding" not in mixer.uses and needs_scores(parts.encoding):
         if "rotation" not in mixer.uses:
@@ -123,7 +124,13 @@ def check_mixer(mixer: Mixer, parts: Parts, given: dict[str, str], defaults: dic
         raise ValueError(f"{owner} with {name(kind)}: {reason}")
 
 
-def check_packing(encoder: Any, mixer: Mixer, parts: Parts, given: Mapping[str, str]) -> None:
+def _of_one_document(mask: str) -> str:
+    """The spec of a mask without the terms that keep documents apart."""
+    parsed = specs.parse(mask)
+    return " & ".join(str(term) for term in parsed.terms or (parsed,) if not specs.build("mask", term).packs)
+
+
+def check_packing(encoder: Any, mixer: Mixer, parts: Parts, given: Mapping[str, str], *, window: bool = False) -> None:
     """Refuses parts under which the documents packed into a row are not what each is alone.
 
     Args:
@@ -131,6 +138,7 @@ def check_packing(encoder: Any, mixer: Mixer, parts: Parts, given: Mapping[str, 
       mixer: the mixer.
       parts: the records.
       given: the canonical spec of each kind, and of "mixer" and "encoder".
+      window: whether positions that are made anew are those of a whole window, for each document alike (``Context.window``).
 
     Raises:
       ValueError: for a mask that does not keep documents apart, or naming the part that wants a row to itself, with the reason.
@@ -139,7 +147,7 @@ def check_packing(encoder: Any, mixer: Mixer, parts: Parts, given: Mapping[str, 
         raise ValueError(f"several documents in a row want mask='causal & document' or mask=document, got mask={given['mask']}")
     records = {"encoder": encoder, "mixer": mixer, "encoding": parts.encoding, "mask": parts.mask}
     for kind, record in records.items():
-        if record.whole_row is not None:
+        if record.whole_row is not None and not (window and getattr(record, "redraws", False)):
             raise ValueError(f"{kind}={given[kind]} cannot have several documents in a row: {record.whole_row}")
 
 

@@ -9,21 +9,6 @@ from collections.abc import Callable
 import jax
 import jax.numpy as jnp
 
-from attention.records import Call
-
-
-def packed_segments(call: Call) -> jax.Array | None:
-    """The segments of the keys ``[*#B S]`` where they are documents that do not see each other; None where a row is one."""
-    return call.k_segments if call.packed else None
-
-
-def same_document(call: Call) -> jax.Array | None:
-    """Which of the keys at hand are text of each query's document, bool ``[*#B t s]``; None where a row is one document."""
-    if not call.packed or call.q_segments is None or call.k_segments is None:
-        return None
-    same = call.q_segments[..., :, None] == call.k_segments[..., None, :]
-    return same if call.k_valid is None else same & call.k_valid[..., None, :]
-
 
 def begins(segments: jax.Array, valid: jax.Array) -> jax.Array:
     """Where a valid token is of another segment than the valid one before it, bool ``[*B T]``, of arrays of that shape."""

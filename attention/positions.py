@@ -1,4 +1,4 @@
-"""The positions of a call, and what is indexed by them: which ones a table has, and what happens past its end.
+"""The positions and documents of a call, and what is indexed by positions: which a table has, and what happens past its end.
 
 A position past the end of a table is an error where positions are concrete; under a trace they have no values yet, and what is
 read there becomes NaN (``inside``). What is read stands where its indices do, under explicit sharding too (``taken``).
@@ -48,6 +48,19 @@ def both_valid(call: Call) -> jax.Array | bool:
     rows = True if call.q_valid is None else call.q_valid[..., :, None]
     columns = True if call.k_valid is None else call.k_valid[..., None, :]
     return rows & columns
+
+
+def packed_segments(call: Call) -> jax.Array | None:
+    """The segments of the keys ``[*#B S]`` where they are documents that do not see each other; None where a row is one."""
+    return call.k_segments if call.packed else None
+
+
+def same_document(call: Call) -> jax.Array | None:
+    """Which of the keys at hand are text of each query's document, bool ``[*#B t s]``; None where a row is one document."""
+    if not call.packed or call.q_segments is None or call.k_segments is None:
+        return None
+    same = call.q_segments[..., :, None] == call.k_segments[..., None, :]
+    return same if call.k_valid is None else same & call.k_valid[..., None, :]
 
 
 def table_length(owner: str, max_length: int | None) -> int:

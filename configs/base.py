@@ -11,7 +11,7 @@ from ml_collections.config_dict import ConfigDict
 def get_config() -> Any:  # a ConfigDict, whose fields a type checker cannot know
     config: Any = ConfigDict()
 
-    config.task = "classification"  # what is learned: the class of a text, or to write another (seq2seq)
+    config.task = "classification"  # what is learned of a text: its class, any number of labels, a number ...; --list=task
     config.rival = "auto"  # spec of what to beat, fitted after the last update: the task's own (auto), none, linear(...)
     config.trackers = "none"  # where the run is shown as well: tensorboard + wandb(project='mine') + mlflow; --list=tracker
     # One member of the cohort per seed: initialisation, order of the examples, dropout. 0,1,2 trains three at once.
@@ -22,7 +22,7 @@ def get_config() -> Any:  # a ConfigDict, whose fields a type checker cannot kno
     data.tokenizer = "words(pattern='whitespace')"  # spec of the tokenizer, trained on the training split; --list=tokenizer
     data.max_length = 256  # tokens kept of a text
     data.truncate = "head"  # part of a longer text that is kept: head, tail or middle
-    data.segments = "none"  # what texts are cut into, for mask=document or encoder=hierarchical: none, sentences or lines
+    data.segments = "none"  # what texts are cut into, for mask=document, encoder=hierarchical: none, sentences, lines, columns
     data.positions = "text"  # what positions count through: the text, or anew in each segment
     # With task=lm, whose rows are windows of max_length tokens: a stream through all documents, packed (several whole documents
     # in a window, for mask=causal & document), or documents (each alone).
@@ -78,6 +78,7 @@ def get_config() -> Any:  # a ConfigDict, whose fields a type checker cannot kno
     training.checkpoint_every = 0  # updates between checkpoints; 0 for with each validation
     training.checkpoint_seconds = 60.0  # seconds after which one more is due; 0 for off
     training.init_from = ""  # finished run, or what eval.py --export=FILE.safetensors wrote, to fine-tune; also --init_from
+    training.continue_from = ""  # finished run to train for longer, up to `steps` in all; also --continue_from
 
     cohort = config.cohort = ConfigDict()
     cohort.axis = "auto"  # members under vmap, or map: one after another, bitwise as single runs; auto is map on a CPU

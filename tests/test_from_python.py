@@ -129,7 +129,7 @@ def test_a_notebook_has_one_line_that_is_written_anew(monkeypatch, capsys):
     monkeypatch.setitem(sys.modules, "IPython", notebook)
     shown = progress.Progress(20, 0)
     shown.trained(10, [1.5], 100.0)
-    shown.validated(20, [0.5])
+    shown.validated(20, [0.5], share=True)
     shown.close()
     assert notebook.lines[-1] == "step 20/20  loss 1.5000  examples/s 100  validation 50.00%"
     assert capsys.readouterr().out == ""

@@ -58,10 +58,10 @@ def test_imports_run_downwards(path):
     order = [
         ["installation", "messages"],
         ["records", "specs", "files", "text_table", "metrics"],
-        ["carries", "heads", "placement", "positions", "precision", "tensors"],
+        ["carries", "documents", "heads", "placement", "positions", "precision", "tensors"],
         ["decoding", "dropout", "gates", "recurrent", "broadcast"],
         ["encodings", "normalizers", "scores", "masks", "compatibility"],
-        ["arguments", "poolings"],
+        ["arguments", "poolings", "sampling"],
     ]
     order += [
         ["kernels"],

@@ -9,12 +9,19 @@ attention-eval --workdir=runs/NAME --text="Who wrote Hamlet?"      what it says 
 attention-eval --workdir=runs/NAME --export=model.safetensors      its best member: weights, config and tokenizer
 attention-eval --workdir=runs/NAME --export=model.stablehlo        as a program that runs without this package
 attention-eval --workdir=runs/NAME --text="May 3, 1998" --beam=4   what a run that writes makes of it
+attention-eval --workdir=runs/NAME --text="ROMEO:" --tokens=500    how a language model goes on
 attention-eval --workdir=runs/NAME --track=tensorboard             shows a run, or a sweep, in a tracker; evaluates nothing
 """
+
+import functools
+from collections.abc import Callable
 
 from absl import flags
 
 from attention.training import command_line
+
+_WRITING = ("tokens", "samples", "temperature", "top_k", "top_p", "seed")
+_SCORING = ("split", "data", "columns", "text", "out", "beam", "length_penalty")
 
 
 def define_flags() -> flags.FlagValues:
@@ -28,8 +35,16 @@ def define_flags() -> flags.FlagValues:
     flags.DEFINE_string("out", None, "TSV, CSV or JSON Lines file to write the predictions to.", flag_values=values)
     flags.DEFINE_integer("beam", 1, "Beginnings pursued by a run that writes texts; 1 is greedy.", flag_values=values)
     flags.DEFINE_float("length_penalty", 0.0, "Exponent of the length in a beam; 0 for none.", flag_values=values)
+    flags.DEFINE_integer("tokens", 200, "Of a language model with --text: tokens it writes at most.", flag_values=values)
+    flags.DEFINE_integer("samples", 1, "How many texts it writes.", flag_values=values)
+    flags.DEFINE_float("temperature", 1.0, "Of its draws; 0 takes the likeliest.", flag_values=values)
+    flags.DEFINE_integer("top_k", 0, "It draws from the so many likeliest tokens; 0 for all.", flag_values=values)
+    flags.DEFINE_float("top_p", 1.0, "It draws from the likeliest that reach this together; 1 for all.", flag_values=values)
+    flags.DEFINE_integer("seed", 0, "Of its draws.", flag_values=values)
     flags.DEFINE_string("export", None, "File to write a member to: .safetensors or .stablehlo.", flag_values=values)
-    flags.DEFINE_integer("member", None, "Seed of the member to export; the best on validation by default.", flag_values=values)
+    flags.DEFINE_integer(
+        "member", None, "Seed of the member that is exported or writes; the best by default.", flag_values=values
+    )
     flags.DEFINE_string("quantize", "none", "Weights of an export: none (float32) or int8.", flag_values=values)
     flags.DEFINE_string("track", None, "Specs of trackers, to show the run in; --list=tracker.", flag_values=values)
     return values
@@ -44,22 +59,38 @@ def main(argv: list[str]) -> None:
     if values.track is not None:
         _track(values)
         return
-    from attention.evaluation import export, report
+    from attention.evaluation import export, report, writing
     from attention.training import backend
 
-    export.check_flags(values.export, values.member, values.quantize, _given(values))
+    writes = _writes(values, writing.is_writer)
+    export.check_flags(values.export, None if writes else values.member, values.quantize, _given(values, *_SCORING, *_WRITING))
     backend.prepare()
     if values.export is not None:
         print(export.export(values.workdir, values.export, seed=values.member, quantize=values.quantize))
+        return
+    if writes:
+        options = writing.Options(*(values[name].value for name in _WRITING))  # pyright: ignore[reportArgumentType]
+        show = functools.partial(print, end="", flush=True)
+        writing.write(values.workdir, values.text, options, member=values.member, show=show)
         return
     search = {"beam": values.beam, "length_penalty": values.length_penalty}
     asked = {"split": values.split, "data": values.data, "columns": values.columns, "texts": values.text}
     print(report.report(values.workdir, **asked, out=values.out, **search))
 
 
-def _given(values: flags.FlagValues) -> list[str]:
-    """The flags of an evaluation that are given."""
-    return [name for name in ("split", "data", "columns", "text", "out", "beam", "length_penalty") if values[name].present]
+def _writes(values: flags.FlagValues, is_writer: Callable[[str], bool]) -> bool:
+    """Whether a language model is to go on with texts. Raises ValueError for flags that mean nothing then, or otherwise."""
+    writes = bool(values.text) and is_writer(values.workdir)
+    idle = [name for name in _SCORING if name != "text"] if writes else _WRITING
+    if given := _given(values, *idle):
+        what = "is of scores: a language model goes on with --text alone" if writes else "is of a language model and its --text"
+        raise ValueError(f"--{given[0]} {what}")
+    return writes
+
+
+def _given(values: flags.FlagValues, *names: str) -> list[str]:
+    """Which of some flags are given."""
+    return [name for name in names if values[name].present]
 
 
 def _track(values: flags.FlagValues) -> None:

@@ -6,6 +6,7 @@ attention-train --config=mine.py                          one of your own
 attention-train --config.model.encoding=rope              another encoding
 attention-train --config.seeds=0,1,2                      three members in one program
 attention-train --config=... --init_from=runs/NAME        from the weights of a finished run or of model.safetensors
+attention-train --continue_from=runs/NAME --config.training.steps=4000   a finished run for longer, in a run of its own
 attention-train --workdir=runs/NAME                       what the config.json in that folder says
 attention-train --list=encoding                           what there is
 attention-train --describe                                what would be trained, and what it costs
@@ -82,6 +83,7 @@ def define_flags() -> flags.FlagValues:
     flags.DEFINE_string(
         "init_from", None, "A finished run, or a .safetensors file of eval.py --export, to start from.", flag_values=values
     )
+    flags.DEFINE_string("continue_from", None, "A finished run to train for longer.", flag_values=values)
     flags.DEFINE_boolean("profile", False, "Write a trace of a few updates into the run.", flag_values=values)
     flags.DEFINE_boolean("describe", False, "Print config, parameters, cost; train nothing.", flag_values=values)
     flags.DEFINE_string("list", None, "Print the variants of a kind, or of all: --list[=kind].", flag_values=values)
@@ -92,7 +94,7 @@ def main(argv: list[str]) -> None:
     """Parses the flags and trains."""
     argv = listing(argv)
     values = define_flags()
-    given = command_line.parse_config(argv, default=command_line.config_beside(argv) or DEFAULT)
+    given = command_line.parse_config(argv, default=command_line.config_beside(argv, "continue_from") or DEFAULT)
     command_line.parse_flags(given.argv, values, usage=__doc__ or "", config=given.fields)
     if values.list is not None:
         from attention.training import describe
@@ -100,7 +102,7 @@ def main(argv: list[str]) -> None:
         print(describe.variants_of(values.list))
         return
     command_line.check_begun(given, values.workdir, "config.json", "run")
-    config = _checked(given, init_from=values.init_from)
+    config = _checked(given, init_from=values.init_from, continue_from=values.continue_from)
     if values.describe:
         from attention.training import describe
 
@@ -114,14 +116,13 @@ def main(argv: list[str]) -> None:
         raise SystemExit(command_line.FAILED)
 
 
-def _checked(given: command_line.Config, *, init_from: str | None = None) -> configs.Config:
+def _checked(given: command_line.Config, **starts: str | None) -> configs.Config:
     """The config of one run. Raises ValueError for that of a sweep, and as ``training.config.from_dict``."""
     fields = given.fields.to_dict()
     if "sweep" in fields:
         sweep = installation.program("sweep")
         raise ValueError(f"config {given.name} is a sweep: {sweep} --config=..., in Python attention.sweep(config)")
-    if init_from is not None:
-        fields.setdefault("training", {})["init_from"] = init_from
+    fields.setdefault("training", {}).update({name: path for name, path in starts.items() if path is not None})
     return configs.from_dict(fields)
 
 

@@ -102,7 +102,8 @@ def gather(encoded: Encoded, indices: np.ndarray, length: int, shift: np.ndarray
 
     Returns:
       ``tokens`` int32 ``[... L]`` (0 at padding), ``valid`` bool ``[... L]``, ``labels`` int32 ``[...]`` (-1 for filler
-      and where there is none), ``weight`` float32 ``[...]`` (0 for filler, else 1); where the examples have them,
+      and where there is none; int8 ``[... C]`` of sets of classes; float32 ``[...]`` of numbers, in standard deviations from
+      the mean, 0 for filler), ``weight`` float32 ``[...]`` (0 for filler, else 1); where the examples have them,
       ``segments``, ``positions`` and ``targets`` int32 ``[... L]`` (0 at padding), ``characters`` int32 ``[... L C]`` of the
       words, and ``wanted`` int32 ``[... L]`` (``ELSEWHERE`` where nothing is asked). Where no example asks in more than half
       of the places, ``wanted`` is ``[... K]``, at ``places`` int32 ``[... K]``, the first of which are those that are asked,
@@ -131,7 +132,7 @@ def gather(encoded: Encoded, indices: np.ndarray, length: int, shift: np.ndarray
         **_characters(encoded, taken, valid),
         **({} if encoded.wanted is None else _wanted(encoded, np.where(valid, encoded.wanted[taken], np.int32(ELSEWHERE)))),
         "valid": valid,
-        "labels": np.where(real, encoded.labels[example], np.int32(-1)),
+        "labels": _labels(encoded, example, real),
         "weight": real.astype(np.float32),
     }
 
@@ -151,6 +152,14 @@ def _wanted(encoded: Encoded, wanted: np.ndarray) -> dict[str, np.ndarray]:
         return {"wanted": wanted}
     places = np.argsort(wanted == ELSEWHERE, axis=-1, kind="stable")[..., :most]
     return {"wanted": np.take_along_axis(wanted, places, axis=-1), "places": places.astype(np.int32)}
+
+
+def _labels(encoded: Encoded, example: np.ndarray, real: np.ndarray) -> np.ndarray:
+    labels = encoded.labels[example]
+    if labels.dtype.kind == "f":
+        assert encoded.scale is not None  # numbers have one
+        return np.where(real, (labels - encoded.scale.mean) / encoded.scale.deviation, 0.0).astype(np.float32)
+    return np.where(real if labels.ndim == real.ndim else real[..., None], labels, labels.dtype.type(-1))
 
 
 class Batches:

@@ -15,8 +15,17 @@ _AT_ONCE = 2**22  # tokens
 LENGTHS = "lengths"  # the split whose texts go on in length where those of training end; it is never truncated
 
 
+class Scale(NamedTuple):
+    """Mean and standard deviation of the numbers of train, by which those of every split are made alike in size."""
+
+    mean: float
+    deviation: float
+
+
 class Split(NamedTuple):
     """Texts and the index of each one's class; ``labels`` is None where a split has none.
+
+    Where a text has any number of classes ``labels`` are 0 and 1, ``[n C]``; where it has a number they are floats.
 
     ``targets`` are the texts to be written of them, where that is what there is to learn. ``wanted`` says what is right at
     each word of a text, a word for each, joined by single blanks as the text's own are: tokens, ``NOTHING`` where nothing is
@@ -38,7 +47,7 @@ class Corpus(NamedTuple):
 
     Attributes:
       splits: "train", "validation" and, where there are such, "test" and ``LENGTHS``.
-      classes: the class names, in the order of the labels; none where there are targets.
+      classes: the class names, in the order of the labels; none where there are targets or numbers.
       notes: lines for the user, for example that validation was carved off train.
       resolved: the source's spec with every path absolute, so that it means the same from another folder.
       trained_length: the greatest length of train, in symbols with blanks between them; None where there is no ``LENGTHS``.
@@ -57,13 +66,17 @@ class Rule(NamedTuple):
     """A trivial rule, which a model has to beat. What it learns of train answers the texts of any split or file.
 
     Hooks:
-      fit(train) -> what it learns: a class for each of some words, which JSON can hold.
-      answer(learned, texts) -> for each text the index of its class, -1 for none; or the text to be written.
+      fit(train) -> what it learns: a number for each of some words, which JSON can hold.
+      answer(learned, texts) -> for each text the index of its class, -1 for none; the indices of its classes; its number; or
+        the text to be written.
+      score(answers, right) -> how good they are, as the first metric of a task of such answers; by default the share of the
+        right ones.
     """
 
     name: str
-    fit: Callable[[Split], dict[str, int]]
-    answer: Callable[[Mapping[str, int], Sequence[str]], Sequence[Any]]
+    fit: Callable[[Split], dict[str, float]]
+    answer: Callable[[Mapping[str, float], Sequence[str]], Sequence[Any]]
+    score: Callable[[Sequence[Any], Sequence[Any]], float] | None = None
 
 
 class Source(NamedTuple):
@@ -149,7 +162,9 @@ class Encoded:
     Attributes:
       flat: int32 ``[total]``, the ids of all examples; of many, whole numbers of fewer bits, on disk.
       offsets: int64 ``[n + 1]``; example i is ``flat[offsets[i]:offsets[i + 1]]``.
-      labels: int32 ``[n]``, -1 where the split has none.
+      labels: int32 ``[n]``, -1 where the split has none; of texts with any number of classes int8 ``[n C]``, 0 and 1; of texts
+        with a number float64 ``[n]``, in the units of the data.
+      scale: of the numbers, None where there are none.
       segments: int32 ``[total]``, the segment of each token, counted from 0 in each example; None where texts are not cut.
       positions: int32 ``[total]``, the position of each token, where it is not its index in the example.
       targets: the ids of the texts to write, each with the id that ends it; None where classes are to be told.
@@ -185,6 +200,7 @@ class Encoded:
     documents: np.ndarray | None = None
     bytes: int | None = None
     lost: str = ""
+    scale: Scale | None = None
 
     def __len__(self) -> int:
         return len(self.offsets) - 1
@@ -219,11 +235,12 @@ class Encoded:
             None if self.targets is None else self.targets.only(chosen),
             taken(self.truncated, chosen),
             taken(self.wanted, tokens),
-            self.classes,
-            taken(self.words, tokens),
-            taken(self.word_counts, chosen),
-            None if self.spelling is None else self.spelling._replace(rows=self.spelling.rows[tokens]),
-            taken(self.unseen, tokens),
+            classes=self.classes,
+            words=taken(self.words, tokens),
+            word_counts=taken(self.word_counts, chosen),
+            spelling=None if self.spelling is None else self.spelling._replace(rows=self.spelling.rows[tokens]),
+            unseen=taken(self.unseen, tokens),
+            scale=self.scale,
         )
 
 
@@ -237,16 +254,18 @@ class Dataset(NamedTuple):
       vocab_size: number of ids; where there are targets, with the last, which ends them.
       classes: class names, in the order of the labels.
       rules: what each trivial rule has learned of train, by its name.
-      baselines: accuracy, 0 to 1, of each rule on each split of which it is known what is right.
+      baselines: score of each rule on each split of which it is known what is right, by the metric of its task for rules.
       notes: lines for the user; ``remarks.notes`` has those on the statistics.
       hashes: content hash of each split, over texts and labels.
       source: the source's spec with absolute paths.
       statistics: for each split ``examples``, ``mean_length``, ``max_length`` (after truncation), ``unknown_rate``
         (among the tokens kept), ``truncated_share`` (of the examples) and, beside train, ``seen_in_train`` (a count of
-        texts); for test also ``seen_in_train_or_validation``, which a carve-off from train leaves as it was.
+        texts); for test also ``seen_in_train_or_validation``, which a carve-off from train leaves as it was; of train, where
+        there are numbers, those of ``Scale``.
       seen: for each split but train bool ``[n]``, whether a text is also in train, or, of test, in validation.
       texts: the texts of each split.
       targets: the texts to be written of each split that has them.
+      wanted: what is right at the words of each split that says it, as in ``Split``.
       trained_length: as in ``Corpus``.
       files: as in ``Corpus``.
     """
@@ -256,7 +275,7 @@ class Dataset(NamedTuple):
     tokenizer_state: Any
     vocab_size: int
     classes: tuple[str, ...]
-    rules: dict[str, dict[str, int]]
+    rules: dict[str, dict[str, float]]
     baselines: dict[str, dict[str, float]]
     notes: tuple[str, ...]
     hashes: dict[str, str]
@@ -265,5 +284,6 @@ class Dataset(NamedTuple):
     seen: dict[str, np.ndarray]
     texts: dict[str, Sequence[str]]
     targets: dict[str, Sequence[str]]
+    wanted: dict[str, Sequence[str]]
     trained_length: int | None
     files: tuple[Path, ...]

@@ -1,5 +1,6 @@
 """From a source and a tokenizer to arrays of token ids: trained on the training split, measured, cached on disk."""
 
+import dataclasses
 import functools
 import hashlib
 import os
@@ -13,10 +14,10 @@ from attention import specs
 from attention.data import remarks, rules
 from attention.data._token_cache import TokenCache, digest
 from attention.data.characters import with_words, words_of
-from attention.data.contracts import LENGTHS, NOTHING, Corpus, Dataset, Encoded, Source, Split, Tokenizer
+from attention.data.contracts import LENGTHS, NOTHING, Corpus, Dataset, Encoded, Scale, Source, Split, Tokenizer
 from attention.data.encode import Policy, Truncate, encode_targets, encoded_split, examples, rows
 from attention.data.repeats import seen_before
-from attention.data.segments import Positions, Segments
+from attention.data.segments import BETWEEN, Positions, Segments
 from attention.data.tokenizer_text import pack, unpack
 from attention.data.windows import Windows, described
 from attention.files import cache_folder
@@ -51,7 +52,7 @@ def load(
       truncate: which tokens of a longer text are kept: the first ("head"), the last ("tail"), or the first half and the
         last half ("middle").
       seed: what the source generates or carves off depends on it.
-      segments: what texts are cut into, each cut tokenized on its own: "none", "sentences" or "lines".
+      segments: what texts are cut into, each cut tokenized on its own: "none", "sentences", "lines" or "columns".
       positions: whether positions count through the "text" or anew in each "segment".
       windows: "none", or that each token of a text is to predict the next, and how texts become rows for that, as in
         ``windows.rows``: none is truncated, and each is begun and ended by one more id than the tokenizer has. Where a source
@@ -72,6 +73,9 @@ def load(
     origin: Source = specs.build("source", source)
     corpus = origin.load(seed)
     _check_splits(corpus)
+    if segments == "columns" and not any(BETWEEN in text for text in corpus.splits["train"].texts):
+        raise ValueError(f"{corpus.resolved}: segments='columns' wants texts of several columns, as text='premise,hypothesis'")
+    scale = _scale(corpus.splits["train"])
     spec = specs.canonical("tokenizer", tokenizer)
     hashes = {name: content_hash(split) for name, split in corpus.splits.items()}
     notes = list(corpus.notes)
@@ -87,7 +91,8 @@ def load(
         key = digest(name, hashes, spec, state_hash, max_length, truncate, segments, windows != "none", corpus.classes)
         here = policy._replace(max_length=sys.maxsize) if name == LENGTHS else policy
         ids, arrays = cache.tokens(key, functools.partial(_encode_split, record, tokenizer_state, corpus, name, here))
-        splits[name], elsewhere = examples(ids, arrays, _labels(split), policy), arrays["elsewhere"]
+        splits[name] = dataclasses.replace(examples(ids, arrays, _labels(split), policy), scale=scale)
+        elsewhere = arrays["elsewhere"]
         known = None if name == "train" else words_of_train
         splits[name] = with_words(splits[name], split.texts, corpus.classes, most=characters, known=known)
         if split.targets is not None:
@@ -96,7 +101,11 @@ def load(
                 splits[name], record, tokenizer_state, split.targets, max_length=max_length, what=what
             )
         statistics[name] = remarks.statistics(splits[name], elsewhere, name=name)
+        if name == "train" and scale is not None:
+            statistics[name] |= scale._asdict()
         splits[name] = rows(splits[name], policy, train=training and name == "train")
+        if splits[name].documents is not None:
+            statistics[name]["windows"] = len(splits[name])
         if name != "train":
             seen[name] = elsewhere > 0 if splits[name].documents is None else np.zeros(len(splits[name]), bool)
     notes += _of_windows(splits, policy)
@@ -109,7 +118,7 @@ def load(
         vocab_size=record.size(tokenizer_state) + (windows != "none" or corpus.splits["train"].targets is not None),
         classes=corpus.classes,
         rules=learned,
-        baselines={name: rules.accuracies(said, learned, split) for name, split in corpus.splits.items()},
+        baselines={name: rules.scores(said, learned, split) for name, split in corpus.splits.items()},
         notes=tuple(notes),
         hashes=hashes,
         source=corpus.resolved,
@@ -117,6 +126,7 @@ def load(
         seen=seen,
         texts={name: split.texts for name, split in corpus.splits.items()},
         targets={name: split.targets for name, split in corpus.splits.items() if split.targets is not None},
+        wanted={name: split.wanted for name, split in corpus.splits.items() if split.wanted is not None},
         trained_length=corpus.trained_length,
         files=corpus.files,
     )
@@ -134,7 +144,10 @@ def content_hash(split: Split) -> str:
             for text in texts:
                 sha256.update(_bytes(text))
     if split.labels is not None:
-        sha256.update(b"labels" + np.asarray(split.labels).astype("<i4").tobytes())
+        labels = np.asarray(split.labels)
+        kind, mark = ("<f8", b"numbers") if labels.dtype.kind == "f" else ("<i4", b"labels")
+        several = np.array(labels.shape[1:], "<i8").tobytes()  # nothing where a text has one
+        sha256.update(mark + several + labels.astype(kind).tobytes())
     if not split.ends:
         sha256.update(b"goes on")
     return sha256.hexdigest()
@@ -208,7 +221,14 @@ def _learned_from(corpus: Corpus) -> Sequence[str]:
 def _labels(split: Split) -> np.ndarray:
     if split.labels is None:
         return np.full(len(split.texts), -1, np.int32)
-    return np.asarray(split.labels).astype(np.int32)
+    labels = np.asarray(split.labels)
+    return labels.astype(np.float64 if labels.dtype.kind == "f" else np.int32 if labels.ndim == 1 else np.int8)
+
+
+def _scale(train: Split) -> Scale | None:
+    if train.labels is None or np.asarray(train.labels).dtype.kind != "f":
+        return None
+    return Scale(float(np.mean(train.labels)), float(np.std(train.labels)) or 1.0)
 
 
 def _trained(record: Tokenizer, spec: str, texts: Sequence[str], train_hash: str, cache: TokenCache) -> Any:

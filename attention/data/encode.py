@@ -45,7 +45,8 @@ class Policy(NamedTuple):
         if self.windows != "none":
             check_windows(self.windows, self.max_length, self.stride)
         if self.positions == "segment" and self.segments == "none":
-            raise ValueError("positions='segment' wants texts cut into segments: segments='sentences' or 'lines', got 'none'")
+            known = "segments='sentences', 'lines' or 'columns'"
+            raise ValueError(f"positions='segment' wants texts cut into segments: {known}, got 'none'")
 
 
 def encode_texts(
@@ -71,7 +72,7 @@ def encode_texts(
       texts: the texts; none may be empty.
       max_length: tokens kept, at least 1.
       truncate: "head", "tail" or "middle", as in ``dataset.load``.
-      segments: "none", "sentences" or "lines", as in ``dataset.load``.
+      segments: "none", "sentences", "lines" or "columns", as in ``dataset.load``.
       positions: "text" or "segment", as in ``dataset.load``.
       windows: "none", or how texts become rows of a language model, as in ``dataset.load``.
       stride: as in ``dataset.load``.

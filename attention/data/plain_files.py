@@ -34,12 +34,9 @@ class PlainFile(NamedTuple):
         start, stop = self.begin + start, self.begin + stop
         if self.unpacked is not None:
             return self.unpacked[start:stop]
-        try:
-            with open(self.path, "rb") as file:
-                file.seek(start)
-                return file.read(stop - start)
-        except OSError as error:
-            raise ValueError(f"cannot read {shown(self.path)}: {error.strerror}") from None
+        with unpacking.readable(self.path), open(self.path, "rb") as file:
+            file.seek(start)
+            return file.read(stop - start)
 
 
 class PlainFiles:
@@ -66,7 +63,10 @@ class PlainFiles:
     def read(self, start: int, stop: int) -> bytes:
         """The bytes from ``start`` to ``stop``, which are in one file."""
         number = self.of(start)
-        return self._files[number].read(start - self.borders[number], stop - self.borders[number])
+        data = self._files[number].read(start - self.borders[number], stop - self.borders[number])
+        if len(data) < stop - start:
+            raise self._changed(start)
+        return data
 
     def texts(self, spans: np.ndarray) -> Iterator[str]:
         """The text of each of ``spans``, ``[n 2]``, which are in one file and in order: read at once."""
@@ -76,8 +76,10 @@ class PlainFiles:
             for start, stop in (spans - begin).tolist():
                 yield data[start:stop].decode()
         except UnicodeDecodeError:
-            changed = self._files[self.of(begin)].path
-            raise ValueError(f"{shown(changed)} has changed since it was first read") from None
+            raise self._changed(begin) from None
+
+    def _changed(self, byte: int) -> ValueError:
+        return ValueError(f"{shown(self._files[self.of(byte)].path)} has changed since it was first read")
 
 
 class FileTexts(Sequence[str]):

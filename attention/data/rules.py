@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -11,7 +12,7 @@ from attention.data.contracts import NOTHING, Rule, Split
 def by_word(name: str, word: Callable[[str], str]) -> Rule:
     """The class that a text with the same word has most often in train, the first of equals; none for another word."""
 
-    def fit(train: Split) -> dict[str, int]:
+    def fit(train: Split) -> dict[str, float]:
         assert train.labels is not None
         labels: dict[str, list[int]] = {}
         for text, label in zip(train.texts, train.labels.tolist()):
@@ -21,13 +22,44 @@ def by_word(name: str, word: Callable[[str], str]) -> Rule:
     return Rule(name, fit, lambda learned, texts: [learned.get(word(text), -1) for text in texts])
 
 
-def nothing(train: Split) -> dict[str, int]:
+def nothing(train: Split) -> dict[str, float]:
     """What a rule learns that needs no train."""
     return {}
 
 
+def frequent(train: Split) -> dict[str, float]:
+    """The classes that, told of every text, have the best micro-F1 in train, each with 1: the k most frequent ones.
+
+    Told of n texts, they have ``2 sum_{c <= k} n_c / (k n + sum_c n_c)``, with n_c the texts of class c.
+    """
+    counts = np.asarray(train.labels).sum(axis=0, dtype=np.int64)
+    order = np.argsort(-counts, kind="stable")
+    told = np.arange(1, len(order) + 1) * len(train.texts)
+    best = int(np.argmax(2 * np.cumsum(counts[order]) / (told + counts.sum())))
+    return {str(label): 1 for label in sorted(order[: best + 1].tolist())}
+
+
+def micro_f1(answers: Sequence[Sequence[int]], right: Sequence[np.ndarray]) -> float:
+    """``2 tp / (2 tp + fp + fn)`` over all texts and classes, from the indices told and the 0 and 1 that are right."""
+    hits = sum(int(wanted[list(answer)].sum()) for answer, wanted in zip(answers, right))
+    both = sum(len(answer) + int(wanted.sum()) for answer, wanted in zip(answers, right))
+    return 2 * hits / both if both else 0.0
+
+
+def squared_error(answers: Sequence[float], right: Sequence[float]) -> float:
+    """The mean squared error."""
+    return float(np.mean(np.square(np.subtract(answers, right))))
+
+
 MAJORITY = by_word("majority", lambda text: "")
 UNCHANGED = Rule("the_source_itself", nothing, lambda learned, texts: texts)
+FREQUENT = Rule("frequent_labels", frequent, lambda learned, texts: [[*map(int, learned)]] * len(texts), micro_f1)
+MEAN = Rule(
+    "mean",
+    lambda train: {"": float(np.mean(np.asarray(train.labels)))},
+    lambda learned, texts: [learned[""]] * len(texts),
+    squared_error,
+)
 
 
 def at_places(name: str, words: Callable[[list[str]], Sequence[str]]) -> Rule:
@@ -35,14 +67,14 @@ def at_places(name: str, words: Callable[[list[str]], Sequence[str]]) -> Rule:
     return Rule(name, nothing, lambda learned, texts: [" ".join(words(text.split(" "))) for text in texts])
 
 
-def _most_wanted(train: Split) -> dict[str, int]:
+def _most_wanted(train: Split) -> dict[str, float]:
     assert train.wanted is not None
     counts = Counter(word for row in train.wanted for word in row.split(" "))
     del counts[NOTHING]
     return {min(counts, key=lambda word: (-counts[word], word)): 1}
 
 
-def _repeated(learned: Mapping[str, int], texts: Sequence[str]) -> list[str]:
+def _repeated(learned: Mapping[str, float], texts: Sequence[str]) -> list[str]:
     [word] = learned
     return [" ".join([word] * (text.count(" ") + 1)) for text in texts]
 
@@ -51,26 +83,54 @@ MOST_WANTED = Rule("majority", _most_wanted, _repeated)
 SAME_WORD = Rule("the_word_itself", nothing, lambda learned, texts: texts)
 
 
-def fitted(rules: Sequence[Rule], train: Split) -> dict[str, dict[str, int]]:
+def _most_frequent(train: Split) -> dict[str, float]:
+    """How often each word has the tag that it has most often, by both; that of no word is the most frequent of all."""
+    assert train.wanted is not None
+    words, tags = ([word for row in rows for word in row.split(" ")] for rows in (train.texts, train.wanted))
+    pairs = Counter(pair for pair in zip(words, tags) if pair[1] != NOTHING)
+    totals = Counter(tag for tag in tags if tag != NOTHING)
+    pairs.update({("", tag): count for tag, count in totals.items()})
+    rising = sorted(reversed(pairs.items()), key=lambda each: each[1])  # of equal ones the first of train stands last
+    best = {word: (tag, count) for (word, tag), count in rising}
+    return {f"{word} {tag}": count for word, (tag, count) in sorted(best.items())}
+
+
+def _tagged(learned: Mapping[str, float], texts: Sequence[str]) -> list[str]:
+    best = dict(each.split(" ") for each in learned)
+    return [" ".join(best.get(word, best[""]) for word in text.split(" ")) for text in texts]
+
+
+MOST_FREQUENT_TAG = Rule("most_frequent_tag", _most_frequent, _tagged)
+
+
+def fitted(rules: Sequence[Rule], train: Split) -> dict[str, dict[str, float]]:
     """What each rule learns of train, by its name."""
     return {rule.name: rule.fit(train) for rule in rules}
 
 
-def accuracies(rules: Sequence[Rule], learned: Mapping[str, Mapping[str, int]], split: Split) -> dict[str, float]:
-    """The accuracy, 0 to 1, of each rule that has learned, on the texts of which it is known what is right.
+def scores(rules: Sequence[Rule], learned: Mapping[str, Mapping[str, float]], split: Split) -> dict[str, float]:
+    """The score of each rule that has learned, on the texts of which it is known what is right.
 
     Where something is wanted at places of the texts, it is the share of these places.
     """
     if split.wanted is not None:
+        if not any(word != NOTHING for row in split.wanted for word in row.split(" ")):
+            return {}
         answers = {rule.name: rule.answer(learned[rule.name], split.texts) for rule in rules if rule.name in learned}
         return {name: _share_of_places(said, split.wanted) for name, said in answers.items()}
     if split.targets is not None:
         return {rule.name: _share(rule.answer({}, split.texts), split.targets) for rule in rules if rule.name in learned}
-    pairs = [] if split.labels is None else [(text, label) for text, label in zip(split.texts, split.labels) if label >= 0]
+    pairs = [] if split.labels is None else [pair for pair in zip(split.texts, split.labels) if _known(pair[1])]
     if not pairs:
         return {}
     texts, labels = zip(*pairs)
-    return {rule.name: _share(rule.answer(learned[rule.name], texts), labels) for rule in rules if rule.name in learned}
+    own = [rule for rule in rules if rule.name in learned]
+    return {rule.name: (rule.score or _share)(rule.answer(learned[rule.name], texts), labels) for rule in own}
+
+
+def _known(label: Any) -> bool:
+    """Whether it is known what is right: an index that is not -1, a set of classes, or a number."""
+    return np.ndim(label) > 0 or isinstance(label, float) or label >= 0
 
 
 def _share(answers: Sequence[object], right: Sequence[object]) -> float:

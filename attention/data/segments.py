@@ -1,4 +1,4 @@
-"""Cutting texts into segments: sentences or lines, each with a number, and positions that may start anew in each."""
+"""Cutting texts into segments: sentences, lines or columns, each with a number, and positions that may start anew in each."""
 
 import itertools
 import re
@@ -7,9 +7,11 @@ from typing import Literal
 
 import numpy as np
 
-Segments = Literal["none", "sentences", "lines"]
+Segments = Literal["none", "sentences", "lines", "columns"]
 Positions = Literal["text", "segment"]
 
+# Stands between the columns of a text, with blanks around it: a token of its own in every tokenizer.
+BETWEEN = "␟"
 # After the end of a sentence, with what closes quotes and brackets, where blanks and the start of another follow; HTML's line
 # breaks, which reviews are full of, end one too.
 _ENDS = {
@@ -17,14 +19,30 @@ _ENDS = {
         r"(?<=[.!?])[\"'”’)\]]*(?=\s+[\"'“‘(\[]*[^\W_a-z])|(?<=[。！？])|(?=<br\s*/?>)|(?<=\S)(?=\s*\n\s*\S)"
     ),
     "lines": re.compile(r"(?<=\S)(?=\s*\n\s*\S)"),
+    "columns": re.compile(f"(?<={BETWEEN})"),
 }
+
+
+def joined(cells: Sequence[str]) -> str:
+    """The text of several columns; empty where all of them are.
+
+    Example:
+      >>> joined(["A man sleeps.", "He rests."])
+      'A man sleeps. ␟ He rests.'
+    """
+    return f" {BETWEEN} ".join(cells) if len(cells) == 1 or any(map(str.strip, cells)) else ""
+
+
+def parted(text: str) -> list[str]:
+    """The columns of a text that ``joined`` made."""
+    return text.split(f" {BETWEEN} ")
 
 
 def cut(text: str, segments: Segments) -> list[str]:
     """The segments of a text, which joined give it back.
 
     A sentence ends at ``. ! ?`` where blanks and a letter that is not lower case, or a digit, follow; at ``。！？``; and where
-    a line ends. Abbreviations before a name ("Mr. Smith") are cut as well.
+    a line ends. Abbreviations before a name ("Mr. Smith") are cut as well. A column ends with the sign that stands after it.
 
     Example:
       >>> cut("It rained. We left! Why?", "sentences")

@@ -16,20 +16,54 @@ import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from attention import specs
 from attention.data import paths, unpacking
 from attention.data.file_text import decoded
 from attention.data.formats import columnar, delimited, fasttext, json_lines, tree
-from attention.data.formats.rows import Asked, Column, Form, MissingColumnError, Row, called
+from attention.data.formats.rows import (
+    LABEL,
+    NUMBER,
+    Answer,
+    Asked,
+    Column,
+    Form,
+    Label,
+    MissingColumnError,
+    Row,
+    called,
+    several,
+)
+from attention.data.segments import BETWEEN
 from attention.messages import quoted, shown
 
 if TYPE_CHECKING:
     import pyarrow
 
-__all__ = ["WRITTEN", "Column", "Form", "MissingColumnError", "Table", "check_writable", "content", "named", "of_arrow", "read"]
+__all__ = [
+    "LABEL",
+    "NUMBER",
+    "WRITTEN",
+    "Answer",
+    "Column",
+    "Columns",
+    "Form",
+    "Label",
+    "MissingColumnError",
+    "Table",
+    "answer_of",
+    "check_writable",
+    "columns_of",
+    "content",
+    "named",
+    "of_arrow",
+    "read",
+    "several",
+]
 
+Columns = Column | tuple[Column, ...]  # of a text
+SEPARATOR = ";"  # of labels in a cell
 WRITTEN = (".tsv", ".csv", ".jsonl")
 _JSON, _COLUMNS = (".jsonl", ".json", ".ndjson"), (".parquet", ".arrow", ".feather")
 # What a cell cannot hold.
@@ -56,13 +90,13 @@ class Table(NamedTuple):
 
     Attributes:
       texts: of each row.
-      labels: as written; empty where there are none.
+      labels: as written, or of each row as many as it has; empty where there are none.
       parts: the files.
       notes: lines for the user, about what looks as if it were not meant.
     """
 
     texts: list[str]
-    labels: list[str]
+    labels: list[Any]
     parts: tuple[Part, ...]
     notes: tuple[str, ...] = ()
 
@@ -78,8 +112,9 @@ class Table(NamedTuple):
 
 def read(
     *given: Path,
-    text: Column,
+    text: Columns,
     label: Column,
+    answer: Answer = LABEL,
     optional: bool = False,
     form: Form = _ANY,
     skip_empty: bool = False,
@@ -87,13 +122,14 @@ def read(
 ) -> Table:
     """Reads the columns ``text`` and ``label`` of files, or the texts and classes of folders.
 
-    A column is a name, or a number counted from 0. Labels are strings, whole numbers, or True and False. Lines of fastText
-    and folders have no columns: there these two are not asked for.
+    A column is a name, or a number counted from 0. Lines of fastText and folders have no columns: there these two are not
+    asked for.
 
     Args:
       given: the files.
-      text: column or field of the texts.
+      text: column or field of the texts, or several, as ``columns_of`` has them.
       label: of the labels.
+      answer: what these are.
       optional: whether there may be no labels: no such column, or nothing in it, in all of the files.
       form: how the files are written.
       skip_empty: whether rows without a text or a label are left out, with a note of it, in place of an error.
@@ -104,12 +140,27 @@ def read(
     """
     parts: list[Part] = []
     rows: list[Row] = []
+    texts = columns_of(text)
     for path in given:
-        asked = Asked(path, text, label, optional, form)
+        asked = Asked(path, texts, label, optional, form, answer)
         found = _folder(asked, classes) if os.path.isdir(path) else [_file(asked)]
         parts += [part for part, _ in found]
         rows += [row for _, here in found for row in here]
-    return _whole(_joined(parts, rows), rows, Asked(given[0], text, label, optional, form), skip_empty=skip_empty)
+    return _whole(
+        _joined(parts, rows, answer), rows, Asked(given[0], texts, label, optional, form, answer), skip_empty=skip_empty
+    )
+
+
+def answer_of(name: str, separator: str) -> Answer:
+    """What the option of a source of that name reads."""
+    return {"labels": several(separator), "number": NUMBER}.get(name, LABEL)
+
+
+def columns_of(text: Columns) -> tuple[Column, ...]:
+    """The columns that a text is made of: ``'premise,hypothesis'`` are two, ``('a, b',)`` is one with a comma in its name."""
+    if isinstance(text, str):
+        return tuple(each.strip() for each in text.split(","))
+    return text if isinstance(text, tuple) else (text,)
 
 
 def named(text: str) -> list[Path]:
@@ -136,17 +187,26 @@ def named(text: str) -> list[Path]:
 
 
 def of_arrow(
-    found: "pyarrow.Table", path: Path, *, text: Column, label: Column, optional: bool = False, skip_empty: bool = False
+    found: "pyarrow.Table",
+    path: Path,
+    *,
+    text: Columns,
+    label: Column,
+    answer: Answer = LABEL,
+    optional: bool = False,
+    skip_empty: bool = False,
 ) -> Table:
     """``read`` for a table that is at hand; ``path`` is what messages call it."""
-    asked = Asked(path, text, label, optional, _ANY)
+    asked = Asked(path, columns_of(text), label, optional, _ANY, answer)
     rows = list(columnar.of_table(asked, found))
     part = Part(path, "row", [row.number for row in rows])
-    return _whole(_joined([part], rows), rows, asked, skip_empty=skip_empty)
+    return _whole(_joined([part], rows, answer), rows, asked, skip_empty=skip_empty)
 
 
-def _joined(parts: Sequence[Part], rows: Sequence[Row]) -> Table:
-    return Table([row.text for row in rows], [(row.label or "").strip() for row in rows], tuple(parts))
+def _joined(parts: Sequence[Part], rows: Sequence[Row], answer: Answer) -> Table:
+    """The rows of all parts; a label that is not there is ""."""
+    read = lambda label: "" if label is None else answer.read(label) if isinstance(label, str) else label
+    return Table([row.text for row in rows], [read(row.label) for row in rows], tuple(parts))
 
 
 def _whole(table: Table, rows: Sequence[Row], asked: Asked, *, skip_empty: bool) -> Table:
@@ -154,24 +214,35 @@ def _whole(table: Table, rows: Sequence[Row], asked: Asked, *, skip_empty: bool)
     odd = next((f"{table.place(number)}: {row.note}" for number, row in enumerate(rows) if row.note), None)
     labelled = next((number for number, label in enumerate(table.labels) if label), None)
     bare = asked.optional and labelled is None
-    holes = {number: asked.text for number, each in enumerate(table.texts) if not each.strip()}
+    holes = {number: asked.texts for number, each in enumerate(table.texts) if not each.strip()}
     if not bare:
-        holes = {**{number: asked.label for number, each in enumerate(table.labels) if not each}, **holes}
+        holes = {**{number: (asked.label,) for number, each in enumerate(table.labels) if each == ""}, **holes}
     if holes and not skip_empty:
         first = min(holes)
         more = f", as {len(holes) - 1} more rows are" if len(holes) > 1 else ""
         help = "" if asked.optional else f"; {_LEAVES_OUT}"
-        if asked.optional and first in holes and holes[first] == asked.label and labelled is not None:
+        if asked.optional and first in holes and holes[first] == (asked.label,) and labelled is not None:
             help = f", and {table.place(labelled, beside=first)} has one: fill in all of them or none"
-        raise ValueError(f"{table.place(first)}: {called(holes[first])} is empty{more}{help}")
+        raise ValueError(f"{table.place(first)}: {called(*holes[first])} is empty{more}{help}")
     kept = [number for number in range(len(rows)) if number not in holes]
     if not kept:
         raise ValueError(f"{shown(asked.path)}: the split is empty, there is no row")
     notes = [] if odd is None else [odd]
+    _check(table, kept, asked, bare=bare)
     if holes:
         notes.append(f"{table.place(min(holes))}: {len(holes)} rows without a text or a label were left out, this is the first")
         table = _rows(table, kept)
-    return table._replace(labels=[] if bare else table.labels, notes=(*notes, *_missing_texts(table, asked.text)))
+    return table._replace(labels=[] if bare else table.labels, notes=(*notes, *_missing_texts(table, asked.texts)))
+
+
+def _check(table: Table, rows: Sequence[int], asked: Asked, *, bare: bool) -> None:
+    """Raises ValueError for a label that is no such answer, and a text whose columns cannot be told apart."""
+    for row in rows:
+        if not bare and not asked.answer.fits(table.labels[row]):
+            have = quoted(table.labels[row], 40)
+            raise ValueError(f"{table.place(row)}: {called(asked.label)} is {asked.answer.words}, got {have}")
+        if len(asked.texts) > 1 and table.texts[row].count(BETWEEN) >= len(asked.texts):
+            raise ValueError(f"{table.place(row)}: {called(*asked.texts)} hold {BETWEEN}, which stands between them")
 
 
 def _rows(table: Table, kept: Sequence[int]) -> Table:
@@ -185,12 +256,12 @@ def _rows(table: Table, kept: Sequence[int]) -> Table:
     return Table([table.texts[number] for number in kept], [table.labels[number] for number in kept], tuple(parts))
 
 
-def _missing_texts(table: Table, text: Column) -> list[str]:
+def _missing_texts(table: Table, texts: Sequence[Column]) -> list[str]:
     """A note on texts that are what programs write where there is none."""
     found = [number for number, each in enumerate(table.texts) if each in ("nan", "NaN", "None", "null", "NULL", "<NA>")]
     if not found:
         return []
-    what = f"{called(text)} is {quoted(table.texts[found[0]])}"
+    what = f"{called(*texts)} is {quoted(table.texts[found[0]])}"
     return [f"{table.place(found[0])}: {what}, in all {len(found)} texts look like what is written where there is none"]
 
 
@@ -233,20 +304,22 @@ def check_writable(path: Path) -> str:
     return suffix
 
 
-def content(path: Path, columns: Mapping[str, Sequence[str | float]]) -> bytes:
+def content(path: Path, columns: Mapping[str, Sequence[str | float | tuple[str, ...]]], separator: str = SEPARATOR) -> bytes:
     """The bytes of a file of columns that ``read`` reads, in the format that its name stands for.
 
-    Numbers have nine digits; in JSON they are numbers, null where they are not finite.
+    Numbers have nine digits; in JSON they are numbers, null where they are not finite. Several labels are a list in JSON,
+    and else one cell with ``separator`` between them.
 
     Raises:
-      ValueError: for a cell that the format cannot hold: TSV no TAB or line break, TSV and CSV no zero and no half surrogate.
+      ValueError: for a cell that the format cannot hold: TSV no TAB or line break, TSV and CSV no zero and no half surrogate,
+        and no label with the separator in it.
     """
     suffix, rows = check_writable(path), list(zip(*columns.values(), strict=True))
     buffer = io.StringIO(newline="")
     if suffix == ".jsonl":
         buffer.writelines(json.dumps(dict(zip(columns, map(_in_json, row)))) + "\n" for row in rows)
     else:
-        rows = [tuple(columns), *(tuple(map(_in_cell, row)) for row in rows)]
+        rows = [tuple(columns), *(tuple(_in_cell(value, separator) for value in row) for row in rows)]
         for number, row in enumerate(rows):
             for name, cell in zip(columns, row):
                 if (found := _NEVER[suffix].search(cell)) is not None:
@@ -262,11 +335,17 @@ def content(path: Path, columns: Mapping[str, Sequence[str | float]]) -> bytes:
     return gzip.compress(data, mtime=0) if path.suffix.lower() == ".gz" else data
 
 
-def _in_cell(value: str | float) -> str:
+def _in_cell(value: str | float | tuple[str, ...], separator: str) -> str:
+    if isinstance(value, tuple):
+        if several := next((each for each in value if separator in each), None):
+            raise ValueError(f"the label {quoted(several)} holds the separator {separator!r}; name the file .jsonl")
+        return separator.join(value)
     return value if isinstance(value, str) else f"{value:.9g}"
 
 
-def _in_json(value: str | float) -> str | float | None:
+def _in_json(value: str | float | tuple[str, ...]) -> str | float | list[str] | None:
     if isinstance(value, str):
         return value
+    if isinstance(value, tuple):
+        return list(value)
     return float(f"{value:.9g}") if math.isfinite(value) else None

@@ -1,13 +1,14 @@
 """The bytes of a file, unpacked: gzip, bzip2, xz and zstd known by how they begin, and members of zip archives."""
 
 import bz2
+import contextlib
 import gzip
 import io
 import lzma
 import os
 import zipfile
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import ModuleType
 from typing import NamedTuple
@@ -76,9 +77,9 @@ def archive(path: Path) -> Path:
 def is_packed(path: Path) -> bool:
     """Whether a file is in an archive or packed, by its name or by how it begins. Raises ValueError as ``read`` does."""
     outer = archive(path)
-    if outer != path or check(path).suffix.lower() in SUFFIXES:
+    if outer != path or path.suffix.lower() in SUFFIXES:
         return True
-    with open(path, "rb") as file:
+    with readable(path), open(check(path), "rb") as file:
         begin = file.read(8)
     return any(begin.startswith(packing.begin) for packing in _PACKINGS.values())
 
@@ -109,8 +110,15 @@ def check(path: Path) -> Path:
 
 
 def _bytes(path: Path) -> bytes:
-    try:
+    with readable(path):
         return check(path).read_bytes()
+
+
+@contextlib.contextmanager
+def readable(path: Path) -> Iterator[None]:
+    """Says in a ValueError which file cannot be read."""
+    try:
+        yield
     except OSError as error:
         raise ValueError(f"cannot read {shown(path)}: {error.strerror}") from None
 

@@ -24,8 +24,18 @@ from flax import linen as nn
 from attention import compatibility
 from attention.attend import completed, reads
 from attention.decoders._decoder import Decoder, Source, cross_parts
-from attention.encoders._blocks import MLP, NORMS, Activation, NormType
-from attention.encoders._modules import dropped, layer_params, placed, prefixed, shared_params, split
+from attention.encoders._modules import (
+    MLP,
+    NORMS,
+    Activation,
+    NormType,
+    dropped,
+    layer_params,
+    placed,
+    prefixed,
+    shared_params,
+    split,
+)
 from attention.layer import Layer
 from attention.records import Call, Context, Dims, Mixer, Parts
 

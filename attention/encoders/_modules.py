@@ -1,8 +1,8 @@
-"""What Flax modules share: parameters of the parts, embeddings, tokens before a text, keys, dropout, names in records."""
+"""What Flax modules share: parameters of the parts, embeddings, norms and MLPs, keys, dropout, names in records."""
 
 import dataclasses
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 import jax
 import jax.numpy as jnp
@@ -14,6 +14,9 @@ from attention.records import Call, Context, Dims, Encoding, Params, Parts, merg
 
 KINDS = ("encoding", "score", "normalizer")  # of the parts, those that may have parameters
 Recorder = Callable[[str, Any], None]
+Activation = Literal["gelu", "relu", "swiglu"]
+NormType = Literal["layer", "rms"]
+NORMS = {"layer": nn.LayerNorm, "rms": nn.RMSNorm}
 
 
 def shared_params(
@@ -60,7 +63,7 @@ def placed(encoding: Encoding, params: Params, call: Call, window: int | None = 
     shape = (*batch, max(window, T))
     all_places, everywhere = jnp.broadcast_to(jnp.arange(shape[-1]), shape), jnp.ones(shape, jnp.bool_)
     sides = {"q_positions": all_places, "k_positions": all_places, "q_valid": everywhere, "k_valid": everywhere}
-    made = encoding.positions(params, dataclasses.replace(call, **sides))
+    made = encoding.positions(params, dataclasses.replace(call, **sides, packed=False))  # of one row, which all documents share
     own = jnp.broadcast_to(counted(call.q_positions, T), (*batch, T))
     take = lambda leaf: jnp.take_along_axis(leaf, own, axis=-1, mode="fill")
     of_tokens = lambda tree: jax.tree.map(take, tree)
@@ -123,6 +126,44 @@ def with_registers(call: Call, count: int, length: int) -> Call:
         k_segments=of_segments(call.k_segments),
         consecutive=False,
     )
+
+
+def put(place: Any, room: jax.Array, new: jax.Array) -> jax.Array:
+    """``room`` ``[B L ...]`` with ``new`` ``[B t ...]`` from a place on."""
+    return jax.lax.dynamic_update_slice_in_dim(room, new.astype(room.dtype), place, 1)
+
+
+def normed(x: jax.Array, name: str, norm_type: NormType, bias: bool) -> jax.Array:
+    """``x`` after a norm, which is made in the module that is running."""
+    options = {} if norm_type == "rms" else {"use_bias": bias}
+    return NORMS[norm_type](dtype=x.dtype, name=name, **options)(x)
+
+
+class MLP(nn.Module):
+    """``W₂ φ(W₁ x)`` for gelu and relu, ``W₂ (silu(W₁ x) ⊙ W₃ x)`` for swiglu (Shazeer 2020, arXiv 2002.05202).
+
+    ``scale`` multiplies W₂ at the start; with ``std`` all are N(0, std²) before that.
+    """
+
+    width: int
+    activation: Activation
+    scale: float = 1.0
+    bias: bool = True
+    std: float | None = None
+
+    @nn.compact
+    def __call__(self, x: jax.Array) -> jax.Array:
+        """``[B T D]`` to ``[B T D]``."""
+        start = nn.initializers.lecun_normal() if self.std is None else nn.initializers.normal(self.std)
+        scaled = lambda *args: self.scale * start(*args)
+        options: dict[str, Any] = {"use_bias": self.bias, "dtype": x.dtype}
+        dense = lambda features, name: nn.Dense(features, kernel_init=start, name=name, **options)
+        h = dense(self.width, "in")(x)
+        if self.activation == "swiglu":
+            h = nn.silu(h) * dense(self.width, "gate")(x)
+        else:
+            h = nn.gelu(h) if self.activation == "gelu" else nn.relu(h)
+        return nn.Dense(x.shape[-1], kernel_init=scaled, name="out", **options)(h)
 
 
 class Encoder(nn.Module):

@@ -54,7 +54,9 @@ class Hierarchical(Encoder):
     def __call__(self, x: jax.Array, context: Context, call: Call, dims: Dims) -> tuple[jax.Array, Call]:
         """Embeddings ``[B T D]`` to states of sentences ``[B T 2U]``, and which of them there are."""
         if call.q_segments is None:
-            raise ValueError("encoder=hierarchical reads sentences; give segments, or config.data.segments=sentences or lines")
+            raise ValueError(
+                "encoder=hierarchical reads sentences; give segments, or config.data.segments=sentences, lines or columns"
+            )
         check_not_explicit("encoder=hierarchical", x)
         batch, length, hidden = x.shape[:-2], x.shape[-2], half(self.hidden, dims.model_dim)
         valid = jnp.broadcast_to(True if call.q_valid is None else call.q_valid, (*batch, length))

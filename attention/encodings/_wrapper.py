@@ -7,7 +7,8 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from attention.documents import numbered, packed_segments
+from attention.documents import numbered
+from attention.positions import packed_segments
 from attention.records import Call, Dims, Encoding, Params
 
 HOOKS = ("embed", "prepare", "rotate", "bias", "modify", "where", "values")

@@ -26,7 +26,6 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
-from attention.documents import same_document
 from attention.positions import sharding_like
 from attention.precision import widen
 from attention.records import Encoding, EncodingClaims
@@ -101,8 +100,8 @@ def build(max_position: int = 64, scaling: Scaling = "paper", direction: Directi
 
     A table e of ``max_position`` vectors in each layer, shared by the heads, 0 at the start; p stops at its last row. The term
     is added as it is (``scaling='paper'``, appendix B) or times the scale (``'official'``, the authors' repository). Gates are
-    those of queries and keys before rotation; padding is not counted, nor are other documents under ``document``, and keys that
-    a mask other than that and the causal one hides are. Counts run in the order of the array, whatever the positions.
+    those of queries and keys before rotation; padding is not counted, keys that a mask other than the causal one hides are.
+    Counts run in the order of the array, whatever the positions.
     ``direction='both'`` is ours and not the paper's: for later keys the sum runs from i to j, with a second table.
     Golovneva et al. 2024 (arXiv 2405.18719), section 4.
     """
@@ -125,8 +124,6 @@ def build(max_position: int = 64, scaling: Scaling = "paper", direction: Directi
         gates = jax.nn.sigmoid(jnp.einsum("...tnh,...snh->...nts", query * call.scale, key))
         ahead = (j[..., None, :] - i[..., :, None])[..., None, :, :]
         text = True if call.k_valid is None else call.k_valid[..., None, None, :]
-        if (same := same_document(call)) is not None:
-            text = same[..., None, :, :]
         scale = call.scale if scaling == "official" else 1.0
         logits = [jnp.einsum("...tnh,ph->...ntp", query * scale, params[name]) for name in names]
         places = cope_positions(gates, (ahead <= 0) & text)

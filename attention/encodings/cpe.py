@@ -20,8 +20,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
-from attention.documents import packed_segments
 from attention.encodings._embeddings import put
+from attention.positions import packed_segments
 from attention.precision import widen
 from attention.records import Encoding, EncodingClaims
 
@@ -66,11 +66,11 @@ def depthwise_convolution(
     x = x if valid is None else jnp.where(valid[..., None], x, 0.0)
     before = W - 1 if causal else W // 2
     wider = lambda array: jnp.pad(array, [(0, 0)] * (array.ndim - 2) + [(before, W - 1 - before), (0, 0)])
-    padded, beside = wider(x), None if segments is None else wider(segments[..., None])
+    padded, own = wider(x), None if segments is None else segments[..., None]
 
     def neighbours(o: int) -> jax.Array:
         found = padded[..., o : o + T, :]
-        return found if beside is None else jnp.where(beside[..., o : o + T, :] == segments[..., None], found, 0.0)
+        return found if own is None else jnp.where(wider(own)[..., o : o + T, :] == own, found, 0.0)
 
     # Shifted products, which XLA joins in one loop: its grouped convolution is slow on CPUs.
     return sum(neighbours(o) * kernel[o] for o in range(W)) + bias

@@ -20,11 +20,10 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Num
 
-from attention.documents import same_document
 from attention.encodings._distances import relative
 from attention.encodings._mlp import init_mlp, mixed
 from attention.encodings._rows import by_rows, row_size
-from attention.positions import k_positions
+from attention.positions import k_positions, same_document
 from attention.records import Encoding, EncodingClaims
 
 __all__ = ["fire_share"]

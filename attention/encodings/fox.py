@@ -22,7 +22,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from attention.documents import numbered, packed_segments, running
+from attention.documents import numbered, running
+from attention.positions import packed_segments
 from attention.precision import widen
 from attention.records import Encoding, EncodingClaims
 

@@ -18,9 +18,9 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Num
 
-from attention.documents import numbered, packed_segments, totals
+from attention.documents import numbered, totals
 from attention.encodings._embeddings import Combine, check_dim, check_scale, put
-from attention.positions import q_positions
+from attention.positions import packed_segments, q_positions
 from attention.records import Call, Encoding
 
 __all__ = ["index_positions"]

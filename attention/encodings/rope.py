@@ -31,9 +31,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Num
 
-from attention.documents import packed_segments, same_document
 from attention.encodings._rotary import Layout, Rescaled, Scaling, angles, check_base, geometric, turn
-from attention.positions import k_positions, q_positions
+from attention.positions import k_positions, packed_segments, q_positions, same_document
 from attention.records import Call, Encoding, EncodingClaims
 
 __all__ = ["rope", "rope_frequencies"]
@@ -214,14 +213,18 @@ def _lengths(rescaled: Rescaled, call: Call, S: int) -> tuple[np.ndarray, jax.Ar
     None where there is one.
     """
     segments = packed_segments(call)
-    if rescaled.scaling != "dynamic_ntk" or (call.k_valid is None and segments is None):
+    if rescaled.scaling != "dynamic_ntk" or (shortest := rescaled.trained(call.max_length)) >= S:
         return np.asarray(S), None, None
-    shortest = rescaled.trained(call.max_length)
-    if shortest >= S:
-        return np.asarray(S), None, None
-    row = lambda count: jnp.maximum(count - shortest, 0)
+    lengths, row = np.arange(shortest, S + 1), lambda count: jnp.maximum(count - shortest, 0)
     if segments is None:
+        if call.k_valid is None:
+            return np.asarray(S), None, None
         both = row(jnp.sum(call.k_valid, axis=-1, keepdims=True))
-        return np.arange(shortest, S + 1), both, both
-    count = lambda side: jnp.sum(same_document(dataclasses.replace(call, q_segments=side)), axis=-1)
-    return np.arange(shortest, S + 1), row(count(call.q_segments)), row(count(segments))
+        return lengths, both, both
+
+    def count(side):
+        same = same_document(dataclasses.replace(call, q_segments=side))
+        assert same is not None  # as there are segments
+        return jnp.sum(same, axis=-1)
+
+    return lengths, row(count(call.q_segments)), row(count(segments))

@@ -19,8 +19,8 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from attention.documents import packed_segments
 from attention.encodings._wrapper import documents_of, draws_from, positions_of, sequence_of, wrap
+from attention.positions import packed_segments
 from attention.records import Call, Encoding, EncodingClaims
 
 __all__: list[str] = []
@@ -48,13 +48,10 @@ def build(inner: Encoding | str = "sinusoidal", most: int = 500) -> Encoding:
         if not call.train:
             return call
         queries, keys = positions_of(call, "shift")
-        draw = lambda count: jax.random.randint(draws_from(call, "shift"), (*queries.shape[:-1], count), 0, most + 1)
-        if packed_segments(call) is None:
-            by = draw(1)
-        else:
-            *_, valid = sequence_of(call, "shift")
-            documents = documents_of(call, valid)
-            by = jnp.take_along_axis(draw(valid.shape[-1]), documents, axis=-1)
+        documents = None if packed_segments(call) is None else documents_of(call, sequence_of(call, "shift")[-1])
+        count = 1 if documents is None else documents.shape[-1]
+        by = jax.random.randint(draws_from(call, "shift"), (*queries.shape[:-1], count), 0, most + 1)
+        by = by if documents is None else jnp.take_along_axis(by, documents, axis=-1)
         return dataclasses.replace(call, q_positions=queries + by, k_positions=keys + by)
 
     seen = lambda length: None if length is None else length + longer

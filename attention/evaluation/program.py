@@ -54,7 +54,7 @@ def programs(trained: Trained, weights: Callable[[], Any]) -> dict[int | None, A
 def _traced(trained: Trained, weights: Callable[[], Any], length: int | None) -> Any:
     from jax import export
 
-    task, data, served = trained.task, trained.settings.data, trained.task.served
+    task, data, served, facts = trained.task, trained.settings.data, trained.task.served, trained.facts
     assert served is not None
     rng, longest = jax.random.key(data.seed), trained.data.bucket_lengths[-1]
 
@@ -62,7 +62,7 @@ def _traced(trained: Trained, weights: Callable[[], Any], length: int | None) ->
         given = {"tokens": tokens, "valid": tokens != PADDING, **dict(zip(("segments",), segments))}
         if data.positions == "segment":
             given["positions"] = _restarted(segments[0])
-        return served(task.forward(trained.model, weights(), given, rng, longest=longest))
+        return served(task.forward(trained.model, weights(), given, rng, longest=longest), facts)
 
     limit = trained.model.longest_text if length is None else None
     bounds = [] if limit is None else [f"t <= {limit}"]
@@ -116,7 +116,7 @@ def _difference(trained: Trained, exported: Any, weights: Any, length: int) -> f
     texts = _random(trained, length)
     params = jax.tree.map(lambda leaf: leaf[None], weights)
     outputs = predict(trained.model, params, texts, trained.settings, trained.data.bucket_lengths)
-    wanted = trained.task.served({name: jnp.asarray(array[0]) for name, array in outputs.items()})
+    wanted = trained.task.served({name: jnp.asarray(array[0]) for name, array in outputs.items()}, trained.facts)
     rows, columns = np.nonzero(np.arange(length) < texts.lengths[:, None])
     arrays = []
     for flat in (texts.flat, texts.segments):

@@ -2,13 +2,14 @@
 
 import math
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from attention import specs
 from attention.data import remarks, tables, unpacking
 from attention.data.contracts import Dataset
+from attention.data.segments import parted
 from attention.evaluation import overlap
 from attention.evaluation.trained import Clean, Evaluation, Rivalled, Trained, load
 from attention.files import write_atomic
@@ -52,9 +53,11 @@ def report(
       ValueError: for anything given that cannot be served, in one line.
     """
     files = _checked(split, data, texts, beam, length_penalty)
-    _check_columns(columns, files)
+    if columns and not files:
+        raise ValueError("--columns names the columns of a file: it goes with --data=FILE")
     target = _writable(out)
     trained = load(workdir)
+    _check_columns(columns, trained)
     _spared(target, [*overlap.files(trained), *map(unpacking.archive, files)])
     outside = trained.run.outside(*([] if texts else [trained.source]))
     if outside:
@@ -79,10 +82,10 @@ def report(
     if data is not None and examples.seen is None and same != "train":
         examples, elsewhere, unknown = overlap.elsewhere(trained, examples, name)
         notes += unknown
-    answers = f"{trained.task.answers}s"
+    answers = trained.task.plural
     notes += remarks.notes({name: facts or remarks.statistics(examples.encoded, elsewhere, name="test")})
     if target is not None:
-        tables.content(target, {_called(trained)[0]: examples.texts})  # before the work: what the format cannot hold
+        tables.content(target, _texts(trained, examples))  # before the work: what the format cannot hold
     sections = [*(f"note: {one_line(note)}" for note in notes), _headline(trained)]
     if trained.task.answered(examples.encoded):
         evaluation = trained.score(examples, name, **search)
@@ -96,15 +99,21 @@ def report(
         if evaluation.by_length:
             sections.append(by_length.table(lengths or {"ranges": evaluation.by_length}))
     elif not (texts or target):
-        called = "" if not files else f", or --columns=TEXT,ANSWER where its {answers} are called otherwise"
+        called = "" if not files else f", or --columns={_wanted(trained)} where its {answers} are called otherwise"
         raise ValueError(f"{name} has no {answers} to score; give --out=FILE.tsv for the predictions{called}")
     else:
         predictions = trained.task.read(trained.outputs(examples, None, **search), examples.encoded, trained.facts)
         sections.append(trained.task.told(predictions, texts) if texts else f"{name} has no {answers}: no scores")
     if target is not None:
-        write_atomic(target, tables.content(target, _columns(trained, predictions, examples)))
+        write_atomic(target, tables.content(target, _columns(trained, predictions, examples), trained.separator))
         sections.append(f"{len(examples.texts)} predictions written to {shown(target)}")
     return "\n\n".join(sections)
+
+
+def _wanted(trained: Trained) -> str:
+    """What ``--columns`` takes: as many texts as the run reads, and the answer."""
+    several = len(trained.columns()) > 2
+    return ",".join([*(f"TEXT{number}" if several else "TEXT" for number in range(1, len(trained.columns()))), "ANSWER"])
 
 
 def _of_files(trained: Trained, files: Sequence[Path], columns: Sequence[str]) -> tuple[Examples, tuple[str, ...]]:
@@ -113,15 +122,15 @@ def _of_files(trained: Trained, files: Sequence[Path], columns: Sequence[str]) -
     except tables.MissingColumnError as error:
         if columns:
             raise
-        raise ValueError(f"{error}; --columns=TEXT,ANSWER says what they are called") from None
+        raise ValueError(f"{error}; --columns={_wanted(trained)} says what they are called") from None
 
 
-def _check_columns(columns: Sequence[str], files: Sequence[Path]) -> None:
-    """Raises ValueError for names of columns that cannot be, or of no file."""
-    if columns and not files:
-        raise ValueError("--columns names the columns of a file: it goes with --data=FILE")
-    if len(columns) > 2 or not all(columns) or len(set(columns)) < len(columns):
-        raise ValueError(f"--columns wants that of texts and that of answers, --columns=TEXT,ANSWER, got {listed(columns)}")
+def _check_columns(columns: Sequence[str], trained: Trained) -> None:
+    """Raises ValueError for names of columns that cannot be: those of texts are given, and that of answers may be."""
+    most = len(trained.columns())
+    if columns and (not most - 1 <= len(columns) <= most or not all(columns) or len(set(columns)) < len(columns)):
+        wanted = f"that of texts and that of answers, --columns={_wanted(trained)}"
+        raise ValueError(f"--columns wants {wanted}, got {listed(columns)}")
 
 
 def _whether_recorded(trained: Trained, loaded: Dataset, split: str) -> str:
@@ -179,23 +188,33 @@ def _spared(target: Path | None, read: Iterable[Path]) -> None:
                 raise ValueError(f"--out={shown(target)} is {shown(path)}, which is read; give another name")
 
 
-def _columns(trained: Trained, predictions: Any, examples: Examples) -> dict[str, Sequence[str | float]]:
+def _columns(trained: Trained, predictions: Any, examples: Examples) -> dict[str, Sequence[Any]]:
     """What is written of every example; texts and answers are called as in the files of the run, which can be read in turn."""
-    text, answer = _called(trained)
     columns = trained.task.columns(predictions, examples, trained.facts)
-    if {text, answer} & (columns.keys() - {trained.task.answers}):
-        text, answer = "text", trained.task.answers
-    return {
-        text: examples.texts,
-        **{answer if name == trained.task.answers else name: cells for name, cells in columns.items()},
-    }
+    own = set(columns) - {trained.task.answers}
+    texts, answer = _texts(trained, examples, taken=own), _called(trained)[-1]
+    answer = trained.task.answers if {answer, *_called(trained)} & own else answer
+    return {**texts, **{answer if name == trained.task.answers else name: cells for name, cells in columns.items()}}
 
 
-def _called(trained: Trained) -> tuple[str, str]:
+def _texts(trained: Trained, examples: Examples, taken: Collection[str] = ()) -> dict[str, Sequence[str]]:
+    """The columns of texts, by names that are not ``taken``."""
+    names = _called(trained)
+    if set(names) & set(taken):
+        names = _usual(trained)
+    parts = [parted(text) for text in examples.texts] if len(names) > 2 else [[text] for text in examples.texts]
+    return {name: [each[place] if place < len(each) else "" for each in parts] for place, name in enumerate(names[:-1])}
+
+
+def _called(trained: Trained) -> list[str]:
     """The names of the columns of texts and answers in what is written: those of the run's files, where these have names."""
-    usual = "text", trained.task.answers
-    text, answer = (given if isinstance(given, str) else name for given, name in zip(trained.columns(), usual))
-    return text, answer
+    return [given if isinstance(given, str) else name for given, name in zip(trained.columns(), _usual(trained))]
+
+
+def _usual(trained: Trained) -> list[str]:
+    """What the columns of texts and answers are called where the run's files have no names for them."""
+    texts = range(len(trained.columns()) - 1)
+    return [*("text" if len(texts) == 1 else f"text{number + 1}" for number in texts), trained.task.answers]
 
 
 def _search(trained: Trained, given: Mapping[str, float]) -> dict[str, float]:
@@ -220,7 +239,7 @@ def _evaluation(trained: Trained, evaluation: Evaluation, baselines: Mapping[str
     lines = [f"{evaluation.split}, {len(evaluation.examples.texts)} examples", _scores(trained, evaluation, beside[0])]
     if len(evaluation.members) > 1:
         lines.append("mean ± half width of its 95 % Student-t interval")
-    lines += [f"baseline {name}: {100 * value:.2f} %" for name, value in baselines.items()]
+    lines += [f"baseline {name}: {_number(trained.task.ruled, value)}" for name, value in baselines.items()]
     if evaluation.clean is not None:
         where = "in train" if evaluation.split == "validation" else "in train or validation"
         lines += [

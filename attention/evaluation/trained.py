@@ -16,8 +16,9 @@ import numpy as np
 
 from attention import specs
 from attention.data import contracts, dataset, encode, paths, rules, tables
-from attention.data.contracts import Tokenizer
-from attention.messages import quoted, shown
+from attention.data.contracts import Scale, Tokenizer
+from attention.data.segments import BETWEEN, joined
+from attention.messages import listed, quoted, shown
 from attention.metrics import summarize
 from attention.rivals import Material
 from attention.runs import checkpoints, data_record
@@ -28,6 +29,7 @@ from attention.training.cohort.members import abstract_params
 from attention.training.cohort.predict import of_members, predict
 from attention.training.result import summary as summarized
 
+Text = str | tuple[str, ...]  # of several columns a tuple
 _LARGEST = 10**8  # whole number in a spec of a run: examples of a source, width of a layer
 
 
@@ -93,9 +95,17 @@ class Trained(NamedTuple):
     def facts(self) -> Facts:
         """What its task needs to know of it."""
         sizes = self.data.vocab_size, self.settings.data.max_length
-        return Facts(self.data.classes, self.settings.seeds, self.tokenizer, self.tokenizer_state, *sizes)
+        facts = Facts(self.data.classes, self.settings.seeds, self.tokenizer, self.tokenizer_state, *sizes)
+        known = self.data.splits.get("train", {})
+        there = Scale._fields[0] in known
+        return facts._replace(scale=Scale(*(float(known[name]) for name in Scale._fields)) if there else None)
 
-    def predict(self, texts: Sequence[str], member: int | None = None) -> Any:
+    @property
+    def documents(self) -> bool:
+        """Whether it has learned whole texts token by token, in windows."""
+        return "windows" in self.data.splits["train"]
+
+    def predict(self, texts: Sequence[Text], member: int | None = None) -> Any:
         """What the run says of texts: of a classifier the classes and their probabilities.
 
         Example:
@@ -103,11 +113,12 @@ class Trained(NamedTuple):
           ['HUM']
 
         Args:
-          texts: one or more; none empty.
+          texts: one or more; none empty. Those of several columns are tuples.
           member: which member to ask, counted from 0; all where None.
 
         Returns:
-          What the task's ``read`` makes, ``tasks.classification.Predictions`` or ``tasks.seq2seq.Transcripts``.
+          What the task's ``read`` makes: ``tasks.classification.Predictions``, ``tasks.multilabel.LabelSets``,
+          ``tasks.regression.Numbers`` or ``tasks.seq2seq.Transcripts``.
 
         Raises:
           ValueError: for no texts, an empty one, or a member that is not there.
@@ -171,10 +182,10 @@ class Trained(NamedTuple):
         trained_on = all(loaded.hashes.get(name) == self.data.hashes.get(name) for name in ("train", "validation"))
         seen = loaded.seen.get(split) if trained_on else None
         encoded = encoded if trained_on else dataclasses.replace(encoded, unseen=None)  # which are others than those of the run
-        return Examples(loaded.texts[split], encoded, loaded.targets.get(split), seen)
+        return Examples(loaded.texts[split], encoded, loaded.targets.get(split), seen, loaded.wanted.get(split))
 
-    def baselines(self, examples: Examples, learned: Mapping[str, Mapping[str, int]] | None = None) -> dict[str, float]:
-        """The accuracy of each trivial rule, 0 to 1, on the very examples.
+    def baselines(self, examples: Examples, learned: Mapping[str, Mapping[str, float]] | None = None) -> dict[str, float]:
+        """The score of each trivial rule, by ``Task.ruled``, on the very examples.
 
         Args:
           examples: whatever is evaluated.
@@ -185,8 +196,8 @@ class Trained(NamedTuple):
             known = specs.build("source", self.data.source).rules
         except ValueError:  # of a source that this version has not, or not so
             return {}
-        split = contracts.Split(examples.texts, examples.encoded.labels, examples.targets)
-        return rules.accuracies(known, self.data.rules if learned is None else learned, split)
+        split = contracts.Split(examples.texts, examples.encoded.labels, examples.targets, examples.wanted)
+        return rules.scores(known, self.data.rules if learned is None else learned, split)
 
     def rival(self, examples: Examples) -> "Rivalled | None":
         """What the run's rival scores on the very examples; None where it was not fitted.
@@ -225,18 +236,35 @@ class Trained(NamedTuple):
         asked = specs.build("rival", spec).fit is not None
         return f"the rival {spec} is not fitted; train.py with the flags of the run fits it" if asked else None
 
-    def encode(self, texts: Sequence[str], answers: Sequence[str] | None = None) -> Examples:
-        """Texts, and what is right of them where it is known: names of classes, or texts to be written."""
+    def encode(self, texts: Sequence[Text], answers: Sequence[Any] | None = None) -> Examples:
+        """Texts, and what is right of them where it is known: names of classes, tuples of them, digits or texts to be written.
+
+        Raises:
+          ValueError: for a text that has not the columns of those of the run, or an answer that it cannot have.
+        """
+        texts = [self._of_columns(number, text) for number, text in enumerate(texts)]
         given = config.reading(self.settings)
         if self.task.at_words:
             words, told = self._by_words(texts, answers)
             given |= {"wanted": told, "classes": self.data.classes}
-            return Examples(words, encode.encode_texts(self.tokenizer, self.tokenizer_state, words, **given))
+            encoded = encode.encode_texts(self.tokenizer, self.tokenizer_state, words, **given)
+            return Examples(words, encoded, wanted=answers)
         encoded = encode.encode_texts(self.tokenizer, self.tokenizer_state, texts, **given)
         if answers is None:
             return Examples(texts, encoded)
         encoded = self.task.answer(encoded, answers, self.facts)
         return Examples(texts, encoded, None if encoded.targets is None else answers)
+
+    def _of_columns(self, number: int, text: Text) -> str:
+        """A text of several columns as one: of a tuple, or a line with TABs between them; as it is where it is one already."""
+        names = self.columns()[:-1]
+        parts = text if isinstance(text, tuple) else text.split("\t")
+        if len(names) == 1 or (isinstance(text, str) and BETWEEN in text):
+            return joined(parts) if isinstance(text, tuple) else text
+        if len(parts) != len(names):
+            what = f"the columns {listed(map(str, names))}, as a tuple or with TABs between them"
+            raise ValueError(f"text {number} (counted from 0) wants {what}, got {quoted(text)}")
+        return joined(parts)
 
     def _by_words(self, texts: Sequence[str], answers: Sequence[str] | None) -> tuple[Sequence[str], Sequence[str] | None]:
         """Texts with single blanks and what is wanted at each word; texts alone where their tokens follow one another."""
@@ -245,10 +273,15 @@ class Trained(NamedTuple):
         words = [" ".join(text.split()) for text in texts]
         return words, answers or [" ".join([contracts.NOTHING] * len(text.split())) for text in words]
 
-    def columns(self) -> tuple[tables.Column, tables.Column]:
-        """What the columns of texts and of answers are called in the files of the run's source, or by default."""
+    def columns(self) -> tuple[tables.Column, ...]:
+        """What the columns of texts, and last that of answers, are called in the files of the run's source, or by default."""
         options, answers = dict(specs.parse(self.data.source).options), self.task.answers
-        return options.get("text", "text"), options.get(answers, answers)
+        return *tables.columns_of(options.get("text", "text")), options.get(answers, answers)
+
+    @property
+    def separator(self) -> str:
+        """What stands between several labels in a cell of the run's files."""
+        return dict(specs.parse(self.data.source).options).get("separator", tables.SEPARATOR)
 
     def read_files(self, *files: Path, columns: Sequence[tables.Column] = ()) -> tuple[Examples, tuple[str, ...]]:
         """The texts of files, or of a folder, their answers where there are any, and notes for the user.
@@ -257,19 +290,20 @@ class Trained(NamedTuple):
 
         Args:
           files: where they are.
-          columns: that of texts, and that of answers, which is then there; as in training where not given.
+          columns: those of texts, and that of answers, which is then there; as in training where not given.
         """
         read = None if columns else specs.build("source", self.data.source).read
         if read is not None and (lines := read(files)) is not None:
             with _said_of(files[0]):
                 return self.encode(lines.texts, lines.wanted), ()
-        text, answer = (*columns, *self.columns()[len(columns) :])
+        *texts, answer = (*columns, *self.columns()[len(columns) :])
         options = dict(specs.parse(self.data.source).options)
         inherited = {
             name: options[name] for name in tables.Form._fields if name in options and (name == "encoding" or not columns)
         }
-        form = tables.Form(**{"header": isinstance(text, str) or isinstance(answer, str), **inherited})
-        found = tables.read(*files, text=text, label=answer, optional=len(columns) < 2, form=form)
+        form = tables.Form(**{"header": any(isinstance(each, str) for each in (*texts, answer)), **inherited})
+        read = {"label": answer, "answer": tables.answer_of(self.task.answers, self.separator), "form": form}
+        found = tables.read(*files, text=tuple(texts), optional=len(columns) <= len(texts), **read)
         with _said_of(files[0]):
             return self.encode(found.texts, found.labels or None), found.notes
 
@@ -293,7 +327,7 @@ class Trained(NamedTuple):
         members = of_members(outputs)
         scores = [self.task.scores(member, encoded) for member in members]
         said = [self.task.predictions(member, encoded) for member in members]
-        correct = np.stack([each["correct"] for each in said]) if "correct" in said[0] else None
+        correct = np.stack([by_length.shares(each) for each in said]) if "correct" in said[0] else None
         ends = self.data.bucket_lengths
         return Evaluation(
             split=split,

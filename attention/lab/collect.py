@@ -40,6 +40,7 @@ def collect(plan: Plan, points: Points, chosen: dict[str, dict[str, float]], com
             "margin": plan.sweep.margin,
             "metrics": [*(metric.name for metric in task.metrics), *beyond],
             "shares": [*(metric.name for metric in task.metrics if metric.share), *beyond],
+            "ruled_by": task.ruled.name,
             "higher_is_better": plan.sweep.higher_is_better,
             "variants": [built.variant.name for built in plan.built],
             "axes": depth.pop() if len(depth) == 1 else 1,

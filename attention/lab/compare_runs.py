@@ -143,7 +143,9 @@ def _notes(found: comparisons.Comparison, metric: Metric) -> list[str]:
 
 def _by_example(a: RunDirectory, b: RunDirectory, results: Sequence[dict[str, Any]]) -> list[str]:
     said = [run.read_predictions() or {} for run in (a, b)]
-    lacking = [_unstored(run, result) for run, result, known in zip((a, b), results, said) if "correct" not in known]
+    if any(known and "correct" not in known for known in said):
+        return ["", f"predictions are not compared by example: those of {results[0]['task']} are not right or wrong"]
+    lacking = [_unstored(run, result) for run, result, known in zip((a, b), results, said) if not known]
     if lacking:
         return ["", f"predictions are not compared by example: {'; '.join(lacking)}"]
     places = [

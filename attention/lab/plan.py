@@ -356,6 +356,8 @@ def plan(sweep: Sweep) -> Plan:
                 f"config.sweep.metric={BEYOND} needs test texts longer than those of training; {data.source} has none"
             )
         try:
+            if config.training.continue_from:
+                raise ValueError("config.training.continue_from goes on with one run, which a sweep of several cannot be")
             begun = config.training.init_from, config.model.vectors, config.data.tokenizer
             if begun not in starts:
                 starts[begun] = identities.start_hash(config, finetune.read(config))

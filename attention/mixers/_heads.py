@@ -46,9 +46,6 @@ def triple(params: Params, x: jax.Array, context: Context) -> tuple[jax.Array, j
     return project(params["query"], x), project(params["key"], source), project(params["value"], source)
 
 
-CAUSAL = ("causal", "causal & document")  # the masks of those that go by the order of the sequence alone
-
-
 def mixer_of_heads(
     attend: Callable[..., jax.Array], heads: int, head_dim: int | None, bias: bool, *, uses: tuple[str, ...] = (), **facts: Any
 ) -> Mixer:

@@ -20,10 +20,10 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
-from attention.documents import of_document, packed_segments, running
+from attention.documents import of_document, running
 from attention.mixers._features import divided, documents_of
-from attention.mixers._heads import CAUSAL, check_causal, init_heads, is_causal, merge, triple
-from attention.positions import check_length, places, rows, table_length
+from attention.mixers._heads import check_causal, init_heads, is_causal, merge, triple
+from attention.positions import check_length, packed_segments, places, rows, table_length
 from attention.precision import widen
 from attention.records import Mixer
 
@@ -178,7 +178,7 @@ def build(form: Literal["full", "simple"] = "full", bias: bool = True) -> Mixer:
         apply=apply,
         init=init,
         uses=(),
-        masks=CAUSAL,
+        masks=("causal",),
         max_length="dims" if form == "full" else None,
         attends=False,
     )

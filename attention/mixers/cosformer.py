@@ -21,9 +21,9 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
-from attention.documents import packed_segments
 from attention.mixers._features import documents_of, weighted_means
-from attention.mixers._heads import CAUSAL, check_heads, is_causal, mixer_of_heads, without_padding
+from attention.mixers._heads import check_heads, is_causal, mixer_of_heads, without_padding
+from attention.positions import packed_segments
 from attention.precision import widen
 from attention.records import Mixer
 
@@ -113,4 +113,4 @@ def build(heads: int = 4, head_dim: int | None = None, bias: bool = True, length
         lacks = parts.mask.causal and length is None
         return ("mask", "give length, the longest text: its own is not known at its start") if lacks else None
 
-    return mixer_of_heads(attend, heads, head_dim, bias, masks=CAUSAL, max_length=length, refuses=refuses)
+    return mixer_of_heads(attend, heads, head_dim, bias, masks=("causal",), max_length=length, refuses=refuses)

@@ -20,9 +20,9 @@ from collections.abc import Callable
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
-from attention.documents import packed_segments
 from attention.mixers._features import divided, documents_of, weighted_means, weighted_sums
-from attention.mixers._heads import CAUSAL, check_heads, is_causal, mixer_of_heads, without_padding
+from attention.mixers._heads import check_heads, is_causal, mixer_of_heads, without_padding
+from attention.positions import packed_segments
 from attention.precision import widen
 from attention.records import Mixer
 
@@ -112,4 +112,4 @@ def build(heads: int = 4, head_dim: int | None = None, bias: bool = True) -> Mix
         options = {"causal": is_causal(context), "segments": packed_segments(call), "rotate": rotate}
         return linear_attention(query, key, value, call.k_valid, **options)
 
-    return mixer_of_heads(attend, heads, head_dim, bias, uses=("rotation",), masks=CAUSAL)
+    return mixer_of_heads(attend, heads, head_dim, bias, uses=("rotation",), masks=("causal",))

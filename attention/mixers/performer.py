@@ -23,9 +23,9 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int, Key
 
-from attention.documents import packed_segments
 from attention.mixers._features import divided, documents_of, weighted_means
-from attention.mixers._heads import CAUSAL, check_heads, is_causal, mixer_of_heads, without_padding
+from attention.mixers._heads import check_heads, is_causal, mixer_of_heads, without_padding
+from attention.positions import packed_segments
 from attention.precision import widen
 from attention.records import Mixer
 
@@ -180,4 +180,4 @@ def build(
         options = {"causal": is_causal(context), "segments": packed_segments(call), "epsilon": epsilon}
         return performer_attention(query, key, value, omega(query.shape[-1], call), call.k_valid, **options)
 
-    return mixer_of_heads(attend, heads, head_dim, bias, masks=CAUSAL)
+    return mixer_of_heads(attend, heads, head_dim, bias, masks=("causal",))

@@ -185,7 +185,7 @@ def seq2seq(
       encoding: how positions enter, in the source and in the target; positions of two texts are not compared.
       score: how a query and a key are compared.
       normalizer: how scores become weights.
-      mask: who may attend to whom in the source; in the target, ``causal`` in addition.
+      mask: who may attend to whom in the source; in the target, which is one segment, ``causal`` in addition.
       dim: D, width of the model.
       kernel: "auto", "dense" or "chunked".
       compute_dtype: "float32" or "bfloat16".
@@ -208,8 +208,13 @@ def seq2seq(
     check_switches(frozen_embeddings=frozen_embeddings)
     check_numbers(embedding_init, compute_dtype, **sizes)
     built_encoder, built_mixer, parts, dims = assembled(given, **sizes, kernel=kernel, decoder_uses=built_decoder.uses)
+    parsed = specs.parse(given["mask"])
+    own = [
+        str(term) for term in parsed.terms or (parsed,) if not specs.build("mask", str(term)).packs
+    ]  # a target is one segment
     if not parts.mask.causal:  # a target is written from left to right, whatever may be seen of a source
-        given["mask"] = f"causal & {given['mask']}"
+        own = ["causal", *own]
+    given["mask"] = " & ".join(own)
     causal = parts._replace(mask=specs.build("mask", given["mask"]))
     compatibility.check_parts(causal, given)
     if "mixer" in built_decoder.uses:

@@ -116,6 +116,7 @@ class TokenModel(Model):
             raise ValueError(f"this model {have}: it was made with characters={self.characters}")
         return x if characters is None else x + self.spelling(characters)
 
+    @nn.nowrap
     def begin(self, batch: int, length: int) -> Any:
         """What is remembered before the first of ``length`` tokens is read.
 

@@ -58,7 +58,8 @@ class Mixer(NamedTuple):
       head_dim: None for model_dim / num_heads.
       uses: the parts the mixer gives a meaning to; the others must stay at their defaults. "rotation" in place of "encoding"
         where an encoding may rotate queries and keys and do nothing else to them.
-      masks: specs of the masks that a mixer without "mask" has forms for, beside the default.
+      masks: specs of the masks that a mixer without "mask" has forms for, beside the default; each also where documents are
+        kept apart.
       max_length: positions the mixer has weights for; None where unlimited, "dims" where it is ``Dims.max_length``.
       ahead: why, under a causal mask too, what it makes of a token depends on how many there are; "" where it does not.
       attends: whether it goes through ``attention.attend``, so that there is a kernel to choose and weights to drop.

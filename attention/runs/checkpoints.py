@@ -44,6 +44,14 @@ class Restored(NamedTuple):
     sha256: str
 
 
+class Said(NamedTuple):
+    """What a manifest says; ``sha256`` is that of the file of the arrays."""
+
+    step: int
+    meta: dict[str, Any]
+    sha256: str
+
+
 class _Damaged(Exception):
     """Why a checkpoint cannot be trusted."""
 
@@ -107,11 +115,12 @@ def restore(folder: Path, like: Any, *, step: int | None = None) -> Restored | N
     return _first_unharmed(found, like)
 
 
-def newest_meta(folder: Path) -> dict[str, Any] | None:
-    """The ``meta`` of the newest checkpoint whose manifest is unharmed, while another process may be saving; None for none."""
+def newest(folder: Path) -> Said | None:
+    """What the newest unharmed manifest says, while another process may be saving; None for none."""
     for _, _, path in reversed(_list(folder, "step")):
         with contextlib.suppress(_Damaged, OSError):
-            return _read_manifest(path)["meta"]
+            content = _read_manifest(path)
+            return Said(content["step"], content["meta"], content["sha256"])
     return None
 
 

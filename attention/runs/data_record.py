@@ -20,8 +20,9 @@ class DataRecord(NamedTuple):
       bucket_lengths: the padded lengths of the training plan. Evaluation uses them too, so that its programs, and with
         them the last bits of its numbers, are training's own.
       rules: what each trivial rule of the source has learned of train, by its name, so that it can be scored on any file.
-      splits: for each split its statistics, as ``Dataset.statistics`` has them, under "baselines" the accuracy, 0 to 1, of
-        each rule on it, and where each text has one class, under "class_counts" the texts of each, in the order of ``classes``.
+      splits: for each split its statistics, as ``Dataset.statistics`` has them, under "baselines" the score of each rule on it,
+        by the metric of its task for rules, and where each text has one class, under "class_counts" the texts of each, in the
+        order of ``classes``.
       notes: what was said of the data.
 
     In a run of before the last three were kept, they are empty.
@@ -32,7 +33,7 @@ class DataRecord(NamedTuple):
     classes: tuple[str, ...]
     vocab_size: int
     bucket_lengths: tuple[int, ...]
-    rules: dict[str, dict[str, int]]
+    rules: dict[str, dict[str, float]]
     splits: dict[str, dict[str, Any]]
     notes: tuple[str, ...]
 
@@ -60,7 +61,7 @@ _FIELDS: dict[str, tuple[type, Callable[[Any], bool]]] = {
     "classes": (list, _all(str)),
     "vocab_size": (int, lambda value: value > 0),
     "bucket_lengths": (list, _rising),
-    "rules": (dict, lambda value: _all(dict)(value) and all(map(_all(int), value.values()))),
+    "rules": (dict, lambda value: _all(dict)(value) and all(map(_all((int, float)), value.values()))),
     "splits": (dict, lambda value: _all(dict)(value) and all(map(_facts, value.values()))),
     "notes": (list, _all(str)),
 }

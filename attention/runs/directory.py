@@ -9,6 +9,7 @@
               sources.json      hash of each file of the package
               data.json         resolved source, classes, and of each split a hash, statistics and baselines
               tokenizer/        the tokenizer as trained
+              continued.json    the run that it goes on with, where it is another one trained for longer
               checkpoints/      step-*: the last ones; best-*: the best weights of each member
               metrics.jsonl     one JSON object per line, of training or of a validation
               tracking.json     what trackers call the members, where that is not after this folder
@@ -61,6 +62,7 @@ class RunDirectory:
         self.environment = self.path / "environment.json"
         self.data = self.path / "data.json"
         self.tokenizer = self.path / "tokenizer"
+        self.continued = self.path / "continued.json"
         self.checkpoints = self.path / "checkpoints"
         self.metrics = self.path / "metrics.jsonl"
         self.tracking = self.path / "tracking.json"

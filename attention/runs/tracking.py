@@ -115,8 +115,8 @@ class Rows:
         """Bytes that are not taken back; None for all."""
         if self._run.finished:
             return None
-        meta = checkpoints.newest_meta(self._run.checkpoints)
-        return 0 if meta is None else meta["metrics_size"]
+        found = checkpoints.newest(self._run.checkpoints)
+        return 0 if found is None else found.meta["metrics_size"]
 
 
 def endings(run: RunDirectory) -> list[Ending]:

@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from attention.data.contracts import Dataset, Encoded, Tokenizer
+from attention.data.contracts import Dataset, Encoded, Scale, Tokenizer
 from attention.specs import by_spec
 
 Batch = Mapping[str, Any]
@@ -40,6 +40,7 @@ class Facts(NamedTuple):
       state: what the tokenizer learned.
       vocab_size: token ids, the one that ends a target among them.
       max_length: tokens of a text at most.
+      scale: of the numbers of train; None where there are none.
     """
 
     classes: tuple[str, ...]
@@ -48,18 +49,20 @@ class Facts(NamedTuple):
     state: Any
     vocab_size: int
     max_length: int
+    scale: Scale | None = None
 
 
 class Examples(NamedTuple):
     """Texts, their tokens, the texts to be written of them where there are such, and where it is known, which were trained on.
 
-    ``seen`` is bool ``[n]``: of a split of the run's data as in ``Dataset.seen``.
+    ``seen`` is bool ``[n]``: of a split of the run's data as in ``Dataset.seen``. ``wanted`` is what is right at their words.
     """
 
     texts: Sequence[str]
     encoded: Encoded
     targets: Sequence[str] | None = None
     seen: np.ndarray | None = None
+    wanted: Sequence[str] | None = None
 
 
 class Telemetry(NamedTuple):
@@ -84,21 +87,22 @@ class Task(NamedTuple):
       lacks(encoded) -> what is wrong with a split, as in "the split *has no labels*"; None where it can be learned and scored.
       answered(encoded) -> whether a split says what is right of any of its examples.
       example_weights(batch, class_weights) -> float ``[B]``: how much each example counts in the loss; 0 for filler.
-      scored(logits, batch, smoothing) -> the loss of each example ``[B]``, and whether it is right, bool ``[B]``.
+      scored(logits, batch, smoothing) -> the loss of each example ``[B]``, and whether it is right, bool ``[B]``; NaN where
+        examples are not right or wrong.
       forward(model, params, inputs, rng, *, longest, **search) -> outputs of one member for a batch, ``[B ...]``; pure, to be
         jitted. ``longest`` is the longest padded length of training.
       scores(outputs, encoded) -> the metrics by name, and "count".
       predictions(outputs, encoded) -> what predictions.npz keeps of each example, ``[n]`` by name; among it "correct", where
-        examples are right or wrong.
-      answer(encoded, answers, facts) -> the examples with the answers that a file gives in words; not asked where these are
-        ``at_words``.
+        examples are right or wrong, and "share", where much of one may be right.
+      answer(encoded, answers, facts) -> the examples with the answers that a file gives in words, or in tuples of them; not
+        asked where these are ``at_words``.
       adapt(encoded, classes, facts) -> the examples of other data, whose labels index ``classes``, as those of the run.
       read(outputs, encoded, facts) -> what a run says of texts, for its users; outputs have a leading axis of members,
         ``[M n ...]``.
       told(found, texts) -> lines to print of what ``read`` returned.
       columns(found, examples, facts) -> the columns of a table of predictions beside the texts, by their names.
-      served(outputs) -> what an exported program says of a batch, arrays ``[B ...]`` by name; pure. None where it is written
-        place by place.
+      served(outputs, facts) -> what an exported program says of a batch, arrays ``[B ...]`` by name; pure. None where it is
+        written place by place.
       details(outputs, examples, facts) -> sections of the report of an evaluation after its table of scores; ``[M n ...]``.
       class_weights(spec, data) -> one weight per class for ``config.training.class_weights``, or None. None where classes have
         no weights.
@@ -111,6 +115,8 @@ class Task(NamedTuple):
       next_token: whether every token of a text predicts the next, so that texts are cut into windows and not cut off.
       rival: spec of the rival that its runs stand beside.
       search: options of ``forward`` that an evaluation may give, by name, with their values in training.
+      ruled_by: the metric that trivial rules are scored by; the first where empty.
+      smooths: whether ``scored`` gives ``config.training.label_smoothing`` a meaning.
     """
 
     model: Callable[..., Any]
@@ -122,27 +128,39 @@ class Task(NamedTuple):
     forward: Callable[..., dict[str, jax.Array]]
     scores: Callable[[Outputs, Encoded], dict[str, float]]
     predictions: Callable[[Outputs, Encoded], dict[str, np.ndarray]]
-    answer: Callable[[Encoded, Sequence[str], Facts], Encoded]
+    answer: Callable[[Encoded, Sequence[Any], Facts], Encoded]
     adapt: Callable[[Encoded, Sequence[str], Facts], Encoded]
     read: Callable[[Outputs, Encoded, Facts], Any]
     told: Callable[[Any, Sequence[str]], str]
-    columns: Callable[[Any, Examples, Facts], Mapping[str, Sequence[str | float]]]
+    columns: Callable[[Any, Examples, Facts], Mapping[str, Sequence[str | float | tuple[str, ...]]]]
     details: Callable[[Outputs, Examples, Facts], list[str]]
     metrics: tuple[Metric, ...]
     answers: str
-    served: Callable[[Mapping[str, jax.Array]], dict[str, jax.Array]] | None = None
+    served: Callable[[Mapping[str, jax.Array], Facts], dict[str, jax.Array]] | None = None
     class_weights: Callable[[str, Dataset], tuple[float, ...] | None] | None = None
     telemetry: Telemetry | None = None
     at_words: bool = False
     next_token: bool = False
     rival: str = "none"
     search: tuple[tuple[str, float], ...] = ()
+    ruled_by: str = ""
+    smooths: bool = True
     spec: str = ""
 
     kind = "task"
 
     def __reduce__(self) -> Any:
         return by_spec(self)
+
+    @property
+    def plural(self) -> str:
+        """``answers`` of more than one text."""
+        return f"{self.answers.removesuffix('s')}s"
+
+    @property
+    def ruled(self) -> Metric:
+        """The metric that trivial rules are scored by."""
+        return next((metric for metric in self.metrics if metric.name == self.ruled_by), self.metrics[0])
 
     def quality(self, scores: Mapping[str, float]) -> tuple[float, ...]:
         """What validations compare by, the greater the better; a number that is not finite is the worst."""

@@ -4,11 +4,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from attention.messages import shortened
+from attention.tasks._texts import SHOWN, named
 from attention.text_table import table
-
-SHOWN = 20  # classes of a confusion matrix at most; of more, the most frequent confusions
-_NAME = 40  # characters of the name of a class
 
 
 def section(counts: np.ndarray, classes: Sequence[str], *, members: int, answer: str) -> str:
@@ -20,7 +17,7 @@ def section(counts: np.ndarray, classes: Sequence[str], *, members: int, answer:
       members: how many said so.
       answer: what a class is called, "label" or "tag".
     """
-    names = [shortened(name, _NAME) for name in classes]
+    names = [named(name) for name in classes]
     over = f", summed over {members} members" if members > 1 else ""
     if len(classes) > SHOWN:
         return _pairs(counts, names, over, answer)

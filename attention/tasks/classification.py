@@ -14,16 +14,15 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from attention import metrics, specs
+from attention import metrics
 from attention.data.contracts import Dataset, Encoded
-from attention.messages import listed, plain, quoted, shortened, shown
+from attention.messages import shown
 from attention.models.classifier import classifier
 from attention.tasks import Batch, Examples, Facts, Metric, Outputs, Task, Telemetry, _telemetry, smoothed_cross_entropy
-from attention.tasks._confusion import SHOWN, section
+from attention.tasks._confusion import section
+from attention.tasks._texts import SHOWN, check_kind, forward, named, other, places, sized
 
 __all__: list[str] = []
-
-_NAME = 40  # characters of the name of a class
 
 
 class Predictions(NamedTuple):
@@ -76,15 +75,10 @@ def build() -> Task:
     )
 
 
-def sized(model: Any, vocab_size: int, num_classes: int) -> Any:
-    """The classifier of some data."""
-    return model.clone(dims=model.dims._replace(vocab_size=vocab_size), num_classes=num_classes)
-
-
 def lacks(encoded: Encoded) -> str | None:
     """A split wants a label for every text."""
-    if encoded.targets is not None:
-        return "has texts to write and no classes"
+    if reason := other(encoded, "classes"):
+        return reason
     return None if (encoded.labels >= 0).all() else "wants a label for every text"
 
 
@@ -126,11 +120,6 @@ def scored(logits: jax.Array, batch: Batch, smoothing: Any) -> tuple[jax.Array, 
     return smoothed_cross_entropy(logits, labels, smoothing), jnp.argmax(logits, -1) == labels
 
 
-def forward(model: Any, params: Any, given: Mapping[str, jax.Array], rng: jax.Array, *, longest: int) -> dict[str, jax.Array]:
-    """The logits of a batch, ``[B C]``."""
-    return {"logits": model.apply({"params": params}, **given, rng=rng, train=False, dropout=None)[0]}
-
-
 def scores(outputs: Outputs, encoded: Encoded) -> dict[str, float]:
     """``metrics.evaluate_logits``."""
     return metrics.evaluate_logits(outputs["logits"], encoded.labels)
@@ -142,7 +131,7 @@ def predictions(outputs: Outputs, encoded: Encoded) -> dict[str, np.ndarray]:
     return {"correct": predicted == encoded.labels, "predicted": predicted.astype(np.int32)}
 
 
-def served(outputs: Mapping[str, jax.Array]) -> dict[str, jax.Array]:
+def served(outputs: Mapping[str, jax.Array], facts: Facts) -> dict[str, jax.Array]:
     """The probability of each class, ``[B C]``."""
     return {"probabilities": jax.nn.softmax(outputs["logits"])}
 
@@ -155,14 +144,9 @@ def answer(encoded: Encoded, answers: Sequence[str], facts: Facts) -> Encoded:
 
 def adapt(encoded: Encoded, classes: Sequence[str], facts: Facts) -> Encoded:
     """The examples with labels that index the run's classes, found by name. Raises ValueError for a class it has not."""
-    own = {name: number for number, name in enumerate(facts.classes)}
-    for label in np.unique(encoded.labels[encoded.labels >= 0]):
-        name = classes[int(label)]
-        if name not in own:
-            near, known = specs.nearest(name, own), listed(own)
-            raise ValueError(f"label {quoted(name)} was not seen in training{near}; classes of the run: {known}")
-    places = np.array([*(own.get(name, -1) for name in classes), -1], np.int32)  # -1 reads the last: no label
-    return dataclasses.replace(encoded, labels=places[encoded.labels])
+    check_kind(encoded, "classes")
+    found = places(classes, np.unique(encoded.labels[encoded.labels >= 0]), facts)
+    return dataclasses.replace(encoded, labels=np.append(found, np.int32(-1))[encoded.labels])  # -1 reads the last: no label
 
 
 def read(outputs: Outputs, encoded: Encoded, facts: Facts) -> Predictions:
@@ -181,15 +165,10 @@ def told(found: Predictions, texts: Sequence[str]) -> str:
     for text, label, row, agreeing in zip(texts, found.labels, found.probabilities, found.agreeing):
         agree = f", {agreeing} of {found.members} members agree" if found.members > 1 else ""
         order = np.argsort(-row, kind="stable")[:SHOWN]
-        shares = "  ".join(f"{_named(found.classes[number])} {row[number]:.4f}" for number in order)
+        shares = "  ".join(f"{named(found.classes[number])} {row[number]:.4f}" for number in order)
         shares += f"  ... ({len(row)} classes)" if len(row) > SHOWN else ""
-        blocks.append(f"{shown(text)}\n  {_named(label)}{agree}\n  {shares}")
+        blocks.append(f"{shown(text)}\n  {named(label)}{agree}\n  {shares}")
     return "\n".join(blocks)
-
-
-def _named(name: str) -> str:
-    """The name of a class as it is printed."""
-    return plain(shortened(name, _NAME))
 
 
 def columns(found: Predictions, examples: Examples, facts: Facts) -> dict[str, Sequence[str | float]]:

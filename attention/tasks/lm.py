@@ -58,6 +58,7 @@ def build() -> Task:
         rival="kneser_ney",
         at_words=True,
         next_token=True,
+        ruled_by="accuracy",
         telemetry=Telemetry(_telemetry.attention_sample, _telemetry.measure),
     )
 

@@ -19,6 +19,7 @@ from attention.data.encode import encode_targets
 from attention.messages import plain, shown
 from attention.models.seq2seq import seq2seq, write
 from attention.tasks import Batch, Examples, Facts, Metric, Outputs, Task, smoothed_cross_entropy
+from attention.tasks._texts import other
 
 __all__: list[str] = []
 
@@ -67,7 +68,7 @@ def sized(model: Any, vocab_size: int, num_classes: int) -> Any:
 
 def lacks(encoded: Encoded) -> str | None:
     """A split wants a target for every text."""
-    return "has classes and no texts to write" if encoded.targets is None else None
+    return other(encoded, "texts to write") or (None if answered(encoded) else "wants a text to write for every text")
 
 
 def answered(encoded: Encoded) -> bool:

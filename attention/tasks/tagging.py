@@ -126,7 +126,8 @@ def _span_counts(outputs: Outputs, encoded: Encoded) -> np.ndarray | None:
 def predictions(outputs: Outputs, encoded: Encoded) -> dict[str, np.ndarray]:
     """The words of each text that are right and how many there are, and whether all are."""
     rows = _places.of_rows(outputs)
-    return {"correct": rows["correct"], "right": outputs["right"].sum(axis=-1), "words": rows["tokens"]}
+    right, count = outputs["right"].sum(axis=-1), rows["tokens"]
+    return {"correct": rows["correct"], "share": right / np.maximum(count, 1), "right": right, "words": count}
 
 
 def adapt(encoded: Encoded, classes: Sequence[str], facts: Facts) -> Encoded:

@@ -12,7 +12,7 @@ import numpy as np
 from attention.data.contracts import Encoded
 from attention.runs import checkpoints
 from attention.runs.directory import DataRecord, RunDirectory
-from attention.training import machine, recipe
+from attention.training import longer, machine, recipe
 from attention.training.cohort.members import Axis, Cohort, Members, new_cohort
 from attention.training.cohort.update import Update
 from attention.training.config import member_values
@@ -118,13 +118,17 @@ class Course:
 _COUNTED = ("train_seconds", "step_seconds", "compile_seconds", "examples")
 
 
-def start(setting: Setting, weights: Any, vectors: Any) -> Course:
-    """A new course, or that of the newest checkpoint."""
+def start(setting: Setting, weights: Any, vectors: Any, earlier: longer.Earlier | None = None) -> Course:
+    """A new course, or that of the newest checkpoint: of the run itself, or of the earlier one that it goes on with."""
     config = setting.experiment.config
     seeds = jnp.asarray(config.seeds, jnp.uint32)
     make = functools.partial(new_cohort, setting.experiment.program)
     arguments = (jnp.int32(len(config.seeds)), seeds, weights, vectors)
-    found = checkpoints.restore(setting.run.checkpoints, jax.eval_shape(make, *arguments))
+    like = jax.eval_shape(make, *arguments)
+    if earlier is not None:
+        for note in longer.adopt(earlier, setting.experiment, setting.run, like):
+            print(f"note: {note}")
+    found = checkpoints.restore(setting.run.checkpoints, like)
     if found is None:
         setting.run.truncate_metrics(0)
         cohort = jax.jit(make)(*arguments)

@@ -6,9 +6,11 @@ The report of the latter, as ``result.json`` holds it::
    "ranges": [{"above": 0, "up_to": 20, "count": 190, "undefined": false,
                "accuracy": [0.99, 0.98], "mean": 0.985, "std": 0.007, "ci95": 0.064}, ...]}
 
-Lengths are symbols of the text with blanks between them, whatever the tokenizer makes of it. ``accuracy`` has one entry per
-member, None for one that was never validated; mean, standard deviation and the half width of the 95 % Student-t interval are
-over the members. A range is undefined where the model has no positions for one of its texts: its accuracy is None.
+Lengths are symbols of the text with blanks between them, whatever the tokenizer makes of it. A text that is answered word by
+word counts with the share of words that are right where its task is scored by these, and where all are right otherwise.
+``accuracy`` has one entry per member, None for one that was never validated; mean, standard deviation and the half width of the
+95 % Student-t interval are over the members. A range is undefined where the model has no positions for one of its texts: its
+accuracy is None.
 """
 
 import io
@@ -60,13 +62,18 @@ def measured(
         return None
     task, encoded = specs.build("task", config.task), data.splits[LENGTHS]
     defined = encoded.lengths <= (model.longest_text or sys.maxsize)
-    correct = np.zeros((len(known), len(encoded)), bool)
+    correct = np.zeros((len(known), len(encoded)))
     if defined.any():
         some = encoded.only(defined)
         members = of_members(predict(model, params, some, config, bucket_lengths))
-        correct[:, defined] = [task.predictions(member, some)["correct"] for member in members]
+        correct[:, defined] = [shares(task.predictions(member, some)) for member in members]
     lengths = np.array([len(text.split()) for text in data.texts[LENGTHS]])
     return report(correct, lengths, defined, trained_length=data.trained_length, known=known)
+
+
+def shares(said: Mapping[str, np.ndarray]) -> np.ndarray:
+    """How much of each example is right, ``[n]``: of many words what ``Task.predictions`` says, else all or nothing."""
+    return said.get("share", said["correct"])
 
 
 def report(
@@ -75,7 +82,7 @@ def report(
     """The report.
 
     Args:
-      correct: bool ``[M n]``, whether a member is right; any value where a text is not defined.
+      correct: ``[M n]``, whether a member is right, or how much is; any value where a text is not defined.
       lengths: ``[n]`` integers of 1 or more.
       defined: bool ``[n]``, whether the model has positions for a text.
       trained_length: the greatest length in training.

@@ -29,7 +29,7 @@ from attention.training import config_files, process, streams
 TRACEBACK = "ATTENTION_TRACEBACK"
 _MISSING = object()  # in a field of config_dict.required_placeholder
 FAILED, AGAIN = 1, 75  # exit codes: finished with something failed; worth trying again
-_PATHS = ("workdir", "data", "out", "export", "init_from", "report", "compare", "config", "flagfile")
+_PATHS = ("workdir", "data", "out", "export", "init_from", "continue_from", "report", "compare", "config", "flagfile")
 _HELP = ("help", "h", "?", "helpshort", "helpfull", "help=1", "help=true")
 _DEBUG = f"{TRACEBACK}=1 shows tracebacks, and python -m pdb COMMAND.py ... debugs"
 _PROFILE = "train.py --profile records updates, and python -m cProfile COMMAND.py ... all of Python"
@@ -245,13 +245,14 @@ def parse_config(argv: list[str], *, default: str | os.PathLike[str]) -> Config:
     return Config(fields, file.stem, said, given, rest, file.read_text(encoding="utf-8"))
 
 
-def config_beside(argv: list[str]) -> Path | None:
-    """The ``config.json`` in the folder of ``--workdir``, where there is one."""
+def config_beside(argv: list[str], *names: str) -> Path | None:
+    """The ``config.json`` in the folder of ``--workdir``, or else in that of another flag, where there is one."""
     values = flags.FlagValues()
-    flags.DEFINE_string("workdir", None, "", flag_values=values)
+    for name in ("workdir", *names):
+        flags.DEFINE_string(name, None, "", flag_values=values)
     values(argv, known_only=True)
-    found = Path(values.workdir or "") / "config.json"
-    return found if values.workdir and found.is_file() else None
+    given = [str(values[name].value) for name in ("workdir", *names) if values[name].value]
+    return next(filter(Path.is_file, (Path(folder) / "config.json" for folder in given)), None)
 
 
 def check_begun(given: Config, workdir: str | os.PathLike[str] | None, file: str, what: str) -> None:

@@ -55,7 +55,7 @@ class DataConfig:
     )
     max_length: int = _field(256, "tokens kept of a text", within="[1, 2**20]")
     truncate: str = _field("head", "part of a longer text that is kept", choices=("head", "tail", "middle"))
-    segments: str = _field("none", "what texts are cut into", choices=("none", "sentences", "lines"))
+    segments: str = _field("none", "what texts are cut into", choices=("none", "sentences", "lines", "columns"))
     positions: str = _field("text", "what positions count through", choices=("text", "segment"))
     windows: str = _field(
         "stream", "rows of a language model: through all documents, several whole in one, or each alone", choices=WINDOWS
@@ -125,6 +125,7 @@ class TrainingConfig:
     init_from: str = _field(
         "", "finished run, or .safetensors file of eval.py --export, to start from; empty for none", path=True
     )
+    continue_from: str = _field("", "finished run to train for longer, in a run of its own; empty for none", path=True)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -193,7 +194,7 @@ def from_dict(values: Mapping[str, Any]) -> Config:
     _check_training(config.training)
     config = _check_members(config)
     if config.data.positions == "segment" and config.data.segments == "none":
-        raise ValueError("config.data.positions=segment wants config.data.segments=sentences or lines, got none")
+        raise ValueError("config.data.positions=segment wants config.data.segments=sentences, lines or columns, got none")
     if config.model.vectors and config.training.init_from:
         raise ValueError("config.model.vectors and config.training.init_from both give the embedding; give one")
     return config
@@ -381,15 +382,17 @@ def _check_task(config: Config) -> None:
             raise ValueError(f"config.{field} is for config.task={' or '.join(others)}, {have}")
 
 
-_OF_SOME_TASKS = ("training.class_weights", "data.windows", "data.stride")
+# The fields that tasks may give no meaning to, beside those of the model.
+_OF_SOME_TASKS = ("training.class_weights", "training.label_smoothing", "data.truncate", "data.windows", "data.stride")
 
 
 def _fields_of(task: str) -> set[str]:
     """The fields that a task gives a meaning to and another may not: what its model takes, and what it has a hook for."""
     record = specs.build("task", task)
-    hooks = dict(zip(_OF_SOME_TASKS, (record.class_weights is not None, record.next_token, record.next_token)))
+    weighs, cuts = record.class_weights is not None, not record.at_words
+    hooks = (weighs, record.smooths, cuts, record.next_token, record.next_token)
     taken = (f"model.{name}" for name in inspect.signature(record.model).parameters)
-    return {"model.vectors", *taken, *(name for name, there in hooks.items() if there)}
+    return {"model.vectors", *taken, *(name for name, has in zip(_OF_SOME_TASKS, hooks) if has)}
 
 
 def _check_training(training: TrainingConfig) -> None:

@@ -33,7 +33,7 @@ def variants_of(kind: str) -> str:
 def describe(config: Config) -> str:
     """The resolved config, parameters per part, and the cost of an update at the longest bucket; trains nothing."""
     experiment = recipe.experiment(config)
-    recipe.report_data(experiment.data, experiment.plan)
+    recipe.report_data(experiment.data, experiment.plan, experiment.task)
     members = abstract_members(experiment)
     lines = [json.dumps(to_dict(config), indent=2)]
     lines += _parameters(members.params, experiment.program)

@@ -13,10 +13,10 @@ from attention.runs.directory import RunDirectory
 from attention.runs.identity import Content, Identity, Places
 from attention.runs.opening import Opened
 from attention.training import config as configs
-from attention.training import finetune, recipe
+from attention.training import finetune, longer, recipe
 from attention.training.config import Config
 
-_START = ("model.vectors", "training.init_from")
+_START = ("model.vectors", "training.init_from", "training.continue_from")
 
 
 def of(config: Config, data: contracts.Dataset, start: str | None) -> Identity:
@@ -24,8 +24,8 @@ def of(config: Config, data: contracts.Dataset, start: str | None) -> Identity:
     return Identity(configs.content(config), Content(data.hashes, data.classes, start))
 
 
-def start_hash(config: Config, origin: finetune.Origin | None) -> str | None:
-    """The hash of what training starts from: trained weights, or the file of vectors; None for its seed alone."""
+def start_hash(config: Config, origin: finetune.Origin | longer.Earlier | None) -> str | None:
+    """The hash of what training starts from: a run, trained weights, or the file of vectors; None for its seed alone."""
     if origin is not None:
         return origin.hash
     if not config.model.vectors:
@@ -51,12 +51,14 @@ class Begun(NamedTuple):
     Attributes:
       tokenizer: the state of the one to take, None to train one.
       origin: the model whose weights are the start, None for none.
+      earlier: the run that it goes on with in one of its own, None for none.
       start: hash of what training starts from, or started.
       goes_on: whether it goes on from a checkpoint, so that what it once started from is not needed any more.
     """
 
     tokenizer: Any
     origin: finetune.Origin | None
+    earlier: longer.Earlier | None
     start: str | None
     goes_on: bool
 
@@ -68,10 +70,12 @@ def begin(opened: Opened | None, config: Config) -> Begun:
         if run is None:
             raise ValueError(f"{opened.run.data} is missing, without which the checkpoints beside it are of unknown data")
         if not any(name in opened.moved for name in _START):
-            return Begun(_tokenizer(run, config), None, recorded(run).content.start, goes_on=True)
-    origin = finetune.read(config)
-    tokenizer = _tokenizer(run, config) if run else origin and origin.tokenizer
-    return Begun(tokenizer, origin, start_hash(config, origin), goes_on=False)
+            return Begun(_tokenizer(run, config), None, None, recorded(run).content.start, goes_on=True)
+    earlier = longer.read(config)
+    origin = None if earlier else finetune.read(config)
+    start = earlier or origin
+    tokenizer = _tokenizer(run, config) if run else start and start.tokenizer
+    return Begun(tokenizer, origin, earlier, start_hash(config, start), goes_on=False)
 
 
 def _tokenizer(run: RunDirectory, config: Config) -> Any:
@@ -115,7 +119,7 @@ def check_finished(opened: Opened, config: Config) -> contracts.Dataset:
     start = recorded(opened.run).content.start
     there = (_value(config, name) and Path(_value(config, name)).exists() for name in _START)
     if any(name in opened.moved for name in _START) or any(there):  # else it is believed to be what it was
-        start = start_hash(config, finetune.read(config))
+        start = start_hash(config, longer.read(config) or finetune.read(config))
     check(opened, config, data, start)
     return data
 
@@ -157,8 +161,10 @@ def _named(config: Config) -> dict[str, str]:
 
 def _start_files(config: Config) -> list[Path]:
     """The files that hold what training starts from."""
-    weights = finetune.files(config.training.init_from) if config.training.init_from else []
-    return [path.absolute() for path in (*weights, *([Path(config.model.vectors)] if config.model.vectors else []))]
+    training, vectors = config.training, config.model.vectors
+    weights = finetune.files(training.init_from) if training.init_from else []
+    states = longer.files(training.continue_from) if training.continue_from else []
+    return [path.absolute() for path in (*weights, *states, *([Path(vectors)] if vectors else []))]
 
 
 def _value(config: Config, field: str) -> str:

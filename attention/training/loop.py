@@ -14,7 +14,7 @@ import numpy as np
 from attention import installation
 from attention.data.batches import Batches
 from attention.files import json_hash, write_atomic
-from attention.runs import environment, tracking
+from attention.runs import environment, json_files, tracking
 from attention.runs.identity import Content, Identity, check_content
 from attention.runs.opening import Opened, open_run
 from attention.tasks import clean_scores
@@ -25,6 +25,7 @@ from attention.training import (
     following,
     heartbeat,
     identities,
+    longer,
     machine,
     recipe,
     result,
@@ -88,11 +89,13 @@ def train(
         found = identities.of(config, experiment.data, begun.start)
         if opened is not None:
             identities.check(opened, config, experiment.data, begun.start)
+        if begun.earlier is not None:
+            longer.check(begun.earlier, experiment.data, experiment.steps)
         if expected is not None:
             check_content(found.content, expected, "what was planned has changed")
-        recipe.report_data(experiment.data, experiment.plan)
+        recipe.report_data(experiment.data, experiment.plan, experiment.task)
         start, notes = finetune.start(begun.origin, config, experiment.model, experiment.data.classes)
-        vectors = None if begun.goes_on else recipe.vectors(config, experiment.data)
+        vectors = None if begun.goes_on or begun.earlier else recipe.vectors(config, experiment.data)
         if vectors is not None:
             vectors = np.asarray(experiment.model.embedding_table(jnp.asarray(vectors[0]))), vectors[1]
 
@@ -106,7 +109,7 @@ def train(
         setting = Setting(experiment, opened.run, Update(experiment.program, axis), axis)
         _write_data(setting, found)
         with heartbeat.doing("drawing the first weights"):
-            course = bookkeeping.start(setting, start, vectors)
+            course = bookkeeping.start(setting, start, vectors, begun.earlier)
 
         if named is not None:
             tracking.name(setting.run, named)
@@ -300,6 +303,7 @@ def _finish(setting: Setting, course: Course, *, test: bool) -> dict[str, Any]:
         "examples_per_second": len(members) * course.examples / max(course.step_seconds, 1e-9),
         "device": f"{device.device_kind} ({os.cpu_count()} cores)" if device.platform == "cpu" else device.device_kind,
         "kernel": _kernel(setting),
+        "continued": json_files.read(setting.run.continued) if setting.run.continued.exists() else None,
         "ended": environment.now(),
     }
     setting.run.write_result(finished)
@@ -327,5 +331,6 @@ def _test(
     found = by_length.measured(model, course.best, data, config, lengths, known)
     if found is not None:
         title = f"{config.data.source}, encoding {config.model.encoding}"
-        by_length.plot(found, setting.run.by_length, title=title, baselines=data.baselines[name])
+        beside = {} if task.next_token else data.baselines[name]  # rules are scored by token, and the curve by whole answers
+        by_length.plot(found, setting.run.by_length, title=title, baselines=beside)
     return tested, clean, found

@@ -14,7 +14,7 @@ from attention.training import heartbeat
 
 
 class Progress:
-    """Shows step, loss, validation accuracy, examples/s and the time left.
+    """Shows step, loss, score on validation, examples/s and the time left.
 
     Args:
       steps: updates in all.
@@ -47,8 +47,8 @@ class Progress:
         self._shown["examples/s"] = f"{rate:.0f}"
         self._show(step, ("loss", "examples/s"))
 
-    def validated(self, step: int, scores: Sequence[float | None], *, share: bool = True) -> None:
-        """The validation scores of the members, shares or not, None for one that has stopped."""
+    def validated(self, step: int, scores: Sequence[float | None], *, share: bool) -> None:
+        """The scores of the members on validation, None for one that has stopped, and whether they are shares."""
         score = _mean(scores)
         self._shown["validation"] = "-" if score is None else f"{100 * score:.2f}%" if share else f"{score:.4f}"
         self._show(step, ("validation",))

@@ -76,12 +76,17 @@ def checked_model(config: Config) -> Any:
 
     Batches are padded to multiples of 8, so positions may run up to the next one.
     """
-    make = specs.build("task", config.task).model
+    task = specs.build("task", config.task)
+    make = task.model
     given = {**dataclasses.asdict(config.model), "vocab_size": 1, "num_classes": 1}
     given["max_length"] = -(-config.data.max_length // 8) * 8
     model = make(**{name: given[name] for name in inspect.signature(make).parameters if name in given})
-    if model.encoder.needs_segments and config.data.segments == "none":
-        raise ValueError(f"config.model.encoder={config.model.encoder} wants config.data.segments=sentences or lines, got none")
+    cut = config.data.segments != "none" or (task.next_token and config.data.windows == "packed")
+    reading = {"encoder": model.encoder.needs_segments, "mask": model.parts.mask.packs}
+    if not cut and (kinds := [kind for kind, reads in reading.items() if reads]):
+        what = f"config.model.{kinds[0]}={getattr(config.model, kinds[0])}"
+        other = ", or config.data.windows=packed" if task.next_token else ""
+        raise ValueError(f"{what} wants config.data.segments=sentences, lines or columns{other}, got none")
     return model
 
 
@@ -93,7 +98,7 @@ def checked_rival(config: Config) -> Rival:
     except ValueError as error:
         raise ValueError(f"config.rival: {error}") from None
     if rival.answers not in ("", task.answers):
-        have = f"config.task={config.task} has {task.answers}s"
+        have = f"config.task={config.task} has {task.plural}"
         raise ValueError(f"config.rival={config.rival} learns {rival.answers}s, {have}; give none, or auto for its own")
     return rival
 
@@ -155,7 +160,7 @@ def vectors(config: Config, data: contracts.Dataset) -> tuple[np.ndarray, np.nda
     return matrix, found
 
 
-def report_data(data: contracts.Dataset, plan: batches.Plan) -> None:
+def report_data(data: contracts.Dataset, plan: batches.Plan, task: Task) -> None:
     """Prints sizes, lengths, unknown and truncated shares, padding, baselines of each split, and notes."""
     for name, facts in data.statistics.items():
         repeated = facts.get("seen_in_train_or_validation", facts.get("seen_in_train", 0))
@@ -167,12 +172,21 @@ def report_data(data: contracts.Dataset, plan: batches.Plan) -> None:
             f"{100 * facts['truncated_share']:.2f} % truncated{seen}"
         )
     lengths = ", ".join(map(str, plan.bucket_lengths))
-    written = data.splits["train"].targets
-    what = f"{len(data.classes)} classes" if written is None else f"targets of {written.lengths.mean():.1f} tokens on average"
-    print(f"{what}, {data.vocab_size} tokens; padded to {lengths}: ", end="")
+    print(f"{_told_of(data.splits['train'], len(data.classes))}, {data.vocab_size} tokens; padded to {lengths}: ", end="")
     print(f"{100 * plan.padding_share:.1f} % padding")
     for rule in data.rules:
-        accuracies = (f"{100 * found[rule]:.2f} on {split}" for split, found in data.baselines.items() if rule in found)
-        print(f"baseline {rule}: {', '.join(accuracies)}")
+        factor, digits = (100, 2) if task.ruled.share else (1, 4)
+        scores = (f"{factor * found[rule]:.{digits}f} on {split}" for split, found in data.baselines.items() if rule in found)
+        print(f"baseline {rule}: {', '.join(scores)}")
     for note in notes(data):
         print(f"note: {note}")
+
+
+def _told_of(train: contracts.Encoded, classes: int) -> str:
+    """What is to be told of texts, in words."""
+    if train.targets is not None:
+        return f"targets of {train.targets.lengths.mean():.1f} tokens on average"
+    if train.scale is not None:
+        return f"numbers of {train.scale.mean:.6g} on average, standard deviation {train.scale.deviation:.6g}"
+    several = f", {train.labels.sum() / len(train):.2f} for a text on average" if train.labels.ndim > 1 else ""
+    return f"{classes} classes{several}"

@@ -37,8 +37,9 @@ def clean(data: Dataset, scores: Sequence[Mapping[str, float] | None], task: Tas
 def table(result: Mapping[str, Any]) -> str:
     """The result as lines of text: a row per member, the mean with its 95 % Student-t interval, baselines, cost, lengths."""
     result = _printable(result)
-    split, metrics = result["summary_split"], specs.build("task", result["task"]).metrics
-    first, clean = metrics[0], result.get("clean")
+    split, task = result["summary_split"], specs.build("task", result["task"])
+    metrics, clean = task.metrics, result.get("clean")
+    first = metrics[0]
     heads = ["seed", "best step", f"validation {first.head}", *(f"{split} {metric.head}" for metric in metrics)]
     rows = [[*heads, *([f"clean {first.head}"] if clean else []), ""]]
     for member in result["members"]:
@@ -52,7 +53,9 @@ def table(result: Mapping[str, Any]) -> str:
             cells = [_cell(metric.share, None if total is None else total[metric.name][field], sign) for total, metric in pairs]
             rows.append([head, "", "", *cells, ""])
     lines = [text_table(rows, left=0), *_said_of_splits(result)]
-    lines += [f"baseline {name}: {100 * value:.2f}" for name, value in result["baselines"].items()]
+    if earlier := result.get("continued"):
+        lines.append(f"goes on with {earlier['run']} after update {earlier['step']}, state {earlier['hash'][:12]}")
+    lines += [f"baseline {name}: {_cell(task.ruled.share, value)}" for name, value in result["baselines"].items()]
     lines += [*_rival(result, metrics), *_cost(result)]
     if result["by_length"] is not None:
         lines += ["", by_length.table(result["by_length"])]

@@ -103,7 +103,7 @@ def test_hierarchy_wants_segments():
     with pytest.raises(ValueError, match=r"encoder=hierarchical reads sentences; give segments, or config.data.segments=sent"):
         model.apply({"params": params}, tokens, tokens > 0)
     settings = config.from_dict({"model": {"encoder": "hierarchical"}})
-    with pytest.raises(ValueError, match=r"config.model.encoder=hierarchical wants config.data.segments=sentences or lines"):
+    with pytest.raises(ValueError, match=r"config.model.encoder=hierarchical wants config.data.segments=sentences, lines"):
         recipe.checked_model(settings)
     settings = config.from_dict({"model": {"encoder": "hierarchical"}, "data": {"segments": "lines"}})
     recipe.checked_model(settings)

@@ -19,7 +19,7 @@ from tests.support.row import Row
 
 
 def layer_norm(x, params):
-    return (x - x.mean()) / np.sqrt(x.var() + 1e-6) * params["scale"] + params["bias"]
+    return (x - x.mean()) / np.sqrt(x.var() + 1e-6) * params["scale"] + params.get("bias", 0)
 
 
 def rms_norm(x, params):
@@ -31,8 +31,8 @@ def gelu(x):
 
 
 def mlp(rows, params):
-    hidden = [gelu(x @ params["in"]["kernel"] + params["in"]["bias"]) for x in rows]
-    return [h @ params["out"]["kernel"] + params["out"]["bias"] for h in hidden]
+    hidden = [gelu(x @ params["in"]["kernel"] + params["in"].get("bias", 0)) for x in rows]
+    return [h @ params["out"]["kernel"] + params["out"].get("bias", 0) for h in hidden]
 
 
 def reference(layers=1, norm="pre", normed=layer_norm, registers=0):
@@ -108,6 +108,7 @@ CASES = (
     case("layers=1, mlp=2, norm=post", BLOCK, norm="post"),
     case("layers=1, mlp=2, norm=sandwich", BLOCK + 4 * D + 2 * D, norm="sandwich"),
     case("layers=1, mlp=2, norm_type=rms", BLOCK - 2 * D + D, normed=rms_norm),
+    case("layers=1, mlp=2, bias=False", BLOCK - 3 * D - 2 * D + D),
     case("layers=1, mlp=2, registers=2", BLOCK + 4 * D, registers=2),
 )
 OPTIONS = {
@@ -117,9 +118,10 @@ OPTIONS = {
     "norm": ("post", "sandwich"),
     "norm_type": "rms",
     "gate": ("input", "residual"),
-    "init": "depth",
+    "init": ("depth", "gpt2"),
     "stochastic_depth": "0.5",
     "registers": "1",
+    "bias": "False",
 }
 ERRORS = {
     "transformer(stochastic_depth=1)": r"stochastic_depth must be in \[0, 1\), got 1",
@@ -144,10 +146,31 @@ def test_depth_scaled_start():
         _start("transformer(init=depth)", x, mixer="fnet")
 
 
+def test_gpt2_start():
+    """Radford et al. 2019, and its code: N(0, 0.02²), into the residual stream 1/√(2L) of that; no biases on request."""
+    params = _start(
+        "transformer(layers=2, mlp=4, init=gpt2, bias=False)", jnp.zeros((1, 2, 64)), "attention(heads=2, bias=False)"
+    )
+    drawn = {}
+    for path, leaf in jax.tree.leaves_with_path(params):
+        name = jax.tree_util.keystr(path)
+        assert "bias" not in name
+        if "scale" in name:
+            np.testing.assert_array_equal(leaf, 1)
+            continue
+        drawn[name] = np.asarray(leaf).ravel()
+        std = 0.02 / 2 if "['output']" in name or "['out']" in name else 0.02
+        assert leaf.std() == pytest.approx(std, rel=6 / math.sqrt(2 * leaf.size)), name
+    joined = np.stack([each[:4096] for each in drawn.values()])
+    assert np.abs(np.corrcoef(joined) - np.eye(len(joined))).max() < 0.1  # each is drawn for itself
+
+
 def _start(spec, x, mixer="attention(heads=2)"):
     encoder = with_mixer(spec, mixer)
     context = Context(parts_of("none"), {}, tokens=jnp.zeros(x.shape[:-1], jnp.int32))
-    return encoder.init(jax.random.key(0), x, context, Call(), DIMS)["params"]
+    width = x.shape[-1]
+    dims = DIMS._replace(model_dim=width, head_dim=width // DIMS.num_heads)
+    return encoder.init(jax.random.key(0), x, context, Call(), dims)["params"]
 
 
 def test_stochastic_depth():

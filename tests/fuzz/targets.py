@@ -1,4 +1,4 @@
-"""What is fuzzed: a finished run under ``eval.py``, files under ``files(...)``, command lines up to the work."""
+"""What is fuzzed: a finished run under ``eval.py``, files under the sources that read them, command lines up to the work."""
 
 import contextlib
 import gzip
@@ -138,6 +138,42 @@ def _read(path: Path, damaged: bytes, *, optional: bool) -> str:
     return end
 
 
+_TREE = "1-2\tgo's\t_\t_\t_\t_\t_\t_\t_\t_\n1\tgo\t_\tVERB\t_\tMood=Imp\t0\t_\t_\t_\n2\t10 0\t_\tNUM\t_\t_\t1\t_\t_\t_\n"
+CORPORA = {
+    "a.txt": "One é line\r\nand \u65e5\u672c, too.\n\n \nAnother\n" * 9,
+    "b.conllu": f"# text\n{_TREE}\n{_TREE}",
+    "c.train": "-DOCSTART- O\n\nEU B-ORG\nsays O\n\n\nPeter B-PER\n" * 3,
+    "d.tsv": "text\ttags\n" + "go on\tVERB ADP\nso\t_\n" * 4,
+}
+
+
+def corpora(folder: Path) -> Target:
+    """Plain text and tagged words, damaged: text that is there as it was, and a tag for each word, or refused."""
+    forms = ["text(path={0!r}, documents=line)", "text(path={0!r}, test=0.5)", "tagged(train={0!r})", "{0}"]
+
+    def target(rng: np.random.Generator) -> Case:
+        name, form = sorted(CORPORA)[rng.integers(len(CORPORA))], forms[rng.integers(len(forms))]
+        what, damaged = mutated_bytes(rng, CORPORA[name].encode())
+        return Case(f"{form} of {name}: {what}", lambda: _corpus(folder / name, damaged, form))
+
+    return target
+
+
+def _corpus(path: Path, damaged: bytes, form: str) -> str:
+    path.write_bytes(damaged)
+    end, corpus = refused(lambda: specs.build("source", form.format(str(path))).load(0))
+    if corpus is None:
+        return end
+    for split in corpus.splits.values():
+        pairs = zip(split.texts, split.wanted or split.texts, strict=True)
+        if any(len(text.split(" ")) != len(wanted.split(" ")) for text, wanted in pairs):
+            raise Found("words and tags that are not equally many")
+    text = "".join(text for split in corpus.splits.values() for text in split.texts)
+    if not all(split.ends for split in corpus.splits.values()) and text.encode() != damaged.removeprefix(b"\xef\xbb\xbf"):
+        raise Found("a stream that is not what the file holds")
+    return end
+
+
 COMMANDS = [
     ["train.py", "--config=configs/smoke.py", "--config.model.encoding=rope(base=500000, fraction=0.5)", "--workdir=runs/x"],
     ["train.py", "--config=configs/smoke.py", "--config.model.mask=causal & local(window=64)", "--config.seeds=0,1,2"],
@@ -224,4 +260,4 @@ def _sweep(argv: list[str]) -> None:
 
 
 _PARSE: dict[str, Callable[[list[str]], None]] = {"train.py": _train, "eval.py": _eval, "sweep.py": _sweep}
-TARGETS: dict[str, Callable[[Path], Target]] = {"runs": runs, "files": files, "commands": commands}
+TARGETS: dict[str, Callable[[Path], Target]] = {"runs": runs, "files": files, "corpora": corpora, "commands": commands}

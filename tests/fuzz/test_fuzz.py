@@ -4,7 +4,7 @@ import pytest
 
 from tests.fuzz import campaign, targets
 
-CASES = {"runs": 120, "files": 2500, "commands": 500}
+CASES = {"runs": 120, "files": 2500, "corpora": 400, "commands": 500}
 
 
 @pytest.mark.parametrize("name", targets.TARGETS)

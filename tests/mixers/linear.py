@@ -54,7 +54,7 @@ CASES = (
     MixerCase("linear(heads=2)", turned, MHA, masks=BOTH, ordered=True, encoding="rope"),
 )
 REFUSED = (
-    ({"mask": "local"}, r"mixer=linear with mask=local: it takes mask=full or causal"),
+    ({"mask": "local"}, r"mixer=linear with mask=local: it takes mask=full, causal or 'causal & document'"),
     ({"encoding": "alibi"}, r"mixer=linear with encoding=alibi: this encoding does more than rotate"),
     ({"normalizer": "sparsemax"}, "mixer=linear with normalizer=sparsemax: it uses no normalizer"),
 )

@@ -89,7 +89,7 @@ def test_bad_policies():
     with pytest.raises(ValueError, match="positions='segment' wants texts cut into segments"):
         encode(["a"], segments="none", positions="segment")
     with pytest.raises(
-        ValueError, match=r"config.data.positions=segment wants config.data.segments=sentences or lines, got none"
+        ValueError, match=r"config.data.positions=segment wants config.data.segments=sentences, lines or columns, got none"
     ):
         config.from_dict({"data": {"positions": "segment"}})
 

@@ -2,6 +2,7 @@
 
 import math
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -21,6 +22,19 @@ def test_decay_spares_vectors_biases_and_frozen_embeddings():
         "block": {"kernel": True, "bias": False, "scale": False},
     }
     assert decayed(params, frozen_embeddings=True)["embedding"] == {"table": False}
+
+
+def test_embeddings_and_tables_of_positions_need_not_decay():
+    encoder = {"encoding": {"table": jnp.ones((3, 2))}, "encoding_0": {"0": {"table": jnp.ones((3, 2))}}}
+    params = {"embedding": {"table": jnp.ones((3, 2))}, "encoder": {**encoder, "block_0": {"kernel": jnp.ones((2, 2))}}}
+    found = decayed(params, decay_embeddings=False)
+    assert found["embedding"] == {"table": False}
+    assert found["encoder"] == {
+        "encoding": {"table": False},
+        "encoding_0": {"0": {"table": False}},
+        "block_0": {"kernel": True},
+    }
+    assert all(jax.tree.leaves(decayed(params)))
 
 
 def test_schedules_by_hand():

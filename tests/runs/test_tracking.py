@@ -42,7 +42,7 @@ def test_nothing_is_told_that_a_kill_takes_back(run):
     first, second = rows.new()
     assert [row.step for row in first] == [row.step for row in second] == [5]
     assert rows.new() == [[], []]
-    run.truncate_metrics(checkpoints.newest_meta(run.checkpoints)["metrics_size"])  # as a run does that goes on
+    run.truncate_metrics(checkpoints.newest(run.checkpoints).meta["metrics_size"])  # as a run does that goes on
     write(run, 7)
     save(run, 7)
     assert [row.step for row in rows.new()[0]] == [7]

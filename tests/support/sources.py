@@ -33,7 +33,7 @@ def baselines(corpus, name="test"):
     """The accuracy of each rule of a corpus's source on a split; what they learn of train has been through JSON."""
     known = specs.build("source", corpus.resolved).rules
     learned = json.loads(json.dumps(rules.fitted(known, corpus.splits["train"])))
-    return rules.accuracies(known, learned, corpus.splits[name])
+    return rules.scores(known, learned, corpus.splits[name])
 
 
 def write(path, text):

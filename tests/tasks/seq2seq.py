@@ -69,7 +69,10 @@ ROW = Row(
             "target": ["a b", "c", "z"],
         },
         details=[ERRORS],
-        lacks=(("has classes and no texts to write", UNLABELLED),),
+        lacks=(
+            ("wants a text to write for every text", UNLABELLED),
+            ("has classes and no texts to write", dataclasses.replace(UNLABELLED, labels=np.array([0, 1, 0], np.int32))),
+        ),
         errors={"seq2seq(beam=2)": "unknown option 'beam'"},
     ),
 )

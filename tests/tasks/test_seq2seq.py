@@ -5,12 +5,15 @@ import subprocess
 import sys
 from pathlib import Path
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
 from attention.commands import eval as entry
 from attention.evaluation import trained as evaluate
-from attention.training import command_line, config, loop
+from attention.models.seq2seq import seq2seq, write
+from attention.training import command_line, config, loop, recipe
 
 ROOT = Path(__file__).parent.parent.parent
 METRICS = ("exact_match", "token_accuracy", "nll")
@@ -96,8 +99,8 @@ def test_texts_files_and_a_beam(run, tmp_path, capsys):
 @pytest.mark.parametrize(
     ("fields", "message"),
     [
-        ({"task": "translation"}, "config.task: unknown task 'translation'.*known: classification, lm, "),
-        ({"model": {"pooling": "max"}}, "config.model.pooling is for config.task=classification, got 'max'"),
+        ({"task": "translation"}, "config.task: unknown task 'translation'.*known: classification, "),
+        ({"model": {"pooling": "max"}}, "config.model.pooling is for config.task=classification or .*, got 'max'"),
         ({"training": {"class_weights": "balanced"}}, "config.training.class_weights is for config.task=classification"),
         ({"task": "classification"}, "config.model.decoder is for config.task=seq2seq, got 'recurrent'"),
     ],
@@ -129,3 +132,20 @@ def test_a_beam_of_classes_is_refused(run):
         assert done.returncode == 2
         assert message in done.stderr
         assert len(done.stderr.splitlines()) == 1
+
+
+@pytest.mark.parametrize("mask", ["document", "causal & document"])
+def test_segments_are_those_of_the_source(mask):
+    """What is written needs none; a source without them is refused before anything is trained."""
+    small = {"encoder": "transformer(layers=1)", "decoder": "transformer(layers=1)", "mixer": "attention(heads=2)", "dim": 8}
+    model = seq2seq(**small, mask=mask, encoding="none", vocab_size=9, max_length=8)
+    tokens = jnp.array([[2, 3, 4, 5, 0, 0, 0, 0]])
+    given = {"tokens": tokens, "valid": tokens > 0, "segments": jnp.array([[0, 0, 1, 1, 0, 0, 0, 0]])}
+    params = model.init(jax.random.key(0), **given, targets=jnp.array([[6, 7, 8, 0]]))["params"]
+    written, log_p = jax.jit(lambda params: write(model, params, **given, length=4))(params)
+    targets = jnp.where(jnp.arange(4) <= jnp.argmax(written[0, 0] == 8) + 4 * ~(written[0, 0] == 8).any(), written[0, 0], 0)
+    logits = model.apply({"params": params}, **given, targets=targets[None])[0]
+    each = jnp.take_along_axis(jax.nn.log_softmax(logits[0]), targets[:, None], axis=-1)[:, 0]
+    np.testing.assert_allclose(log_p[0, 0], jnp.sum(each * (targets > 0)), rtol=1e-4)
+    with pytest.raises(ValueError, match=f"config.model.mask={mask} wants config.data.segments=sentences, lines or columns"):
+        recipe.checked_model(settings(model={"mask": mask, "encoder": "transformer(layers=1)", "decoder": "transformer"}))

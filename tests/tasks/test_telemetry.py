@@ -117,7 +117,8 @@ def test_allowed_pairs_are_those_of_attention(mask, pooling):
 def split(lengths):
     """A split whose text number i is ``lengths[i]`` tokens i + 1."""
     offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
-    return Encoded(np.repeat(np.arange(len(lengths), dtype=np.int32) % (V - 1) + 1, lengths), offsets, np.zeros(len(lengths)))
+    flat = np.repeat(np.arange(len(lengths), dtype=np.int32) % (V - 1) + 1, lengths)
+    return Encoded(flat, offsets, np.zeros(len(lengths), np.int32))
 
 
 @pytest.mark.parametrize(

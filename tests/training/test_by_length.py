@@ -282,3 +282,10 @@ def test_a_member_that_was_never_validated_has_none(trained, tmp_path):
     assert {row["mean"] for row in result["by_length"]["ranges"]} == {None}
     assert not any(row["undefined"] for row in result["by_length"]["ranges"])
     assert by_length.table(result["by_length"]).split("\n")[2].split() == ["1-6", "9", "-"]
+
+
+def test_of_many_words_the_share_counts():
+    """Half of the words of one text, and all or nothing where no share is told."""
+    said = {"correct": np.array([False, True]), "share": np.array([0.5, 1.0])}
+    assert by_length.ranges(by_length.shares(said)[None], np.array([3, 9]), [5, 10])[0]["accuracy"] == [0.5]
+    assert by_length.shares({"correct": np.array([False, True])}).tolist() == [False, True]

@@ -12,7 +12,7 @@ def shown(live):
     progress.advance(5)
     progress.trained(5, [1.0, 3.0, None], 100.4)
     progress.say("member [3] stopped")
-    progress.validated(5, [0.5, 0.25, None])
+    progress.validated(5, [0.5, 0.25, None], share=True)
     progress.trained(6, [None, None], 99.0)
     progress.close()
 
@@ -51,7 +51,7 @@ def test_the_live_line_stays_one_line(capsys, monkeypatch, columns):
     monkeypatch.setenv("COLUMNS", str(columns))
     progress = Progress(30000, 12345, live=True)
     progress.trained(12345, [0.5], 12345.0)
-    progress.validated(12345, [0.843])
+    progress.validated(12345, [0.843], share=True)
     progress.close()
     *frames, last = lines(capsys.readouterr().out)
     assert last == ""

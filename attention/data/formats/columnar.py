@@ -4,7 +4,7 @@ import json
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
-from attention.data.formats.rows import Asked, Row, as_given, called, places, written
+from attention.data.formats.rows import Asked, Row, as_given, called, places, text_of
 from attention.files import most_unpacked
 from attention.messages import one_line, shortened, shown
 
@@ -36,19 +36,19 @@ def rows(asked: Asked, content: bytes) -> Iterator[Row]:
 
 def of_table(asked: Asked, table: "pyarrow.Table") -> Iterator[Row]:
     """The rows of a table. Where its schema has names of classes, labels are their indices, -1 for none."""
-    text, label = places(asked, table.schema.names)
+    texts, label = places(asked, table.schema.names)
     classes = None if label is None else _class_names(table.schema).get(table.schema.names[label])
-    texts = table.column(text).to_pylist()
-    labels = [None] * len(texts) if label is None else table.column(label).to_pylist()
-    for number, (value, given) in enumerate(zip(texts, labels)):
+    columns = [table.column(text).to_pylist() for text in texts]
+    labels = [None] * table.num_rows if label is None else table.column(label).to_pylist()
+    for number, (*values, given) in enumerate(zip(*columns, labels)):
         where = f"{shown(asked.path)}, row {number} (counted from 0)"
-        if not isinstance(value, str | None):
-            raise ValueError(f"{where}: {called(asked.text)} is a string, got {as_given(value)}")
-        name = "" if given is None else written(given) if classes is None else _of_class(given, classes)
-        if name is None:
-            wanted = "a string, a whole number, True or False" if classes is None else f"one of {len(classes)} classes, or -1"
+        name = None if given is None or classes is None else _of_classes(given, classes)
+        if given is not None and (classes is None or name is not None):
+            name = asked.answer.written(given if name is None else name)
+        if name is None and given is not None:
+            wanted = asked.answer.words if classes is None else f"one of {len(classes)} classes, or -1"
             raise ValueError(f"{where}: {called(asked.label)} is {wanted}, got {as_given(given)}")
-        yield Row(number, value or "", name)
+        yield Row(number, text_of(asked, values, where), name)
 
 
 def _read(asked: Asked, content: bytes) -> "pyarrow.Table":
@@ -60,9 +60,10 @@ def _read(asked: Asked, content: bytes) -> "pyarrow.Table":
         file = pyarrow.parquet.ParquetFile(buffer)
         _check_size(asked, file.metadata, most_unpacked(len(content)))
         names = file.schema_arrow.names
-        wanted = [names[place] for place in places(asked, names) if place is not None]
+        texts, label = places(asked, names)
+        wanted = [names[place] for place in (*texts, label) if place is not None]
         # Of numbered columns all are read, so that the numbers hold.
-        return file.read(wanted if isinstance(asked.text, str) and isinstance(asked.label, str) else None)
+        return file.read(wanted if all(isinstance(column, str) for column in asked.columns) else None)
     reader = pyarrow.ipc.open_file if content.startswith(_FILE) else pyarrow.ipc.open_stream
     return reader(buffer).read_all()
 
@@ -79,9 +80,18 @@ def _class_names(schema: "pyarrow.Schema") -> dict[str, Sequence[str]]:
     """The names of classes that the ``datasets`` library writes into a schema, by column."""
     try:
         features = json.loads((schema.metadata or {})[b"huggingface"])["info"]["features"]
-        return {name: tuple(map(str, each["names"])) for name, each in features.items() if each.get("_type") == "ClassLabel"}
+        own = {name: each.get("feature", each) for name, each in features.items()}  # of a list, that of its items
+        return {name: tuple(map(str, each["names"])) for name, each in own.items() if each.get("_type") == "ClassLabel"}
     except (ValueError, KeyError, TypeError, AttributeError):  # written by others, or not so
         return {}
+
+
+def _of_classes(label: Any, classes: Sequence[str]) -> Any:
+    """The name that an index stands for, or those of a list; None where one stands for nothing."""
+    if not isinstance(label, list):
+        return _of_class(label, classes)
+    names = [_of_class(each, classes) for each in label]
+    return None if None in names else names
 
 
 def _of_class(label: Any, classes: Sequence[str]) -> str | None:

@@ -8,7 +8,8 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
-from attention.data.formats.rows import DELIMITERS, Asked, Row, called, fields, lines, places
+from attention.data.formats.rows import DELIMITERS, Asked, Row, fields, lines, places
+from attention.data.segments import joined
 from attention.messages import plain, quoted, shown
 
 _DOUBLED = "a quote inside a cell is doubled, and that cell stands in quotes; quotes=False reads them as they stand"
@@ -87,7 +88,7 @@ def _told(asked: Asked, content: str, first: str, *, header: bool, quotes: bool)
             return _NOTHING
         return fitting[0] if fitting else ","
     sample = content[: 1 << 20].split("\n")[:_SAMPLE]
-    least = max(column for column in (asked.text, asked.label, 1) if isinstance(column, int)) + 1
+    least = max(column for column in (*asked.columns, 1) if isinstance(column, int)) + 1
     widths = {sign: _widths("\n".join(sample), sign, quotes=quotes) for sign in DELIMITERS}
     fitting = [sign for sign, found in widths.items() if len(found) == 1 and max(found) >= least]
     if len(fitting) == 1:
@@ -146,17 +147,18 @@ class _Found(NamedTuple):
 def _rows(asked: Asked, content: str, layout: _Layout, read: Iterator[_Cells]) -> Iterator[_Found]:
     first = next(read)
     width = len(first.cells)
-    text, label = places(asked, first.cells if layout.header else [""] * width, hint=hint(asked, content, layout.delimiter))
+    texts, label = places(asked, first.cells if layout.header else [""] * width, hint=hint(asked, content, layout.delimiter))
     for each in read if layout.header else itertools.chain([first], read):
         cells = each.cells or [""]
-        if len(cells) != width or not cells[text].strip():
+        if len(cells) != width or not cells[texts[0]].strip():
             if width > 1 and _is_blank(each):  # an empty line, or one of a sheet's empty rows
                 continue
             if len(cells) != width:
                 has = "the header" if layout.header else f"line {first.first}"
                 what = f"{len(cells)} fields where {has} has {width}{_why_ragged(cells, width, layout)}"
                 raise ValueError(f"{shown(asked.path)}, line {each.first}: {what}")
-        yield _Found(Row(each.first, cells[text], None if label is None else cells[label]), each.last, label, width)
+        text = joined([cells[place] for place in texts])
+        yield _Found(Row(each.first, text, None if label is None else cells[label]), each.last, label, width)
 
 
 def _is_blank(row: _Cells) -> bool:
@@ -176,7 +178,7 @@ def _check_no_header(asked: Asked, found: Sequence[_Found]) -> None:
     first = found[0].row if found else None
     if first and first.label and labels[first.label] == 1 and len(labels) < len(found):
         raise ValueError(
-            f"{shown(asked.path)}, line {first.number}: no other line has the label {called(first.label)}; say header=True"
+            f"{shown(asked.path)}, line {first.number}: no other line has the label {quoted(first.label)}; say header=True"
             " where this line names the columns, else header=False"
         )
 

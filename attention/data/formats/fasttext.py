@@ -9,14 +9,17 @@ MARK = "__label__"
 
 
 def rows(asked: Asked, content: str) -> Iterator[Row]:
-    """The rows, with the one label that each line begins with."""
+    """The rows, with the labels that each line begins with: one, or as many as the answer may have."""
     for number, line in lines(content):
         words, labels = line.split(), []
         while len(labels) < len(words) and words[len(labels)].startswith(MARK):
             labels.append(words[len(labels)].removeprefix(MARK))
         if not words:
             continue
-        if len(labels) > 1:
+        several = asked.answer.written(labels)
+        if len(labels) > 1 and several is None:
             raise ValueError(f"{shown(asked.path)}, line {number}: {len(labels)} labels, wanted is one: {listed(labels)}")
-        text = line.lstrip().removeprefix(f"{MARK}{labels[0]}").strip() if labels else line.strip()
-        yield Row(number, text, labels[0] if labels else None)
+        text = line.strip()
+        for label in labels:
+            text = text.removeprefix(f"{MARK}{label}").lstrip()
+        yield Row(number, text, several if several is not None else labels[0] if labels else None)

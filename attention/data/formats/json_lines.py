@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from attention.data.formats.rows import Asked, MissingColumnError, Row, as_given, called, lines, written
+from attention.data.formats.rows import Asked, MissingColumnError, Row, as_given, called, lines, text_of
 from attention.files import parse_json
 from attention.messages import listed, quoted, shown
 from attention.specs import nearest
@@ -36,16 +36,15 @@ def _row(asked: Asked, number: int, row: Any, place: str) -> Row:
     where = f"{shown(asked.path)}, {place}"
     if not isinstance(row, dict):
         raise ValueError(f"{where}: wanted a JSON object, got {as_given(row)}")
-    if asked.optional and row.get(asked.label) is None:
-        row[asked.label] = ""
-    for name in (asked.text, asked.label):
+    if asked.optional:
+        row.setdefault(asked.label, None)
+    for name in asked.columns:
         if name not in row:
             near = nearest(name, row) if isinstance(name, str) else "; the fields of JSON have names"
             raise MissingColumnError(f"{where}: the field {quoted(name)} is missing{near}; fields: {listed(row)}")
-    text, label = row[asked.text], "" if row[asked.label] is None else written(row[asked.label])
-    if not isinstance(text, str | None):
-        raise ValueError(f"{where}: {called(asked.text)} is a string, got {as_given(text)}")
-    if label is None:
-        given = as_given(row[asked.label])
-        raise ValueError(f"{where}: {called(asked.label)} is a string, a whole number, true or false, got {given}")
-    return Row(number, text or "", label)
+    text, given = text_of(asked, [row[name] for name in asked.texts], where), row[asked.label]
+    label = None if given is None else asked.answer.written(given)
+    if label is None and given is not None:
+        words = asked.answer.words.replace("True or False", "true or false")
+        raise ValueError(f"{where}: {called(asked.label)} is {words}, got {as_given(given)}")
+    return Row(number, text, label)

@@ -1,16 +1,19 @@
 """What the readers of tables share: what is asked of a file, a row of it, and where its columns are."""
 
 import csv
-from collections.abc import Iterator, Sequence
+import math
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from attention.data.segments import joined
 from attention.messages import listed, quoted, shortened, shown
 from attention.specs import nearest
 
 DELIMITERS = {",": "comma", ";": "semicolon", "\t": "TAB", "|": "bar"}
 
 Column = str | int
+Label = str | tuple[str, ...]
 
 
 class MissingColumnError(ValueError):
@@ -33,20 +36,41 @@ class Form(NamedTuple):
     encoding: str | None = None
 
 
+class Answer(NamedTuple):
+    """What a column of labels holds.
+
+    Attributes:
+      words: what messages call it.
+      written: (value of JSON or a typed column) -> it as it would stand in a cell, or several; None for what it cannot be.
+      read: (cell) -> what it says.
+      fits: (what it says) -> whether that is such an answer.
+    """
+
+    words: str
+    written: Callable[[Any], Label | None]
+    read: Callable[[str], Label] = str.strip
+    fits: Callable[[Label], bool] = lambda label: True
+
+
 class Asked(NamedTuple):
     """A file, the columns of texts and labels by name or number, whether labels may be missing, and how it is written."""
 
     path: Path
-    text: Column
+    texts: tuple[Column, ...]
     label: Column
     optional: bool
     form: Form
+    answer: Answer
+
+    @property
+    def columns(self) -> tuple[Column, ...]:
+        """All of them."""
+        return *self.texts, self.label
 
     @property
     def named(self) -> tuple[str, ...]:
         """The names that the file must have."""
-        wanted = (self.text,) if self.optional else (self.text, self.label)
-        return tuple(column for column in wanted if isinstance(column, str))
+        return tuple(column for column in (self.texts if self.optional else self.columns) if isinstance(column, str))
 
 
 class Row(NamedTuple):
@@ -54,13 +78,13 @@ class Row(NamedTuple):
 
     number: int
     text: str
-    label: str | None
+    label: Label | None
     note: str | None = None
 
 
-def called(column: Column) -> str:
-    """A column as it stands in messages."""
-    return quoted(column) if isinstance(column, str) else f"column {column}"
+def called(*columns: Column) -> str:
+    """Columns as they stand in messages."""
+    return " and ".join(quoted(column) if isinstance(column, str) else f"column {column}" for column in columns)
 
 
 def lines(content: str) -> Iterator[tuple[int, str]]:
@@ -70,17 +94,17 @@ def lines(content: str) -> Iterator[tuple[int, str]]:
         yield number, line.removesuffix("\r")
 
 
-def places(asked: Asked, header: Sequence[str], *, hint: str = "") -> tuple[int, int | None]:
-    """Where the columns of texts and labels are; that of labels is None where it is missing and may be.
+def places(asked: Asked, header: Sequence[str], *, hint: str = "") -> tuple[tuple[int, ...], int | None]:
+    """Where the columns of texts and that of labels are; the latter is None where it is missing and may be.
 
     Raises:
       ValueError: where one is missing, or there twice.
     """
     names = [name.strip() for name in header]
-    text = _place(asked, asked.text, names, hint)
+    texts = tuple(_place(asked, column, names, hint) for column in asked.texts)
     if asked.optional and asked.label not in (names if isinstance(asked.label, str) else range(len(names))):
-        return text, None
-    return text, _place(asked, asked.label, names, hint)
+        return texts, None
+    return texts, _place(asked, asked.label, names, hint)
 
 
 def _place(asked: Asked, column: Column, names: list[str], hint: str) -> int:
@@ -104,6 +128,44 @@ def written(value: Any) -> str | None:
     if isinstance(value, float) and value.is_integer():
         return str(int(value))
     return str(value) if isinstance(value, (str, int)) else None
+
+
+def several(separator: str) -> Answer:
+    """Labels of which a text has any number: a list, or joined in one cell."""
+
+    def read(cell: str) -> tuple[str, ...]:
+        return tuple(found for part in cell.split(separator) if (found := part.strip()))
+
+    def listed_in(value: Any) -> Label | None:
+        if not isinstance(value, list | tuple):
+            return written(value)
+        items = [written(item) for item in value]
+        return None if None in items else tuple(found for item in items if (found := str(item).strip()))
+
+    return Answer("a list of strings or whole numbers, or a string", listed_in, read)
+
+
+def _number(value: Any) -> str | None:
+    return str(value) if isinstance(value, str | int | float) and not isinstance(value, bool) else None
+
+
+def _is_number(cell: Label) -> bool:
+    try:
+        return math.isfinite(float(str(cell)))
+    except ValueError:
+        return False
+
+
+LABEL = Answer("a string, a whole number, True or False", written)
+NUMBER = Answer("a number", _number, fits=_is_number)
+
+
+def text_of(asked: Asked, values: Sequence[Any], where: str) -> str:
+    """The text of the cells of its columns. Raises ValueError for one that is no string."""
+    for column, value in zip(asked.texts, values):
+        if not isinstance(value, str | None):
+            raise ValueError(f"{where}: {called(column)} is a string, got {as_given(value)}")
+    return joined([value or "" for value in values])
 
 
 def as_given(value: Any) -> str:

@@ -1,7 +1,7 @@
 """Your own texts, labelled or with texts to write, in files: CSV, TSV, JSON, Parquet, Arrow or fastText, also packed."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from attention.data import file_text as _file_text
@@ -20,9 +20,12 @@ def build(
     train: str | tuple[str, ...],
     validation: str | tuple[str, ...] | None = None,
     test: str | tuple[str, ...] | None = None,
-    text: str | int = "text",
+    text: str | int | tuple[str | int, ...] = "text",
     label: str | int = "label",
+    labels: str | int | None = None,
+    number: str | int | None = None,
     target: str | int | None = None,
+    separator: str = ";",
     delimiter: str | None = None,
     quotes: bool | None = None,
     header: bool | None = None,
@@ -45,9 +48,14 @@ def build(
         ``archive.zip/train.csv`` is a file in an archive.
       validation: the same; without it ``validation_share`` of each training class is drawn by the seed.
       test: the same; without it there is no test split. It may have no labels, as those of competitions.
-      text: column or field of the text: its name, or its number, counted from 0.
+      text: column or field of the text: its name, or its number, counted from 0. Several, ``'premise,hypothesis'``, are
+        joined with a sign between them, which ``config.data.segments=columns`` cuts at; a name that holds a comma stands in a
+        tuple, ``('a, b',)``.
       label: column or field of the label: a name, a whole number, or True or False.
-      target: column or field of the text to write, for ``task=seq2seq``; then there are no labels.
+      labels: column or field of any number of labels, for ``task=multilabel``: a list, or a cell that ``separator`` parts.
+      number: column or field of a number, for ``task=regression``.
+      target: column or field of the text to write, for ``task=seq2seq``. Of these four one is given.
+      separator: stands between the labels of a cell.
       delimiter: what separates the cells of a line; None for comma, semicolon, TAB or bar, as the columns tell.
       quotes: whether a cell may stand in quotes and hold delimiters, line breaks and doubled quotes; None for yes, but not
         in .tsv.
@@ -61,29 +69,29 @@ def build(
         with the files, naming file, line and column.
     """
     _splits.check_share(validation_share)
-    _tabular.check_columns(text, label, target)
+    told = _tabular.told(text, label=label, labels=labels, number=number, target=target, separator=separator)
     form = _tables.Form(delimiter, quotes, header, encoding)
-    answer = label if target is None else target
-    _check_form(form, text, answer)
+    _check_form(form, (*_tables.columns_of(text), told.column))
     given = {"train": train, "validation": validation, "test": test}
     paths = {name: _given.expanded(path) for name, path in given.items() if path is not None}
     written = {name: each[0] if len(each) == 1 else each for name, each in paths.items()}
-    own = {"text": text, "label": label, "target": target, **form._asdict(), "skip_empty": skip_empty}
+    own = {"text": text, "label": label, "labels": labels, "number": number, "target": target, "separator": separator}
+    own |= {**form._asdict(), "skip_empty": skip_empty}
     spec = _splits.resolved("files", **written, **own, validation_share=validation_share)
 
     def load(seed: int) -> Corpus:
         files = {name: _given.found(path) for name, path in paths.items()}
         _given.check_apart(files, paths)
-        read = {"text": text, "label": answer, "form": form, "skip_empty": skip_empty}
+        read = {"text": text, "label": told.column, "answer": told.answer, "form": form, "skip_empty": skip_empty}
         try:
-            bare = {name: name == "test" and target is None for name in files}  # whether it may have no labels
+            bare = {name: name == "test" and told.optional for name in files}  # whether it may have no labels
             tables = {name: _tables.read(*found, optional=bare[name], **read) for name, found in files.items()}
         except _tables.MissingColumnError as error:
             raise ValueError(f"{error}; {_NAMES}") from None
-        shared = {"seed": seed, "validation_share": validation_share, "resolved": spec, "targets": target is not None}
+        shared = {"seed": seed, "validation_share": validation_share, "resolved": spec, "told": told}
         return _tabular.corpus(tables, files=_given.looked_at(files, paths), where=files["train"][0], **shared)
 
-    return Source(load, _tabular.rules(target), spec)
+    return Source(load, told.rules, spec)
 
 
 def from_path(path: str) -> Mapping[str, Any] | None:
@@ -98,10 +106,10 @@ def from_path(path: str) -> Mapping[str, Any] | None:
     return found if found and not _plain_files.is_plain(found["train"]) else None
 
 
-def _check_form(form: _tables.Form, text: str | int, answer: str | int) -> None:
+def _check_form(form: _tables.Form, columns: Sequence[_tables.Column]) -> None:
     if form.delimiter is not None and (len(form.delimiter) != 1 or form.delimiter in '\r\n"\0'):
         raise ValueError(f"delimiter wants one sign, as ',' or '\\t'; got {quoted(form.delimiter)}")
-    named = next((column for column in (text, answer) if isinstance(column, str)), None)
+    named = next((column for column in columns if isinstance(column, str)), None)
     if form.header is False and named is not None:
         raise ValueError(f"header=False: nothing names the column {quoted(named)}; give numbers, as in text=1, label=0")
     _file_text.check_encoding(form.encoding)

@@ -9,6 +9,7 @@ from attention.data import paths as _paths
 from attention.data import tables as _tables
 from attention.data.contracts import Corpus, Source
 from attention.data.formats import tree as _tree
+from attention.data.rules import MAJORITY
 from attention.data.sources import _splits, _tabular
 from attention.messages import listed, quoted, shown
 from attention.specs import nearest
@@ -64,7 +65,7 @@ def build(
         made = _tabular.corpus(tables, files=files, where=folders["train"], **shared)
         return made._replace(notes=(*_empty(folders["train"], classes), *made.notes))
 
-    return Source(load, _tabular.rules(None), spec)
+    return Source(load, (MAJORITY,), spec)
 
 
 def from_path(path: str) -> Mapping[str, Any] | None:

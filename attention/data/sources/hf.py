@@ -31,8 +31,10 @@ def build(
     train: str = "train",
     validation: str | None = None,
     test: str | None = None,
-    text: str = "text",
+    text: str | tuple[str, ...] = "text",
     label: str = "label",
+    labels: str | None = None,
+    number: str | None = None,
     target: str | None = None,
     revision: str | None = None,
     skip_empty: bool = False,
@@ -54,9 +56,11 @@ def build(
       validation: the same; None for ``validation``, ``valid``, ``val`` or ``dev`` where the set has one, else
         ``validation_share`` of each training class is drawn by the seed.
       test: the same; None for ``test`` where the set has it.
-      text: column of the text.
+      text: column of the text, or several, as of ``files``.
       label: column of the class.
-      target: column of the text to write, for ``task=seq2seq``; then there are no labels.
+      labels: column of a list of classes, for ``task=multilabel``.
+      number: column of a number, for ``task=regression``.
+      target: column of the text to write, for ``task=seq2seq``. Of these four one is given.
       revision: of a set on the hub: branch, tag or commit.
       skip_empty: whether rows without a text or a label are left out, with a note, in place of an error.
       validation_share: between 0 and 1.
@@ -65,26 +69,27 @@ def build(
       ValueError: for a share out of range or columns that cannot be; ``load`` for a set, split or column that is not there.
     """
     _splits.check_share(validation_share)
-    _tabular.check_columns(text, label, target)
+    told = _tabular.told(text, label=label, labels=labels, number=number, target=target)
     folder = _paths.expand(path)
     place = str(folder) if folder.exists() or not re.fullmatch(_HUB, path) else path
     wanted = {"train": train, "validation": validation, "test": test}
-    own = {**wanted, "text": text, "label": label, "target": target, "revision": revision, "skip_empty": skip_empty}
+    own = {**wanted, "text": text, "label": label, "labels": labels, "number": number, "target": target}
+    own |= {"revision": revision, "skip_empty": skip_empty}
     spec = _splits.resolved("hf", path=place, name=name, **own, validation_share=validation_share)
 
     def load(seed: int) -> Corpus:
         sets = _sets(place, name, revision)
         chosen = {split: _chosen(split, given, sets) for split, given in wanted.items()}
-        read = {"text": text, "label": label if target is None else target, "skip_empty": skip_empty}
+        read = {"text": text, "label": told.column, "answer": told.answer, "skip_empty": skip_empty}
         tables = {}
         for split, rows_of in chosen.items():
             if rows_of is not None:
-                bare = split == "test" and target is None  # it may have no labels
+                bare = split == "test" and told.optional  # it may have no labels
                 tables[split] = _tables.of_arrow(_rows(sets, rows_of), Path(place, rows_of), optional=bare, **read)
-        shared = {"seed": seed, "validation_share": validation_share, "resolved": spec, "targets": target is not None}
+        shared = {"seed": seed, "validation_share": validation_share, "resolved": spec, "told": told}
         return _tabular.corpus(tables, files=_files(place, sets), where=Path(place), **shared)
 
-    return Source(load, _tabular.rules(target), spec)
+    return Source(load, told.rules, spec)
 
 
 def from_path(path: str) -> Mapping[str, Any] | None:

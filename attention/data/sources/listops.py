@@ -302,7 +302,7 @@ def _config(sizes: _lengths.Sizes, options: Options, seed: int) -> str:
     return f"{_lengths.folder_name(sizes, seed)}-{drawn}"
 
 
-def _answers(learned: Mapping[str, int], texts: Sequence[str]) -> list[int]:
+def _answers(learned: Mapping[str, float], texts: Sequence[str]) -> list[int]:
     """Of ``root_operator``; where it has none, that of ``MAJORITY``."""
     found = map(root_operator, texts)
     return [usual if answer is None else answer for answer, usual in zip(found, MAJORITY.answer(learned, texts))]

@@ -17,6 +17,7 @@ The paper trains on 50 million texts of 32 to 64 words before the questions, wit
 match of those of 64 to 65,536.
 """
 
+import math
 from typing import NamedTuple
 
 import numpy as np
@@ -28,7 +29,7 @@ from attention.data.sources._answers import MARKS, joined
 from attention.data.sources._lengths import Draws, Sizes
 
 _FILLED = 0.8
-_MOST = 2**31  # keys or values that can be drawn from
+_BITS = 31  # of the number of keys or values that can be drawn from
 _SIGNS = (".", ":", "?")  # the first three words
 _BLANK, _COLON, _QUERY = range(len(_SIGNS))
 
@@ -48,14 +49,14 @@ class _Shape(NamedTuple):
         for name, least in (("key", 1), ("value", 1), ("queries", 1), ("vocabulary", self.queries)):
             if getattr(self, name) < least:
                 raise ValueError(f"{name} must be at least {least}, got {getattr(self, name)}")
-        if (many := self.symbols ** max(self.key, self.value)) > _MOST:
-            raise ValueError(f"{self.symbols} symbols make {many} keys or values; want at most {_MOST}")
+        if max(self.key, self.value) * math.log2(self.symbols) > _BITS:
+            raise ValueError(
+                f"{self.symbols} symbols make more than {2**_BITS} keys or values: want fewer symbols, or shorter ones"
+            )
         if self.vocabulary > (most := self.symbols ** min(self.key, self.value)):
             raise ValueError(f"vocabulary must be at most {most}, all that {self.symbols} symbols make, got {self.vocabulary}")
         if self.pairs(shortest) < self.queries:
-            least = next(
-                length for length in range(shortest, 10 * self.queries * self.unit) if self.pairs(length) >= self.queries
-            )
+            least = math.ceil(self.queries * self.unit / _FILLED)
             raise ValueError(f"min_length must be at least {least}, to have {self.queries} pairs, got {shortest}")
 
     @property

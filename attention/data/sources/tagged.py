@@ -13,6 +13,7 @@ from attention.data import tables as _tables
 from attention.data import unpacking as _unpacking
 from attention.data.contracts import NOTHING, Corpus, Source, Split
 from attention.data.formats import tags as _tags
+from attention.data.rules import MOST_FREQUENT_TAG
 from attention.data.sources import _given, _splits
 from attention.messages import listed, quoted, shown
 
@@ -83,7 +84,7 @@ def build(
         files_read = (*([folder] if folder else []), *_given.looked_at(files, named))
         return corpus._replace(classes=classes, notes=(*corpus.notes, *notes), files=files_read)
 
-    return Source(load, resolved=spec, read=_functools.partial(_lines, form=form))
+    return Source(load, (MOST_FREQUENT_TAG,), spec, _functools.partial(_lines, form=form))
 
 
 class _Form(NamedTuple):

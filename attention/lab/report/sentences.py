@@ -96,9 +96,11 @@ def warnings(results: Results, found: Sequence[Standing], ledger: Sequence[Cost]
         lacking = "There is no labelled test split." if split == "validation" else "Some variants have no labelled test split."
         said.append(f"{lacking} Scores are on validation, which also selected the best weights.")
     said += [*_of_data(results), *_of_search(results), *_of_times(ledger)]
-    shown = [f"{name} {100 * value:.2f}" for name, value in _trivial(results).items()]
-    if shown:
-        said.append(f"Accuracy of trivial rules on {split}, %: {', '.join(shown)}.{_below(results, found)}")
+    metric = Metric.of(results.sweep, _ruled_by(results))
+    if shown := [f"{name} {metric.value(value)}" for name, value in _trivial(results).items()]:
+        unit = ", %" if metric.share else ""
+        what = f"{metric.words.capitalize()} of trivial rules on {split}{unit}"
+        said.append(f"{what}: {', '.join(shown)}.{_below(results, found)}")
     return said
 
 
@@ -151,11 +153,17 @@ def _of_times(ledger: Sequence[Cost]) -> list[str]:
 
 def _below(results: Results, found: Sequence[Standing]) -> str:
     """Which variants are no better than the best trivial rule, where that can be told."""
-    if results.sweep["metric"] != "accuracy":
+    if results.sweep["metric"] != _ruled_by(results):
         return ""
-    best = max(_trivial(results).values())
-    names = [one.name for one in found if one.mean is not None and one.mean <= best]
+    sign = 1 if results.sweep["higher_is_better"] else -1
+    best = max(sign * value for value in _trivial(results).values())
+    names = [one.name for one in found if one.mean is not None and sign * one.mean <= best]
     return f" No better than the best of these: {named(names)}." if names else ""
+
+
+def _ruled_by(results: Results) -> str:
+    """The metric of trivial rules; of a sweep of before there was a choice, the first."""
+    return results.sweep.get("ruled_by", results.sweep["metrics"][0])
 
 
 def _trivial(results: Results) -> dict[str, float]:

@@ -19,6 +19,12 @@ _METRICS = {
     "ece": "expected calibration error: how far the probabilities given are from the share that is right; lower is better.",
     "exact_match": "the share of texts of which every token is right.",
     "token_accuracy": "the share of tokens that are right.",
+    "micro_f1": "F1 over all texts and labels: 1 where every label of every text is told, and no other.",
+    "subset_accuracy": "the share of texts whose labels are told, all of them and no other.",
+    "mse": "the mean of the squared errors, in the square of the unit of the numbers; lower is better.",
+    "mae": "the mean of the absolute errors, in the unit of the numbers; lower is better.",
+    "pearson": "the correlation of the numbers told with the right ones; 1 is on a line.",
+    "spearman": "the correlation of their ranks; 1 is the same order.",
     "accuracy_beyond_training": "accuracy on the texts longer than any in training.",
 }
 

@@ -16,11 +16,13 @@ from tests.support.sources import ROWS, TSV, baselines, build, contents, error_o
 
 
 def prepare(folder):
-    """Two tables with two columns of texts and two of labels."""
+    """Two tables with two columns of texts and two of labels, and one with several labels and a number for each text."""
     for name, first in (("train", 0), ("other", 40)):
         lines = ["text\ttitle\tlabel\tmark"]
         lines += [f"text {n}\ttitle {n}\t{'ab'[n % 2]}\t{'xyab'[n % 4]}" for n in range(first, first + 40)]
         write(folder / f"{name}.tsv", "\n".join(lines) + "\n")
+    kinds = [f"text {n}\ttitle {n}\t{('a;b+c', 'b', '', 'a+c')[n % 4]}\t{n / 8}" for n in range(40)]
+    write(folder / "many.tsv", "\n".join(["text\ttitle\tkinds\tscore", *kinds]) + "\n")
     both = [f"text {n},{'ab'[n % 2]},{n};other {n};{'cd'[n % 2]}" for n in range(40)]
     write(folder / "two.csv", "\n".join(["text,label,n;text;label", *both]))
     write(folder / "quoted.csv", "text,label\n" + "".join(f'"text {n}",{"ab"[n % 2]}\n' for n in range(40)))
@@ -34,8 +36,11 @@ OPTIONS = {
     "train": "'$FOLDER/other.tsv'",
     "validation": "'$FOLDER/other.tsv'",
     "test": "'$FOLDER/other.tsv'",
-    "text": "title",
+    "text": ("title", "('text', 'title')"),
     "label": "mark",
+    "labels": "kinds, train='$FOLDER/many.tsv'",
+    "number": "score, train='$FOLDER/many.tsv'",
+    "separator": "'+', labels=kinds, train='$FOLDER/many.tsv'",
     "target": "title",
     "delimiter": "';', train='$FOLDER/two.csv'",
     "quotes": "False, train='$FOLDER/quoted.csv'",
@@ -52,6 +57,11 @@ ERRORS = {
     "files(train='a.csv', delimiter='::')": "delimiter wants one sign",
     "files(train='a.csv', encoding=latin1252)": "is none that Python knows",
     "files(train=())": "a split wants at least one file",
+    "files(train='a.csv', labels=x, number=y)": "labels='x' and number='y': texts have one thing to tell; give one",
+    "files(train='a.csv', labels=x, label=y)": "label='y' and labels='x': texts have one thing to tell; give one",
+    "files(train='a.csv', labels=x, separator=' ')": "separator stands between labels and is no blank",
+    "files(train='a.csv', text='a,,b')": "a column is a name, or a number counted from 0; got ''",
+    "files(train='a.csv', text='a,b', label=b)": "'b' is the column of texts and of what is to be told of them",
 }
 ROW = Row(SPEC, OPTIONS, SourceEvidence((SourceCase(SPEC),), prepare, errors=ERRORS))
 
@@ -224,7 +234,7 @@ def test_targets(tmp_path):
     assert note.startswith(
         "there is no validation split: 10 of 40 training examples were carved off train (25 %, asked were 25 %,"
     )
-    with pytest.raises(ValueError, match="texts have classes or texts to write; give one"):
+    with pytest.raises(ValueError, match="texts have one thing to tell; give one"):
         attention.build("source", f"files(train='{tmp_path}/train.tsv', target='out', label='out')")
     (tmp_path / "empty.tsv").write_text("text\tout\nt0\t \n")
     with pytest.raises(ValueError, match="line 2: 'out' is empty"):

@@ -26,7 +26,7 @@ ROW = Row(
         probes=("sparse", "dense"),
         errors={
             "flip_flop(length=7)": "length must be an even number of 4 or more, got 7",
-            "flip_flop(ignore=1.0)": "ignore must be in [0, 1), got 1.0",
+            "flip_flop(ignore=1.0)": r"ignore must be in \[0, 1\), got 1.0",
             "flip_flop(test_length=40)": "test_length must be at least the length of train, 512, got 40",
         },
     ),

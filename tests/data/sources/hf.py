@@ -14,11 +14,14 @@ def prepare(folder):
     import datasets
 
     features = {"text": datasets.Value("string"), "title": datasets.Value("string"), "mark": datasets.Value("bool")}
-    features = datasets.Features({**features, "label": datasets.ClassLabel(names=["no", "yes"])})
+    marks = datasets.ClassLabel(names=["no", "yes"])
+    features |= {"label": marks, "all": datasets.Sequence(marks), "score": datasets.Value("float32")}
+    features = datasets.Features(features)
 
     def rows(word, count, label=None):
         made = {"text": [f"{word} {n}" for n in range(count)], "title": [f"{word}, {n}" for n in range(count)]}
         made |= {"mark": [n % 4 > 1 for n in range(count)], "label": [n % 2 if label is None else label for n in range(count)]}
+        made |= {"all": [[0, 1][: n % 3] for n in range(count)], "score": [n / 2 for n in range(count)]}
         return datasets.Dataset.from_dict(made, features=features)
 
     splits = datasets.DatasetDict({"train": rows("café", 20), "more": rows("more", 8), "test": rows("new", 5, label=-1)})
@@ -38,8 +41,10 @@ SPEC = "hf(path='$FOLDER/saved')"
 OPTIONS = {
     "path": "'$FOLDER/parquet', name=other",
     "name": ("other, path='$FOLDER/parquet'", "first, path='$FOLDER/parquet'"),
-    "text": "title",
+    "text": ("title", "('title', 'text')"),
     "label": "mark",
+    "labels": "all",
+    "number": "score",
     "target": "title",
     "train": "'train[:50%]'",
     "validation": "more",

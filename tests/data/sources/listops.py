@@ -144,7 +144,7 @@ ERRORS = {
     "listops(operators=('MAXX',))": r"unknown operator 'MAXX' \(nearest: 'MAX'\); known: MIN, MAX, MED, SM",
     "listops(operators=())": "operators must be one or more",
     "listops(operators=('SM', 'SM'))": "none twice",
-    "listops(test_length=49)": "test_length must be at least max_length, 50, got 49",
+    "listops(test_length=49)": "test_length must be at least the length of train, 50, got 49",
 }
 ROW = Row(SPEC, OPTIONS, SourceEvidence((SourceCase(SPEC, right),), errors=ERRORS))
 

@@ -49,7 +49,7 @@ ROW = Row(
         errors={
             "mqmtar(queries=9)": "min_length must be at least 68, to have 9 pairs, got 32",
             "mqmtar(symbols=4)": "vocabulary must be at most 16, all that 4 symbols make, got 10000",
-            "mqmtar(key=9)": "256 symbols make 4722366482869645213696 keys or values; want at most 2147483648",
+            "mqmtar(key=9)": "256 symbols make more than 2147483648 keys or values: want fewer symbols, or shorter ones",
             "mqmtar(value=0)": "value must be at least 1, got 0",
         },
     ),

@@ -200,5 +200,22 @@ def test_other_errors_name_what_is_given(tmp_path):
     assert "there is no file" in of(path=tmp_path / "c.txt")
     assert "files in it are 'FOLDER/*.txt'" in of(path=tmp_path)
     split = build("text", path=tmp_path / "a.txt").load(0).splits["train"]
-    (tmp_path / "a.txt").write_bytes(b"\xff" * 12)
-    assert "has changed since it was first read" in error_of(lambda: list(split.texts))
+    for changed in (b"\xff" * 12, b"", b"o"):
+        (tmp_path / "a.txt").write_bytes(changed)
+        assert "has changed since it was first read" in error_of(lambda: list(split.texts))
+    (tmp_path / "a.txt").unlink()
+    assert "cannot read" in error_of(lambda: list(split.texts))
+
+
+def test_a_long_document_was_seen_where_all_of_its_blocks_were(tmp_path, small):
+    """Not where train has its beginning alone."""
+    long = " ".join(f"word{n}" for n in range(40))
+    (tmp_path / "a.txt").write_text("\n\n".join([long, "one", "two"]))
+    (tmp_path / "b.txt").write_text("\n\n".join([long, long[:-1] + "x", "one", "three"]))
+    files = {name: str(tmp_path / "b.txt") for name in ("validation", "test")}
+    spec = f"text(path='{tmp_path / 'a.txt'}', validation='{files['validation']}', test='{files['test']}', documents=blank)"
+    reading = {"max_length": 16, "truncate": "head", "seed": 0, "windows": "documents", "cache_dir": tmp_path / "cache"}
+    data = dataset.load(spec, "bytes", **reading)
+    facts = data.statistics["validation"]
+    assert (facts["examples"], facts["seen_in_train"], facts["max_length"]) == (4, 2, len(long) + 1)
+    assert data.splits["validation"].bytes == 2 * len(long) + len("onethree")

@@ -151,12 +151,14 @@ class TaskEvidence(NamedTuple):
       answers: what is right of each example, in words.
       encoded: the examples with that.
       reads: the part of a batch that holds it.
-      loss: (logits, what is right, smoothing) -> the loss of an example and whether it is right.
+      loss: (logits, what is right, smoothing) -> the loss of an example and whether it is right; NaN where it is neither.
       weights: of the three examples and filler, by the weights of classes.
       outputs: of two members, ``[2 3 ...]`` by name.
       scores: of the first, by hand.
       unscored: what is said where there is no answer to score by.
-      correct: which of its examples are.
+      correct: which of its examples are; None where none is right or wrong.
+      share: the score that is their share.
+      sure: (what is right) -> logits to be added that make it so; by default of a class.
       told: the lines on what both say.
       columns: of a table of it.
       details: the sections after the table of scores.
@@ -165,7 +167,7 @@ class TaskEvidence(NamedTuple):
     """
 
     model: dict[str, Any]
-    answers: tuple[str, ...]
+    answers: tuple[Any, ...]
     encoded: Encoded
     reads: str
     loss: Callable[..., tuple[Any, Any]]
@@ -173,9 +175,11 @@ class TaskEvidence(NamedTuple):
     outputs: dict[str, np.ndarray]
     scores: dict[str, float | None]
     unscored: str
-    correct: list[bool]
+    correct: list[bool] | None
     told: str
-    columns: dict[str, Sequence[str | float]]
+    columns: dict[str, Sequence[Any]]
     details: list[str]
     lacks: tuple[tuple[str, Encoded], ...]
+    share: str = ""
+    sure: Callable[[Any], np.ndarray] | None = None
     errors: dict[str, str] = {}
