@@ -92,7 +92,8 @@ def load(
         here = policy._replace(max_length=sys.maxsize) if name == LENGTHS else policy
         ids, arrays = cache.tokens(key, functools.partial(_encode_split, record, tokenizer_state, corpus, name, here))
         splits[name] = dataclasses.replace(examples(ids, arrays, _labels(split), policy), scale=scale)
-        elsewhere, known = arrays["elsewhere"], None if name == "train" else words_of_train
+        elsewhere = arrays["elsewhere"]
+        known = None if name == "train" else words_of_train
         splits[name] = with_words(splits[name], split.texts, corpus.classes, most=characters, known=known)
         if split.targets is not None:
             what = f"{corpus.resolved}: {name} target"

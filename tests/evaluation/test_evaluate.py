@@ -267,7 +267,7 @@ def test_many_classes_are_reported_by_their_confusions():
         [r"class\n3", r"class\n7", "5"],
         [r"class\n4", r"class\n8", "2"],
     ]
-    told = classification.told(classification.read({"logits": logits[:, :1]}, facts), ["a text"])
+    told = classification.told(classification.read({"logits": logits[:, :1]}, encoded, facts), ["a text"])
     assert told.count("class") == 22
     assert len(told.splitlines()) == 3
 

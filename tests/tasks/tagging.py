@@ -103,12 +103,6 @@ def test_a_source_without_classes_is_one_for_language_models():
         tagging.sized(None, 9, 0)
 
 
-def test_a_text_keeps_its_first_words():
-    """So that it is known of which words its answers are."""
-    with pytest.raises(ValueError, match=r"config.data.truncate is for config.task=.*, got 'tail' with config.task=tagging"):
-        config.from_dict({"task": "tagging", "data": {"truncate": "tail"}})
-
-
 SPANS = ("B-LOC", "B-PER", "I-LOC", "I-PER", "O")
 
 
@@ -186,3 +180,9 @@ def test_words_that_are_cut_off_have_no_tag():
     found = tagging.read(ROW.evidence.outputs, cut, facts())
     assert found.tags[0] == ["left _ middle", "_ middle", "right left"]
     assert tagging.columns(found, Examples(TEXTS, cut), facts())["tags"] == ["left _ middle", "_ right", "right _"]
+
+
+def test_a_text_keeps_its_first_words():
+    """So that it is known of which words its answers are."""
+    with pytest.raises(ValueError, match=r"config.data.truncate is for config.task=.*, got 'tail' with config.task=tagging"):
+        config.from_dict({"task": "tagging", "data": {"truncate": "tail"}})
