@@ -38,8 +38,9 @@ class Policy(NamedTuple):
         """Raises ValueError for what there is not."""
         if self.max_length < 1:
             raise ValueError(f"max_length must be at least 1, got {self.max_length}")
-        for name, choices in (("truncate", Truncate), ("segments", Segments), ("positions", Positions)):
-            value, known = getattr(self, name), get_args(choices)
+        choices = {"truncate": Truncate, "segments": Segments, "positions": Positions, "windows": Windows}
+        for name, among in choices.items():
+            value, known = getattr(self, name), (*get_args(among), *(["none"] if name == "windows" else []))
             if value not in known:
                 raise ValueError(f"unknown {name} {quoted(value)}{specs.nearest(value, known)}; known: {', '.join(known)}")
         if self.windows != "none":

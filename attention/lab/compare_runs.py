@@ -15,7 +15,6 @@ from attention.lab import by_block, by_example, comparisons
 from attention.lab.report.numbers import NONE, Metric
 from attention.messages import listed
 from attention.runs.directory import RunDirectory
-from attention.tasks import Task
 from attention.text_table import table
 from attention.training import config as configs
 from attention.training import identities
@@ -99,7 +98,7 @@ def _other_sources(a: RunDirectory, b: RunDirectory) -> list[str]:
     return lines
 
 
-def _same_tokens(a: RunDirectory, b: RunDirectory, said: Sequence[Mapping[str, np.ndarray]], task: Task) -> bool:
+def _same_tokens(a: RunDirectory, b: RunDirectory, said: Sequence[Mapping[str, np.ndarray]], task: Any) -> bool:
     """Whether both runs read the same tokens, as far as their numbers tell, where any metric is a mean over them."""
     if not any(metric.per_token for metric in task.metrics):
         return True
@@ -108,7 +107,7 @@ def _same_tokens(a: RunDirectory, b: RunDirectory, said: Sequence[Mapping[str, n
     return sizes[0] == sizes[1] and all(np.array_equal(first, other) for first, other in zip(counts[::2], counts[1::2]))
 
 
-def _by_seed(results: Sequence[dict[str, Any]], split: str, task: Task, same_tokens: bool) -> list[str]:
+def _by_seed(results: Sequence[dict[str, Any]], split: str, task: Any, same_tokens: bool) -> list[str]:
     compared, undefined, left = [], [], []
     for metric in task.metrics:
         sides = [{member["seed"]: _score(member, split, metric.name) for member in result["members"]} for result in results]
@@ -163,7 +162,7 @@ def _notes(found: comparisons.Comparison, metric: Metric) -> list[str]:
 
 
 def _by_example(
-    a: RunDirectory, b: RunDirectory, results: Sequence[dict[str, Any]], said: Sequence[Mapping[str, np.ndarray]], task: Task
+    a: RunDirectory, b: RunDirectory, results: Sequence[dict[str, Any]], said: Sequence[Mapping[str, np.ndarray]], task: Any
 ) -> list[str]:
     if any(known and "correct" not in known for known in said):
         why = f"predictions are not compared by example: those of {results[0]['task']} are not right or wrong"
@@ -184,7 +183,7 @@ def _places(results: Sequence[dict[str, Any]]) -> list[dict[int, int]]:
     ]
 
 
-def _by_block(results: Sequence[dict[str, Any]], said: Sequence[Mapping[str, np.ndarray]], task: Task) -> list[str]:
+def _by_block(results: Sequence[dict[str, Any]], said: Sequence[Mapping[str, np.ndarray]], task: Any) -> list[str]:
     """Each metric that is a sum over a count, by pieces of text."""
     lines, places = [], _places(results)
     shared = [seed for seed in places[0] if seed in places[1]]

@@ -18,8 +18,8 @@ from attention.optimizers._optimizer import schedule
 from attention.runs import checkpoints, data_record, json_files
 from attention.runs.directory import RunDirectory
 from attention.runs.identity import differing
+from attention.training import budget
 from attention.training import config as configs
-from attention.training import recipe
 from attention.training.config import Config
 
 # What may differ: how long is trained, and when it is looked at, saved and stopped.
@@ -105,7 +105,7 @@ def check(earlier: Earlier, data: contracts.Dataset, steps: int) -> None:
         raise ValueError(f"{where}: the run has {earlier.step} updates; more are wanted in all, got {steps}")
 
 
-def adopt(earlier: Earlier, experiment: recipe.Experiment, run: RunDirectory, like: Any) -> list[str]:
+def adopt(earlier: Earlier, experiment: Any, run: RunDirectory, like: Any) -> list[str]:
     """Puts the state of the old run into a new one, which goes on from there as one that was cut off.
 
     Args:
@@ -133,13 +133,13 @@ def adopt(earlier: Earlier, experiment: recipe.Experiment, run: RunDirectory, li
     return _notes(earlier, experiment)
 
 
-def _notes(earlier: Earlier, experiment: recipe.Experiment) -> list[str]:
+def _notes(earlier: Earlier, experiment: Any) -> list[str]:
     """What is gone on with, and where the learning rate jumps as its schedule becomes that of more updates."""
     notes = [f"goes on with {shown(earlier.run.path)} after update {earlier.step}, up to {experiment.steps}"]
-    old = recipe.in_updates(earlier.settings, experiment.data.splits["train"])
+    old = budget.in_updates(earlier.settings, experiment.data.splits["train"])
     training = experiment.config.training
-    steps = recipe.total_steps(old, experiment.plan.steps_per_epoch)
-    before = schedule(old.schedule, steps=steps, warmup=recipe.warmup_of(old, steps))
+    steps = budget.total_steps(old, experiment.plan.steps_per_epoch)
+    before = schedule(old.schedule, steps=steps, warmup=budget.warmup_of(old, steps))
     was, now = float(before(jnp.int32(earlier.step - 1))), float(experiment.program.factor(jnp.int32(earlier.step)))
     if abs(was - now) > 0.01:
         what = f"schedule={training.schedule} is that of {experiment.steps} updates"

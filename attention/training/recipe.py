@@ -2,7 +2,6 @@
 
 import dataclasses
 import inspect
-import math
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -14,9 +13,9 @@ from attention.data.vectors import load_vectors
 from attention.messages import shown
 from attention.rivals import Rival
 from attention.tasks import Task
-from attention.training import heartbeat
+from attention.training import budget, heartbeat
 from attention.training.cohort.program import Program, program
-from attention.training.config import IN_TOKENS, Config, TrainingConfig, reading
+from attention.training.config import Config, reading
 
 
 class Experiment(NamedTuple):
@@ -63,12 +62,12 @@ def experiment(config: Config, *, data: contracts.Dataset | None = None, tokeniz
     checked_rival(config)
     data = load_data(config, tokenizer) if data is None else data
     train = data.splits["train"]
-    section, training = config.data, in_updates(config, train)
+    section, training = config.data, budget.in_updates(config, train)
     sizes = {"batch_size": training.batch_size, "buckets": section.buckets}
     plan = batches.Plan(train.extents, **sizes, seed=section.seed, slack=train.slack)
     model = task.sized(checked, data.vocab_size, len(data.classes))
-    steps = total_steps(training, plan.steps_per_epoch)
-    warmup = warmup_of(training, steps)
+    steps = budget.total_steps(training, plan.steps_per_epoch)
+    warmup = budget.warmup_of(training, steps)
     if warmup != training.warmup:
         given = "warmup" if config.training.warmup else "warmup_tokens"
         asked = f"config.training.{given}={getattr(config.training, given)} is not less than the {steps} updates of this run"
@@ -145,35 +144,6 @@ def notes(data: contracts.Dataset) -> tuple[str, ...]:
 def scored_split(data: contracts.Dataset, task: Task) -> str:
     """The split that runs are summed up and compared by: test, or validation where no test says what is right."""
     return "test" if "test" in data.splits and task.lacks(data.splits["test"]) is None else "validation"
-
-
-def in_updates(config: Config, train: contracts.Encoded) -> TrainingConfig:
-    """What is given in tokens as numbers of updates, rounded up: an update reads ``batch_size max_length`` tokens.
-
-    Raises:
-      ValueError: where rows of train are not all of ``max_length`` tokens.
-    """
-    training = config.training
-    given = {name: tokens for name in IN_TOKENS if (tokens := getattr(training, name))}
-    if not given:
-        return training
-    if train.documents is None or config.data.windows != "stream":
-        have = "rows that the source has" if train.documents is None else f"config.data.windows={config.data.windows}"
-        first, tokens = next(iter(given.items()))
-        wants = "wants windows of one length, config.data.windows=stream of texts"
-        raise ValueError(f"config.training.{first}={tokens} {wants}; got {have}: give {IN_TOKENS[first]}")
-    size = training.batch_size * config.data.max_length
-    return dataclasses.replace(training, **{IN_TOKENS[name]: -(-tokens // size) for name, tokens in given.items()})
-
-
-def total_steps(training: TrainingConfig, steps_per_epoch: int) -> int:
-    """Updates of a run."""
-    return training.steps or math.ceil(training.epochs * steps_per_epoch)
-
-
-def warmup_of(training: TrainingConfig, steps: int) -> int:
-    """Updates of warmup: those asked for, and of a run that is not longer than these a tenth of it, rounded down."""
-    return training.warmup if training.warmup < steps else steps // 10
 
 
 def vectors(config: Config, data: contracts.Dataset) -> tuple[np.ndarray, np.ndarray] | None:

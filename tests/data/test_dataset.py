@@ -192,6 +192,8 @@ def test_bad_input(toy):
         toy(max_length=0)
     with pytest.raises(ValueError, match=r"unknown truncate 'midle' \(nearest: 'middle'\); known: head, tail, middle"):
         toy(truncate="midle")
+    with pytest.raises(ValueError, match=r"unknown windows 'steam' \(nearest: 'stream'\); known: stream, packed, "):
+        toy(windows="steam")
     toy.corpus = corpus()._replace(splits={"train": corpus().splits["train"], "test": Split([], None)})
     with pytest.raises(ValueError, match="the test split is empty"):
         toy()

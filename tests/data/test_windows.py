@@ -97,7 +97,6 @@ def test_few_asked_places_are_gathered_alone():
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"windows": "steam"}, r"unknown windows 'steam' \(nearest: 'stream'\)"),
         ({"windows": "stream", "stride": 9}, "stride wants 0 .* to the window of 8 tokens, got 9"),
         ({"windows": "packed", "stride": 2}, "windows=packed has its windows side by side"),
         ({"windows": "stream", "train": True, "length": 64}, "train has 26 tokens, fewer than a window of .*max_length=64"),
