@@ -6,6 +6,7 @@ attention-eval --workdir=runs/NAME --data=new.tsv --out=pred.tsv   on a file, wi
 attention-eval --workdir=runs/NAME --data=new.csv --columns=body,stars   where its columns have other names
 attention-eval --workdir=runs/NAME --data='new/*.parquet'           on several files, or a folder of texts
 attention-eval --workdir=runs/NAME --text="Who wrote Hamlet?"      what it says of a text
+attention-eval --workdir=runs/NAME --pairs=blimp.tsv --columns=good,bad   how often it finds the right text likelier
 attention-eval --workdir=runs/NAME --export=model.safetensors      its best member: weights, config and tokenizer
 attention-eval --workdir=runs/NAME --export=model.stablehlo        as a program that runs without this package
 attention-eval --workdir=runs/NAME --text="May 3, 1998" --beam=4   what a run that writes makes of it
@@ -21,7 +22,7 @@ from absl import flags
 from attention.training import command_line
 
 _WRITING = ("tokens", "samples", "temperature", "top_k", "top_p", "seed")
-_SCORING = ("split", "data", "columns", "text", "out", "beam", "length_penalty")
+_SCORING = ("split", "data", "columns", "text", "out", "beam", "length_penalty", "stride")
 
 
 def define_flags() -> flags.FlagValues:
@@ -31,6 +32,7 @@ def define_flags() -> flags.FlagValues:
     flags.DEFINE_string("split", None, "The split to score: test (default), validation or train.", flag_values=values)
     flags.DEFINE_string("data", None, "A file, glob or folder to score instead, or a source's spec.", flag_values=values)
     flags.DEFINE_list("columns", [], "Of --data files: the column of texts, and that of answers.", flag_values=values)
+    flags.DEFINE_string("pairs", None, "A table of right and wrong texts: which are likelier?", flag_values=values)
     flags.DEFINE_multi_string("text", [], "A text to classify; may be given again.", flag_values=values)
     flags.DEFINE_string("out", None, "TSV, CSV or JSON Lines file to write the predictions to.", flag_values=values)
     flags.DEFINE_integer("beam", 1, "Beginnings pursued by a run that writes texts; 1 is greedy.", flag_values=values)
@@ -41,6 +43,7 @@ def define_flags() -> flags.FlagValues:
     flags.DEFINE_integer("top_k", 0, "It draws from the so many likeliest tokens; 0 for all.", flag_values=values)
     flags.DEFINE_float("top_p", 1.0, "It draws from the likeliest that reach this together; 1 for all.", flag_values=values)
     flags.DEFINE_integer("seed", 0, "Of its draws.", flag_values=values)
+    flags.DEFINE_integer("stride", None, "Of a language model: tokens that a window is asked for.", flag_values=values)
     flags.DEFINE_string("export", None, "File to write a member to: .safetensors or .stablehlo.", flag_values=values)
     flags.DEFINE_integer(
         "member", None, "Seed of the member that is exported or writes; the best by default.", flag_values=values
@@ -73,9 +76,16 @@ def main(argv: list[str]) -> None:
         show = functools.partial(print, end="", flush=True)
         writing.write(values.workdir, values.text, options, member=values.member, show=show)
         return
+    if values.pairs is not None:
+        from attention.evaluation import pairs
+
+        if given := _given(values, *(name for name in _SCORING if name not in ("columns", "out"))):
+            raise ValueError(f"--pairs compares the texts of a table: it goes without --{given[0]}")
+        print(pairs.report(values.workdir, values.pairs, columns=values.columns, out=values.out))
+        return
     search = {"beam": values.beam, "length_penalty": values.length_penalty}
     asked = {"split": values.split, "data": values.data, "columns": values.columns, "texts": values.text}
-    print(report.report(values.workdir, **asked, out=values.out, **search))
+    print(report.report(values.workdir, **asked, out=values.out, stride=values.stride, **search))
 
 
 def _writes(values: flags.FlagValues, is_writer: Callable[[str], bool]) -> bool:

@@ -31,8 +31,8 @@ def described(windows: str, length: int, stride: int) -> str:
     within = {"stream": "", "packed": " of its document", "documents": " of its document"}[windows]
     if stride in (0, length):
         return f"windows of {length} tokens side by side: a token is told from the 1 to {length} before it{within}"
-    least = length - stride + 1
-    return f"windows of {length} tokens at a stride of {stride}: a token is told from the {least} to {length} before it{within}"
+    context = f"{length - stride + 1} to {length}" if stride > 1 else str(length)
+    return f"windows of {length} tokens at a stride of {stride}: a token is told from the {context} before it{within}"
 
 
 def begun(texts: Sequence[np.ndarray], begins: np.ndarray, end: int) -> tuple[np.ndarray, np.ndarray]:

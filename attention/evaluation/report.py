@@ -1,5 +1,6 @@
 """What ``eval.py`` prints and writes of a run, whatever its task."""
 
+import dataclasses
 import math
 import sys
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -7,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from attention import specs
-from attention.data import remarks, tables, unpacking
+from attention.data import remarks, tables, unpacking, windows
 from attention.data.contracts import Dataset
 from attention.data.segments import parted
 from attention.evaluation import overlap
@@ -30,6 +31,7 @@ def report(
     out: str | None = None,
     beam: int = 1,
     length_penalty: float = 0.0,
+    stride: int | None = None,
 ) -> str:
     """Evaluates a run, or asks it about texts.
 
@@ -45,6 +47,7 @@ def report(
       out: a TSV, CSV or JSON Lines file to write the predictions of every example to; ``data`` reads it.
       beam: of a run that writes: how many beginnings of a text are pursued, 1 for greedy.
       length_penalty: of a beam, at least 0; 0 for none.
+      stride: of a language model, as ``config.data.stride``, which it takes the place of.
 
     Returns:
       What to print.
@@ -58,6 +61,7 @@ def report(
     target = _writable(out)
     trained = load(workdir)
     _check_columns(columns, trained)
+    trained = trained if stride is None else _at_stride(trained, stride)
     _spared(target, [*overlap.files(trained), *map(unpacking.archive, files)])
     outside = trained.run.outside(*([] if texts else [trained.source]))
     if outside:
@@ -87,7 +91,12 @@ def report(
     answers = trained.task.plural
     notes += remarks.notes({name: facts or remarks.statistics(examples.encoded, elsewhere, name="test")})
     if target is not None:
+        _check_rows(examples, name)
         tables.content(target, _texts(trained, examples))  # before the work: what the format cannot hold
+    if examples.encoded.documents is not None:
+        cut = trained.settings.data
+        how = "documents" if files or texts else cut.windows
+        notes.append(windows.described(how, cut.max_length, cut.stride))
     sections = [*(f"note: {one_line(note)}" for note in notes), _headline(trained)]
     if trained.task.answered(examples.encoded):
         evaluation = trained.score(examples, name, **search)
@@ -165,6 +174,24 @@ def _checked(split: str | None, data: str | None, texts: Sequence[str], beam: in
     if files and split is not None:
         raise ValueError(f"--split={shown(split)} names a split of a source; {shown(data)} is read whole")
     return files
+
+
+def _at_stride(trained: Trained, stride: int) -> Trained:
+    """The run with another stride in its windows. Raises ValueError where it has none, or cannot have this one."""
+    if not trained.documents:
+        raise ValueError(f"--stride is of language models of whole texts; {trained.run.path} is none")
+    settings = trained.settings
+    windows.check(settings.data.windows, settings.data.max_length, stride)
+    data = dataclasses.replace(settings.data, stride=stride)
+    return trained._replace(settings=dataclasses.replace(settings, data=data))
+
+
+def _check_rows(examples: Examples, name: str) -> None:
+    """Raises ValueError for a long text in pieces, which is no row of a table."""
+    documents = examples.encoded.documents
+    if documents is not None and len(documents) - 1 != len(examples.texts):
+        have = f"{name} is {len(documents) - 1} text in {len(examples.texts)} pieces"
+        raise ValueError(f"--out has a row for each text, and {have}; --data=FILE.txt scores texts of your own")
 
 
 def _writable(out: str | None) -> Path | None:

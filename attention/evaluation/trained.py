@@ -249,6 +249,7 @@ class Trained(NamedTuple):
         """
         texts = [self._of_columns(number, text) for number, text in enumerate(texts)]
         given = config.reading(self.settings)
+        given |= {"windows": "documents"} if "windows" in given else {}  # what is said of one text depends on no other
         if self.task.at_words:
             words, told = self._by_words(texts, answers)
             given |= {"wanted": told, "classes": self.data.classes}

@@ -1,0 +1,144 @@
+"""A language model asked in every way that a user has: scores of files, minimal pairs, and texts that go on."""
+
+import json
+
+import pytest
+
+from attention import sampling
+from attention.commands import eval as command
+from attention.evaluation import pairs, trained, writing
+from attention.evaluation.report import report
+from attention.training import config, loop
+
+TEXT = "the cat sat on the mat.\nthe dog sat on the log.\n" * 40
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """A run of two members; the tests must not change it."""
+    folder = tmp_path_factory.mktemp("lm")
+    patch = pytest.MonkeyPatch()
+    patch.setenv("ATTENTION_CACHE_DIR", str(folder / "cache"))
+    (folder / "book.txt").write_text(TEXT)
+    settings = {
+        "task": "lm",
+        "rival": "none",
+        "data": {"source": str(folder / "book.txt"), "tokenizer": "characters", "max_length": 16},
+        "model": {"encoder": "transformer(layers=1)", "mixer": "attention(heads=2)", "mask": "causal", "dim": 16},
+        "training": {"steps": 60, "eval_every": 60, "batch_size": 16, "learning_rate": 0.01, "dropout": 0.0},
+        "seeds": (3, 1),
+    }
+    loop.train(config.from_dict(settings), folder / "run")
+    yield folder
+    patch.undo()
+
+
+def test_a_file_is_scored_at_any_stride(folder):
+    """It is one document, whatever its lines; and what a token has before it is said."""
+    (folder / "new.txt").write_text("the cat sat on the log.\n")
+    out = folder / "out.jsonl"
+    said = report(str(folder / "run"), data=str(folder / "new.txt"), out=str(out))
+    assert "windows of 16 tokens side by side: a token is told from the 1 to 16 before it of its document" in said
+    row = json.loads(out.read_text())
+    assert (row["text"], row["tokens"]) == ("the cat sat on the log.\n", 25)  # with its end
+    assert f"{row['nats(3)'] / 25:.4f}" in said
+    sliding = report(str(folder / "run"), data=str(folder / "new.txt"), stride=1)
+    assert "at a stride of 1: a token is told from the 16 before it of its document" in sliding
+    assert f"{row['nats(3)'] / 25:.4f}" not in sliding
+    with pytest.raises(ValueError, match=r"stride wants 0 .* to the window of 16 tokens, got 17"):
+        report(str(folder / "run"), stride=17)
+
+
+def test_the_right_text_of_a_pair_is_the_likelier(folder):
+    """As its nats, which are written, say."""
+    table, out = folder / "pairs.tsv", folder / "nats.csv"
+    table.write_text("good\tbad\nthe cat sat\tcat the tas\nthe dog\tzzz qqq\n")
+    said = pairs.report(str(folder / "run"), str(table), out=str(out))
+    assert "seed 3: 100.00 % right" in said
+    assert "mean: 100.00 ± 0.00 %" in said
+    turned = folder / "turned.tsv"
+    turned.write_text("bad,good\n".replace(",", "\t") + "the cat sat\tcat the tas\nthe dog\tthe dog\n")
+    assert "seed 1: 25.00 % right" in pairs.report(str(folder / "run"), str(turned))  # of two alike half counts
+    alone = folder / "alone.tsv"
+    alone.write_text("good\tbad\nthe dog\tzzz qqq\n")
+    pairs.report(str(folder / "run"), str(alone), out=str(folder / "alone.csv"))
+    numbers = lambda line: [float(cell) for cell in line.split(",")[2:]]
+    here, among = (folder / "alone.csv").read_text().splitlines()[1], out.read_text().splitlines()[2]
+    assert numbers(here) == pytest.approx(numbers(among), rel=1e-5)  # no text has another as its context
+    head, first, _ = out.read_text().splitlines()
+    assert head == "good,bad,nats of good (3),nats of bad (3),nats of good (1),nats of bad (1)"
+    good, bad = map(float, first.split(",")[2:4])
+    assert good < bad
+    with pytest.raises(ValueError, match="the columns of right and of wrong texts"):
+        pairs.report(str(folder / "run"), str(table), columns=["good"])
+
+
+def test_a_text_goes_on(folder):
+    """Greedily it is the arg max at every place; the draws of a seed are the same each time, and shown as they come."""
+    shown = []
+    run = str(folder / "run")
+    writing.write(run, ["the c"], writing.Options(tokens=9, temperature=0.0), show=shown.append)
+    assert len(shown) > 5
+    loaded = trained.load(run)
+    examples = loaded.encode(["".join(shown).rstrip("\n")])
+    found = loaded.outputs(examples, loaded.settings.seeds.index(_best(loaded)))
+    assert found["right"][0][found["asked"][0]][5:14].all()
+    drawn = []
+    for _ in range(2):
+        shown = []
+        writing.write(run, ["the "], writing.Options(tokens=20, samples=2, top_k=5, seed=7), show=shown.append)
+        drawn.append("".join(shown))
+    assert drawn[0] == drawn[1]
+    assert "---- 2 of 2" in drawn[0]
+    assert "goes on from the last 8" in drawn[0]
+
+
+def _best(loaded):
+    """The seed of the member that writes."""
+    from attention.evaluation import export
+
+    return export.chosen(loaded, None).seed
+
+
+def test_signs_of_several_tokens_come_whole():
+    """Bytes that are no sign yet are held back."""
+
+    class Run:
+        class data:
+            vocab_size = 300
+
+        tokenizer_state = None
+
+        class tokenizer:
+            decode = staticmethod(lambda state, ids: bytes(ids).decode("utf-8", "replace"))
+
+    ids = list("aé€b".encode())
+    assert list(writing._pieces(Run, iter([*ids, 299, 65]))) == ["a", "é", "€", "b"]
+    assert "".join(writing._pieces(Run, ids * 100)) == "aé€b" * 100
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        (["--text=a", "--out=x.tsv"], "--out is of scores: a language model goes on with --text alone"),
+        (["--split=test", "--tokens=3"], "--tokens is of a language model and its --text"),
+        (["--pairs=x.tsv", "--split=test"], "--pairs compares the texts of a table: it goes without --split"),
+        (["--text=a", "--top_p=1.5"], r"top_p wants a number in \(0, 1\], got 1.5"),
+        (["--text=a", "--member=9"], "has no member with that seed; seeds: 3, 1"),
+    ],
+)
+def test_flags_that_do_not_go_together(folder, flags, message):
+    """Each is refused in a line."""
+    with pytest.raises(ValueError, match=message):
+        command.main(["eval", f"--workdir={folder / 'run'}", *flags])
+
+
+def test_a_text_that_does_not_fit_slides():
+    """What is forgotten is said; nothing where all fits."""
+
+    class Model:
+        class dims:
+            max_length = 16
+
+    assert sampling.sliding(Model, 10, 7) == ""
+    assert "of the 20 tokens of the prompt the last 8 are read" in sampling.sliding(Model, 20, 1)
