@@ -47,13 +47,13 @@ def test_rules_are_scored_where_something_is_asked():
     learned = rules.fitted(known, split)
     assert learned == {"majority": {"b": 1}, "the_word_itself": {}, "before": {}}
     third = pytest.approx(1 / 3)
-    assert rules.accuracies(known, learned, split) == {
+    assert rules.scores(known, learned, split) == {
         "majority": pytest.approx(2 / 3),
         "the_word_itself": third,
         "before": third,
     }
-    assert rules.accuracies(known, {"before": {}}, split) == {"before": third}
-    assert rules.accuracies(known, learned, split._replace(wanted=["_ _ _", "_ _"])) == {}
+    assert rules.scores(known, {"before": {}}, split) == {"before": third}
+    assert rules.scores(known, learned, split._replace(wanted=["_ _ _", "_ _"])) == {}
 
 
 def test_the_most_frequent_tag_by_hand():
@@ -64,7 +64,7 @@ def test_the_most_frequent_tag_by_hand():
     assert rules.MOST_FREQUENT_TAG.answer(learned, ["a B b", "d f"]) == ["X VERB NOUN", "NOUN X"]
     asked = Split(["a B b", "d f"], None, wanted=["X VERB VERB", "_ NOUN"])
     known = (rules.MOST_FREQUENT_TAG,)
-    assert rules.accuracies(known, {"most_frequent_tag": learned}, asked) == {"most_frequent_tag": 0.5}
+    assert rules.scores(known, {"most_frequent_tag": learned}, asked) == {"most_frequent_tag": 0.5}
 
 
 @pytest.mark.skipif("ATTENTION_DATA_DIR" not in os.environ, reason="needs ATTENTION_DATA_DIR")
@@ -75,4 +75,4 @@ def test_a_known_score_of_the_most_frequent_tag():
     learned = {rule.name: rule.fit(corpus.splits["train"])}
     assert learned[rule.name][" NOUN"] == 11444
     for name, wanted in (("validation", 0.884), ("test", 0.881)):
-        assert rules.accuracies((rule,), learned, corpus.splits[name])[rule.name] == pytest.approx(wanted, abs=0.0005)
+        assert rules.scores((rule,), learned, corpus.splits[name])[rule.name] == pytest.approx(wanted, abs=0.0005)
