@@ -67,7 +67,7 @@ def cape_positions(
     _check(global_shift, local_shift, scale)
     whole = jnp.issubdtype(positions.dtype, jnp.integer)
     highest = jnp.iinfo(positions.dtype).max if whole else jnp.inf
-    least, total, of_example = _over(documents)
+    least, total, of_example = _over(documents, highest)
     first = least(jnp.where(valid, positions, highest))
     # Counted from the first one, so that positions far from 0 lose nothing to float32.
     away = jnp.where(valid, positions - first, 0).astype(jnp.float32)
@@ -81,10 +81,11 @@ def cape_positions(
     return jnp.where(valid, moved, 0.0)
 
 
-def _over(documents: jax.Array | None) -> tuple[Callable[[jax.Array], jax.Array], ...]:
+def _over(documents: jax.Array | None, highest: float) -> tuple[Callable[[jax.Array], jax.Array], ...]:
     """The least and the sum of ``[*B T]`` of each example or document, and of what is one's ``[*B d]`` that of each token."""
     if documents is None:
-        return lambda x: jnp.min(x, axis=-1, keepdims=True), lambda x: jnp.sum(x, axis=-1, keepdims=True), lambda x: x
+        least = lambda x: jnp.min(x, axis=-1, keepdims=True, initial=highest)
+        return least, lambda x: jnp.sum(x, axis=-1, keepdims=True), lambda x: x
     along = lambda function: lambda x: function(x[..., None], documents)[..., 0]
     least = along(lambda x, numbers: of_document(jnp.minimum, x, numbers))
     return least, along(totals), lambda x: jnp.take_along_axis(x, documents, axis=-1)
