@@ -81,7 +81,7 @@ def cape_positions(
     return jnp.where(valid, moved, 0.0)
 
 
-def _over(documents: jax.Array | None, highest: float) -> tuple[Callable[[jax.Array], jax.Array], ...]:
+def _over(documents: jax.Array | None, highest: int | float) -> tuple[Callable[[jax.Array], jax.Array], ...]:
     """The least and the sum of ``[*B T]`` of each example or document, and of what is one's ``[*B d]`` that of each token."""
     if documents is None:
         least = lambda x: jnp.min(x, axis=-1, keepdims=True, initial=highest)
