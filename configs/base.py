@@ -66,7 +66,8 @@ def get_config() -> Any:  # a ConfigDict, whose fields a type checker cannot kno
     training.learning_rate = 1e-3  # peak learning rate, in (0, inf)
     training.warmup = 100  # updates over which the learning rate rises from 0; of a run of no more, a tenth, rounded down
     training.warmup_tokens = 0  # tokens over which it rises, in place of warmup, which is 0 then
-    training.schedule = "cosine"  # learning rate after warmup: constant, cosine or linear, the latter two towards 0
+    training.schedule = "cosine"  # learning rate after warmup: constant, cosine or linear, the latter two towards
+    training.schedule_end = 0.0  # this share of the peak, in [0, 1)
     training.weight_decay = 0.01  # decoupled, times the learning rate, of matrices only: leaves of two axes or more
     training.decay_embeddings = True  # whether embeddings and tables of positions decay, too
     training.clip_norm = 1.0  # largest global norm of a gradient; 0 for off

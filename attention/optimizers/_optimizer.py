@@ -66,22 +66,23 @@ def decayed(params: Any, *, frozen_embeddings: bool = False, decay_embeddings: b
     return jax.tree_util.tree_map_with_path(decays, params)
 
 
-def schedule(name: str, *, steps: int, warmup: int) -> Callable[[Any], jax.Array]:
+def schedule(name: str, *, steps: int, warmup: int, end: float = 0.0) -> Callable[[Any], jax.Array]:
     """The factor of the learning rate at update ``t`` = 0, 1, ..., ``steps`` - 1.
 
     ``(t + 1) / warmup`` while ``t < warmup``: the first update moves, which optax's own warmups leave out. Then, with
-    ``p = (t - warmup) / (steps - warmup)``, constant 1, linear ``1 - p`` or cosine ``(1 + cos(pi p)) / 2``: the last update
-    still moves.
+    ``p = (t - warmup) / (steps - warmup)``, constant 1, linear ``1 - p`` or cosine ``(1 + cos(pi p)) / 2``, the latter two
+    times ``1 - end``, plus ``end``: the last update still moves.
 
     Args:
       name: constant, linear or cosine.
       steps: updates in all, more than ``warmup``.
       warmup: 0 or more.
+      end: in [0, 1).
     """
     decay: optax.Schedule = {
         "constant": lambda: optax.constant_schedule(1.0),
-        "linear": lambda: optax.linear_schedule(1.0, 0.0, steps - warmup),
-        "cosine": lambda: optax.cosine_decay_schedule(1.0, steps - warmup),
+        "linear": lambda: optax.linear_schedule(1.0, end, steps - warmup),
+        "cosine": lambda: optax.cosine_decay_schedule(1.0, steps - warmup, end),
     }[name]()
     joined = optax.join_schedules([lambda t: (t + 1.0) / max(warmup, 1), decay], [warmup])
     return lambda t: jnp.asarray(joined(jnp.asarray(t, jnp.float32)), jnp.float32)

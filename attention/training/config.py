@@ -113,6 +113,7 @@ class TrainingConfig:
     )
     warmup_tokens: int = _field(0, "tokens of warmup, in place of warmup, which is 0 then", within="[0, inf)")
     schedule: str = _field("cosine", "learning rate after warmup", choices=("constant", "cosine", "linear"))
+    schedule_end: float = _field(0.0, "share of the peak that a cosine or a line goes to", within="[0, 1)")
     weight_decay: float | tuple[float, ...] = _per_member(0.01, "decoupled, of the matrices only", "[0, inf)")
     decay_embeddings: bool = _field(True, "whether embeddings and tables of positions decay, too")
     clip_norm: float | tuple[float, ...] = _per_member(1.0, "largest global norm of a gradient; 0 for off", "[0, inf)")
@@ -420,6 +421,8 @@ def _check_training(training: TrainingConfig) -> None:
             raise ValueError(
                 f"{where} wants one of {updates} and {name}, the other 0; got {updates}={number} and {name}={tokens}"
             )
+    if training.schedule == "constant" and training.schedule_end:
+        raise ValueError(f"{where}.schedule_end={training.schedule_end:g} wants schedule=cosine or linear, got constant")
     if training.batch_size % training.accumulation:
         have = f"batch_size={training.batch_size} and accumulation={training.accumulation}"
         raise ValueError(f"{where}.accumulation wants a divisor of batch_size, got {have}")

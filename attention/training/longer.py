@@ -139,7 +139,7 @@ def _notes(earlier: Earlier, experiment: Any) -> list[str]:
     old = budget.in_updates(earlier.settings, experiment.data.splits["train"])
     training = experiment.config.training
     steps = budget.total_steps(old, experiment.plan.steps_per_epoch)
-    before = schedule(old.schedule, steps=steps, warmup=budget.warmup_of(old, steps))
+    before = schedule(old.schedule, steps=steps, warmup=budget.warmup_of(old, steps), end=old.schedule_end)
     was, now = float(before(jnp.int32(earlier.step - 1))), float(experiment.program.factor(jnp.int32(earlier.step)))
     if abs(was - now) > 0.01:
         what = f"schedule={training.schedule} is that of {experiment.steps} updates"

@@ -49,6 +49,10 @@ def test_schedules_by_hand():
     assert float(at["cosine"](8)) == pytest.approx(0.5)
     assert float(at["cosine"](11)) > 0
     assert float(schedule("linear", steps=2, warmup=0)(jnp.int32(0))) == 1.0
+    ending = {name: schedule(name, steps=12, warmup=4, end=0.1) for name in at}
+    assert float(ending["constant"](11)) == 1.0
+    assert float(ending["linear"](8)) == pytest.approx(0.55)
+    assert float(ending["cosine"](8)) == pytest.approx(0.55)
 
 
 def test_the_decay_of_the_average_rises():

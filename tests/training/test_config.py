@@ -88,6 +88,7 @@ def test_per_member_values_are_arrays_of_members():
         ({"training": {"schedule": "cosin"}}, "wants one of constant, cosine, linear, got 'cosin' (nearest: 'cosine')"),
         ({"training": {"steps": 10, "warmup": 0, "epochs": 1.0}}, "wants one of steps, epochs and tokens, the others 0"),
         ({"training": {"steps": 0}}, "wants one of steps, epochs and tokens, the others 0"),
+        ({"training": {"schedule": "constant", "schedule_end": 0.1}}, "schedule_end=0.1 wants schedule=cosine or linear"),
         ({"training": {"accumulation": 3}}, "config.training.accumulation wants a divisor of batch_size"),
         ({"training": {"optimizer": "adam"}}, "config.training.optimizer: unknown optimizer 'adam' (nearest: 'adamw')"),
         ({"training": {"optimizer": "adamw(b1=2)"}}, "b1 must be in [0, 1), got 2"),

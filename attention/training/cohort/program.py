@@ -57,7 +57,7 @@ def program(config: Config, model: Any, *, steps: int, warmup: int, class_weight
         task=specs.build("task", config.task),
         model=model,
         optimizer=specs.build("optimizer", training.optimizer),
-        factor=schedule(training.schedule, steps=steps, warmup=warmup),
+        factor=schedule(training.schedule, steps=steps, warmup=warmup, end=training.schedule_end),
         class_weights=class_weights,
         accumulation=training.accumulation,
         frozen_embeddings=config.model.frozen_embeddings,
