@@ -147,7 +147,7 @@ def check_packing(encoder: Any, mixer: Mixer, parts: Parts, given: Mapping[str, 
         raise ValueError(f"several documents in a row want mask='causal & document' or mask=document, got mask={given['mask']}")
     records = {"encoder": encoder, "mixer": mixer, "encoding": parts.encoding, "mask": parts.mask}
     for kind, record in records.items():
-        if record.whole_row is not None and not (window and getattr(record, "redraws", False)):
+        if record.whole_row and not (window and getattr(record, "redraws", False)):
             raise ValueError(f"{kind}={given[kind]} cannot have several documents in a row: {record.whole_row}")
 
 

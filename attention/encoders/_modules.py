@@ -179,7 +179,7 @@ class Encoder(nn.Module):
       causal: whether no state sees a later token than its own where the mask of its mixer, if it has one, is causal.
       sees_all: whether a token that a pooling puts before the text has a state of its own that has seen all of it.
       needs_segments: whether it reads the segments of the call.
-      whole_row: why it wants a row to itself; None where a packed document is what it is alone.
+      whole_row: why it wants a row to itself; "" where a packed document is what it is alone.
       width(D): channels of a state.
       inner(call, length), inner_length(length): the call of its layers, and how many positions they have, for a text of that
         many tokens.
@@ -192,9 +192,9 @@ class Encoder(nn.Module):
     needs_segments: ClassVar[bool] = False
 
     @property
-    def whole_row(self) -> str | None:
+    def whole_row(self) -> str:
         """The fact."""
-        return None
+        return ""
 
     @nn.nowrap
     def width(self, model_dim: int) -> int:

@@ -172,9 +172,9 @@ class Transformer(Encoder):
     causal: ClassVar[bool] = True
 
     @property
-    def whole_row(self) -> str | None:
+    def whole_row(self) -> str:
         """Registers are in the segment of the first token."""
-        return "only the first document would see its registers" if self.registers else None
+        return "only the first document would see its registers" if self.registers else ""
 
     @nn.nowrap
     def inner(self, call: Call, length: int) -> Call:

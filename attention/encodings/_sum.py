@@ -100,7 +100,7 @@ def combine(*encodings: Encoding) -> Encoding:
         whole=any(e.whole for e in encodings),
         redraws=any(e.redraws for e in encodings),
         ahead=next((e.ahead for e in encodings if e.ahead), ""),
-        whole_row=next((e.whole_row for e in encodings if e.whole_row is not None), None),
+        whole_row=next((e.whole_row for e in encodings if e.whole_row), ""),
         max_length=_shortest(lengths),
         claims=EncodingClaims(extrapolates=all(e.claims.extrapolates for e in encodings)),
         depth=depths.pop(),

@@ -264,9 +264,9 @@ class Trained(NamedTuple):
     def _of_columns(self, number: int, text: Text) -> str:
         """A text of several columns as one: of a tuple, or a line with TABs between them; as it is where it is one already."""
         names = self.columns()[:-1]
-        parts = text if isinstance(text, tuple) else text.split("\t")
-        if len(names) == 1 or (isinstance(text, str) and BETWEEN in text):
-            return joined(parts) if isinstance(text, tuple) else text
+        if not isinstance(text, tuple) and (len(names) == 1 or not isinstance(text, str) or BETWEEN in text):
+            return text
+        parts = text if isinstance(text, tuple) else tuple(text.split("\t"))
         if len(parts) != len(names):
             what = f"the columns {listed(map(str, names))}, as a tuple or with TABs between them"
             raise ValueError(f"text {number} (counted from 0) wants {what}, got {quoted(text)}")
@@ -276,6 +276,9 @@ class Trained(NamedTuple):
         """Texts with single blanks and what is wanted at each word; texts alone where their tokens follow one another."""
         if answers is None and self.task.next_token:
             return texts, None
+        for row, text in enumerate(texts):
+            if not isinstance(text, str):
+                raise ValueError(f"text {row} (counted from 0) is no string but {quoted(text, 40)}")
         words = [" ".join(text.split()) for text in texts]
         return words, answers or [" ".join([contracts.NOTHING] * len(text.split())) for text in words]
 

@@ -30,5 +30,5 @@ def combine(*masks: Mask) -> Mask:
         ahead=next((mask.ahead for mask in masks if mask.ahead), ""),
         positional=any(mask.apply is not None and mask.positional for mask in masks),
         packs=any(mask.packs for mask in masks),
-        whole_row=next((mask.whole_row for mask in masks if mask.whole_row is not None), None),
+        whole_row=next((mask.whole_row for mask in masks if mask.whole_row), ""),
     )

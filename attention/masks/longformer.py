@@ -94,7 +94,7 @@ def build(window: int = 64, globals: int = 1, last: int = 0) -> Mask:
         return keys, -(-globals // bq) + _touched(last, bq)
 
     ahead = "its last positions are where the text ends; use last=0" if last else ""
-    reason = "its last positions go by where the row ends" if last else None
+    reason = "its last positions go by where the row ends" if last else ""
     return Mask(apply=apply, blocks=blocks, limits=limits if last else None, ahead=ahead, whole_row=reason)
 
 

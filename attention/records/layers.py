@@ -63,7 +63,7 @@ class Mixer(NamedTuple):
       max_length: positions the mixer has weights for; None where unlimited, "dims" where it is ``Dims.max_length``.
       ahead: why, under a causal mask too, what it makes of a token depends on how many there are; "" where it does not.
       attends: whether it goes through ``attention.attend``, so that there is a kernel to choose and weights to drop.
-      whole_row: why it wants a row to itself; None where a packed document is what it is alone.
+      whole_row: why it wants a row to itself; "" where a packed document is what it is alone.
     """
 
     apply: Callable[[Params, jax.Array, Context, Call], jax.Array]
@@ -76,7 +76,7 @@ class Mixer(NamedTuple):
     max_length: int | Literal["dims"] | None = None
     ahead: str = ""
     attends: bool = True
-    whole_row: str | None = None
+    whole_row: str = ""
     refuses: Callable[[Parts], tuple[str, str] | None] | None = None
     remember: Callable[[Params, jax.Array], Any] | None = None
     spec: str = ""

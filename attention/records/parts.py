@@ -51,7 +51,7 @@ class Encoding(NamedTuple):
       redraws: whether ``positions`` makes them anew from the order of the tokens, so that what moved them before is lost.
       ahead: why, under a causal mask too, what it does at a token depends on later ones or on how many there are; "" where it
         does not. (One that redraws depends on their number alone.)
-      whole_row: why it wants a row to itself; None where a packed document is what it is alone.
+      whole_row: why it wants a row to itself; "" where a packed document is what it is alone.
     """
 
     shared: Callable[[jax.Array, Dims], Params] | None = None
@@ -72,7 +72,7 @@ class Encoding(NamedTuple):
     whole: bool = False
     redraws: bool = False
     ahead: str = ""
-    whole_row: str | None = None
+    whole_row: str = ""
     claims: EncodingClaims = EncodingClaims()
     spec: str = ""
 
@@ -212,7 +212,7 @@ class Mask(NamedTuple):
     ahead: str = ""
     positional: bool = True
     packs: bool = False
-    whole_row: str | None = None
+    whole_row: str = ""
     spec: str = ""
 
     kind = "mask"

@@ -93,7 +93,9 @@ def test_everything_is_handed_through(name):
     assert hooks == {field for field, default in Encoding._field_defaults.items() if default is None} - {"max_length"}
     facts = lambda record: {field: getattr(record, field) for field in set(Encoding._fields) - hooks}
     length = 2048 if name == "randomized" else None
-    assert facts(record) == facts(spy) | {"max_length": length, "redraws": name in ("randomized", "cape")}
+    own = {"max_length": length, "redraws": name in ("randomized", "cape"), "whole_row": record.whole_row}
+    assert facts(record) == facts(spy) | own
+    assert bool(record.whole_row) == (name == "randomized")
     plain = module.build(spy._replace(claims=EncodingClaims(False)))
     assert plain.claims.extrapolates == (name != "every")  # what the papers of the others claim
     inside = 2048 if name == "randomized" else L

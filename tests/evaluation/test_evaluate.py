@@ -189,7 +189,7 @@ def test_report(folder, capsys):
     assert f"baseline majority: {100 * result['baselines']['majority']:.2f} %" in out
     assert "label \\ predicted  city  fruit  neither" in out
     assert "summed over 2 members" in out
-    assert "accuracy by length" in out
+    assert "accuracy of whole texts by length" in out
 
 
 def test_text(folder, trained, capsys):

@@ -95,7 +95,7 @@ ROW = Row(
         errors={
             "kneser_ney(order=17)": r"order must be in \[1, 16\], got 17",
             "kneser_ney(tokens=0)": r"tokens must be in \[1, 2147483648\], got 0",
-            "kneser_ney(n=3)": "unknown option 'n'; options of kneser_ney: order, tokens",
+            "kneser_ney(n=3)": "unknown option 'n'; options of kneser_ney: order=8",
         },
     ),
 )

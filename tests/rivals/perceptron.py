@@ -71,7 +71,7 @@ ROW = Row(
         errors={
             "perceptron(passes=0)": r"passes must be in \[1, 100\], got 0",
             "perceptron(words=0)": r"words must be in \[1, 2147483648\], got 0",
-            "perceptron(pass=1)": r"unknown option 'pass' \(nearest: 'passes'\)",
+            "perceptron(passe=1)": r"unknown option 'passe' \(nearest: 'passes'\)",
         },
     ),
 )
