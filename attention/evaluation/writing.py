@@ -4,6 +4,7 @@ import json
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
+import jax
 import numpy as np
 
 from attention import sampling, specs
@@ -57,9 +58,11 @@ def write(
         prompt = _prompt(trained, text)
         for note in _notes(trained, prompt, options):
             show(f"note: {note}\n")
-        drawn = {name: getattr(options, name) for name in ("samples", "temperature", "top_k", "top_p", "seed")}
+        drawn: dict[str, Any] = {name: getattr(options, name) for name in ("samples", "temperature", "top_k", "top_p", "seed")}
         end = trained.data.vocab_size - 1
-        tokens = sampling.continued(trained.model, chosen.weights, prompt, count=options.tokens, end=end, **drawn)
+        window, rng = trained.settings.data.max_length, jax.random.key(trained.settings.data.seed)  # as in evaluation
+        drawn |= {"count": options.tokens, "window": window, "end": end, "rng": rng}
+        tokens = sampling.continued(trained.model, chosen.weights, prompt, **drawn)
         if options.samples == 1:
             show(_said(text))
             for piece in _pieces(trained, (int(ids[0]) for ids in tokens)):
