@@ -2,6 +2,8 @@
 
 import json
 
+import jax
+import numpy as np
 import pytest
 
 from attention import sampling
@@ -142,3 +144,32 @@ def test_a_text_that_does_not_fit_slides():
 
     assert sampling.sliding(Model, 10, 7) == ""
     assert "of the 20 tokens of the prompt the last 8 are read" in sampling.sliding(Model, 20, 1)
+
+
+def test_greedy_writing_is_right_as_a_whole_where_every_arg_max_is(tmp_path, monkeypatch):
+    """On a hundred texts, some right and some not; ``exact_match`` has it in one pass, with the answers given."""
+    monkeypatch.setenv("ATTENTION_CACHE_DIR", str(tmp_path / "cache"))
+    settings = {
+        "task": "lm",
+        "rival": "none",
+        "data": {
+            "source": "lm_sort(symbols=4, min_length=2, max_length=5, train=500, test=100)",
+            "max_length": 12,
+            "buckets": 1,
+        },
+        "model": {"encoder": "transformer(layers=1)", "mixer": "attention(heads=2)", "mask": "causal", "dim": 16},
+        "training": {"steps": 120, "eval_every": 120, "batch_size": 32, "learning_rate": 0.01, "dropout": 0.0},
+    }
+    loop.train(config.from_dict(settings), tmp_path / "run")
+    run = trained.load(str(tmp_path / "run"))
+    encoded, weights = run.examples("test").encoded, jax.tree.map(lambda each: each[0], run.params)
+    with np.load(tmp_path / "run" / "predictions.npz") as stored:
+        correct = stored["correct"][0].tolist()
+    written = []
+    for row in range(100):
+        ids, wanted = (of[encoded.offsets[row] : encoded.offsets[row + 1]] for of in (encoded.flat, encoded.wanted))
+        asked = np.flatnonzero(wanted >= 0)
+        found = sampling.continued(run.model, weights, ids[: asked[0] + 1], count=len(asked), temperature=0.0)
+        written.append([int(each[0]) for each in found] == wanted[asked].tolist())
+    assert written == correct
+    assert 10 < sum(written) < 90

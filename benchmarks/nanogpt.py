@@ -1,0 +1,184 @@
+"""The setting of nanoGPT's run on a CPU, trained by ``train.py`` and by a twin in eager PyTorch: loss on test, and time.
+
+python -m benchmarks.nanogpt --text=input.txt [--seeds=3] [--steps=2000] [--json=nanogpt.json]
+
+4 layers, 4 heads, D = 128, windows of 64 characters, batches of 12; no bias anywhere, tied embeddings, learned positions; weights
+N(0, 0.02), what projects into the residual stream 1/√(2L) of that; AdamW with b2 = 0.99 and a decay of 0.1 of all matrices,
+gradients clipped to a norm of 1, the rate 1e-3 after 100 updates and then a cosine to 1e-4. Test is the last tenth of the text;
+every character of it is scored once, in windows side by side. Train and test are the same arrays for both. Seeds are trained in
+turn, one of each, and a ratio of times is of neighbours; what ours takes to compile is not in it. Wants torch.
+
+Settings: github.com/karpathy/nanoGPT, README, "I only have a macbook".
+"""
+
+import argparse
+import math
+import os
+import statistics
+import tempfile
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from scipy import stats
+from torch import nn
+from torch.nn import functional as F
+
+from attention.data import batches
+from attention.data.contracts import Encoded
+from attention.files import write_json
+from attention.runs.environment import environment
+from attention.training import config, loop, recipe
+from attention.training.process import keep_freed_memory
+
+L, N, D, T, B = 4, 4, 128, 64, 12
+PEAK, LAST, WARMUP = 1e-3, 1e-4, 100
+TARGET = 1.1  # of the twin's time
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Trains both, one seed after the other, and prints what they come to."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--text", required=True, help="a file of plain text, such as tinyshakespeare's input.txt")
+    parser.add_argument("--seeds", type=int, default=3, help="how many are trained of each, 2 or more")
+    parser.add_argument("--steps", type=int, default=2000, help="updates of each")
+    parser.add_argument("--json", type=Path, help="file to write what was measured to")
+    options = parser.parse_args(argv)
+    if options.seeds < 2 or options.steps <= WARMUP:
+        parser.error(f"--seeds must be at least 2 and --steps above {WARMUP}, got {options.seeds} and {options.steps}")
+    keep_freed_memory()
+    where = environment()
+    print(f"{where['device']}, {where['cores']} cores, jax {where['jax']}, torch {torch.__version__}", flush=True)
+    data = recipe.load_data(settings(options.text, options.steps, 0))
+    found: dict[str, list[tuple[float, float]]] = {"ours": [], "torch": []}
+    for seed in range(options.seeds):
+        with tempfile.TemporaryDirectory() as folder:
+            result = loop.train(settings(options.text, options.steps, seed), Path(folder) / "run")
+        found["ours"].append((result["members"][0]["test"]["nll"], result["step_seconds"]))
+        found["torch"].append(twin(data.splits["train"], data.splits["test"], options.steps, seed))
+        print(f"seed {seed}: " + ", ".join(f"{name} {runs[-1][0]:.4f} in {runs[-1][1]:.0f} s" for name, runs in found.items()))
+    summary = {name: interval([nll for nll, _ in runs]) for name, runs in found.items()}
+    ratios = [ours / theirs for (_, ours), (_, theirs) in zip(found["ours"], found["torch"], strict=True)]
+    difference = welch(*([nll for nll, _ in runs] for runs in found.values()))
+    print("\n".join(f"{name:>6}  nll {mean:.4f} ± {half:.4f}" for name, (mean, half) in summary.items()))
+    print(f"ours - torch: {difference[0]:+.4f} ± {difference[1]:.4f} (Welch, 95 %)")
+    print(f"time of an update, ours / torch: {statistics.median(ratios):.2f} (target {TARGET}; load {os.getloadavg()[0]:.1f})")
+    if options.json is not None:
+        write_json(options.json, {"environment": where, "steps": options.steps, "runs": found, "ratios": ratios})
+
+
+def settings(text: str, steps: int, seed: int) -> config.Config:
+    """The config of one run."""
+    training = {"steps": steps, "batch_size": B, "optimizer": "adamw(b2=0.99)", "learning_rate": PEAK, "warmup": WARMUP}
+    training |= {"schedule_end": LAST / PEAK, "weight_decay": 0.1, "dropout": 0.0, "eval_every": steps}
+    model = {"encoder": f"transformer(layers={L}, bias=False, init='gpt2')", "mixer": f"attention(heads={N}, bias=False)"}
+    model |= {"encoding": "learned", "mask": "causal", "dim": D, "tied": True, "embedding_scale": False, "embedding_init": 0.02}
+    data = {"source": f"text(path={os.path.abspath(text)!r})", "tokenizer": "characters", "max_length": T, "buckets": 1}
+    fields = {"task": "lm", "rival": "none", "seeds": (seed,), "data": data, "model": model, "training": training}
+    return config.from_dict(fields)
+
+
+class Block(nn.Module):
+    """Attention and an MLP, each after a LayerNorm."""
+
+    def __init__(self) -> None:
+        """Makes the weights, as PyTorch draws them; ``Twin`` draws them anew."""
+        super().__init__()
+        self.before, self.between = (nn.LayerNorm(D, eps=1e-6, bias=False) for _ in range(2))
+        self.qkv, self.out = nn.Linear(D, 3 * D, bias=False), nn.Linear(D, D, bias=False)
+        self.up, self.down = nn.Linear(D, 4 * D, bias=False), nn.Linear(4 * D, D, bias=False)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """``[B T D]`` to the same."""
+        heads = lambda y: y.view(*y.shape[:2], N, D // N).transpose(1, 2)
+        mixed = F.scaled_dot_product_attention(*map(heads, self.qkv(self.before(x)).split(D, dim=2)), is_causal=True)
+        x = x + self.out(mixed.transpose(1, 2).reshape(x.shape))
+        return x + self.down(F.gelu(self.up(self.between(x)), approximate="tanh"))
+
+
+class Twin(nn.Module):
+    """The model in PyTorch."""
+
+    def __init__(self, vocabulary: int) -> None:
+        """Draws the weights."""
+        super().__init__()
+        self.words, self.places = nn.Embedding(vocabulary, D), nn.Embedding(T, D)
+        self.blocks, self.norm = nn.ModuleList(Block() for _ in range(L)), nn.LayerNorm(D, eps=1e-6, bias=False)
+        for name, weight in self.named_parameters():
+            if weight.ndim == 2:
+                into_stream = name.endswith(("out.weight", "down.weight"))
+                nn.init.normal_(weight, std=0.02 / (math.sqrt(2 * L) if into_stream else 1))
+
+    def forward(self, ids: torch.Tensor) -> torch.Tensor:
+        """Ids ``[B T]`` to logits ``[B T V]``."""
+        x = self.words(ids) + self.places(torch.arange(ids.shape[1]))
+        for block in self.blocks:
+            x = block(x)
+        return self.norm(x) @ self.words.weight.T
+
+
+def twin(train: Encoded, test: Encoded, steps: int, seed: int) -> tuple[float, float]:
+    """Trains the twin on windows drawn anywhere, as nanoGPT does: nats per character of test, and seconds of training."""
+    torch.manual_seed(seed)
+    assert train.wanted is not None
+    ids, wanted = (torch.from_numpy(np.asarray(each, np.int64)) for each in (train.flat, train.wanted))
+    model = Twin(int(wanted.max()) + 1 + 1)
+    groups: dict[bool, list[torch.Tensor]] = {True: [], False: []}
+    for weight in model.parameters():
+        groups[weight.ndim > 1].append(weight)
+    optimizer = torch.optim.AdamW(
+        [{"params": weights, "weight_decay": 0.1 * decays} for decays, weights in groups.items()], lr=PEAK, betas=(0.9, 0.99)
+    )
+    start = time.perf_counter()
+    for step in range(steps):
+        for group in optimizer.param_groups:
+            group["lr"] = rate(step, steps)
+        starts = torch.randint(len(ids) - T + 1, (B,))
+        x, y = (torch.stack([each[i : i + T] for i in starts]) for each in (ids, wanted))
+        loss = F.cross_entropy(model(x).flatten(0, 1), y.flatten())
+        optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        optimizer.step()
+    seconds = time.perf_counter() - start
+    return score(model, test), seconds
+
+
+def score(model: Twin, test: Encoded) -> float:
+    """Nats per character of test, in the windows that ours is scored in."""
+    total, count = 0.0, 0
+    with torch.no_grad():
+        for start in range(0, len(test.lengths), 64):
+            rows = np.arange(start, min(start + 64, len(test.lengths)))
+            batch = batches.gather(test, rows, T)
+            x, y = (torch.from_numpy(batch[name].astype(np.int64)) for name in ("tokens", "wanted"))
+            total += F.cross_entropy(model(x).flatten(0, 1), y.flatten(), ignore_index=-1, reduction="sum").item()
+            count += int((y >= 0).sum())
+    return total / count
+
+
+def rate(step: int, steps: int) -> float:
+    """The learning rate of an update."""
+    if step < WARMUP:
+        return PEAK * (step + 1) / (WARMUP + 1)
+    share = (step - WARMUP) / (steps - WARMUP)
+    return LAST + 0.5 * (PEAK - LAST) * (1 + math.cos(math.pi * share))
+
+
+def interval(values: Sequence[float]) -> tuple[float, float]:
+    """Mean and half of its 95 % interval over seeds."""
+    half = stats.t.ppf(0.975, len(values) - 1) * statistics.stdev(values) / math.sqrt(len(values))
+    return statistics.mean(values), float(half)
+
+
+def welch(ours: Sequence[float], theirs: Sequence[float]) -> tuple[float, float]:
+    """Difference of means and half of its 95 % interval."""
+    found: Any = stats.ttest_ind(ours, theirs, equal_var=False).confidence_interval(0.95)
+    return statistics.mean(ours) - statistics.mean(theirs), (found.high - found.low) / 2
+
+
+if __name__ == "__main__":
+    main()
