@@ -259,21 +259,22 @@ def _search(trained: Trained, given: Mapping[str, float]) -> dict[str, float]:
 def _headline(trained: Trained) -> str:
     members, classes = len(trained.settings.seeds), trained.data.classes
     which = f"{members} members" if members > 1 else "1 member"
-    what = f"{trained.settings.task} of {len(classes)} classes" if classes else trained.settings.task
+    of_classes = bool(classes) and not trained.task.next_token
+    what = f"{trained.settings.task} of {len(classes)} classes" if of_classes else trained.settings.task
     return f"{shown(trained.run.path)}: {which}, {what}, data {shown(trained.data.source)}"
 
 
 def _evaluation(trained: Trained, evaluation: Evaluation, baselines: Mapping[str, float], rival: Rivalled | None) -> list[str]:
     """The scores of each member, over the members, and of the rival, with the baselines, and what the task says beside them."""
     beside = [None, None] if rival is None else [(rival.spec, scores) for scores in (rival.scores, rival.clean)]
-    lines = [f"{evaluation.split}, {len(evaluation.examples.texts)} examples", _scores(trained, evaluation, beside[0])]
+    lines = [f"{evaluation.split}, {_examples(len(evaluation.examples.texts))}", _scores(trained, evaluation, beside[0])]
     if len(evaluation.members) > 1:
         lines.append("mean ± half width of its 95 % Student-t interval")
     lines += [f"baseline {name}: {_number(trained.task.ruled, value)}" for name, value in baselines.items()]
     if evaluation.clean is not None:
         where = "in train" if evaluation.split == "validation" else "in train or validation"
         lines += [
-            f"without the texts that are also {where}, {evaluation.clean.examples} examples",
+            f"without the texts that are also {where}, {_examples(evaluation.clean.examples)}",
             _scores(trained, evaluation.clean, beside[1]),
         ]
     details = trained.task.details(evaluation.outputs, evaluation.examples, trained.facts)
@@ -282,7 +283,7 @@ def _evaluation(trained: Trained, evaluation: Evaluation, baselines: Mapping[str
 
 def _scores(trained: Trained, scored: Evaluation | Clean, rival: tuple[str, Mapping[str, float] | None] | None) -> str:
     """A row of scores for each member, one of their means, and one of the rival, which has a spec."""
-    metrics = trained.task.metrics
+    metrics = [metric for metric in trained.task.metrics if any(member[metric.name] is not None for member in scored.members)]
     rows = [["", *(metric.name for metric in metrics)]]
     for member in scored.members:
         rows.append([f"seed {member['seed']}", *(_number(metric, member[metric.name]) for metric in metrics)])
@@ -291,6 +292,10 @@ def _scores(trained: Trained, scored: Evaluation | Clean, rival: tuple[str, Mapp
     if rival is not None and rival[1] is not None:
         rows.append([f"rival {rival[0]}", *(_number(metric, rival[1][metric.name]) for metric in metrics)])
     return table(rows)
+
+
+def _examples(count: int) -> str:
+    return f"{count} example{'s' * (count != 1)}"
 
 
 def _number(metric: Metric, value: float | None) -> str:

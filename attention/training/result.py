@@ -38,8 +38,9 @@ def table(result: Mapping[str, Any]) -> str:
     """The result as lines of text: a row per member, the mean with its 95 % Student-t interval, baselines, cost, lengths."""
     result = _printable(result)
     split, task = result["summary_split"], specs.build("task", result["task"])
-    metrics, clean = task.metrics, result.get("clean")
-    first = metrics[0]
+    scored, clean = [member[split] for member in result["members"] if member[split]], result.get("clean")
+    undefined = {metric for metric in task.metrics[1:] if scored and all(each[metric.name] is None for each in scored)}
+    first, metrics = task.metrics[0], [metric for metric in task.metrics if metric not in undefined]
     heads = ["seed", "best step", f"validation {first.head}", *(f"{split} {metric.head}" for metric in metrics)]
     rows = [[*heads, *([f"clean {first.head}"] if clean else []), ""]]
     for member in result["members"]:
