@@ -2,7 +2,7 @@
 
 python -m benchmarks.nanogpt --text=input.txt [--seeds=3] [--steps=2000] [--json=nanogpt.json]
 
-4 layers, 4 heads, D = 128, windows of 64 characters, batches of 12; no bias anywhere, tied embeddings, learned positions; weights
+4 layers, 4 heads, D = 128, windows of 64 characters, batches of 12; no bias, tied embeddings, learned positions; all weights
 N(0, 0.02), what projects into the residual stream 1/√(2L) of that; AdamW with b2 = 0.99 and a decay of 0.1 of all matrices,
 gradients clipped to a norm of 1, the rate 1e-3 after 100 updates and then a cosine to 1e-4. Test is the last tenth of the text;
 every character of it is scored once, in windows side by side. Train and test are the same arrays for both. Seeds are trained in
@@ -28,7 +28,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from attention.data import batches
-from attention.data.contracts import Encoded
+from attention.data.contracts import Dataset, Encoded
 from attention.files import write_json
 from attention.runs.environment import environment
 from attention.training import config, loop, recipe
@@ -58,7 +58,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         with tempfile.TemporaryDirectory() as folder:
             result = loop.train(settings(options.text, options.steps, seed), Path(folder) / "run")
         found["ours"].append((result["members"][0]["test"]["nll"], result["step_seconds"]))
-        found["torch"].append(twin(data.splits["train"], data.splits["test"], options.steps, seed))
+        found["torch"].append(twin(data, options.steps, seed))
         print(f"seed {seed}: " + ", ".join(f"{name} {runs[-1][0]:.4f} in {runs[-1][1]:.0f} s" for name, runs in found.items()))
     summary = {name: interval([nll for nll, _ in runs]) for name, runs in found.items()}
     ratios = [ours / theirs for (_, ours), (_, theirs) in zip(found["ours"], found["torch"], strict=True)]
@@ -120,12 +120,13 @@ class Twin(nn.Module):
         return self.norm(x) @ self.words.weight.T
 
 
-def twin(train: Encoded, test: Encoded, steps: int, seed: int) -> tuple[float, float]:
+def twin(data: Dataset, steps: int, seed: int) -> tuple[float, float]:
     """Trains the twin on windows drawn anywhere, as nanoGPT does: nats per character of test, and seconds of training."""
     torch.manual_seed(seed)
+    train = data.splits["train"]
     assert train.wanted is not None
     ids, wanted = (torch.from_numpy(np.asarray(each, np.int64)) for each in (train.flat, train.wanted))
-    model = Twin(int(wanted.max()) + 1 + 1)
+    model = Twin(data.vocab_size)
     groups: dict[bool, list[torch.Tensor]] = {True: [], False: []}
     for weight in model.parameters():
         groups[weight.ndim > 1].append(weight)
@@ -144,7 +145,7 @@ def twin(train: Encoded, test: Encoded, steps: int, seed: int) -> tuple[float, f
         nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimizer.step()
     seconds = time.perf_counter() - start
-    return score(model, test), seconds
+    return score(model, data.splits["test"]), seconds
 
 
 def score(model: Twin, test: Encoded) -> float:

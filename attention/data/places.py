@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from attention import specs
-from attention.data.contracts import ELSEWHERE, NOTHING, OPEN, Tokenizer
+from attention.data.contracts import ELSEWHERE, NOTHING, OPEN, UNKNOWN, Tokenizer
 from attention.messages import quoted
 
 
@@ -40,7 +40,7 @@ def placed(
       first: the number of the first of them there.
 
     Raises:
-      ValueError: naming the text, for another number of words, an unknown class, or a wanted word that is not one token.
+      ValueError: naming the text, for another number of words, an unknown class, or a wanted word that is not one known token.
     """
     words = [text.split(" ") for text in texts]
     answers = [each.split(" ") for each in wanted]
@@ -78,7 +78,11 @@ def _tokens(tokenizer: Tokenizer, state: Any, answers: Sequence[Sequence[str]], 
     """The token of each word that is wanted."""
     found = _encoded(tokenizer, state, answers)
     for word, ids in found.items():
-        if len(ids) != 1 and word != NOTHING:
+        if word == NOTHING:
+            continue
+        if len(ids) != 1:
             have = f"{quoted(word, 40)} is wanted, which the tokenizer makes {len(ids)} tokens of"
             raise ValueError(f"{what}: {have}; a place has room for one: config.data.tokenizer=words(pattern='whitespace')")
+        if ids.tolist() == [UNKNOWN]:  # which any other unknown word would answer
+            raise ValueError(f"{what}: {quoted(word, 40)} is wanted, which the tokenizer of train does not know")
     return {word: int(ids[0]) for word, ids in found.items() if len(ids)}

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from attention import specs
-from attention.data import rules
+from attention.data import contracts, places, rules
 from attention.data.contracts import Split
 from attention.data.sources import _asked
 from attention.data.sources._lengths import Draws
@@ -54,6 +54,15 @@ def test_rules_are_scored_where_something_is_asked():
     }
     assert rules.scores(known, {"before": {}}, split) == {"before": third}
     assert rules.scores(known, learned, split._replace(wanted=["_ _ _", "_ _"])) == {}
+
+
+def test_a_wanted_word_that_train_has_not_is_named():
+    """Or else any other unknown word would answer it."""
+    tokenizer = specs.build("tokenizer", "words(pattern='whitespace')")
+    state = tokenizer.train(["a b"])
+    assert places.placed(tokenizer, state, ["a b"], ["_ a"], (), "test")[0].wanted[0] == contracts.ELSEWHERE
+    with pytest.raises(ValueError, match="test: 'c' is wanted, which the tokenizer of train does not know"):
+        places.placed(tokenizer, state, ["a b"], ["_ c"], (), "test")
 
 
 def test_the_most_frequent_tag_by_hand():

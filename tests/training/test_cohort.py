@@ -303,16 +303,18 @@ def test_frozen_embeddings_stay_while_the_rest_moves():
 
 
 def test_word_dropout_hides_that_share_of_words_and_no_padding():
+    """The characters of a hidden word stay."""
     seen = []
 
     class Recorder:
-        def apply(self, variables, tokens, valid, **_):
-            seen.append((tokens, valid))
+        def apply(self, variables, tokens, valid, characters, **_):
+            seen.append((tokens, valid, characters))
             return jnp.zeros((len(tokens), CLASSES)), {"loss": jnp.float32(0)}
 
     program, values = _program({"word_dropout": 0.25})
     batch = {**_batch(0, 0, (400, 24), filler=0)}
     batch["tokens"] = np.where(batch["valid"], 5, 0).astype(np.int32)
+    batch["characters"] = np.where(batch["valid"][..., None], np.arange(2, 5), 0).astype(np.int32)
     values = {name: value[0] for name, value in values.items()}
     step.objective(
         program._replace(model=Recorder()),
@@ -322,7 +324,8 @@ def test_word_dropout_hides_that_share_of_words_and_no_padding():
         jax.random.key(0),
         jnp.float32(400),
     )
-    tokens, valid = (np.asarray(x) for x in seen[0])
+    tokens, valid, characters = (np.asarray(x) for x in seen[0])
+    assert np.array_equal(characters, batch["characters"])
     assert set(np.unique(tokens[~valid])) == {0}
     assert set(np.unique(tokens[valid])) == {1, 5}
     assert (tokens[valid] == 1).mean() == pytest.approx(0.25, abs=0.03)
