@@ -167,13 +167,15 @@ def report_data(data: contracts.Dataset, plan: batches.Plan, task: Task) -> None
         repeated = facts.get("seen_in_train_or_validation", facts.get("seen_in_train", 0))
         where = "train or validation" if name == "test" else "train"
         seen = f", {repeated:.0f} also in {where}" if repeated else ""
+        many = f"{facts['examples']:.0f} examples of {facts['mean_length']:.1f} tokens on average, {facts['max_length']:.0f} at most"
+        sizes = many if facts["examples"] > 1 else f"1 example of {facts['max_length']:.0f} tokens"
         print(
-            f"{name}: {facts['examples']:.0f} examples of {facts['mean_length']:.1f} tokens on average, "
-            f"{facts['max_length']:.0f} at most; {100 * facts['unknown_rate']:.2f} % unknown, "
+            f"{name}: {sizes}; {100 * facts['unknown_rate']:.2f} % unknown, "
             f"{100 * facts['truncated_share']:.2f} % truncated{seen}"
         )
     lengths = ", ".join(map(str, plan.bucket_lengths))
-    print(f"{_told_of(data.splits['train'], len(data.classes))}, {data.vocab_size} tokens; padded to {lengths}: ", end="")
+    told = "" if task.next_token else f"{_told_of(data.splits['train'], len(data.classes))}, "
+    print(f"{told}{data.vocab_size} tokens; padded to {lengths}: ", end="")
     print(f"{100 * plan.padding_share:.1f} % padding")
     for rule in data.rules:
         factor, digits = (100, 2) if task.ruled.share else (1, 4)
