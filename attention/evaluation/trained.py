@@ -18,6 +18,7 @@ from attention import specs
 from attention.data import contracts, dataset, encode, paths, rules, tables
 from attention.data.contracts import Scale, Tokenizer
 from attention.data.segments import BETWEEN, joined
+from attention.evaluation import sizes
 from attention.messages import listed, quoted, shown
 from attention.metrics import summarize
 from attention.rivals import Material
@@ -30,7 +31,6 @@ from attention.training.cohort.predict import of_members, predict
 from attention.training.result import summary as summarized
 
 Text = str | tuple[str, ...]  # of several columns a tuple
-_LARGEST = 10**8  # whole number in a spec of a run: examples of a source, width of a layer
 
 
 class Clean(NamedTuple):
@@ -380,7 +380,7 @@ def load(run: str | RunDirectory) -> Trained:
     if not any(run.checkpoints.glob(f"{checkpoints.BEST}-*")):
         raise ValueError(f"run {run.path} has no best checkpoint: no member has been validated yet")
     data = run.read_data()
-    _check_sizes(run, settings, data)
+    sizes.check(run, settings, data)
     tokenizer: Tokenizer = specs.build("tokenizer", settings.data.tokenizer)
     state = tokenizer.load(run.tokenizer)
     task: Task = specs.build("task", settings.task)
@@ -403,30 +403,3 @@ def _said_of(place: str | Path) -> Iterator[None]:
         yield
     except ValueError as error:
         raise ValueError(f"{shown(place)}: {error}") from None
-
-
-def _check_sizes(run: RunDirectory, settings: config.Config, data: DataRecord) -> None:
-    """Raises ValueError for sizes that no run has, before memory is taken for them."""
-    longest = -(-settings.data.max_length // 8) * 8
-    if data.bucket_lengths[-1] > longest:
-        raise ValueError(f"{run.data}: a padded length of {data.bucket_lengths[-1]}, where texts have {longest} tokens at most")
-    size = max(path.stat().st_size for path in run.checkpoints.glob(f"{checkpoints.BEST}-*/{checkpoints.ARRAYS}"))
-    model = settings.model
-    most = dict.fromkeys((data.source, model.mixer, model.encoding), _LARGEST)
-    most |= dict.fromkeys((model.encoder, model.decoder), max(size, 4096))  # a layer is there in the checkpoint
-    for spec, largest in most.items():
-        for name, value in _numbers(specs.parse(spec)):
-            if value > largest:
-                raise ValueError(f"run {run.path}: {name}={value} in {spec!r} is more than such a run has")
-
-
-def _numbers(spec: specs.Spec) -> Iterator[tuple[str, int]]:
-    """The whole numbers among the options of a spec and of those in it, with their names."""
-    for term in spec.terms:
-        yield from _numbers(term)
-    for name, value in spec.options:
-        for item in value if type(value) is tuple else (value,):
-            if isinstance(item, specs.Spec):
-                yield from _numbers(item)
-            elif isinstance(item, int) and not isinstance(item, bool):
-                yield name, item

@@ -18,7 +18,7 @@ def get_config() -> Any:
     config.data.source = "imdb"
     config.data.tokenizer = "bpe(size=4096, lowercase=False)"
     config.data.max_length = 128
-    config.model.encoder = "transformer(layers=4)"
+    config.model.encoder = "transformer(layers=2)"
     config.model.mixer = "attention(heads=4)"
     config.model.encoding = "rope"
     config.model.mask = "causal"
