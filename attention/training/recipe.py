@@ -167,8 +167,9 @@ def report_data(data: contracts.Dataset, plan: batches.Plan, task: Task) -> None
         repeated = facts.get("seen_in_train_or_validation", facts.get("seen_in_train", 0))
         where = "train or validation" if name == "test" else "train"
         seen = f", {repeated:.0f} also in {where}" if repeated else ""
-        many = f"{facts['examples']:.0f} examples of {facts['mean_length']:.1f} tokens on average, {facts['max_length']:.0f} at most"
-        sizes = many if facts["examples"] > 1 else f"1 example of {facts['max_length']:.0f} tokens"
+        count, mean, longest = (facts[each] for each in ("examples", "mean_length", "max_length"))
+        many = f"{count:.0f} examples of {mean:.1f} tokens on average, {longest:.0f} at most"
+        sizes = many if count > 1 else f"1 example of {longest:.0f} tokens"
         print(
             f"{name}: {sizes}; {100 * facts['unknown_rate']:.2f} % unknown, "
             f"{100 * facts['truncated_share']:.2f} % truncated{seen}"
