@@ -340,11 +340,11 @@ def _in_cell(value: str | float | tuple[str, ...], separator: str) -> str:
         if several := next((each for each in value if separator in each), None):
             raise ValueError(f"the label {quoted(several)} holds the separator {separator!r}; name the file .jsonl")
         return separator.join(value)
-    return value if isinstance(value, str) else f"{value:.9g}"
+    return f"{value:.9g}" if isinstance(value, float) else str(value)
 
 
 def _in_json(value: str | float | tuple[str, ...]) -> str | float | list[str] | None:
-    if isinstance(value, str):
+    if isinstance(value, (str, int)):
         return value
     if isinstance(value, tuple):
         return list(value)

@@ -43,6 +43,7 @@ def test_a_file_is_scored_at_any_stride(folder):
     assert "windows of 16 tokens side by side: a token is told from the 1 to 16 before it of its document" in said
     row = json.loads(out.read_text())
     assert (row["text"], row["tokens"]) == ("the cat sat on the log.\n", 25)  # with its end
+    assert '"tokens": 25,' in out.read_text()  # a whole number
     assert f"{row['nats(3)'] / 25:.4f}" in said
     sliding = report(str(folder / "run"), data=str(folder / "new.txt"), stride=1)
     assert "at a stride of 1: a token is told from the 16 before it of its document" in sliding
