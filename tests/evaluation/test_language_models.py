@@ -76,6 +76,44 @@ def test_the_right_text_of_a_pair_is_the_likelier(folder):
         pairs.report(str(folder / "run"), str(table), columns=["good"])
 
 
+def test_both_texts_of_a_pair_are_read_as_they_stand(folder):
+    """Blanks and all, by name or by number; a cell that is no text is refused in either column, with its line."""
+    run = str(folder / "run")
+
+    def share(name, content, columns=()):
+        (folder / name).write_text(content)
+        return pairs.report(run, str(folder / name), columns=columns)
+
+    assert "seed 3: 50.00 % right" in share("blanks.jsonl", '{"good": " the dog ", "bad": " the dog "}\n')
+    assert "seed 3: 50.00 % right" in share("blanks.tsv", "good\tbad\n the dog \t the dog \n")
+    assert "seed 3: 50.00 % right" in share("typed.csv", "good,bad\n7,7\n")
+    assert "2 pairs" in share("bare.tsv", "the cat\tthe cat\nthe dog\tzzz\n", columns=["0", "1"])
+    assert "seed 3: 75.00 % right" in share("bare.tsv", "the cat\tthe cat\nthe dog\tzzz\n", columns=["0", "1"])
+    for good, bad in ((7, "the"), ("the", 7)):
+        with pytest.raises(ValueError, match="line 1: '(good|bad)' is a string, got 7"):
+            share("typed.jsonl", json.dumps({"good": good, "bad": bad}))
+    with pytest.raises(ValueError, match="line 3: --pairs wants a text in the column good and one in bad"):
+        share("holes.tsv", "good\tbad\nthe\tthe\nthe\t \n")
+    with pytest.raises(ValueError, match="--pairs wants a text in the column good"):
+        share("fasttext.txt", "__label__a the cat\n")
+
+
+def test_pairs_write_over_nothing_that_is_read_or_kept(folder):
+    """As what is scored does not."""
+    run, table = folder / "run", folder / "kept.tsv"
+    table.write_text("good\tbad\nthe cat\tcat the\n")
+    before = table.read_bytes(), (run / "metrics.jsonl").read_bytes()
+    for out, why in (
+        (table, "which is read"),
+        (run / "metrics.jsonl", "is a file of the run"),
+        (folder / "absent/x.tsv", "there is no folder"),
+    ):
+        with pytest.raises(ValueError, match=why):
+            pairs.report(str(run), str(table), out=str(out))
+    assert (table.read_bytes(), (run / "metrics.jsonl").read_bytes()) == before
+    assert not (folder / "absent").exists()
+
+
 def test_a_text_goes_on(folder):
     """Greedily it is the arg max at every place; the draws of a seed are the same each time, and shown as they come."""
     shown = []
