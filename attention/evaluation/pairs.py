@@ -14,7 +14,7 @@ import numpy as np
 from attention.data import remarks, tables, unpacking
 from attention.data.segments import parted
 from attention.evaluation import out_file, overlap
-from attention.evaluation.trained import Trained, load
+from attention.evaluation.trained import ENDLESS, Trained, load
 from attention.files import write_atomic
 from attention.messages import one_line, shown
 from attention.metrics import summarize
@@ -60,7 +60,11 @@ def report(workdir: str, path: str, *, columns: Sequence[str] = (), out: str | N
     told = {name: _told(trained, texts) for name, texts in zip(names, (good, bad))}
     nats = np.stack([each.nats for each in told.values()])  # [2 M n]
     right = np.where(nats[0] == nats[1], 0.5, nats[0] < nats[1]).mean(axis=-1)
-    notes = [*trained.notes, *remarks.notes({f"the column {name}": each.facts for name, each in told.items()})]
+    notes = [
+        *trained.notes,
+        *([] if trained.ends else [ENDLESS]),
+        *remarks.notes({f"the column {name}": each.facts for name, each in told.items()}),
+    ]
     lines = [*(f"note: {one_line(note)}" for note in notes), f"{shown(workdir)}: {len(good)} pairs of {shown(path)}"]
     lines += [f"seed {seed}: {100 * share:.2f} % right" for seed, share in zip(trained.settings.seeds, right)]
     if len(right) > 1:

@@ -12,7 +12,8 @@ from attention.data import remarks, tables, unpacking, windows
 from attention.data.contracts import Dataset
 from attention.data.segments import parted
 from attention.evaluation import out_file, overlap
-from attention.evaluation.trained import Clean, Evaluation, Rivalled, Trained, load
+from attention.evaluation.evaluations import Clean, Evaluation, Rivalled
+from attention.evaluation.trained import ENDLESS, Trained, load
 from attention.files import write_atomic
 from attention.messages import listed, one_line, shown
 from attention.tasks import Examples, Metric
@@ -96,6 +97,7 @@ def report(
         cut = trained.settings.data
         how = "documents" if files or texts else cut.windows
         notes.append(windows.described(how, cut.max_length, cut.stride))
+        notes += [] if trained.ends or same else [ENDLESS]
     sections = [*(f"note: {one_line(note)}" for note in notes), _headline(trained)]
     if trained.task.answered(examples.encoded):
         evaluation = trained.score(examples, name, **search)
@@ -122,9 +124,9 @@ def report(
 
 
 def _wanted(trained: Trained) -> str:
-    """What ``--columns`` takes: as many texts as the run reads, and the answer."""
-    several = len(trained.columns()) > 2
-    return ",".join([*(f"TEXT{number}" if several else "TEXT" for number in range(1, len(trained.columns()))), "ANSWER"])
+    """What ``--columns`` takes: as many texts as the run reads, and the answer where there can be one."""
+    several, answer = len(trained.columns()) > 2, [] if trained.documents else ["ANSWER"]
+    return ",".join([*(f"TEXT{number}" if several else "TEXT" for number in range(1, len(trained.columns()))), *answer])
 
 
 def _of_files(trained: Trained, files: Sequence[Path], columns: Sequence[str]) -> tuple[Examples, tuple[str, ...]]:
@@ -138,9 +140,10 @@ def _of_files(trained: Trained, files: Sequence[Path], columns: Sequence[str]) -
 
 def _check_columns(columns: Sequence[str], trained: Trained) -> None:
     """Raises ValueError for names of columns that cannot be: those of texts are given, and that of answers may be."""
-    most = len(trained.columns())
-    if columns and (not most - 1 <= len(columns) <= most or not all(columns) or len(set(columns)) < len(columns)):
-        wanted = f"that of texts and that of answers, --columns={_wanted(trained)}"
+    least = len(trained.columns()) - 1
+    most = least + (not trained.documents)
+    if columns and (not least <= len(columns) <= most or not all(columns) or len(set(columns)) < len(columns)):
+        wanted = f"that of texts{' and that of answers' * (most > least)}, --columns={_wanted(trained)}"
         raise ValueError(f"--columns wants {wanted}, got {listed(columns)}")
 
 
