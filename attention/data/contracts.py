@@ -261,7 +261,8 @@ class Dataset(NamedTuple):
       statistics: for each split ``examples``, ``mean_length``, ``max_length`` (after truncation), ``unknown_rate``
         (among the tokens kept), ``truncated_share`` (of the examples) and, beside train, ``seen_in_train`` (a count of
         texts); for test also ``seen_in_train_or_validation``, which a carve-off from train leaves as it was; of train, where
-        there are numbers, those of ``Scale``.
+        there are numbers, those of ``Scale``; of documents, the rows that these are cut into, ``windows``, and how many of
+        them have their end there, ``ends``.
       seen: for each split but train bool ``[n]``, whether a text is also in train, or, of test, in validation.
       texts: the texts of each split.
       targets: the texts to be written of each split that has them.

@@ -104,8 +104,8 @@ def load(
         if name == "train" and scale is not None:
             statistics[name] |= scale._asdict()
         splits[name] = rows(splits[name], policy, train=training and name == "train")
-        if splits[name].documents is not None:
-            statistics[name]["windows"] = len(splits[name])
+        if (documents := splits[name].documents) is not None:
+            statistics[name] |= {"windows": len(splits[name]), "ends": len(documents) - 2 + split.ends}
         if name != "train":
             seen[name] = elsewhere > 0 if splits[name].documents is None else np.zeros(len(splits[name]), bool)
     notes += _of_windows(splits, policy)

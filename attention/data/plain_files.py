@@ -9,6 +9,7 @@ from typing import Literal, NamedTuple, overload
 import numpy as np
 
 from attention.data import paths, unpacking
+from attention.data.contracts import Split
 from attention.data.file_text import check_text
 from attention.messages import shown
 
@@ -131,6 +132,15 @@ def is_plain(path: str) -> bool:
     names = re.split(rb"[\t,;|\"]+", first.strip(_MARK + b"\r"))
     table = b"\t" in first or {b"text", b"label"} <= set(names)
     return not (table or first.startswith((b"__label__", b"[", b"{", b"\xff\xfe", b"\xfe\xff")))
+
+
+def whole(how: Documents, files: Sequence[Path]) -> Split | None:
+    """The documents of plain text files; None where one is none."""
+    if not all(is_plain(str(path)) for path in files):
+        return None
+    read = PlainFiles(files)
+    read.check_full()
+    return Split([*FileTexts(read, documents(read, how))], None)
 
 
 def documents(files: PlainFiles, how: Documents) -> np.ndarray:

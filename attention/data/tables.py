@@ -54,6 +54,7 @@ __all__ = [
     "Table",
     "answer_of",
     "check_writable",
+    "columns_given",
     "columns_of",
     "content",
     "named",
@@ -113,7 +114,7 @@ class Table(NamedTuple):
 def read(
     *given: Path,
     text: Columns,
-    label: Column,
+    label: Column | None,
     answer: Answer = LABEL,
     optional: bool = False,
     form: Form = _ANY,
@@ -128,7 +129,7 @@ def read(
     Args:
       given: the files.
       text: column or field of the texts, or several, as ``columns_of`` has them.
-      label: of the labels.
+      label: of the labels; None for texts alone.
       answer: what these are.
       optional: whether there may be no labels: no such column, or nothing in it, in all of the files.
       form: how the files are written.
@@ -161,6 +162,11 @@ def columns_of(text: Columns) -> tuple[Column, ...]:
     if isinstance(text, str):
         return tuple(each.strip() for each in text.split(","))
     return text if isinstance(text, tuple) else (text,)
+
+
+def columns_given(columns: Sequence[str]) -> tuple[Column, ...]:
+    """Columns as they stand in a flag: a whole number counts from 0, all else is a name."""
+    return tuple(int(each) if each.isdecimal() else each for each in columns)
 
 
 def named(text: str) -> list[Path]:
@@ -213,9 +219,9 @@ def _whole(table: Table, rows: Sequence[Row], asked: Asked, *, skip_empty: bool)
     """The table without holes. Raises ValueError where it has some, or no row."""
     odd = next((f"{table.place(number)}: {row.note}" for number, row in enumerate(rows) if row.note), None)
     labelled = next((number for number, label in enumerate(table.labels) if label), None)
-    bare = asked.optional and labelled is None
+    bare = asked.label is None or (asked.optional and labelled is None)
     holes = {number: asked.texts for number, each in enumerate(table.texts) if not each.strip()}
-    if not bare:
+    if not bare and asked.label is not None:
         holes = {**{number: (asked.label,) for number, each in enumerate(table.labels) if each == ""}, **holes}
     if holes and not skip_empty:
         first = min(holes)
@@ -238,7 +244,7 @@ def _whole(table: Table, rows: Sequence[Row], asked: Asked, *, skip_empty: bool)
 def _check(table: Table, rows: Sequence[int], asked: Asked, *, bare: bool) -> None:
     """Raises ValueError for a label that is no such answer, and a text whose columns cannot be told apart."""
     for row in rows:
-        if not bare and not asked.answer.fits(table.labels[row]):
+        if not bare and asked.label is not None and not asked.answer.fits(table.labels[row]):
             have = quoted(table.labels[row], 40)
             raise ValueError(f"{table.place(row)}: {called(asked.label)} is {asked.answer.words}, got {have}")
         if len(asked.texts) > 1 and table.texts[row].count(BETWEEN) >= len(asked.texts):

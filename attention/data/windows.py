@@ -32,7 +32,8 @@ def described(windows: str, length: int, stride: int) -> str:
     if stride in (0, length):
         return f"windows of {length} tokens side by side: a token is told from the 1 to {length} before it{within}"
     context = f"{length - stride + 1} to {length}" if stride > 1 else str(length)
-    return f"windows of {length} tokens at a stride of {stride}: a token is told from the {context} before it{within}"
+    told = f"a token is told from the {context} before it{within}, where so many stand before it"
+    return f"windows of {length} tokens at a stride of {stride}: {told}"
 
 
 def begun(texts: Sequence[np.ndarray], begins: np.ndarray, end: int) -> tuple[np.ndarray, np.ndarray]:
@@ -84,6 +85,16 @@ def rows(encoded: Encoded, *, length: int, windows: Windows, stride: int = 0, tr
     numbers = np.cumsum(numbers, dtype=np.int32)
     segments = numbers - np.repeat(numbers[packed.offsets[:-1]], packed.lengths)
     return dataclasses.replace(packed, segments=segments, positions=restarted(segments, packed.offsets))
+
+
+def without_ends(encoded: Encoded, end: int) -> Encoded:
+    """The rows of documents, none of which is asked for the id that ends it."""
+    assert encoded.wanted is not None
+    assert encoded.documents is not None
+    ends = encoded.wanted == end
+    before = np.concatenate([[0], np.cumsum(ends[encoded.wanted != ELSEWHERE])])
+    wanted = np.where(ends, np.int32(ELSEWHERE), encoded.wanted)
+    return dataclasses.replace(encoded, wanted=wanted, documents=encoded.documents - before[encoded.documents])
 
 
 def _cut(encoded: Encoded, offsets: np.ndarray) -> Encoded:

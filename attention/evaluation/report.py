@@ -3,7 +3,7 @@
 import dataclasses
 import math
 import sys
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,11 +11,11 @@ from attention import specs
 from attention.data import remarks, tables, unpacking, windows
 from attention.data.contracts import Dataset
 from attention.data.segments import parted
-from attention.evaluation import overlap
-from attention.evaluation.trained import Clean, Evaluation, Rivalled, Trained, load
+from attention.evaluation import out_file, overlap
+from attention.evaluation.evaluations import Clean, Evaluation, Rivalled
+from attention.evaluation.trained import ENDLESS, Trained, load
 from attention.files import write_atomic
 from attention.messages import listed, one_line, shown
-from attention.runs.directory import RunDirectory
 from attention.tasks import Examples, Metric
 from attention.text_table import table
 from attention.training import by_length, contexts, recipe
@@ -58,11 +58,11 @@ def report(
     files = _checked(split, data, texts, beam, length_penalty)
     if columns and not files:
         raise ValueError("--columns names the columns of a file: it goes with --data=FILE")
-    target = _writable(out)
+    target = out_file.checked(out)
     trained = load(workdir)
     _check_columns(columns, trained)
     trained = trained if stride is None else _at_stride(trained, stride)
-    _spared(target, [*overlap.files(trained), *map(unpacking.archive, files)])
+    out_file.check_spared(target, [*overlap.files(trained), *map(unpacking.archive, files)])
     outside = trained.run.outside(*([] if texts else [trained.source]))
     if outside:
         places = ", ".join(map(shown, outside))
@@ -77,7 +77,7 @@ def report(
         notes += [*told, *overlap.own(trained, name, [*map(unpacking.archive, files)], examples)]
     else:
         name, loaded = "test" if split is None else split, trained.load_data(data)
-        _spared(target, loaded.files)
+        out_file.check_spared(target, loaded.files)
         examples = trained.examples(name, loaded)
         lengths = trained.accuracy_by_length(loaded) if data is None and name == "test" else None
         own = data is None and name == recipe.scored_split(loaded, trained.task)
@@ -97,6 +97,7 @@ def report(
         cut = trained.settings.data
         how = "documents" if files or texts else cut.windows
         notes.append(windows.described(how, cut.max_length, cut.stride))
+        notes += [] if trained.ends or same else [ENDLESS]
     sections = [*(f"note: {one_line(note)}" for note in notes), _headline(trained)]
     if trained.task.answered(examples.encoded):
         evaluation = trained.score(examples, name, **search)
@@ -123,14 +124,14 @@ def report(
 
 
 def _wanted(trained: Trained) -> str:
-    """What ``--columns`` takes: as many texts as the run reads, and the answer."""
-    several = len(trained.columns()) > 2
-    return ",".join([*(f"TEXT{number}" if several else "TEXT" for number in range(1, len(trained.columns()))), "ANSWER"])
+    """What ``--columns`` takes: as many texts as the run reads, and the answer where there can be one."""
+    several, answer = len(trained.columns()) > 2, [] if trained.documents else ["ANSWER"]
+    return ",".join([*(f"TEXT{number}" if several else "TEXT" for number in range(1, len(trained.columns()))), *answer])
 
 
 def _of_files(trained: Trained, files: Sequence[Path], columns: Sequence[str]) -> tuple[Examples, tuple[str, ...]]:
     try:
-        return trained.read_files(*files, columns=[int(each) if each.isdecimal() else each for each in columns])
+        return trained.read_files(*files, columns=tables.columns_given(columns))
     except tables.MissingColumnError as error:
         if columns:
             raise
@@ -139,9 +140,10 @@ def _of_files(trained: Trained, files: Sequence[Path], columns: Sequence[str]) -
 
 def _check_columns(columns: Sequence[str], trained: Trained) -> None:
     """Raises ValueError for names of columns that cannot be: those of texts are given, and that of answers may be."""
-    most = len(trained.columns())
-    if columns and (not most - 1 <= len(columns) <= most or not all(columns) or len(set(columns)) < len(columns)):
-        wanted = f"that of texts and that of answers, --columns={_wanted(trained)}"
+    least = len(trained.columns()) - 1
+    most = least + (not trained.documents)
+    if columns and (not least <= len(columns) <= most or not all(columns) or len(set(columns)) < len(columns)):
+        wanted = f"that of texts{' and that of answers' * (most > least)}, --columns={_wanted(trained)}"
         raise ValueError(f"--columns wants {wanted}, got {listed(columns)}")
 
 
@@ -192,30 +194,6 @@ def _check_rows(examples: Examples, name: str) -> None:
     if documents is not None and len(documents) - 1 != len(examples.texts):
         have = f"{name} is {len(documents) - 1} text in {len(examples.texts)} pieces"
         raise ValueError(f"--out has a row for each text, and {have}; --data=FILE.txt scores texts of your own")
-
-
-def _writable(out: str | None) -> Path | None:
-    """The file to write, checked before the work begins."""
-    if out is None:
-        return None
-    path = Path(out)
-    if not path.parent.is_dir():
-        raise ValueError(f"--out={shown(out)}: there is no folder {shown(path.parent)}")
-    if not out or path.is_dir():
-        raise ValueError(f"--out={shown(out)} wants the name of a file, as in predictions.tsv")
-    tables.check_writable(path)
-    run = path.resolve().parent
-    if (run / "config.json").exists() and path.resolve() == RunDirectory(run).metrics:
-        raise ValueError(f"--out={shown(out)} is a file of the run {shown(run)}; give another name")
-    return path
-
-
-def _spared(target: Path | None, read: Iterable[Path]) -> None:
-    """Raises ValueError where the file to write is one that is read."""
-    if target is not None and target.exists():
-        for path in read:
-            if path.exists() and path.samefile(target):
-                raise ValueError(f"--out={shown(target)} is {shown(path)}, which is read; give another name")
 
 
 def _columns(trained: Trained, predictions: Any, examples: Examples) -> dict[str, Sequence[Any]]:

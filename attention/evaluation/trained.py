@@ -15,10 +15,11 @@ import jax
 import numpy as np
 
 from attention import specs
-from attention.data import contracts, dataset, encode, paths, rules, tables
-from attention.data.contracts import Scale, Tokenizer
+from attention.data import contracts, dataset, encode, paths, plain_files, rules, tables, unpacking, windows
+from attention.data.contracts import Encoded, Scale, Tokenizer
 from attention.data.segments import BETWEEN, joined
 from attention.evaluation import sizes
+from attention.evaluation.evaluations import Clean, Evaluation, Rivalled
 from attention.messages import listed, quoted, shown
 from attention.metrics import summarize
 from attention.rivals import Material
@@ -30,47 +31,9 @@ from attention.training.cohort.members import abstract_params
 from attention.training.cohort.predict import of_members, predict
 from attention.training.result import summary as summarized
 
+ENDLESS = "train is one text that goes on beyond its split: texts are not asked for their ends, of which it has learned nothing"
+
 Text = str | tuple[str, ...]  # of several columns a tuple
-
-
-class Clean(NamedTuple):
-    """The scores on those examples whose texts were in no split that was trained or chosen on: ``examples`` of them."""
-
-    examples: int
-    members: list[dict[str, Any]]
-    summary: dict[str, dict[str, float | None]]
-
-
-class Evaluation(NamedTuple):
-    """How good a run is on examples of which it is known what is right.
-
-    Attributes:
-      split: its name.
-      members: per member the seed and the scores.
-      summary: per metric ``metrics.summarize`` over the members.
-      by_length: ``by_length.ranges``, lengths in tokens after truncation; empty where examples are not right or wrong.
-      predictions: what the run says of every example, as ``Trained.predict`` returns it.
-      outputs: the arrays behind it, ``[M n ...]``.
-      examples: the examples.
-      clean: the scores on those that are not ``Examples.seen``; None where all or none are, or that is not known.
-    """
-
-    split: str
-    members: list[dict[str, Any]]
-    summary: dict[str, dict[str, float | None]]
-    by_length: list[dict[str, Any]]
-    predictions: Any
-    outputs: dict[str, np.ndarray]
-    examples: Examples
-    clean: Clean | None
-
-
-class Rivalled(NamedTuple):
-    """The spec of a rival, its scores, and those on the examples of ``Clean``, where there are such."""
-
-    spec: str
-    scores: dict[str, float]
-    clean: dict[str, float] | None
 
 
 class Trained(NamedTuple):
@@ -103,7 +66,12 @@ class Trained(NamedTuple):
     @property
     def documents(self) -> bool:
         """Whether it has learned whole texts token by token, in windows."""
-        return "windows" in self.data.splits["train"]
+        return "windows" in self.data.splits.get("train", {})
+
+    @property
+    def ends(self) -> bool:
+        """Whether texts ended in train, or it is not known: one that goes on beyond its split says nothing of ends."""
+        return self.data.splits.get("train", {}).get("ends", 1) > 0
 
     def predict(self, texts: Sequence[Text], member: int | None = None) -> Any:
         """What the run says of texts: of a classifier the classes and their probabilities.
@@ -187,6 +155,7 @@ class Trained(NamedTuple):
         trained_on = all(loaded.hashes.get(name) == self.data.hashes.get(name) for name in ("train", "validation"))
         seen = loaded.seen.get(split) if trained_on else None
         encoded = encoded if trained_on else dataclasses.replace(encoded, unseen=None)  # which are others than those of the run
+        encoded = encoded if loaded.hashes[split] in self.data.hashes.values() else self._as_trained(encoded)
         return Examples(loaded.texts[split], encoded, loaded.targets.get(split), seen, loaded.wanted.get(split))
 
     def baselines(self, examples: Examples, learned: Mapping[str, Mapping[str, float]] | None = None) -> dict[str, float]:
@@ -254,12 +223,18 @@ class Trained(NamedTuple):
             words, told = self._by_words(texts, answers)
             given |= {"wanted": told, "classes": self.data.classes}
             encoded = encode.encode_texts(self.tokenizer, self.tokenizer_state, words, **given)
-            return Examples(words, encoded, wanted=answers)
+            return Examples(words, self._as_trained(encoded), wanted=answers)
         encoded = encode.encode_texts(self.tokenizer, self.tokenizer_state, texts, **given)
         if answers is None:
             return Examples(texts, encoded)
         encoded = self.task.answer(encoded, answers, self.facts)
         return Examples(texts, encoded, None if encoded.targets is None else answers)
+
+    def _as_trained(self, encoded: Encoded) -> Encoded:
+        """Rows of texts, not asked for ends that train has none of."""
+        if self.ends or encoded.documents is None:
+            return encoded
+        return windows.without_ends(encoded, self.data.vocab_size - 1)
 
     def _of_columns(self, number: int, text: Text) -> str:
         """A text of several columns as one: of a tuple, or a line with TABs between them; as it is where it is one already."""
@@ -295,14 +270,14 @@ class Trained(NamedTuple):
     def read_files(self, *files: Path, columns: Sequence[tables.Column] = ()) -> tuple[Examples, tuple[str, ...]]:
         """The texts of files, or of a folder, their answers where there are any, and notes for the user.
 
-        They are read as the files of the run's source are, but for what the columns tell where these are given.
+        They are read as the files of the run's source are, but for what the columns tell where these are given. A language
+        model of whole texts reads texts alone, and plain text whatever its source, each file a text.
 
         Args:
           files: where they are.
           columns: those of texts, and that of answers, which is then there; as in training where not given.
         """
-        read = None if columns else specs.build("source", self.data.source).read
-        if read is not None and (lines := read(files)) is not None:
+        if not columns and (lines := self._without_columns(files)) is not None:
             with _said_of(files[0]):
                 return self.encode(lines.texts, lines.wanted), ()
         *texts, answer = (*columns, *self.columns()[len(columns) :])
@@ -310,11 +285,21 @@ class Trained(NamedTuple):
         inherited = {
             name: options[name] for name in tables.Form._fields if name in options and (name == "encoding" or not columns)
         }
+        answer = None if self.documents else answer
         form = tables.Form(**{"header": any(isinstance(each, str) for each in (*texts, answer)), **inherited})
         read = {"label": answer, "answer": tables.answer_of(self.task.answers, self.separator), "form": form}
         found = tables.read(*files, text=tuple(texts), optional=len(columns) <= len(texts), **read)
         with _said_of(files[0]):
-            return self.encode(found.texts, found.labels or None), found.notes
+            return self.encode(found.texts, (not self.documents and found.labels) or None), found.notes
+
+    def _without_columns(self, files: Sequence[Path]) -> contracts.Split | None:
+        """The texts of files that are no tables to the run; None for tables, which the run's own .txt files may be."""
+        read = specs.build("source", self.data.source).read
+        found = None if read is None else read(files)
+        if found is not None or not self.documents:
+            return found
+        own = map(unpacking.plain_name, data_record.places(specs.parse(self.data.source)))
+        return None if any(place.endswith(".txt") for place in own) else plain_files.whole("file", files)
 
     def outputs(self, examples: Examples, member: int | None = None, **search: float) -> dict[str, np.ndarray]:
         """The outputs of the task, ``[M n ...]`` for all members, or ``[1 n ...]`` for one; of a classifier, "logits".

@@ -84,7 +84,8 @@ class TokenModel(Model):
           tokens: int32 ``[B T]``, ids as of ``TextClassifier``.
           valid: bool ``[B T]``, False at padding, which changes nothing.
           positions: int32 ``[B T]``; None for 0, 1, ...
-          segments: int32 ``[B T]``, the segment of each token, for masks and encoders that read it; None for one segment.
+          segments: int32 ``[B T]``, the segment of each token, for masks and encoders that read it; None for one segment, and
+            for a language model one document.
           places: int32 ``[B K]``, indices of the tokens to say something at; None for all.
           characters: int32 ``[B T C]``, as of ``data.characters.spelled``, 0 at padding; for a model that reads them.
           rng: key of whatever is random; needed in training with dropout.
@@ -101,6 +102,8 @@ class TokenModel(Model):
         captured: dict[str, Any] = {}
         rng_encoder, _ = split(rng, 2)
         x = self._embedded(tokens, characters)
+        if segments is None and self.parts.mask.packs and not self.num_classes:
+            segments = jnp.zeros_like(tokens)
         call = self.call_of(valid, positions=positions, segments=segments, rng=rng_encoder, train=train)
         record = captured.__setitem__ if capture else None
         context = self._context(tokens, rng=rng, train=train, dropout=dropout, record=record)

@@ -23,7 +23,10 @@ BLOCK = 1000  # tokens of a long text that are compared as one
 
 
 class Likelihoods(NamedTuple):
-    """How likely texts are: the nats of each ``[M d]``, its end among them, and the tokens ``[d]`` that these are of."""
+    """How likely texts are: the nats of each ``[M d]``, and the tokens ``[d]`` that these are of, its end among them.
+
+    Where the text that a run has learned goes on without an end, no end is asked for.
+    """
 
     nats: np.ndarray
     tokens: np.ndarray
@@ -135,9 +138,12 @@ def told(found: Likelihoods, texts: Sequence[str]) -> str:
 
 
 def columns(found: Likelihoods, examples: Examples, facts: Facts) -> dict[str, Sequence[str | float]]:
-    """The nats of each text by each member, and its tokens."""
+    """The tokens of each text, and by each member its nats and those per token."""
     made: dict[str, Sequence[str | float]] = {"tokens": found.tokens.tolist()}
-    return made | {f"nats({seed})": [float(f"{value:.9g}") for value in own] for seed, own in zip(facts.seeds, found.nats)}
+    for seed, nats in zip(facts.seeds, found.nats):
+        each = {"nats": nats, "nats_per_token": nats / np.maximum(found.tokens, 1)}
+        made |= {f"{name}({seed})": [float(f"{value:.9g}") for value in values] for name, values in each.items()}
+    return made
 
 
 def details(outputs: Outputs, examples: Examples, facts: Facts) -> list[str]:

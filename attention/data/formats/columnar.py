@@ -45,7 +45,7 @@ def of_table(asked: Asked, table: "pyarrow.Table") -> Iterator[Row]:
         name = None if given is None or classes is None else _of_classes(given, classes)
         if given is not None and (classes is None or name is not None):
             name = asked.answer.written(given if name is None else name)
-        if name is None and given is not None:
+        if name is None and given is not None and asked.label is not None:
             wanted = asked.answer.words if classes is None else f"one of {len(classes)} classes, or -1"
             raise ValueError(f"{where}: {called(asked.label)} is {wanted}, got {as_given(given)}")
         yield Row(number, text_of(asked, values, where), name)

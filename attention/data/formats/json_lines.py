@@ -36,15 +36,16 @@ def _row(asked: Asked, number: int, row: Any, place: str) -> Row:
     where = f"{shown(asked.path)}, {place}"
     if not isinstance(row, dict):
         raise ValueError(f"{where}: wanted a JSON object, got {as_given(row)}")
-    if asked.optional:
+    if asked.optional and asked.label is not None:
         row.setdefault(asked.label, None)
     for name in asked.columns:
         if name not in row:
             near = nearest(name, row) if isinstance(name, str) else "; the fields of JSON have names"
             raise MissingColumnError(f"{where}: the field {quoted(name)} is missing{near}; fields: {listed(row)}")
-    text, given = text_of(asked, [row[name] for name in asked.texts], where), row[asked.label]
+    text = text_of(asked, [row[name] for name in asked.texts], where)
+    given = None if asked.label is None else row[asked.label]
     label = None if given is None else asked.answer.written(given)
-    if label is None and given is not None:
+    if label is None and given is not None and asked.label is not None:
         words = asked.answer.words.replace("True or False", "true or false")
         raise ValueError(f"{where}: {called(asked.label)} is {words}, got {as_given(given)}")
     return Row(number, text, label)

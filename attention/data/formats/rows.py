@@ -53,11 +53,14 @@ class Answer(NamedTuple):
 
 
 class Asked(NamedTuple):
-    """A file, the columns of texts and labels by name or number, whether labels may be missing, and how it is written."""
+    """A file, the columns of texts and labels by name or number, whether labels may be missing, and how it is written.
+
+    Without a column of labels there are none to read.
+    """
 
     path: Path
     texts: tuple[Column, ...]
-    label: Column
+    label: Column | None
     optional: bool
     form: Form
     answer: Answer
@@ -65,7 +68,7 @@ class Asked(NamedTuple):
     @property
     def columns(self) -> tuple[Column, ...]:
         """All of them."""
-        return *self.texts, self.label
+        return self.texts if self.label is None else (*self.texts, self.label)
 
     @property
     def named(self) -> tuple[str, ...]:
@@ -102,7 +105,9 @@ def places(asked: Asked, header: Sequence[str], *, hint: str = "") -> tuple[tupl
     """
     names = [name.strip() for name in header]
     texts = tuple(_place(asked, column, names, hint) for column in asked.texts)
-    if asked.optional and asked.label not in (names if isinstance(asked.label, str) else range(len(names))):
+    if asked.label is None or (
+        asked.optional and asked.label not in (names if isinstance(asked.label, str) else range(len(names)))
+    ):
         return texts, None
     return texts, _place(asked, asked.label, names, hint)
 

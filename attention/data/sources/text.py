@@ -5,7 +5,7 @@ import glob
 import itertools
 import math
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -61,16 +61,9 @@ def build(
         ordered = {name: splits[name] for name in ("train", "validation", "test") if name in splits}
         return Corpus(ordered, (), _note(shares), spec, files=tuple(_given.looked_at(files, patterns)))
 
-    return Source(load, resolved=spec, read=_functools.partial(_whole, "file" if documents == "stream" else documents))
-
-
-def _whole(documents: _plain_files.Documents, files: Sequence[Path]) -> Split | None:
-    """The documents of plain text files; None where one is none."""
-    if not all(_plain_files.is_plain(str(path)) for path in files):
-        return None
-    read = _plain_files.PlainFiles(files)
-    read.check_full()
-    return Split([*_plain_files.FileTexts(read, _plain_files.documents(read, documents))], None)
+    return Source(
+        load, resolved=spec, read=_functools.partial(_plain_files.whole, "file" if documents == "stream" else documents)
+    )
 
 
 def _share(name: str, given: float) -> float:
