@@ -376,7 +376,7 @@ def _check_members(config: Config) -> Config:
 
 
 def _check_task(config: Config) -> None:
-    """Raises ValueError for a field that the task gives no meaning to and that is not at its default."""
+    """Raises ValueError for a field that the task gives no meaning to and that is not at its default, and for such a tokenizer."""
     default, own = Config(), _fields_of(config.task)
     of_tasks = [*(f"model.{field.name}" for field in dataclasses.fields(ModelConfig)), *_OF_SOME_TASKS]
     for field in of_tasks:
@@ -386,6 +386,10 @@ def _check_task(config: Config) -> None:
             others = [task for task in specs.names("task") if field in _fields_of(task)]
             have = f"got {given!r} with config.task={config.task}; leave it at {usual!r}"
             raise ValueError(f"config.{field} is for config.task={' or '.join(others)}, {have}")
+    by_token = specs.build("task", config.task).at_words or "model.decoder" in own
+    if by_token and not specs.build("tokenizer", config.data.tokenizer).in_order:
+        why = f"its tokens are not in the order of the text, and config.task={config.task} tells one after the other"
+        raise ValueError(f"config.data.tokenizer={config.data.tokenizer}: {why}")
 
 
 # What is given in tokens, and what in updates it stands in place of.

@@ -100,6 +100,11 @@ def test_per_member_values_are_arrays_of_members():
             {"task": "lm", "model": LM, "data": {"segments": "lines", "positions": "segment"}},
             "config.data.segments is for config.task=classification or",
         ),
+        (
+            {"task": "lm", "model": LM, "data": {"tokenizer": "words(ngrams=2)"}},
+            "config.data.tokenizer=words(ngrams=2): its tokens are not in the order of the text, and config.task=lm tells",
+        ),
+        ({"task": "seq2seq", "data": {"tokenizer": "words(ngrams=2)"}}, "order of the text, and config.task=seq2seq tells one"),
         ({"task": "tagging", "data": {"segments": "lines"}}, "got 'lines' with config.task=tagging; leave it at 'none'"),
         ({"model": {"vectors": "a"}, "training": {"init_from": "b"}}, "both give the embedding"),
         ({"data": {"seed": -1}}, "config.data.seed wants a number in [0, 2**32), got -1"),
