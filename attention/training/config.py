@@ -376,7 +376,7 @@ def _check_members(config: Config) -> Config:
 
 
 def _check_task(config: Config) -> None:
-    """Raises ValueError for a field that the task gives no meaning to and that is not at its default, and for such a tokenizer."""
+    """Raises ValueError for a field that is not at its default, or a tokenizer, that the task gives no meaning to."""
     default, own = Config(), _fields_of(config.task)
     of_tasks = [*(f"model.{field.name}" for field in dataclasses.fields(ModelConfig)), *_OF_SOME_TASKS]
     for field in of_tasks:
