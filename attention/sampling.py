@@ -42,7 +42,8 @@ def log_odds(
         temperature, top_k = 1.0, 1
     logits = logits.astype(jnp.float32)
     below = logits - jnp.max(logits, axis=-1, keepdims=True)
-    scaled = jnp.where(below == 0, 0.0, below / temperature)  # of the least temperatures float32 makes 0
+    divisor = min(temperature, float(jnp.finfo(jnp.float32).max))
+    scaled = jnp.where(below == 0, 0.0, below / divisor)  # of the least temperatures float32 makes 0
     order = jnp.argsort(-scaled, axis=-1, stable=True)
     ranked = jnp.take_along_axis(scaled, order, axis=-1)
     if top_k:
@@ -79,7 +80,7 @@ def continued(
       params: its parameters.
       prompt: ids ``[P]``, one at least, with what every text begins with.
       count: how many tokens to write.
-      samples: S, how many texts; the first is the same however many there are.
+      samples: S, how many texts, fewer than 2**20; the first is the same however many there are.
       temperature, top_k, top_p: as of ``log_odds``.
       seed: of the draws, in [0, 2**32).
       window: tokens the model reads at most; None for the longest text that it is made for.
@@ -117,8 +118,9 @@ def check_options(
     """Raises ValueError for an option of ``continued`` that is out of range; ``called`` is what each is called in messages."""
     for name, size, least in (("count", count, 1), ("samples", samples, 1), ("top_k", top_k, 0), ("seed", seed, 0)):
         arguments.check_size(called(name), size, least)
-    if seed >= 2**32:
-        raise ValueError(f"{called('seed')} wants a number in [0, 2**32), got {seed}")
+    for name, size, most in (("samples", samples, 20), ("seed", seed, 32)):
+        if size >= 2**most:
+            raise ValueError(f"{called(name)} wants a number below 2**{most}, got {size}")
     if not 0 <= temperature < math.inf:
         raise ValueError(f"{called('temperature')} wants a number from 0 on, got {quoted(temperature)}")
     if not 0 < top_p <= 1:
