@@ -144,7 +144,8 @@ def check_packing(encoder: Any, mixer: Mixer, parts: Parts, given: Mapping[str, 
       ValueError: for a mask that does not keep documents apart, or naming the part that wants a row to itself, with the reason.
     """
     if not parts.mask.packs:
-        raise ValueError(f"several documents in a row want mask='causal & document' or mask=document, got mask={given['mask']}")
+        wanted = "document" if parts.mask.apply is None else f"'{given['mask']} & document'"
+        raise ValueError(f"several documents in a row want mask={wanted}, got mask={given['mask']}")
     records = {"encoder": encoder, "mixer": mixer, "encoding": parts.encoding, "mask": parts.mask}
     for kind, record in records.items():
         if record.whole_row and not (window and getattr(record, "redraws", False)):

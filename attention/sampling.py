@@ -6,7 +6,7 @@ and ``advance(tokens, place, remembered, rng)`` reads tokens ``[B t]`` that come
 
 import functools
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import jax
@@ -34,17 +34,20 @@ def log_odds(
 
     Example:
       >>> log_odds(jnp.array([0.0, 2.0, 1.0]), top_k=2)
-      [-inf, 2.0, 1.0]
+      [-inf, 0.0, -1.0]
 
     Source: nucleus sampling, top_p: Holtzman et al. 2020 (arXiv 1904.09751); top_k: Fan et al. 2018 (arXiv 1805.04833).
     """
     if temperature == 0:
         temperature, top_k = 1.0, 1
-    scaled = logits.astype(jnp.float32) / temperature
+    logits = logits.astype(jnp.float32)
+    below = logits - jnp.max(logits, axis=-1, keepdims=True)
+    divisor = min(temperature, float(jnp.finfo(jnp.float32).max))
+    scaled = jnp.where(below == 0, 0.0, below / divisor)  # of the least temperatures float32 makes 0
     order = jnp.argsort(-scaled, axis=-1, stable=True)
     ranked = jnp.take_along_axis(scaled, order, axis=-1)
     if top_k:
-        ranked = jnp.where(jnp.arange(ranked.shape[-1]) < top_k, ranked, -jnp.inf)
+        ranked = ranked.at[..., top_k:].set(-jnp.inf)
     if top_p < 1:
         shares = jax.nn.softmax(ranked, axis=-1)
         likelier = jnp.cumsum(shares, axis=-1) - shares
@@ -77,9 +80,9 @@ def continued(
       params: its parameters.
       prompt: ids ``[P]``, one at least, with what every text begins with.
       count: how many tokens to write.
-      samples: S, how many texts; the first is the same however many there are.
+      samples: S, how many texts, fewer than 2**20; the first is the same however many there are.
       temperature, top_k, top_p: as of ``log_odds``.
-      seed: of the draws.
+      seed: of the draws, in [0, 2**32).
       window: tokens the model reads at most; None for the longest text that it is made for.
       end: the id that ends a text: after it come only more of it, and when all have ended, nothing; None for no end.
       rng: key of what a method draws at random in evaluation too.
@@ -94,11 +97,34 @@ def continued(
       >>> for tokens in continued(model, params, [64, 3, 17], count=100, temperature=0.8): ...
     """
     limit = _limit(model, window)
-    _check(model, prompt, {"count": count, "samples": samples, "window": limit}, temperature, top_k, top_p)
-    text = np.tile(np.asarray(prompt, np.int32), (samples, 1))
     options = {"temperature": temperature, "top_k": top_k, "top_p": top_p}
+    check_options(count=count, samples=samples, seed=seed, **options)
+    _check(model, prompt, limit)
+    text = np.tile(np.asarray(prompt, np.int32), (samples, 1))
     remembered = model.begin(samples, limit)
     return _written(model, params, text, remembered, count, limit, end, jax.random.key(seed), rng, options)
+
+
+def check_options(
+    *,
+    count: int,
+    samples: int,
+    temperature: float,
+    top_k: int,
+    top_p: float,
+    seed: int,
+    called: Callable[[str], str] = str,
+) -> None:
+    """Raises ValueError for an option of ``continued`` that is out of range; ``called`` is what each is called in messages."""
+    for name, size, least in (("count", count, 1), ("samples", samples, 1), ("top_k", top_k, 0), ("seed", seed, 0)):
+        arguments.check_size(called(name), size, least)
+    for name, size, most in (("samples", samples, 20), ("seed", seed, 32)):
+        if size >= 2**most:
+            raise ValueError(f"{called(name)} wants a number below 2**{most}, got {size}")
+    if not 0 <= temperature < math.inf:
+        raise ValueError(f"{called('temperature')} wants a number from 0 on, got {quoted(temperature)}")
+    if not 0 < top_p <= 1:
+        raise ValueError(f"{called('top_p')} wants a number in (0, 1], got {quoted(top_p)}")
 
 
 def sliding(model: Any, prompt: int, count: int, window: int | None = None) -> str:
@@ -162,17 +188,11 @@ def _half(window: int) -> int:
     return max(window // 2, 1)
 
 
-def _check(model: Any, prompt: Any, sizes: dict[str, int], temperature: float, top_k: int, top_p: float) -> None:
+def _check(model: Any, prompt: Any, window: int) -> None:
     """Raises ValueError for what cannot be written with."""
     if getattr(model, "num_classes", None) != 0:
         raise ValueError("writing wants a language model, config.task=lm, whose classes are its tokens")
-    for name, size in sizes.items():
-        arguments.check_size(name, size, 1)
-    arguments.check_size("top_k", top_k, 0)
-    if not 0 <= temperature < math.inf:
-        raise ValueError(f"temperature wants a number from 0 on, got {quoted(temperature)}")
-    if not 0 < top_p <= 1:
-        raise ValueError(f"top_p wants a number in (0, 1], got {quoted(top_p)}")
+    arguments.check_size("window", window, 1)
     ids, V = np.asarray(prompt), model.dims.vocab_size
     if ids.ndim != 1 or not ids.size or not np.issubdtype(ids.dtype, np.integer):
         raise ValueError(f"prompt wants one id or more, in a row, got {quoted(prompt)}")

@@ -33,7 +33,7 @@ def likely(logits, temperature, top_k, top_p):
 
 
 @pytest.mark.parametrize("temperature", [0.0, 0.5, 1.7])
-@pytest.mark.parametrize("top_k", [0, 1, 4, 99])
+@pytest.mark.parametrize("top_k", [0, 1, 4, 10**20])
 @pytest.mark.parametrize("top_p", [0.05, 0.6, 1.0])
 def test_shares(temperature, top_k, top_p):
     """The last row has ties, of which the first come first."""
@@ -41,6 +41,16 @@ def test_shares(temperature, top_k, top_p):
     logits[2] = [1, 0, 1, 0, 1, -1, 0, 0, -2]
     found = jax.nn.softmax(log_odds(jnp.asarray(logits), temperature=temperature, top_k=top_k, top_p=top_p))
     np.testing.assert_allclose(found, [likely(row, temperature, top_k, top_p) for row in logits], atol=1e-5)
+
+
+@pytest.mark.parametrize("scale", [1.0, 1e30])
+@pytest.mark.parametrize("temperature", [1e-6, 1e-40, 1e-300])
+def test_the_least_temperatures_take_the_likeliest(scale, temperature):
+    """Of logits of any size; the highest takes all alike."""
+    logits = scale * np.random.default_rng(0).normal(0, 2, (5, 9)).astype(np.float32)
+    share = lambda temperature: jax.nn.softmax(log_odds(jnp.asarray(logits), temperature=temperature))
+    np.testing.assert_array_equal(share(temperature), share(0.0))
+    np.testing.assert_allclose(share(1e300), 1 / 9)
 
 
 def test_frequencies():
@@ -126,6 +136,9 @@ def test_positions_are_drawn_once():
         ({"top_p": 0.0}, "top_p wants a number in (0, 1], got 0.0"),
         ({"top_k": -1}, "top_k must be >= 0, got -1"),
         ({"count": 0}, "count must be >= 1, got 0"),
+        ({"seed": 2**32}, "seed wants a number below 2**32, got 4294967296"),
+        ({"seed": -1}, "seed must be >= 0, got -1"),
+        ({"samples": 10**30}, "samples wants a number below 2**20, got 1000"),
         ({"samples": 1.5}, "samples must be a whole number, got 1.5"),
         ({"window": 0}, "window must be >= 1, got 0"),
         ({"window": 17, "model": made(encoding="learned")}, "the encoding has 16 positions, got a sequence of 17"),

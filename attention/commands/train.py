@@ -22,7 +22,7 @@ from attention import installation
 from attention.commands import _python
 from attention.evaluation import Trained, load
 from attention.runs.opening import default_name
-from attention.training import backend, command_line, loop, process, result
+from attention.training import backend, command_line, longer, loop, process, result
 from attention.training import config as configs
 
 DEFAULT: str = "listops"  # the config of that name
@@ -133,6 +133,8 @@ def _train(
     process.keep_freed_memory()
     folder = Path(workdir or Path("runs") / default_name(given.name, configs.words(config)))
     state = "finished" if (folder / "result.json").exists() else "going on" if (folder / "data.json").exists() else "new"
+    if state == "new":
+        longer.read(config)  # what cannot be gone on with is said alone
     print(given.opening(folder, state), flush=True)
     return Result(folder, loop.train(config, folder, profile=profile, config_file=given.text))
 

@@ -112,6 +112,9 @@ class Tokenizer(NamedTuple):
       vocabulary(state) -> the token string of each id.
       packaged(state) -> a ``tokenizers.Tokenizer``, of the package of that name, that gives the same ids, for processes
         without this one. None where that package has none like it.
+
+    Attributes:
+      in_order: whether the ids of a text stand in the order of the text.
     """
 
     train: Callable[[Sequence[str]], Any]
@@ -122,6 +125,7 @@ class Tokenizer(NamedTuple):
     load: Callable[[Path], Any]
     vocabulary: Callable[[Any], Sequence[str]]
     packaged: Callable[[Any], Any] | None = None
+    in_order: bool = True
     spec: str = ""
 
     kind = "tokenizer"

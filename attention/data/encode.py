@@ -45,6 +45,8 @@ class Policy(NamedTuple):
                 raise ValueError(f"unknown {name} {quoted(value)}{specs.nearest(value, known)}; known: {', '.join(known)}")
         if self.windows != "none":
             check_windows(self.windows, self.max_length, self.stride)
+            if self.segments != "none":
+                raise ValueError(f"windows={self.windows!r} are of whole texts: segments wants 'none', got {self.segments!r}")
         if self.positions == "segment" and self.segments == "none":
             known = "segments='sentences', 'lines' or 'columns'"
             raise ValueError(f"positions='segment' wants texts cut into segments: {known}, got 'none'")

@@ -1,7 +1,8 @@
 """A language model goes on with a text: what ``eval.py --text`` prints of one, as it is written."""
 
+import itertools
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -52,25 +53,26 @@ def write(
     Raises:
       ValueError: for a run that does not write, or options out of range.
     """
+    given = options._asdict()
+    drawn: dict[str, Any] = {"count": given.pop("tokens"), **given}
+    sampling.check_options(**drawn, called=lambda name: f"--{'tokens' if name == 'count' else name}")
     trained = load(workdir)
     chosen = export.chosen(trained, member)
+    end = trained.data.vocab_size - 1
+    window, rng = trained.settings.data.max_length, jax.random.key(trained.settings.data.seed)  # as in evaluation
     for text in texts:
         prompt = _prompt(trained, text)
         for note in _notes(trained, prompt, options):
             show(f"note: {note}\n")
-        drawn: dict[str, Any] = {name: getattr(options, name) for name in ("samples", "temperature", "top_k", "top_p", "seed")}
-        end = trained.data.vocab_size - 1
-        window, rng = trained.settings.data.max_length, jax.random.key(trained.settings.data.seed)  # as in evaluation
-        drawn |= {"count": options.tokens, "window": window, "end": end, "rng": rng}
-        tokens = sampling.continued(trained.model, chosen.weights, prompt, **drawn)
+        tokens = sampling.continued(trained.model, chosen.weights, prompt, **drawn, window=window, end=end, rng=rng)
         if options.samples == 1:
             show(_said(text))
-            for piece in _pieces(trained, (int(ids[0]) for ids in tokens)):
+            for piece in _pieces(trained, text, prompt, (int(ids[0]) for ids in tokens)):
                 show(_said(piece))
             show("\n")
             continue
         for number, ids in enumerate(np.stack(list(tokens), axis=1).tolist(), 1):
-            written = "".join(_pieces(trained, ids))
+            written = "".join(_pieces(trained, text, prompt, ids))
             show(f"---- {number} of {options.samples}\n{_said(text + written)}\n")
 
 
@@ -96,19 +98,34 @@ def _notes(trained: Trained, prompt: np.ndarray, options: Options) -> Iterator[s
         yield slides
 
 
-def _pieces(trained: Trained, ids: Iterator[int] | Sequence[int]) -> Iterator[str]:
-    """What ids stand for, piece by piece, until the one that ends a text; a sign of several ids comes when it is whole."""
-    end, recent, before = trained.data.vocab_size - 1, [], ""
+def _pieces(trained: Trained, text: str, prompt: np.ndarray, ids: Iterable[int]) -> Iterator[str]:
+    """What is written behind a text, piece by piece, until the id that ends it; a sign of several ids comes when it is whole.
+
+    The ids of both are decoded together: what stands between words stands behind the text, too, if it does not end in a blank.
+    """
+    end = trained.data.vocab_size - 1
     decode = lambda: trained.tokenizer.decode(trained.tokenizer_state, recent)
+    recent = [token for token in prompt[-DECODED // 2 :].tolist() if token != end]
+    before = decode()
+    if text[-1:].isspace() and not before[-1:].isspace():
+        before += " "
     for token in ids:
         if token == end:
             break
         recent.append(token)
-        text = decode()
-        if text.endswith("\N{REPLACEMENT CHARACTER}"):
+        whole = decode()
+        if whole.endswith("\N{REPLACEMENT CHARACTER}"):
             continue
-        yield text[len(before) :]
+        yield _beyond(before, whole)
         if len(recent) >= DECODED:
             recent = recent[-DECODED // 2 :]
-            text = decode()
-        before = text
+            whole = decode()
+        before = whole
+    if rest := _beyond(before, decode()):
+        yield rest
+
+
+def _beyond(before: str, whole: str) -> str:
+    """What a text has behind what it shares with one from the beginning."""
+    alike = (a == b for a, b in zip(before, whole))
+    return whole[sum(itertools.takewhile(bool, alike)) :]

@@ -376,7 +376,7 @@ def _check_members(config: Config) -> Config:
 
 
 def _check_task(config: Config) -> None:
-    """Raises ValueError for a field that the task gives no meaning to and that is not at its default."""
+    """Raises ValueError for a field that is not at its default, or a tokenizer, that the task gives no meaning to."""
     default, own = Config(), _fields_of(config.task)
     of_tasks = [*(f"model.{field.name}" for field in dataclasses.fields(ModelConfig)), *_OF_SOME_TASKS]
     for field in of_tasks:
@@ -386,20 +386,25 @@ def _check_task(config: Config) -> None:
             others = [task for task in specs.names("task") if field in _fields_of(task)]
             have = f"got {given!r} with config.task={config.task}; leave it at {usual!r}"
             raise ValueError(f"config.{field} is for config.task={' or '.join(others)}, {have}")
+    by_token = specs.build("task", config.task).at_words or "model.decoder" in own
+    if by_token and not specs.build("tokenizer", config.data.tokenizer).in_order:
+        why = f"its tokens are not in the order of the text, and config.task={config.task} tells one after the other"
+        raise ValueError(f"config.data.tokenizer={config.data.tokenizer}: {why}")
 
 
 # What is given in tokens, and what in updates it stands in place of.
 IN_TOKENS = {"tokens": "steps", "warmup_tokens": "warmup", "eval_tokens": "eval_every"}
+_OF_TEXTS = ("data.truncate", "data.segments", "data.positions")
 _OF_WINDOWS = ("data.windows", "data.stride", *(f"training.{name}" for name in IN_TOKENS))
 # The fields that tasks may give no meaning to, beside those of the model.
-_OF_SOME_TASKS = ("training.class_weights", "training.label_smoothing", "data.truncate", *_OF_WINDOWS)
+_OF_SOME_TASKS = ("training.class_weights", "training.label_smoothing", *_OF_TEXTS, *_OF_WINDOWS)
 
 
 def _fields_of(task: str) -> set[str]:
     """The fields that a task gives a meaning to and another may not: what its model takes, and what it has a hook for."""
     record = specs.build("task", task)
-    weighs, cuts = record.class_weights is not None, not record.at_words
-    hooks = (weighs, record.smooths, cuts, *[record.next_token] * len(_OF_WINDOWS))
+    of_texts, of_windows = [not record.at_words] * len(_OF_TEXTS), [record.next_token] * len(_OF_WINDOWS)
+    hooks = (record.class_weights is not None, record.smooths, *of_texts, *of_windows)
     taken = (f"model.{name}" for name in inspect.signature(record.model).parameters)
     return {"model.vectors", *taken, *(name for name, has in zip(_OF_SOME_TASKS, hooks) if has)}
 

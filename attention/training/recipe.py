@@ -96,8 +96,11 @@ def checked_model(config: Config) -> Any:
     reading = {"encoder": model.encoder.needs_segments, "mask": model.parts.mask.packs}
     if not cut and (kinds := [kind for kind, reads in reading.items() if reads]):
         what = f"config.model.{kinds[0]}={getattr(config.model, kinds[0])}"
-        other = ", or config.data.windows=packed" if task.next_token else ""
-        raise ValueError(f"{what} wants config.data.segments=sentences, lines or columns{other}, got none")
+        if task.next_token:
+            raise ValueError(f"{what} wants config.data.windows=packed, got {config.data.windows}")
+        if task.at_words:
+            raise ValueError(f"{what} wants texts cut into segments, and those of config.task={config.task} are whole")
+        raise ValueError(f"{what} wants config.data.segments=sentences, lines or columns, got none")
     return model
 
 
@@ -133,6 +136,11 @@ def load_data(config: Config, tokenizer: Any = None) -> contracts.Dataset:
             fitting = [other for other in specs.names("task") if specs.build("task", other).lacks(data.splits[name]) is None]
             hint = f"; it fits config.task={' or '.join(fitting)}" if fitting else ""
             raise ValueError(f"{data.source}: the {name} split {lack}{hint}")
+    if task.next_token and data.splits["train"].documents is None:
+        for name, usual in (("windows", "stream"), ("stride", 0)):
+            if (given := getattr(section, name)) != usual:
+                what = f"{data.source} has rows of its own, which are not cut"
+                raise ValueError(f"{what}: leave config.data.{name} at {usual!r}, got {given!r}")
     return data
 
 

@@ -94,7 +94,7 @@ REFUSED = {
     "mask=causal & document & bigbird cannot": {"mask": "causal & document & bigbird"},
     "mask=document & longformer.last=1. cannot have .*: its last positions": {"mask": "document & longformer(last=1)"},
     "mixer=bigbird.heads=2. cannot have .*: its last block": {"mixer": "bigbird(heads=2)"},
-    "several documents in a row want mask='causal & document' or mask=document, got mask=causal": {"mask": "causal"},
+    "several documents in a row want mask='causal & document', got mask=causal": {"mask": "causal"},
 }  # fmt: skip
 
 

@@ -45,6 +45,17 @@ def test_ids_vocabulary_and_files(name, row, tmp_path):
 
 
 @every
+def test_ids_in_the_order_of_the_text_go_on_with_it(name, row):
+    """Whole words, since pieces may be of several letters."""
+    for spec in (row.spec, name):
+        tokenizer = build(spec)
+        state = tokenizer.train(TEXTS)
+        whole, words = ids(tokenizer, state, TEXTS[1]), TEXTS[1].split(" ")
+        begun = [ids(tokenizer, state, " ".join(words[:count])) for count in range(1, len(words))]
+        assert all(np.array_equal(whole[: len(own)], own) for own in begun) == tokenizer.in_order
+
+
+@every
 def test_text_cannot_forge_the_special_tokens(name, row):
     tokenizer = build(row.spec)
     state = tokenizer.train([*TEXTS, "a <padding> b <unknown> c"])

@@ -1,12 +1,13 @@
 """A language model asked in every way that a user has: scores of files, minimal pairs, and texts that go on."""
 
 import json
+from typing import Any
 
 import jax
 import numpy as np
 import pytest
 
-from attention import sampling
+from attention import sampling, specs
 from attention.commands import eval as command
 from attention.evaluation import pairs, trained, writing
 from attention.evaluation.report import report
@@ -216,21 +217,46 @@ def _best(loaded):
     return export.chosen(loaded, None).seed
 
 
+class Run:
+    """What writing reads of a run; its ids are bytes."""
+
+    class data:
+        vocab_size = 300
+
+    tokenizer_state: Any = None
+
+    class tokenizer:
+        decode = staticmethod(lambda state, ids: bytes(ids).decode("utf-8", "replace"))
+
+
 def test_signs_of_several_tokens_come_whole():
-    """Bytes that are no sign yet are held back."""
+    """Bytes that are no sign yet are held back, until there are no more."""
+    ids, prompt = list("aé€b".encode()), np.array([299, 79])
+    assert list(writing._pieces(Run, "O", prompt, iter([*ids, 299, 65]))) == ["a", "é", "€", "b"]
+    assert "".join(writing._pieces(Run, "O", prompt, ids * 100)) == "aé€b" * 100
+    for cut in ([104, 0xC3], [104, 0xC3, 299]):
+        assert list(writing._pieces(Run, "O", prompt, cut)) == ["h", "\N{REPLACEMENT CHARACTER}"]
 
-    class Run:
+
+@pytest.mark.parametrize("spec", ["bpe(size=300)", "bytes", "characters", "wordpiece(size=40)", "words"])
+@pytest.mark.parametrize("cut", [7, 8])
+def test_what_is_written_stands_behind_the_text_as_in_one(spec, cut):
+    """With the blank that is between, once, whether the text ends in it or not."""
+    tokenizer = specs.build("tokenizer", spec)
+    state = tokenizer.train([TEXT])
+
+    class Own(Run):
         class data:
-            vocab_size = 300
+            vocab_size = tokenizer.size(state) + 1
 
-        tokenizer_state = None
+        tokenizer_state = state
 
-        class tokenizer:
-            decode = staticmethod(lambda state, ids: bytes(ids).decode("utf-8", "replace"))
-
-    ids = list("aé€b".encode())
-    assert list(writing._pieces(Run, iter([*ids, 299, 65]))) == ["a", "é", "€", "b"]
-    assert "".join(writing._pieces(Run, ids * 100)) == "aé€b" * 100
+    Own.tokenizer = tokenizer
+    for begin in ("", "the dog sat on the log.\n" * 9):
+        text, whole = begin + "the dog "[:cut], begin + "the dog sat on"
+        prompt, ids = tokenizer.encode(state, [text, whole[len(text) :]])
+        pieces = writing._pieces(Own, text, np.append(Own.data.vocab_size - 1, prompt), ids.tolist())
+        assert text + "".join(pieces) == whole
 
 
 @pytest.mark.parametrize(
@@ -240,6 +266,10 @@ def test_signs_of_several_tokens_come_whole():
         (["--split=test", "--tokens=3"], "--tokens is of a language model and its --text"),
         (["--pairs=x.tsv", "--split=test"], "--pairs compares the texts of a table: it goes without --split"),
         (["--text=a", "--top_p=1.5"], r"top_p wants a number in \(0, 1\], got 1.5"),
+        (["--text=a", "--tokens=0"], "--tokens must be >= 1, got 0"),
+        (["--text=a", "--samples=0"], "--samples must be >= 1, got 0"),
+        (["--text=a", "--temperature=-1"], "--temperature wants a number from 0 on, got -1.0"),
+        (["--text=a", f"--seed={10**20}"], r"--seed wants a number below 2\*\*32, got 1000"),
         (["--text=a", "--member=9"], "has no member with that seed; seeds: 3, 1"),
     ],
 )

@@ -88,6 +88,8 @@ def test_bad_policies():
         encode(["a"], segments="sentence")
     with pytest.raises(ValueError, match="positions='segment' wants texts cut into segments"):
         encode(["a"], segments="none", positions="segment")
+    with pytest.raises(ValueError, match="windows='stream' are of whole texts: segments wants 'none', got 'lines'"):
+        encode(["a"], segments="lines", windows="stream")
     with pytest.raises(
         ValueError, match=r"config.data.positions=segment wants config.data.segments=sentences, lines or columns, got none"
     ):

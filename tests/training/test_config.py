@@ -8,6 +8,7 @@ import pytest
 from attention.training import config, config_files
 
 ROOT = Path(__file__).parent.parent.parent
+LM = {"mask": "causal"}
 SECTIONS = {
     "data": config.DataConfig,
     "model": config.ModelConfig,
@@ -95,6 +96,16 @@ def test_per_member_values_are_arrays_of_members():
         ({"model": {"encoding": "ropes"}}, "config.model.encoding: unknown encoding 'ropes' (nearest: 'rope')"),
         ({"model": {"encoding": "rope(bass=1)"}}, "unknown option 'bass' (nearest: 'base')"),
         ({"model": {"frozen_embeddings": 1}}, "config.model.frozen_embeddings wants True or False, got 1"),
+        (
+            {"task": "lm", "model": LM, "data": {"segments": "lines", "positions": "segment"}},
+            "config.data.segments is for config.task=classification or",
+        ),
+        (
+            {"task": "lm", "model": LM, "data": {"tokenizer": "words(ngrams=2)"}},
+            "config.data.tokenizer=words(ngrams=2): its tokens are not in the order of the text, and config.task=lm tells",
+        ),
+        ({"task": "seq2seq", "data": {"tokenizer": "words(ngrams=2)"}}, "order of the text, and config.task=seq2seq tells one"),
+        ({"task": "tagging", "data": {"segments": "lines"}}, "got 'lines' with config.task=tagging; leave it at 'none'"),
         ({"model": {"vectors": "a"}, "training": {"init_from": "b"}}, "both give the embedding"),
         ({"data": {"seed": -1}}, "config.data.seed wants a number in [0, 2**32), got -1"),
         ({"cohort": {"axis": "pmap"}}, "config.cohort.axis wants one of auto, map, vmap, got 'pmap'"),

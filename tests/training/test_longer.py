@@ -136,6 +136,16 @@ def test_what_cannot_be_gone_on_with(folder, source, tmp_path, changes, message)
     assert not (tmp_path / "run").exists()
 
 
+def test_a_run_that_is_none_is_all_that_is_said(tmp_path, capsys, monkeypatch):
+    """Not which config would be trained."""
+    monkeypatch.chdir(tmp_path)
+    assert command_line.run_main(entry.main, ["train.py", "--continue_from=runs/nope"]) == 2
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    assert printed.err.startswith("error: no run at runs/nope")
+    assert not list(tmp_path.iterdir())
+
+
 def test_other_data(folder, tmp_path):
     (tmp_path / "data").mkdir()
     source = toy.write_data(tmp_path / "data")

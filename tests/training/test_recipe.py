@@ -91,6 +91,29 @@ def test_tokens_that_cannot_be_counted(source, fields, message):
         recipe.experiment(config.from_dict(fields(source)))
 
 
+@pytest.mark.parametrize(
+    ("task", "message"),
+    [
+        ("lm", "config.model.mask=causal & document wants config.data.windows=packed, got stream"),
+        ("tagging", "config.model.mask=causal & document wants texts cut into segments, and those of config.task=tagging are"),
+    ],
+)
+def test_segments_that_a_task_has_not(task, message):
+    """What it cannot be given is not advised; said before anything is loaded."""
+    with pytest.raises(ValueError, match=re.escape(message)):
+        recipe.experiment(
+            config.from_dict({"task": task, "model": {"mask": "causal & document"}, "data": {"source": "none.txt"}})
+        )
+
+
+def test_rows_of_a_source_are_not_cut():
+    rows = {"source": "lm_sort(train=20, test=20)", "max_length": 64, "windows": "packed"}
+    with pytest.raises(
+        ValueError, match=r"lm_sort\(.*\) has rows of its own, .*: leave config.data.windows at 'stream', got 'packed'"
+    ):
+        recipe.experiment(config.from_dict({"task": "lm", "model": {"mask": "causal & document"}, "data": rows}))
+
+
 def test_tokens_of_an_example(source):
     made = recipe.experiment(config.from_dict(model(source)))
     assert made.tokens_per_example == 16

@@ -91,6 +91,7 @@ def build(
         load=_vocabulary.load,
         vocabulary=_vocabulary.vocabulary,
         packaged=packaged if ngrams == 1 else None,
+        in_order=ngrams == 1,
     )
 
 
