@@ -18,6 +18,7 @@ from attention import specs
 from attention.data import contracts, dataset, encode, paths, rules, tables
 from attention.data.contracts import Scale, Tokenizer
 from attention.data.segments import BETWEEN, joined
+from attention.evaluation import columns as written
 from attention.evaluation import sizes
 from attention.messages import listed, quoted, shown
 from attention.metrics import summarize
@@ -295,22 +296,21 @@ class Trained(NamedTuple):
     def read_files(self, *files: Path, columns: Sequence[tables.Column] = ()) -> tuple[Examples, tuple[str, ...]]:
         """The texts of files, or of a folder, their answers where there are any, and notes for the user.
 
-        They are read as the files of the run's source are, but for what the columns tell where these are given.
+        They are read as the files of the run's source are, but for what the columns tell where these are given; what
+        ``eval.py --out`` wrote is read by the names it gave.
 
         Args:
           files: where they are.
           columns: those of texts, and that of answers, which is then there; as in training where not given.
         """
-        read = None if columns else specs.build("source", self.data.source).read
+        own = None if columns else written.own(files, self.columns(), self.task.answers)
+        read = None if columns or own else specs.build("source", self.data.source).read
         if read is not None and (lines := read(files)) is not None:
             with _said_of(files[0]):
                 return self.encode(lines.texts, lines.wanted), ()
-        *texts, answer = (*columns, *self.columns()[len(columns) :])
-        options = dict(specs.parse(self.data.source).options)
-        inherited = {
-            name: options[name] for name in tables.Form._fields if name in options and (name == "encoding" or not columns)
-        }
-        form = tables.Form(**{"header": any(isinstance(each, str) for each in (*texts, answer)), **inherited})
+        *texts, answer = own or (*columns, *self.columns()[len(columns) :])
+        written.check(files, answer)
+        form = written.form({} if own else dict(specs.parse(self.data.source).options), (*texts, answer), given=bool(columns))
         read = {"label": answer, "answer": tables.answer_of(self.task.answers, self.separator), "form": form}
         found = tables.read(*files, text=tuple(texts), optional=len(columns) <= len(texts), **read)
         with _said_of(files[0]):
