@@ -16,6 +16,7 @@ from attention.data.formats import tags as _tags
 from attention.data.rules import MOST_FREQUENT_TAG
 from attention.data.sources import _given, _splits
 from attention.messages import listed, quoted, shown
+from attention.specs import nearest
 
 _TABLES = (".csv", ".jsonl", ".ndjson", ".json", ".parquet", ".arrow", ".feather")
 # Of a folder, the files with one of these words in their names, as en_ewt-ud-dev.conllu and eng.testa.
@@ -80,7 +81,7 @@ def build(
         _given.check_apart(files, named)
         splits = {name: _split(files[name], form) for name in given if name in files}
         corpus = _splits.pairs(splits, seed=seed, validation_share=validation_share, resolved=spec)
-        classes, notes = _classes(corpus.splits, files["train"][0])
+        classes, notes = _classes(corpus.splits, files["train"][0], form)
         files_read = (*([folder] if folder else []), *_given.looked_at(files, named))
         return corpus._replace(classes=classes, notes=(*corpus.notes, *notes), files=files_read)
 
@@ -155,17 +156,16 @@ def _kind(path: Path, form: _Form) -> tuple[str, str]:
     if form.format == "table" or (form.format == "auto" and name in _TABLES):
         return "table", ""
     content = _file_text.read_text(path, form.encoding)
-    return _told(content, form), content
-
-
-def _told(content: str, form: _Form) -> str:
-    """What a text is written in."""
     if form.format != "auto":
-        return form.format
-    if _tags.is_conllu(content):
-        return "conllu"
-    names = content.split("\n", 1)[0].strip("\r").split("\t")
-    return "table" if {form.text or _TEXT, form.tags or _TAGS} <= set(names) else "columns"
+        return form.format, content
+    if _tags.is_named_conllu(path.name) or _tags.is_conllu(content):
+        return "conllu", content
+    return "table" if {form.text or _TEXT, form.tags or _TAGS} <= set(_names(content)) else "columns", content
+
+
+def _names(content: str) -> list[str]:
+    """What the first line would call columns."""
+    return _tags.first_line(content)[1].split("\t")
 
 
 def _conllu(content: str, path: Path, form: _Form) -> Iterator[_tags.Sentence]:
@@ -177,14 +177,19 @@ def _conllu(content: str, path: Path, form: _Form) -> Iterator[_tags.Sentence]:
 
 
 def _columns(content: str, path: Path, form: _Form) -> Iterator[_tags.Sentence]:
-    number = lambda name, column, usual: usual if column is None else _number(path, name, column)
-    return _tags.columns(content, path, number("text", form.text, 0), number("tags", form.tags, -1))
-
-
-def _number(path: Path, name: str, column: str | int) -> int:
-    if isinstance(column, str):
-        raise ValueError(f"{shown(path)} has columns without names: {name}= is a number, got {quoted(column)}")
-    return column
+    text, tags = 0 if form.text is None else form.text, -1 if form.tags is None else form.tags
+    if isinstance(text, int) and isinstance(tags, int):
+        return _tags.columns(content, path, text, tags)
+    there, wanted = _names(content), (form.text or _TEXT, form.tags or _TAGS)
+    missing = next(str(each) for each in wanted if each not in there)
+    if _TEXT in there or any(each in there for each in wanted):
+        raise ValueError(
+            f"{shown(path)}: the column {quoted(missing)} is missing{nearest(missing, there)}; columns: {listed(there)}"
+        )
+    given = f"tags={quoted(tags)}" if isinstance(tags, str) else f"text={quoted(text)}"
+    raise ValueError(
+        f"{shown(path)}: its first line names no columns {wanted[0]!r} and {wanted[1]!r}, so they have numbers; got {given}"
+    )
 
 
 def _rows(path: Path, form: _Form) -> Iterator[tuple[str, str]]:
@@ -200,14 +205,24 @@ def _rows(path: Path, form: _Form) -> Iterator[tuple[str, str]]:
         yield " ".join(words), " ".join(known)
 
 
-def _classes(splits: Mapping[str, Split], where: Path) -> tuple[tuple[str, ...], tuple[str, ...]]:
+def _classes(splits: Mapping[str, Split], where: Path, form: _Form) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """The tags of all splits, and a note of those that do not occur in train."""
     there = {
         name: {tag for each in split.wanted or () for tag in each.split(" ")} - {NOTHING} for name, split in splits.items()
     }
     if len(there["train"]) < 2:
-        have = f"one tag only, {listed(there['train'])}" if there["train"] else "no word with a tag"
+        have = f"one tag only, {listed(there['train'])}" if there["train"] else f"no word with a tag{_near(where, form)}"
         raise ValueError(f"{shown(where)}: train has {have}; there is nothing to tell apart: is tags= what is meant?")
     strange = {name: sorted(found - there["train"]) for name, found in there.items() if found - there["train"]}
     notes = (f"tags of {name} that do not occur in train: {listed(found)}" for name, found in strange.items())
     return tuple(sorted(set().union(*there.values()))), tuple(notes)
+
+
+def _near(path: Path, form: _Form) -> str:
+    """Of a file in CoNLL-U what was looked for, and what there is in its place."""
+    kind, content = _kind(path, form)
+    if kind != "conllu":
+        return ""
+    given, known = str(form.tags or "upos"), _tags.names(content)
+    near = "" if given in known else nearest(given, known) or nearest(given.lower(), known)
+    return f" for tags={given}{near}, of {listed(known, 40)}"
