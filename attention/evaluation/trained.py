@@ -268,7 +268,7 @@ class Trained(NamedTuple):
         if not isinstance(text, tuple) and (len(names) == 1 or not isinstance(text, str) or BETWEEN in text):
             return text
         parts = text if isinstance(text, tuple) else tuple(text.split("\t"))
-        if len(parts) != len(names):
+        if len(parts) != len(names) or not all(isinstance(part, str) for part in parts):
             what = f"the columns {listed(map(str, names))}, as a tuple or with TABs between them"
             raise ValueError(f"text {number} (counted from 0) wants {what}, got {quoted(text)}")
         return joined(parts)

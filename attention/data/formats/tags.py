@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from attention.data import unpacking
 from attention.data.contracts import NOTHING
-from attention.data.formats.rows import lines
+from attention.data.formats.rows import lines, single
 from attention.messages import quoted, shown
 
 _OF_CONLLU = (".conllu", ".conllup")
@@ -47,11 +47,6 @@ class Sentence(NamedTuple):
 
     words: list[str]
     tags: list[str]
-
-
-def single(word: str) -> str:
-    """A word without blanks, which stand between words: each becomes ``_``."""
-    return re.sub(r"\s", "_", word.strip()) or NOTHING
 
 
 def is_conllu(content: str) -> bool:

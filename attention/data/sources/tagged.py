@@ -50,8 +50,8 @@ def build(
       validation: the same.
       test: the same.
       format: "conllu"; "columns", a word and its tag a line and empty lines between sentences, as CoNLL-2003; "table", a row
-        for each sentence, its words joined by blanks, and as many tags, in one of the formats of ``files``; "auto", as names
-        and first lines tell.
+        for each sentence, its words and as many tags, joined by blanks or as lists, in one of the formats of ``files``;
+        "auto", as names and first lines tell.
       text: where words are: of columns a number, counted from 0, the default; of tables a name or number, by default
         "text". Of CoNLL-U it is the form.
       tags: where tags are: of columns a number, by default -1, the last; of tables "tags"; of CoNLL-U "upos", the default,
@@ -197,12 +197,9 @@ def _rows(path: Path, form: _Form) -> Iterator[tuple[str, str]]:
     text, tags = _TEXT if form.text is None else form.text, _TAGS if form.tags is None else form.tags
     named = Path(_unpacking.plain_name(path.name).lower()).suffix in _TABLES
     written = _tables.Form(delimiter=None if named else "\t", encoding=form.encoding)
-    table = _tables.read(path, text=text, label=tags, form=written)
-    for row, (sentence, wanted) in enumerate(zip(table.texts, table.labels)):
-        words, known = sentence.split(), wanted.split()
-        if len(words) != len(known):
-            raise ValueError(f"{table.place(row)}: {len(words)} words and {len(known)} tags")
-        yield " ".join(words), " ".join(known)
+    table = _tables.read(path, text=text, label=tags, answer=_tables.TAGS, form=written)
+    for sentence, wanted in zip(table.texts, table.labels):
+        yield " ".join(sentence.split()), " ".join(wanted.split())
 
 
 def _classes(splits: Mapping[str, Split], where: Path, form: _Form) -> tuple[tuple[str, ...], tuple[str, ...]]:

@@ -3,6 +3,7 @@
 import gzip
 import json
 
+import pyarrow.parquet
 import pytest
 
 from attention import specs
@@ -152,6 +153,31 @@ def test_tables_in_every_format(tmp_path):
         assert read(tmp_path / name)[0] == [("Show All", "VERB PRON"), ("go", "_")]
     bare = write(tmp_path / "b.tsv", "Show All\tVERB PRON\n")
     assert read(bare, format="table", text=0, tags=1)[0] == [("Show All", "VERB PRON")]
+
+
+def test_words_and_tags_are_lists(tmp_path):
+    """Also numbers of classes that have names; a blank inside a word becomes ``_``."""
+    words, tags = [["New York", "is", "big"], ["Rome"]], [[1, 0, 0], [1]]
+    named = {"ner_tags": {"feature": {"names": ["O", "B-LOC"], "_type": "ClassLabel"}, "_type": "Sequence"}}
+    columns = pyarrow.table({"tokens": words, "ner_tags": tags})
+    columns = columns.replace_schema_metadata({"huggingface": json.dumps({"info": {"features": named}})})
+    pyarrow.parquet.write_table(columns, tmp_path / "a.parquet")
+    rows = [
+        {"tokens": each, "ner_tags": [named["ner_tags"]["feature"]["names"][tag] for tag in row]}
+        for each, row in zip(words, tags)
+    ]
+    write(tmp_path / "a.jsonl", "".join(json.dumps(row) + "\n" for row in rows))
+    for name in ("a.parquet", "a.jsonl"):
+        found = read(tmp_path / name, text="tokens", tags="ner_tags")[0]
+        assert found == [("New_York is big", "B-LOC O O"), ("Rome", "B-LOC")]
+    for row, said in (
+        ({"tokens": ["a", "b"], "ner_tags": ["O"]}, "line 3: 2 words and 1 tags"),
+        ({"tokens": ["a", 3], "ner_tags": ["O", "O"]}, "line 3: 'tokens' is a string or a list of words, got ['a', 3]"),
+        ({"tokens": ["a"], "ner_tags": [None]}, "line 3: 'ner_tags' is a string or a list of tags, got [None]"),
+        ({"tokens": [], "ner_tags": []}, "line 3: 'tokens' is empty"),
+    ):
+        write(tmp_path / "b.jsonl", "".join(json.dumps(each) + "\n" for each in (*rows, row)))
+        assert error_of(lambda: read(tmp_path / "b.jsonl", text="tokens", tags="ner_tags")).endswith(said)
 
 
 def test_a_treebank_is_read_from_its_folder(tmp_path):
