@@ -1,10 +1,11 @@
 """What the columns of the files are called that ``eval.py`` writes, and how it knows them when it reads one."""
 
+import contextlib
 import csv
 import io
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -54,6 +55,18 @@ def form(options: Mapping[str, Any], columns: Sequence[tables.Column], *, given:
     """How files are written: as the ``options`` of the run's source say, but for what columns tell that are ``given``."""
     inherited = {name: options[name] for name in tables.Form._fields if name in options and (name == "encoding" or not given)}
     return tables.Form(**{"header": any(isinstance(each, str) for each in columns), **inherited})
+
+
+@contextlib.contextmanager
+def said_of(read: tables.Table) -> Iterator[None]:
+    """Puts the file that a ValueError is about before its message; and the line, where it is about a text."""
+    try:
+        yield
+    except ValueError as error:
+        one = len(read.parts) == 1 and not read.parts[0].unit  # a file of which no lines are known
+        said = None if one else re.match(r"text (\d+) \(counted from 0\)[: ]*(?=\S)", str(error))
+        where = shown(read.parts[0].path) if said is None else read.place(int(said[1]))
+        raise ValueError(f"{where}: {str(error)[said.end() if said else 0 :]}") from None
 
 
 def _header(path: Path) -> list[str]:

@@ -305,15 +305,16 @@ class Trained(NamedTuple):
         """
         own = None if columns else written.own(files, self.columns(), self.task.answers)
         read = None if columns or own else specs.build("source", self.data.source).read
-        if read is not None and (lines := read(files)) is not None:
-            with _said_of(files[0]):
-                return self.encode(lines.texts, lines.wanted), ()
-        *texts, answer = own or (*columns, *self.columns()[len(columns) :])
-        written.check(files, answer)
-        form = written.form({} if own else dict(specs.parse(self.data.source).options), (*texts, answer), given=bool(columns))
-        read = {"label": answer, "answer": tables.answer_of(self.task.answers, self.separator), "form": form}
-        found = tables.read(*files, text=tuple(texts), optional=len(columns) <= len(texts), **read)
-        with _said_of(files[0]):
+        found = None if read is None else read(files)
+        if found is None:
+            *texts, answer = own or (*columns, *self.columns()[len(columns) :])
+            written.check(files, answer)
+            form = written.form(
+                {} if own else dict(specs.parse(self.data.source).options), (*texts, answer), given=bool(columns)
+            )
+            asked = {"label": answer, "answer": tables.answer_of(self.task.answers, self.separator), "form": form}
+            found = tables.read(*files, text=tuple(texts), optional=len(columns) <= len(texts), **asked)
+        with written.said_of(found):
             return self.encode(found.texts, found.labels or None), found.notes
 
     def outputs(self, examples: Examples, member: int | None = None, **search: float) -> dict[str, np.ndarray]:

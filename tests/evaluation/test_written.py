@@ -73,3 +73,8 @@ def test_a_tagger(tmp_path):
     (tmp_path / "train").write_text(rows + "\n")
     run = trained(tmp_path, "tagging", f"tagged(train='{tmp_path}/train', text=0, tags=2)")
     assert same(tmp_path, run, tmp_path / "train", "p.csv")
+    (tmp_path / "bare.tsv").write_text("text\nfig the oslo\na fig\n")
+    said = report(run, data=f"{tmp_path}/bare.tsv", columns=["text"], out=f"{tmp_path}/q.jsonl")
+    assert "2 predictions written" in said
+    assert "2 predictions written" in report(run, data=f"{tmp_path}/q.jsonl", out=f"{tmp_path}/r.tsv")
+    assert (tmp_path / "r.tsv").read_text().startswith("text\tpredicted(0)\nfig the oslo\t")

@@ -43,10 +43,11 @@ class _Line(NamedTuple):
 
 
 class Sentence(NamedTuple):
-    """Words, and the tag of each, ``NOTHING`` where none is known."""
+    """Words, and the tag of each, ``NOTHING`` where none is known; and the number of the line of the first."""
 
     words: list[str]
     tags: list[str]
+    line: int = 0
 
 
 def is_conllu(content: str) -> bool:
@@ -145,5 +146,6 @@ def _sentences(
         elif comment is None or not line.startswith(comment):
             found = read(line, f"{shown(path)}, line {number}")
             if found is not None:
+                sentence = sentence if sentence.words else sentence._replace(line=number)
                 sentence.words.append(single(found[0]))
                 sentence.tags.append(single(found[1]))

@@ -21,6 +21,7 @@ from attention.specs import nearest
 _TABLES = (".csv", ".jsonl", ".ndjson", ".json", ".parquet", ".arrow", ".feather")
 # Of a folder, the files with one of these words in their names, as en_ewt-ud-dev.conllu and eng.testa.
 _NAMES = {"train": {"train"}, "validation": {"validation", "valid", "val", "dev", "testa"}, "test": {"test", "testb"}}
+_BARE = "texts without tags are a line each below the first line 'text', --columns=text"
 _TEXT, _TAGS = "text", "tags"  # names of columns of tables
 
 
@@ -134,9 +135,25 @@ def _split(files: Sequence[Path], form: _Form) -> Split:
     return Split(texts, None, wanted=wanted)
 
 
-def _lines(files: Sequence[Path], form: _Form) -> Split | None:
+def _lines(files: Sequence[Path], form: _Form) -> _tables.Table | None:
     """The sentences of files with a line for each word; None where one is a table, which may do without tags."""
-    return None if any(_kind(path, form)[0] == "table" for path in files) else _split(files, form)
+    parts, texts, tags = [], [], []
+    for path in files:
+        kind, content = _kind(path, form)
+        if kind == "table" or (
+            kind == "columns" and _tags.first_line(content)[1] == (_TEXT if form.text is None else form.text)
+        ):
+            return None
+        try:
+            found = list(_tagged(path, kind, content, form))
+        except ValueError as error:
+            raise ValueError(f"{error}; {_BARE}") from None
+        if not found:
+            raise ValueError(f"{shown(path)}: there is no sentence")
+        parts.append(_tables.Part(path, "line", [sentence.line for sentence in found]))
+        texts += [" ".join(sentence.words) for sentence in found]
+        tags += [" ".join(sentence.tags) for sentence in found]
+    return _tables.Table(texts, tags, tuple(parts))
 
 
 def _sentences(path: Path, form: _Form) -> Iterator[tuple[str, str]]:
@@ -145,9 +162,12 @@ def _sentences(path: Path, form: _Form) -> Iterator[tuple[str, str]]:
     if kind == "table":
         yield from _rows(path, form)
         return
-    found = _conllu(content, path, form) if kind == "conllu" else _columns(content, path, form)
-    for sentence in found:
+    for sentence in _tagged(path, kind, content, form):
         yield " ".join(sentence.words), " ".join(sentence.tags)
+
+
+def _tagged(path: Path, kind: str, content: str, form: _Form) -> Iterator[_tags.Sentence]:
+    return _conllu(content, path, form) if kind == "conllu" else _columns(content, path, form)
 
 
 def _kind(path: Path, form: _Form) -> tuple[str, str]:

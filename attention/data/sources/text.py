@@ -11,6 +11,7 @@ from typing import Any
 
 from attention.data import paths as _paths
 from attention.data import plain_files as _plain_files
+from attention.data import tables as _tables
 from attention.data.contracts import Corpus, Source, Split
 from attention.data.formats import tree as _tree
 from attention.data.sources import _given, _splits
@@ -64,13 +65,14 @@ def build(
     return Source(load, resolved=spec, read=_functools.partial(_whole, "file" if documents == "stream" else documents))
 
 
-def _whole(documents: _plain_files.Documents, files: Sequence[Path]) -> Split | None:
+def _whole(documents: _plain_files.Documents, files: Sequence[Path]) -> _tables.Table | None:
     """The documents of plain text files; None where one is none."""
     if not all(_plain_files.is_plain(str(path)) for path in files):
         return None
     read = _plain_files.PlainFiles(files)
     read.check_full()
-    return Split([*_plain_files.FileTexts(read, _plain_files.documents(read, documents))], None)
+    texts = [*_plain_files.FileTexts(read, _plain_files.documents(read, documents))]
+    return _tables.Table(texts, [], (_tables.Part(files[0], "", range(len(texts))),))
 
 
 def _share(name: str, given: float) -> float:
