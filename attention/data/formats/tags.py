@@ -13,7 +13,7 @@ from attention.messages import quoted, shown
 _OF_CONLLU = (".conllu", ".conllup")
 _START = "-DOCSTART-"  # begins a document of CoNLL-2003, and is no word
 # Comments of CoNLL-U and CoNLL-2012, which columns of words and tags have not.
-_COMMENT = re.compile(r"#\s*([^\s=]+\s*=(\s|$)|new(doc|par)\b|(begin|end) document\b)")
+_COMMENT = re.compile(r"#\s*([^\s=]+\s*=(\s|$)|new(doc|par)\b|(begin|end) doc)")
 _WORD, _OTHER = re.compile(r"\d+"), re.compile(r"\d+-\d+|\d+\.\d+")  # ids of words; of tokens of several, and of empty nodes
 
 
