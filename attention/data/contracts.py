@@ -4,9 +4,12 @@ import dataclasses
 import functools
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
+
+if TYPE_CHECKING:
+    from attention.data.tables import Table
 
 PADDING, UNKNOWN = 0, 1  # token ids that mean the same in every tokenizer
 NOTHING = "_"  # where a word of a text has no answer
@@ -94,7 +97,7 @@ class Source(NamedTuple):
     load: Callable[[int], Corpus]
     rules: tuple[Rule, ...] = ()
     resolved: str = ""
-    read: Callable[[Sequence[Path]], Split | None] | None = None
+    read: Callable[[Sequence[Path]], "Table | None"] | None = None
 
     kind = "source"
 

@@ -25,6 +25,7 @@ from attention.data.formats import columnar, delimited, fasttext, json_lines, tr
 from attention.data.formats.rows import (
     LABEL,
     NUMBER,
+    TAGS,
     Answer,
     Asked,
     Column,
@@ -44,6 +45,7 @@ if TYPE_CHECKING:
 __all__ = [
     "LABEL",
     "NUMBER",
+    "TAGS",
     "WRITTEN",
     "Answer",
     "Column",
@@ -154,7 +156,7 @@ def read(
 
 def answer_of(name: str, separator: str) -> Answer:
     """What the option of a source of that name reads."""
-    return {"labels": several(separator), "number": NUMBER}.get(name, LABEL)
+    return {"labels": several(separator), "number": NUMBER, "tags": TAGS}.get(name, LABEL)
 
 
 def columns_of(text: Columns) -> tuple[Column, ...]:
@@ -226,7 +228,7 @@ def _whole(table: Table, rows: Sequence[Row], asked: Asked, *, skip_empty: bool)
     if holes and not skip_empty:
         first = min(holes)
         more = f", as {len(holes) - 1} more rows are" if len(holes) > 1 else ""
-        help = "" if asked.optional else f"; {_LEAVES_OUT}"
+        help = "" if asked.optional or asked.answer.at_words else f"; {_LEAVES_OUT}"
         if asked.optional and first in holes and holes[first] == (asked.label,) and labelled is not None:
             help = f", and {table.place(labelled, beside=first)} has one: fill in all of them or none"
         raise ValueError(f"{table.place(first)}: {called(*holes[first])} is empty{more}{help}")
@@ -242,11 +244,15 @@ def _whole(table: Table, rows: Sequence[Row], asked: Asked, *, skip_empty: bool)
 
 
 def _check(table: Table, rows: Sequence[int], asked: Asked, *, bare: bool) -> None:
-    """Raises ValueError for a label that is no such answer, and a text whose columns cannot be told apart."""
+    """Raises ValueError for a label that is no such answer, more or fewer tags than words, and columns that run together."""
     for row in rows:
         if not bare and asked.label is not None and not asked.answer.fits(table.labels[row]):
             have = quoted(table.labels[row], 40)
             raise ValueError(f"{table.place(row)}: {called(asked.label)} is {asked.answer.words}, got {have}")
+        if not bare and asked.answer.at_words:
+            words, tags = len(table.texts[row].split()), len(table.labels[row].split())
+            if words != tags:
+                raise ValueError(f"{table.place(row)}: {words} words and {tags} tags")
         if len(asked.texts) > 1 and table.texts[row].count(BETWEEN) >= len(asked.texts):
             raise ValueError(f"{table.place(row)}: {called(*asked.texts)} hold {BETWEEN}, which stands between them")
 

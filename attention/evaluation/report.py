@@ -11,6 +11,7 @@ from attention import specs
 from attention.data import remarks, tables, unpacking, windows
 from attention.data.contracts import Dataset
 from attention.data.segments import parted
+from attention.evaluation import columns as written
 from attention.evaluation import out_file, overlap
 from attention.evaluation.evaluations import Clean, Evaluation, Rivalled
 from attention.evaluation.trained import ENDLESS, Trained, load
@@ -200,29 +201,18 @@ def _columns(trained: Trained, predictions: Any, examples: Examples) -> dict[str
     """What is written of every example; texts and answers are called as in the files of the run, which can be read in turn."""
     columns = trained.task.columns(predictions, examples, trained.facts)
     own = set(columns) - {trained.task.answers}
-    texts, answer = _texts(trained, examples, taken=own), _called(trained)[-1]
-    answer = trained.task.answers if {answer, *_called(trained)} & own else answer
+    texts, called = _texts(trained, examples, taken=own), written.called(trained.columns(), trained.task.answers)
+    answer = trained.task.answers if set(called) & own else called[-1]
     return {**texts, **{answer if name == trained.task.answers else name: cells for name, cells in columns.items()}}
 
 
 def _texts(trained: Trained, examples: Examples, taken: Collection[str] = ()) -> dict[str, Sequence[str]]:
     """The columns of texts, by names that are not ``taken``."""
-    names = _called(trained)
+    names = written.called(trained.columns(), trained.task.answers)
     if set(names) & set(taken):
-        names = _usual(trained)
+        names = written.usual(trained.columns(), trained.task.answers)
     parts = [parted(text) for text in examples.texts] if len(names) > 2 else [[text] for text in examples.texts]
     return {name: [each[place] if place < len(each) else "" for each in parts] for place, name in enumerate(names[:-1])}
-
-
-def _called(trained: Trained) -> list[str]:
-    """The names of the columns of texts and answers in what is written: those of the run's files, where these have names."""
-    return [given if isinstance(given, str) else name for given, name in zip(trained.columns(), _usual(trained))]
-
-
-def _usual(trained: Trained) -> list[str]:
-    """What the columns of texts and answers are called where the run's files have no names for them."""
-    texts = range(len(trained.columns()) - 1)
-    return [*("text" if len(texts) == 1 else f"text{number + 1}" for number in texts), trained.task.answers]
 
 
 def _search(trained: Trained, given: Mapping[str, float]) -> dict[str, float]:

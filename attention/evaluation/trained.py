@@ -18,6 +18,7 @@ from attention import specs
 from attention.data import contracts, dataset, encode, paths, plain_files, rules, tables, unpacking, windows
 from attention.data.contracts import Encoded, Scale, Tokenizer
 from attention.data.segments import BETWEEN, joined
+from attention.evaluation import columns as written
 from attention.evaluation import sizes
 from attention.evaluation.evaluations import Clean, Evaluation, Rivalled
 from attention.messages import listed, quoted, shown
@@ -242,7 +243,7 @@ class Trained(NamedTuple):
         if not isinstance(text, tuple) and (len(names) == 1 or not isinstance(text, str) or BETWEEN in text):
             return text
         parts = text if isinstance(text, tuple) else tuple(text.split("\t"))
-        if len(parts) != len(names):
+        if len(parts) != len(names) or not all(isinstance(part, str) for part in parts):
             what = f"the columns {listed(map(str, names))}, as a tuple or with TABs between them"
             raise ValueError(f"text {number} (counted from 0) wants {what}, got {quoted(text)}")
         return joined(parts)
@@ -270,36 +271,39 @@ class Trained(NamedTuple):
     def read_files(self, *files: Path, columns: Sequence[tables.Column] = ()) -> tuple[Examples, tuple[str, ...]]:
         """The texts of files, or of a folder, their answers where there are any, and notes for the user.
 
-        They are read as the files of the run's source are, but for what the columns tell where these are given. A language
-        model of whole texts reads texts alone, and plain text whatever its source, each file a text.
+        They are read as the files of the run's source are, but for what the columns tell where these are given; what
+        ``eval.py --out`` wrote is read by the names it gave. A language model of whole texts reads texts alone, and plain text
+        whatever its source, each file a text.
 
         Args:
           files: where they are.
           columns: those of texts, and that of answers, which is then there; as in training where not given.
         """
-        if not columns and (lines := self._without_columns(files)) is not None:
-            with _said_of(files[0]):
-                return self.encode(lines.texts, lines.wanted), ()
-        *texts, answer = (*columns, *self.columns()[len(columns) :])
-        options = dict(specs.parse(self.data.source).options)
-        inherited = {
-            name: options[name] for name in tables.Form._fields if name in options and (name == "encoding" or not columns)
-        }
-        answer = None if self.documents else answer
-        form = tables.Form(**{"header": any(isinstance(each, str) for each in (*texts, answer)), **inherited})
-        read = {"label": answer, "answer": tables.answer_of(self.task.answers, self.separator), "form": form}
-        found = tables.read(*files, text=tuple(texts), optional=len(columns) <= len(texts), **read)
-        with _said_of(files[0]):
+        own = None if columns else written.own(files, self.columns(), self.task.answers)
+        found = None if columns or own else self._without_columns(files)
+        if found is None:
+            *texts, answer = own or (*columns, *self.columns()[len(columns) :])
+            answer = None if self.documents else answer
+            written.check(files, answer)
+            form = written.form(
+                {} if own else dict(specs.parse(self.data.source).options), (*texts, answer), given=bool(columns)
+            )
+            asked = {"label": answer, "answer": tables.answer_of(self.task.answers, self.separator), "form": form}
+            found = tables.read(*files, text=tuple(texts), optional=len(columns) <= len(texts), **asked)
+        with written.said_of(found):
             return self.encode(found.texts, (not self.documents and found.labels) or None), found.notes
 
-    def _without_columns(self, files: Sequence[Path]) -> contracts.Split | None:
+    def _without_columns(self, files: Sequence[Path]) -> tables.Table | None:
         """The texts of files that are no tables to the run; None for tables, which the run's own .txt files may be."""
         read = specs.build("source", self.data.source).read
         found = None if read is None else read(files)
         if found is not None or not self.documents:
             return found
         own = map(unpacking.plain_name, data_record.places(specs.parse(self.data.source)))
-        return None if any(place.endswith(".txt") for place in own) else plain_files.whole("file", files)
+        plain = None if any(place.endswith(".txt") for place in own) else plain_files.whole("file", files)
+        return (
+            None if plain is None else tables.Table([*plain.texts], [], (tables.Part(files[0], "", range(len(plain.texts))),))
+        )
 
     def outputs(self, examples: Examples, member: int | None = None, **search: float) -> dict[str, np.ndarray]:
         """The outputs of the task, ``[M n ...]`` for all members, or ``[1 n ...]`` for one; of a classifier, "logits".

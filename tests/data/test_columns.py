@@ -56,6 +56,8 @@ def test_columns_without_a_header_and_with_commas_in_their_names(tmp_path):
     assert tables.read(comma, text=("title, long",), label="label").texts == ["x"]
     assert tables.read(comma, text=("title, long", "body"), label="label").texts == ["x ␟ y"]
     assert tables.columns_of("a, b") == ("a", "b")
+    assert "text='a,b,a' names the column 'a' twice" in error_of(lambda: build("files", train="a.csv", text="a,b,a"))
+    assert "names the column 0 twice" in error_of(lambda: build("files", train="a.csv", text=(0, 0), label=1))
 
 
 def test_what_is_wrong_with_columns_is_named_with_its_line(tmp_path):
@@ -119,9 +121,8 @@ def test_fasttext_has_several_labels(tmp_path):
 def test_labels_that_cannot_be(tmp_path):
     line = lambda labels: json.dumps({"text": "x", "labels": labels})
     path = write(tmp_path / "a.jsonl", "\n".join([line(["a"]), line({"a": 1})]))
-    assert "line 2: 'labels' is a list of strings or whole numbers, or a string, got {'a': 1}" in error_of(
-        lambda: build("files", train=path, labels="labels").load(0)
-    )
+    wanted = "is a list of strings or whole numbers in JSON or Parquet, else labels with ';' between them, got"
+    assert f"line 2: 'labels' {wanted} {{'a': 1}}" in error_of(lambda: build("files", train=path, labels="labels").load(0))
     path = write(tmp_path / "b.jsonl", "\n".join([line(["a"]), line(None)]))
     assert "line 2: 'labels' is empty; skip_empty=True leaves out such rows" in error_of(
         lambda: build("files", train=path, labels="labels").load(0)
@@ -137,6 +138,26 @@ def test_labels_that_cannot_be(tmp_path):
     assert "is a string, a whole number, true or false, got ['a']" in error_of(
         lambda: tables.read(path, text="text", label="labels")
     )
+
+
+@pytest.mark.parametrize("cell", ["['food', 'money']", '["food"]', "[]", " ['food' 'money'] "])
+def test_lists_as_programs_print_them_are_no_labels(tmp_path, cell):
+    path = write(tmp_path / "a.tsv", f"text\tlabels\nx\t[a] b\ny\t{cell}\n")
+    for separator in (";", ","):
+        said = error_of(lambda: build("files", train=path, labels="labels", separator=separator).load(0))  # noqa: B023
+        assert (
+            f"a.tsv, line 3: 'labels' is a list of strings or whole numbers in JSON or Parquet, else labels with {separator!r}"
+            in said
+        )
+
+
+def test_another_separator_than_the_one_given_is_said(tmp_path):
+    rows = ["food, money", "food", "money, food, sport", "sport, food"]
+    path = write(tmp_path / "a.tsv", "text\tlabels\n" + "".join(f"x {n}\t{each}\n" for n, each in enumerate(rows * 10)))
+    corpus = build("files", train=path, labels="labels").load(0)
+    assert "3 of 4 labels hold ','; separator=',' parts them" in corpus.notes
+    parted = build("files", train=path, labels="labels", separator=",").load(0)
+    assert (parted.classes, parted.notes) == (("food", "money", "sport"), parted.notes[:1])
 
 
 def test_the_rule_to_beat_is_the_best_constant_answer():
@@ -166,7 +187,7 @@ def test_numbers(tmp_path):
     assert data.baselines["train"] == {"mean": pytest.approx(np.var(train))}
 
 
-@pytest.mark.parametrize("cell", ["3,5", "much", "nan", "inf", "1e400", "", " "])
+@pytest.mark.parametrize("cell", ["3,5", "much", "nan", "inf", "1e400", "1_000", "\uff11\uff12", "", " "])
 def test_what_is_no_number_is_named_with_its_line(tmp_path, cell):
     path = write(tmp_path / "a.tsv", "text\tscore\nx\t1\ny\t" + cell + "\n")
     wanted = f"'score' is a number, got {cell!r}" if cell.strip() else "'score' is empty"
@@ -179,3 +200,12 @@ def test_numbers_that_are_all_the_same(tmp_path):
     assert message.endswith("all numbers of train are 2.5; there is nothing to tell apart")
     path = write(tmp_path / "b.jsonl", '{"text": "x", "score": true}')
     assert "'score' is a number, got True" in error_of(lambda: build("files", train=path, number="score").load(0))
+
+
+def test_numbers_whose_deviation_is_not_finite(tmp_path):
+    path = write(tmp_path / "c.tsv", "text\tscore\n" + "".join(f"x {n}\t{n}\n" for n in range(20)))
+    far = write(tmp_path / "d.tsv", "text\tscore\nx\t1.5\ny\t-1.7e308\n")
+    assert "d.tsv, line 3: -1.7e+308 is too far from the other numbers, its squared error is not finite" in error_of(
+        lambda: build("files", train=(str(path), str(far)), number="score").load(0)
+    )
+    assert "d.tsv, line 3: -1.7e+308" in error_of(lambda: build("files", train=path, test=str(far), number="score").load(0))

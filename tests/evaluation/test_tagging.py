@@ -1,6 +1,7 @@
 """A run that tells the class of each word, asked in every way that a user has."""
 
 import dataclasses
+import re
 
 import pytest
 
@@ -62,6 +63,29 @@ def test_what_is_written_can_be_read(folder):
     again = report(str(folder / "run"), data=str(out))
     scores = lambda text: [line for line in text.splitlines() if line.startswith(("seed", "mean"))]
     assert scores(again)[:3] == scores(said)[:3]
+
+
+def test_what_cannot_be_read_is_named(folder, tmp_path):
+    """With its line and what would be read; texts alone are known by the name in their first line."""
+    run = str(folder / "run")
+    (tmp_path / "bare.tsv").write_text("text\nAnn saw Rome\n")
+    assert "1 predictions written" in report(run, data=f"{tmp_path}/bare.tsv", out=f"{tmp_path}/p.csv")
+    help = "; texts without tags are a line each below the first line 'text', --columns=text"
+    for name, content, said in (
+        ("words", "Ann\nsaw\n", f"words, line 1: one column, 'Ann'; wanted are a word and its tag{help}"),
+        ("notags.txt", "Ann saw Rome\nOslo today\n", f"notags.txt, line 2: 2 columns where line 1 has 3{help}"),
+        ("other", "Ann O\n\n\nsaw O\nRome Q\n", "other, line 4: there is no class 'Q'"),
+        ("other.tsv", "text\ttags\nsaw\tO\nRome\tQ\n", "other.tsv, line 3: there is no class 'Q'"),
+        ("ragged.tsv", "text\ttags\nsaw Rome\tO\n", "ragged.tsv, line 2: 2 words and 1 tags"),
+        (
+            "a.jsonl",
+            '{"tokens": ["Ann"]}\n',
+            "a.jsonl, line 1: the field 'text' is missing; fields: tokens; --columns=TEXT,ANSWER",
+        ),
+    ):
+        (tmp_path / name).write_text(content)
+        with pytest.raises(ValueError, match=re.escape(said)):
+            report(run, data=str(tmp_path / name))
 
 
 def test_texts_alone(folder):

@@ -148,6 +148,8 @@ def test_texts_of_two_columns(folder, capsys):
     trained = evaluate.load(str(folder / "classification"))
     both = trained.predict([("red", "not blue"), "red\tnot blue", "red ␟ not blue"])
     np.testing.assert_array_equal(both.probabilities, both.probabilities[:1].repeat(3, axis=0))
+    with pytest.raises(ValueError, match=r"text 0 \(counted from 0\) wants the columns premise, .*, got \('red', 3\)"):
+        trained.predict([("red", 3)])
     code, _, error = ran(capsys, evaluation.main, run, "--text=red")
     assert code == 2
     assert "text 0 (counted from 0) wants the columns premise, hypothesis, as a tuple or with TABs between them" in error

@@ -36,14 +36,12 @@ def _row(asked: Asked, number: int, row: Any, place: str) -> Row:
     where = f"{shown(asked.path)}, {place}"
     if not isinstance(row, dict):
         raise ValueError(f"{where}: wanted a JSON object, got {as_given(row)}")
-    if asked.optional and asked.label is not None:
-        row.setdefault(asked.label, None)
     for name in asked.columns:
-        if name not in row:
+        if name not in row and not (asked.optional and name == asked.label):
             near = nearest(name, row) if isinstance(name, str) else "; the fields of JSON have names"
             raise MissingColumnError(f"{where}: the field {quoted(name)} is missing{near}; fields: {listed(row)}")
     text = text_of(asked, [row[name] for name in asked.texts], where)
-    given = None if asked.label is None else row[asked.label]
+    given = None if asked.label is None else row.get(asked.label)
     label = None if given is None else asked.answer.written(given)
     if label is None and given is not None and asked.label is not None:
         words = asked.answer.words.replace("True or False", "true or false")

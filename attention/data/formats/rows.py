@@ -2,15 +2,19 @@
 
 import csv
 import math
+import re
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from attention.data.contracts import NOTHING
 from attention.data.segments import joined
 from attention.messages import listed, quoted, shortened, shown
 from attention.specs import nearest
 
 DELIMITERS = {",": "comma", ";": "semicolon", "\t": "TAB", "|": "bar"}
+
+_NUMBER = re.compile(r"\s*[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?\s*")  # float() takes 1_000 and other digits too
 
 Column = str | int
 Label = str | tuple[str, ...]
@@ -44,12 +48,14 @@ class Answer(NamedTuple):
       written: (value of JSON or a typed column) -> it as it would stand in a cell, or several; None for what it cannot be.
       read: (cell) -> what it says.
       fits: (what it says) -> whether that is such an answer.
+      at_words: whether there is one for each word of a text, which may be a list of words.
     """
 
     words: str
     written: Callable[[Any], Label | None]
     read: Callable[[str], Label] = str.strip
     fits: Callable[[Label], bool] = lambda label: True
+    at_words: bool = False
 
 
 class Asked(NamedTuple):
@@ -138,7 +144,9 @@ def written(value: Any) -> str | None:
 def several(separator: str) -> Answer:
     """Labels of which a text has any number: a list, or joined in one cell."""
 
-    def read(cell: str) -> tuple[str, ...]:
+    def read(cell: str) -> Label:
+        if re.fullmatch(r"\s*\[.*\]\s*", cell, re.DOTALL):  # a list as Python or JSON writes it, which is no label
+            return cell
         return tuple(found for part in cell.split(separator) if (found := part.strip()))
 
     def listed_in(value: Any) -> Label | None:
@@ -147,7 +155,8 @@ def several(separator: str) -> Answer:
         items = [written(item) for item in value]
         return None if None in items else tuple(found for item in items if (found := str(item).strip()))
 
-    return Answer("a list of strings or whole numbers, or a string", listed_in, read)
+    words = f"a list of strings or whole numbers in JSON or Parquet, else labels with {separator!r} between them"
+    return Answer(words, listed_in, read, fits=lambda labels: isinstance(labels, tuple))
 
 
 def _number(value: Any) -> str | None:
@@ -155,22 +164,37 @@ def _number(value: Any) -> str | None:
 
 
 def _is_number(cell: Label) -> bool:
-    try:
-        return math.isfinite(float(str(cell)))
-    except ValueError:
-        return False
+    return bool(_NUMBER.fullmatch(str(cell))) and math.isfinite(float(str(cell)))
+
+
+def single(word: str) -> str:
+    """A word without blanks, which stand between words: each becomes ``_``."""
+    return re.sub(r"\s", "_", word.strip()) or NOTHING
+
+
+def _tags(value: Any) -> str | None:
+    if not isinstance(value, list):
+        return written(value)
+    items = [written(item) for item in value]
+    return None if None in items else " ".join(single(str(item)) for item in items)
 
 
 LABEL = Answer("a string, a whole number, True or False", written)
 NUMBER = Answer("a number", _number, fits=_is_number)
+TAGS = Answer("a string or a list of tags", _tags, at_words=True)
 
 
 def text_of(asked: Asked, values: Sequence[Any], where: str) -> str:
     """The text of the cells of its columns. Raises ValueError for one that is no string."""
     for column, value in zip(asked.texts, values):
-        if not isinstance(value, str | None):
-            raise ValueError(f"{where}: {called(column)} is a string, got {as_given(value)}")
-    return joined([value or "" for value in values])
+        if not isinstance(value, str | None) and not (asked.answer.at_words and _is_list_of_words(value)):
+            what = "a string or a list of words" if asked.answer.at_words else "a string"
+            raise ValueError(f"{where}: {called(column)} is {what}, got {as_given(value)}")
+    return joined([" ".join(map(single, value)) if isinstance(value, list) else value or "" for value in values])
+
+
+def _is_list_of_words(value: Any) -> bool:
+    return isinstance(value, list) and all(isinstance(word, str) for word in value)
 
 
 def as_given(value: Any) -> str:

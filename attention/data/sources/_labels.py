@@ -9,6 +9,7 @@ from attention.messages import listed, quoted, shortened
 
 _MISSING = {"", "nan", "null", "n/a", "#n/a", "<na>", "nil", "#name?", "#ref!", "#value!", "#div/0!"}
 _ENDS = (",", ";", ":")  # signs that stand after a label
+_SEPARATORS = (",", ";", "|", "/", "+")  # that stand between the labels of a cell
 _MANY = 10  # classes; fewer are looked through at a glance
 
 
@@ -35,6 +36,17 @@ def notes(labels: Sequence[str]) -> tuple[str, ...]:
             " label= the column that is meant?"
         )
     return tuple(found)
+
+
+def unparted(labels: Sequence[Sequence[str]], separator: str) -> tuple[str, ...]:
+    """A line for the user where no text has several labels, and most labels hold what stands between them elsewhere."""
+    names = {name for each in labels for name in each}
+    if any(len(each) > 1 for each in labels):
+        return ()
+    counts = {sign: sum(sign in name for name in names) for sign in _SEPARATORS if sign != separator}
+    sign = max(counts, key=lambda sign: counts[sign])
+    what = f"{counts[sign]} of {len(names)} labels hold {sign!r}; separator={sign!r} parts them"
+    return (what,) if 2 * counts[sign] > len(names) else ()
 
 
 def contradictions(texts: Sequence[str], labels: Sequence[object]) -> tuple[str, ...]:

@@ -1,5 +1,6 @@
 """What the sources of tables share: from the rows of each split to a corpus, with what is odd about them said."""
 
+import functools
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -61,11 +62,14 @@ def told(
     for each in (*columns_of(text), column):
         if each == "" or (isinstance(each, int) and each < 0):
             raise ValueError(f"a column is a name, or a number counted from 0; got {quoted(each)}")
+    twice = [each for each in columns_of(text) if columns_of(text).count(each) > 1]
+    if twice:
+        raise ValueError(f"text={quoted(text)} names the column {quoted(twice[0])} twice")
     if column in columns_of(text):
         raise ValueError(f"{quoted(column)} is the column of texts and of what is to be told of them; give two columns")
     kinds = {
         "label": Told(column, LABEL, (MAJORITY,), _of_classes),
-        "labels": Told(column, several(separator), (FREQUENT,), _of_sets),
+        "labels": Told(column, several(separator), (FREQUENT,), functools.partial(_of_sets, separator)),
         "number": Told(column, NUMBER, (MEAN,), _of_numbers),
         "target": Told(column, LABEL, (UNCHANGED,), _of_texts, optional=False),
     }
@@ -133,7 +137,7 @@ def _known(labels: Sequence[str], classes: tuple[str, ...], place: Callable[[int
         raise _OfLineError(str(error)) from None
 
 
-def _of_sets(tables: Tables, **options: Any) -> tuple[Corpus, tuple[str, ...]]:
+def _of_sets(separator: str, tables: Tables, **options: Any) -> tuple[Corpus, tuple[str, ...]]:
     """Each text with any number of classes, none among them."""
     train = tables["train"]
     every = [label for labels in train.labels for label in labels]
@@ -143,7 +147,11 @@ def _of_sets(tables: Tables, **options: Any) -> tuple[Corpus, tuple[str, ...]]:
     splits = {name: Split(table.texts, _marked(table, classes)) for name, table in tables.items()}
     without = sum(not labels for labels in train.labels)
     odd = (f"{without} of {len(train.texts)} training texts have no label at all",) if without else ()
-    return _splits.pairs(splits, **options)._replace(classes=classes), (*odd, *_labels.notes(every))
+    return _splits.pairs(splits, **options)._replace(classes=classes), (
+        *odd,
+        *_labels.unparted(train.labels, separator),
+        *_labels.notes(every),
+    )
 
 
 def _marked(table: Table, classes: tuple[str, ...]) -> np.ndarray | None:
@@ -162,6 +170,13 @@ def _of_numbers(tables: Tables, **options: Any) -> tuple[Corpus, tuple[str, ...]
     splits = {name: Split(table.texts, numbers[name] if table.labels else None) for name, table in tables.items()}
     if len(np.unique(numbers["train"])) < 2:
         raise ValueError(f"all numbers of train are {numbers['train'][0]:g}; there is nothing to tell apart")
+    for name, each in numbers.items():
+        with np.errstate(over="ignore", invalid="ignore"):
+            finite = np.isfinite(np.square(each - numbers["train"].mean()).sum())
+        if not finite:
+            row = int(np.argmax(np.abs(each)))
+            what = f"{each[row]:g} is too far from the other numbers, its squared error is not finite"
+            raise _OfLineError(f"{tables[name].place(row)}: {what}")
     return _splits.pairs(splits, **options), ()
 
 

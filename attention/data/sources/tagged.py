@@ -16,10 +16,12 @@ from attention.data.formats import tags as _tags
 from attention.data.rules import MOST_FREQUENT_TAG
 from attention.data.sources import _given, _splits
 from attention.messages import listed, quoted, shown
+from attention.specs import nearest
 
 _TABLES = (".csv", ".jsonl", ".ndjson", ".json", ".parquet", ".arrow", ".feather")
 # Of a folder, the files with one of these words in their names, as en_ewt-ud-dev.conllu and eng.testa.
 _NAMES = {"train": {"train"}, "validation": {"validation", "valid", "val", "dev", "testa"}, "test": {"test", "testb"}}
+_BARE = "texts without tags are a line each below the first line 'text', --columns=text"
 _TEXT, _TAGS = "text", "tags"  # names of columns of tables
 
 
@@ -49,8 +51,8 @@ def build(
       validation: the same.
       test: the same.
       format: "conllu"; "columns", a word and its tag a line and empty lines between sentences, as CoNLL-2003; "table", a row
-        for each sentence, its words joined by blanks, and as many tags, in one of the formats of ``files``; "auto", as names
-        and first lines tell.
+        for each sentence, its words and as many tags, joined by blanks or as lists, in one of the formats of ``files``;
+        "auto", as names and first lines tell.
       text: where words are: of columns a number, counted from 0, the default; of tables a name or number, by default
         "text". Of CoNLL-U it is the form.
       tags: where tags are: of columns a number, by default -1, the last; of tables "tags"; of CoNLL-U "upos", the default,
@@ -80,7 +82,7 @@ def build(
         _given.check_apart(files, named)
         splits = {name: _split(files[name], form) for name in given if name in files}
         corpus = _splits.pairs(splits, seed=seed, validation_share=validation_share, resolved=spec)
-        classes, notes = _classes(corpus.splits, files["train"][0])
+        classes, notes = _classes(corpus.splits, files["train"][0], form)
         files_read = (*([folder] if folder else []), *_given.looked_at(files, named))
         return corpus._replace(classes=classes, notes=(*corpus.notes, *notes), files=files_read)
 
@@ -133,9 +135,25 @@ def _split(files: Sequence[Path], form: _Form) -> Split:
     return Split(texts, None, wanted=wanted)
 
 
-def _lines(files: Sequence[Path], form: _Form) -> Split | None:
+def _lines(files: Sequence[Path], form: _Form) -> _tables.Table | None:
     """The sentences of files with a line for each word; None where one is a table, which may do without tags."""
-    return None if any(_kind(path, form)[0] == "table" for path in files) else _split(files, form)
+    parts, texts, tags = [], [], []
+    for path in files:
+        kind, content = _kind(path, form)
+        if kind == "table" or (
+            kind == "columns" and _tags.first_line(content)[1] == (_TEXT if form.text is None else form.text)
+        ):
+            return None
+        try:
+            found = list(_tagged(path, kind, content, form))
+        except ValueError as error:
+            raise ValueError(f"{error}; {_BARE}") from None
+        if not found:
+            raise ValueError(f"{shown(path)}: there is no sentence")
+        parts.append(_tables.Part(path, "line", [sentence.line for sentence in found]))
+        texts += [" ".join(sentence.words) for sentence in found]
+        tags += [" ".join(sentence.tags) for sentence in found]
+    return _tables.Table(texts, tags, tuple(parts))
 
 
 def _sentences(path: Path, form: _Form) -> Iterator[tuple[str, str]]:
@@ -144,9 +162,12 @@ def _sentences(path: Path, form: _Form) -> Iterator[tuple[str, str]]:
     if kind == "table":
         yield from _rows(path, form)
         return
-    found = _conllu(content, path, form) if kind == "conllu" else _columns(content, path, form)
-    for sentence in found:
+    for sentence in _tagged(path, kind, content, form):
         yield " ".join(sentence.words), " ".join(sentence.tags)
+
+
+def _tagged(path: Path, kind: str, content: str, form: _Form) -> Iterator[_tags.Sentence]:
+    return _conllu(content, path, form) if kind == "conllu" else _columns(content, path, form)
 
 
 def _kind(path: Path, form: _Form) -> tuple[str, str]:
@@ -155,17 +176,16 @@ def _kind(path: Path, form: _Form) -> tuple[str, str]:
     if form.format == "table" or (form.format == "auto" and name in _TABLES):
         return "table", ""
     content = _file_text.read_text(path, form.encoding)
-    return _told(content, form), content
-
-
-def _told(content: str, form: _Form) -> str:
-    """What a text is written in."""
     if form.format != "auto":
-        return form.format
-    if _tags.is_conllu(content):
-        return "conllu"
-    names = content.split("\n", 1)[0].strip("\r").split("\t")
-    return "table" if {form.text or _TEXT, form.tags or _TAGS} <= set(names) else "columns"
+        return form.format, content
+    if _tags.is_named_conllu(path.name) or _tags.is_conllu(content):
+        return "conllu", content
+    return "table" if {form.text or _TEXT, form.tags or _TAGS} <= set(_names(content)) else "columns", content
+
+
+def _names(content: str) -> list[str]:
+    """What the first line would call columns."""
+    return _tags.first_line(content)[1].split("\t")
 
 
 def _conllu(content: str, path: Path, form: _Form) -> Iterator[_tags.Sentence]:
@@ -177,14 +197,19 @@ def _conllu(content: str, path: Path, form: _Form) -> Iterator[_tags.Sentence]:
 
 
 def _columns(content: str, path: Path, form: _Form) -> Iterator[_tags.Sentence]:
-    number = lambda name, column, usual: usual if column is None else _number(path, name, column)
-    return _tags.columns(content, path, number("text", form.text, 0), number("tags", form.tags, -1))
-
-
-def _number(path: Path, name: str, column: str | int) -> int:
-    if isinstance(column, str):
-        raise ValueError(f"{shown(path)} has columns without names: {name}= is a number, got {quoted(column)}")
-    return column
+    text, tags = 0 if form.text is None else form.text, -1 if form.tags is None else form.tags
+    if isinstance(text, int) and isinstance(tags, int):
+        return _tags.columns(content, path, text, tags)
+    there, wanted = _names(content), (form.text or _TEXT, form.tags or _TAGS)
+    missing = next(str(each) for each in wanted if each not in there)
+    if _TEXT in there or any(each in there for each in wanted):
+        raise ValueError(
+            f"{shown(path)}: the column {quoted(missing)} is missing{nearest(missing, there)}; columns: {listed(there)}"
+        )
+    given = f"tags={quoted(tags)}" if isinstance(tags, str) else f"text={quoted(text)}"
+    raise ValueError(
+        f"{shown(path)}: its first line names no columns {wanted[0]!r} and {wanted[1]!r}, so they have numbers; got {given}"
+    )
 
 
 def _rows(path: Path, form: _Form) -> Iterator[tuple[str, str]]:
@@ -192,22 +217,29 @@ def _rows(path: Path, form: _Form) -> Iterator[tuple[str, str]]:
     text, tags = _TEXT if form.text is None else form.text, _TAGS if form.tags is None else form.tags
     named = Path(_unpacking.plain_name(path.name).lower()).suffix in _TABLES
     written = _tables.Form(delimiter=None if named else "\t", encoding=form.encoding)
-    table = _tables.read(path, text=text, label=tags, form=written)
-    for row, (sentence, wanted) in enumerate(zip(table.texts, table.labels)):
-        words, known = sentence.split(), wanted.split()
-        if len(words) != len(known):
-            raise ValueError(f"{table.place(row)}: {len(words)} words and {len(known)} tags")
-        yield " ".join(words), " ".join(known)
+    table = _tables.read(path, text=text, label=tags, answer=_tables.TAGS, form=written)
+    for sentence, wanted in zip(table.texts, table.labels):
+        yield " ".join(sentence.split()), " ".join(wanted.split())
 
 
-def _classes(splits: Mapping[str, Split], where: Path) -> tuple[tuple[str, ...], tuple[str, ...]]:
+def _classes(splits: Mapping[str, Split], where: Path, form: _Form) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """The tags of all splits, and a note of those that do not occur in train."""
     there = {
         name: {tag for each in split.wanted or () for tag in each.split(" ")} - {NOTHING} for name, split in splits.items()
     }
     if len(there["train"]) < 2:
-        have = f"one tag only, {listed(there['train'])}" if there["train"] else "no word with a tag"
+        have = f"one tag only, {listed(there['train'])}" if there["train"] else f"no word with a tag{_near(where, form)}"
         raise ValueError(f"{shown(where)}: train has {have}; there is nothing to tell apart: is tags= what is meant?")
     strange = {name: sorted(found - there["train"]) for name, found in there.items() if found - there["train"]}
     notes = (f"tags of {name} that do not occur in train: {listed(found)}" for name, found in strange.items())
     return tuple(sorted(set().union(*there.values()))), tuple(notes)
+
+
+def _near(path: Path, form: _Form) -> str:
+    """Of a file in CoNLL-U what was looked for, and what there is in its place."""
+    kind, content = _kind(path, form)
+    if kind != "conllu":
+        return ""
+    given, known = str(form.tags or "upos"), _tags.names(content)
+    near = "" if given in known else nearest(given, known) or nearest(given.lower(), known)
+    return f" for tags={given}{near}, of {listed(known, 40)}"

@@ -5,12 +5,13 @@ import glob
 import itertools
 import math
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from attention.data import paths as _paths
 from attention.data import plain_files as _plain_files
+from attention.data import tables as _tables
 from attention.data.contracts import Corpus, Source, Split
 from attention.data.formats import tree as _tree
 from attention.data.sources import _given, _splits
@@ -61,9 +62,13 @@ def build(
         ordered = {name: splits[name] for name in ("train", "validation", "test") if name in splits}
         return Corpus(ordered, (), _note(shares), spec, files=tuple(_given.looked_at(files, patterns)))
 
-    return Source(
-        load, resolved=spec, read=_functools.partial(_plain_files.whole, "file" if documents == "stream" else documents)
-    )
+    return Source(load, resolved=spec, read=_functools.partial(_whole, "file" if documents == "stream" else documents))
+
+
+def _whole(documents: _plain_files.Documents, files: Sequence[Path]) -> _tables.Table | None:
+    """The documents of plain text files; None where one is none."""
+    found = _plain_files.whole(documents, files)
+    return None if found is None else _tables.Table([*found.texts], [], (_tables.Part(files[0], "", range(len(found.texts))),))
 
 
 def _share(name: str, given: float) -> float:

@@ -3,6 +3,7 @@
 import gzip
 import json
 
+import pyarrow.parquet
 import pytest
 
 from attention import specs
@@ -124,8 +125,9 @@ def test_words_of_conllu(tmp_path, ends):
     assert corpus.classes == ("ADP", "AUX", "NOUN", "NUM", "PART", "VERB")
     assert read(path, tags="xpos")[0][0][1] == "VB RB VB IN CD NNS"
     assert [tags for _, tags in read(path, tags="Mood")[0]] == ["Imp _ Imp _ _ _", "Ind _"]
-    plain = write(tmp_path / "plain", CONLLU)
-    assert read(plain)[0] == sentences
+    for odd in "\u2028\x85\x0c":  # which end no line
+        plain = write(tmp_path / "plain", CONLLU.replace("10 000 parks", f"10{odd}000 parks", 1))
+        assert read(plain)[0] == sentences
 
 
 def test_columns_of_words_and_tags(tmp_path):
@@ -135,6 +137,9 @@ def test_columns_of_words_and_tags(tmp_path):
     assert corpus.classes == ("B-ORG", "B-PER", "I-PER", "O")
     assert read(path, tags=1)[0][0] == ("EU rejects", "NNP VBZ")
     assert read(write(tmp_path / "tabs.tsv", "New York\tA\n,\tB\n"))[0] == [("New_York ,", "A B")]
+    assert read(write(tmp_path / "b", "10\xa0000  A\n# B\n"))[0] == [("10_000 #", "A B")]
+    assert "eng.train, line 3: 4 columns, tags=7; they are counted from 0" in error_of(lambda: read(path, tags=7))
+    assert "4 columns, text=-5" in error_of(lambda: read(path, text=-5))
     assert read(write(tmp_path / "c.conll", "A\tx\tB\nC\tx\tD\n"), text=2, tags=0)[0] == [("B D", "A C")]
 
 
@@ -148,6 +153,31 @@ def test_tables_in_every_format(tmp_path):
         assert read(tmp_path / name)[0] == [("Show All", "VERB PRON"), ("go", "_")]
     bare = write(tmp_path / "b.tsv", "Show All\tVERB PRON\n")
     assert read(bare, format="table", text=0, tags=1)[0] == [("Show All", "VERB PRON")]
+
+
+def test_words_and_tags_are_lists(tmp_path):
+    """Also numbers of classes that have names; a blank inside a word becomes ``_``."""
+    words, tags = [["New York", "is", "big"], ["Rome"]], [[1, 0, 0], [1]]
+    named = {"ner_tags": {"feature": {"names": ["O", "B-LOC"], "_type": "ClassLabel"}, "_type": "Sequence"}}
+    columns = pyarrow.table({"tokens": words, "ner_tags": tags})
+    columns = columns.replace_schema_metadata({"huggingface": json.dumps({"info": {"features": named}})})
+    pyarrow.parquet.write_table(columns, tmp_path / "a.parquet")
+    rows = [
+        {"tokens": each, "ner_tags": [named["ner_tags"]["feature"]["names"][tag] for tag in row]}
+        for each, row in zip(words, tags)
+    ]
+    write(tmp_path / "a.jsonl", "".join(json.dumps(row) + "\n" for row in rows))
+    for name in ("a.parquet", "a.jsonl"):
+        found = read(tmp_path / name, text="tokens", tags="ner_tags")[0]
+        assert found == [("New_York is big", "B-LOC O O"), ("Rome", "B-LOC")]
+    for row, said in (
+        ({"tokens": ["a", "b"], "ner_tags": ["O"]}, "line 3: 2 words and 1 tags"),
+        ({"tokens": ["a", 3], "ner_tags": ["O", "O"]}, "line 3: 'tokens' is a string or a list of words, got ['a', 3]"),
+        ({"tokens": ["a"], "ner_tags": [None]}, "line 3: 'ner_tags' is a string or a list of tags, got [None]"),
+        ({"tokens": [], "ner_tags": []}, "line 3: 'tokens' is empty"),
+    ):
+        write(tmp_path / "b.jsonl", "".join(json.dumps(each) + "\n" for each in (*rows, row)))
+        assert error_of(lambda: read(tmp_path / "b.jsonl", text="tokens", tags="ner_tags")).endswith(said)
 
 
 def test_a_treebank_is_read_from_its_folder(tmp_path):
@@ -194,6 +224,16 @@ def test_a_validation_split_keeps_its_tags(tmp_path):
             "line 16: the first column of CoNLL-U is a",
         ),
         ("a", "a A\n\nb\n", "a, line 3: one column, 'b'; wanted are a word and its tag"),
+        ("a", "go\tA\nNew York\n", "a, line 2: one column, 'New York'; wanted are a word and its tag"),
+        ("a", "EU NNP I-NP O\ncall NN I-NP\n", "a, line 2: 3 columns where line 1 has 4"),
+        ("a", "-DOCSTART-\n\ncall NN O\nto TO I-NP 17\n", "a, line 4: 4 columns where line 3 has 3"),
+        ("a", "go A\n#begin document (x); part 0\n", "a, line 2: '#begin document (x); part 0' is a comment"),
+        ("a", "# text = go\ngo A\n", "a, line 1: '# text = go' is a comment, as CoNLL-U has them"),
+        ("a", "go\tA\n# newdoc\n", "a, line 2: '# newdoc' is a comment"),
+        ("a", "go\tA\t\nto\tB\t\n", "a, line 1: tags=-1 is empty, of 3 columns"),
+        ("a", "\tA\nto\tB\n", "a, line 1: text=0 is empty"),
+        ("a.conllu", "1\tgo\tgo\tVERB\t_\t_\t0\troot\t_\n" + CONLLU, "a.conllu, line 1: 9 columns, wanted are the 10"),
+        ("a.conllup.gz", CONLLU.replace("\t", " "), "a.conllup.gz, line 3: one column, wanted are the 10 of CoNLL-U with TABs"),
         ("a", "\n\n", "the split is empty, there is no sentence"),
         ("a", "a A\nb A\n", "train has one tag only, A"),
         ("a", "a _\nb _\n", "train has no word with a tag"),
@@ -201,7 +241,8 @@ def test_a_validation_split_keeps_its_tags(tmp_path):
     ],
 )
 def test_what_does_not_fit_is_refused_with_its_line(tmp_path, name, content, wanted):
-    (tmp_path / name).write_bytes(content if isinstance(content, bytes) else content.encode())
+    data = content if isinstance(content, bytes) else content.encode()
+    (tmp_path / name).write_bytes(gzip.compress(data) if name.endswith(".gz") else data)
     assert wanted in error_of(lambda: read(tmp_path / name))
 
 
@@ -210,9 +251,16 @@ def test_options_that_a_format_has_not(tmp_path):
     write(tmp_path / "b", "a A\nb B\n")
     assert "tags= names a column" in error_of(lambda: read(tmp_path / "a.conllu", tags=3))
     assert "its words are the forms" in error_of(lambda: read(tmp_path / "a.conllu", text="lemma"))
-    assert "tags= is a number, got 'upos'" in error_of(lambda: read(tmp_path / "b", tags="upos"))
-    assert "train has no word with a tag" in error_of(lambda: read(tmp_path / "a.conllu", tags="Modd"))
-    assert "has no file with 'train' in its name; it has a.conllu, b" in error_of(
+    assert "so they have numbers; got tags='upos'" in error_of(lambda: read(tmp_path / "b", tags="upos"))
+    said = error_of(lambda: read(tmp_path / "a.conllu", tags="Modd"))
+    assert "train has no word with a tag for tags=Modd (nearest: 'Mood'), of id, form, lemma, upos" in said
+    assert "Mood, NumType, Number, VerbForm" in said
+    assert "tags=UPOS (nearest: 'upos')" in error_of(lambda: read(tmp_path / "a.conllu", tags="UPOS"))
+    write(tmp_path / "a.tsv", table(rows_of(4)))
+    said = error_of(lambda: read(tmp_path / "a.tsv", tags="tag"))
+    assert "the column 'tag' is missing (nearest: 'tags'); columns: text, tags" in said
+    assert "the column 'texts' is missing (nearest: 'text')" in error_of(lambda: read(tmp_path / "a.tsv", text="texts"))
+    assert "has no file with 'train' in its name; it has a.conllu, a.tsv, b" in error_of(
         lambda: build("tagged", path=tmp_path).load(0)
     )
     assert "train= names files" in error_of(lambda: build("tagged", path=tmp_path / "b").load(0))
