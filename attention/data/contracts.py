@@ -257,6 +257,7 @@ class Dataset(NamedTuple):
       baselines: score of each rule on each split of which it is known what is right, by the metric of its task for rules.
       notes: lines for the user; ``remarks.notes`` has those on the statistics.
       hashes: content hash of each split, over texts and labels.
+      tokens: where tokens are told, ``token_hash`` of each split but train: equal where a mean over tokens can be compared.
       source: the source's spec with absolute paths.
       statistics: for each split ``examples``, ``mean_length``, ``max_length`` (after truncation), ``unknown_rate``
         (among the tokens kept), ``truncated_share`` (of the examples) and, beside train, ``seen_in_train`` (a count of
@@ -279,6 +280,7 @@ class Dataset(NamedTuple):
     baselines: dict[str, dict[str, float]]
     notes: tuple[str, ...]
     hashes: dict[str, str]
+    tokens: dict[str, str]
     source: str
     statistics: dict[str, dict[str, float | int]]
     seen: dict[str, np.ndarray]

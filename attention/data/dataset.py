@@ -18,6 +18,7 @@ from attention.data.contracts import LENGTHS, NOTHING, Corpus, Dataset, Encoded,
 from attention.data.encode import Policy, Truncate, encode_targets, encoded_split, examples, rows
 from attention.data.repeats import seen_before
 from attention.data.segments import BETWEEN, Positions, Segments
+from attention.data.token_hash import token_hash
 from attention.data.tokenizer_text import pack, unpack
 from attention.data.windows import Windows, described
 from attention.files import cache_folder
@@ -86,6 +87,7 @@ def load(
     splits: dict[str, Encoded] = {}
     statistics: dict[str, remarks.Facts] = {}
     seen: dict[str, np.ndarray] = {}
+    tokens: dict[str, str] = {}
     words_of_train = words_of(corpus.splits["train"])
     for name, split in corpus.splits.items():
         key = digest(name, hashes, spec, state_hash, max_length, truncate, segments, windows != "none", corpus.classes)
@@ -101,6 +103,8 @@ def load(
                 splits[name], record, tokenizer_state, split.targets, max_length=max_length, what=what
             )
         statistics[name] = remarks.statistics(splits[name], elsewhere, name=name)
+        if name != "train" and splits[name].wanted is not None and not splits[name].classes:
+            tokens[name] = token_hash(splits[name], record.vocabulary(tokenizer_state))
         if name == "train" and scale is not None:
             statistics[name] |= scale._asdict()
         splits[name] = rows(splits[name], policy, train=training and name == "train")
@@ -121,6 +125,7 @@ def load(
         baselines={name: rules.scores(said, learned, split) for name, split in corpus.splits.items()},
         notes=tuple(notes),
         hashes=hashes,
+        tokens=tokens,
         source=corpus.resolved,
         statistics=statistics,
         seen=seen,
