@@ -357,13 +357,13 @@ def test_one_tokenizer_that_learned_other_words_makes_other_tokens(source):
         return sweeps.planned(fields)
 
     assert len(planned("nll").built) == 2  # the same words, more often or less
-    with pytest.raises(ValueError, match="metric=nll is per token.* other tokens than 'own', by their tok.* learned: other"):
+    with pytest.raises(ValueError, match=r"metric=nll is per token.* other tokens than 'own', by their tok.* learned: other"):
         planned("nll", tokenizer="words(max_size=5)")
     same = grid.param("data.tokenizer", ["words", "words(max_size=1000)"])
     assert len(planned("nll", same).built) == 2
-    with pytest.raises(ValueError, match="2 variants cannot be.*metric=exact_match is undefined on test: a text of which"):
+    with pytest.raises(ValueError, match=r"2 variants cannot be.*metric=exact_match is undefined on test: a text of which"):
         planned("exact_match")
     unknown = grid.param("data.tokenizer", ["characters", "words(max_size=5)"])
-    with pytest.raises(ValueError, match="metric=bits_per_byte is undefined on test: .* tokens are unknown"):
+    with pytest.raises(ValueError, match=r"metric=bits_per_byte is undefined on test: .* tokens are unknown"):
         planned("bits_per_byte", unknown)
     assert [one.variant.name for one in planned("bits_per_byte", unknown, drop_incompatible=True).built] == ["characters"]
