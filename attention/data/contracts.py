@@ -261,8 +261,8 @@ class Dataset(NamedTuple):
       source: the source's spec with absolute paths.
       statistics: for each split ``examples``, ``mean_length``, ``max_length`` (after truncation), ``unknown_rate``
         (among the tokens kept), ``truncated_share`` (of the examples) and, beside train, ``seen_in_train`` (a count of
-        texts); for test also ``seen_in_train_or_validation``, which a carve-off from train leaves as it was; of train, where
-        there are numbers, those of ``Scale``.
+        texts); for test also ``seen_in_train_or_validation``, which a carve-off from train leaves as it was; of parts of
+        a stream ``lines`` that are not short and ``lines_in_train``; of train, where there are numbers, those of ``Scale``.
       seen: for each split but train bool ``[n]``, whether a text is also in train, or, of test, in validation.
       texts: the texts of each split.
       targets: the texts to be written of each split that has them.

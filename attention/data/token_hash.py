@@ -7,7 +7,7 @@ import numpy as np
 
 from attention.data.contracts import Encoded
 
-_AT_ONCE = 2**22  # tokens
+_AT_ONCE = 2**16  # tokens
 
 
 def token_hash(encoded: Encoded, vocabulary: Sequence[str]) -> str:
