@@ -98,3 +98,25 @@ def test_tokens_of_an_example(source):
     made = recipe.experiment(config.from_dict(model(source)))
     assert made.tokens_per_example == 16
     assert recipe.experiment(config.from_dict(toy.fields(source))).tokens_per_example is None
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("book.md", "Call me Ishmael.\n"),
+        ("book", "Call me Ishmael.\n"),
+        ("book.txt", "[Illustration]\n\nCall me Ishmael.\n"),
+        ("book.txt", "CHAPTER\t1\nCall me Ishmael.\n"),
+        ("book.txt", "\ufeffCall me Ishmael.\n"),
+        ("book.md", '"Call me Ishmael.\n'),
+        ("book.md", '{"a": 1}\n'),
+    ],
+)
+def test_how_plain_text_is_read_is_said_to_a_language_model(tmp_path, name, content):
+    """Not to tasks of tables."""
+    (tmp_path / name).write_bytes(content.encode("utf-16-le" if content[0] == "\ufeff" else "utf-8"))
+    source = str(tmp_path / name)
+    for fields, said in ((model(source), True), (toy.fields(source), False)):
+        with pytest.raises(ValueError, match=r"first line has to name them|looks like JSON") as error:
+            recipe.load_data(config.from_dict(fields))
+        assert str(error.value).endswith("; plain text is read by text(path='FILE')") == said
