@@ -179,7 +179,7 @@ class Encoded:
       slack: how many tokens later than ``offsets`` say the examples may begin, all alike; ``flat`` has as many more.
       documents: int64 ``[d + 1]``, of rows cut from documents: where each begins among all tokens that are asked for, which
         are in the order of the text.
-      bytes: UTF-8 bytes of the documents, where their tokens give them back; None where they do not.
+      bytes: UTF-8 bytes of the documents, not of line breaks between them, where their tokens give them back; else None.
       lost: why not, as in "3 tokens are unknown".
     """
 
