@@ -87,6 +87,15 @@ class Plan:
         """How many tokens later the examples of an epoch begin, 0 to ``slack``."""
         return _uniform(self._slack + 1, _SHIFTS, member_seed, epoch)
 
+    def examples(self, updates: int) -> int:
+        """How many examples so many updates read, filler left out."""
+        epochs, rest = divmod(updates, self.steps_per_epoch)
+        last = self._bucket_of_step == self._bucket_of_step[-1]  # the bucket that filler completes
+        completed = self._buckets(epochs)[:rest] == self._bucket_of_step[-1]
+        count = sum(map(len, self._examples))
+        filler = self.steps_per_epoch * self._batch_size - count
+        return epochs * count + rest * self._batch_size - (filler if completed.sum() == last.sum() else 0)
+
     def _buckets(self, epoch: int) -> np.ndarray:
         return self._bucket_of_step[_permutation(self.steps_per_epoch, _SHAPES, self._seed, epoch)]
 

@@ -186,7 +186,7 @@ class Encoded:
       slack: how many tokens later than ``offsets`` say the examples may begin, all alike; ``flat`` has as many more.
       documents: int64 ``[d + 1]``, of rows cut from documents: where each begins among all tokens that are asked for, which
         are in the order of the text.
-      bytes: UTF-8 bytes of the documents, where their tokens give them back; None where they do not.
+      bytes: UTF-8 bytes of the documents, not of line breaks between them, where their tokens give them back; else None.
       lost: why not, as in "3 tokens are unknown".
     """
 
@@ -264,12 +264,13 @@ class Dataset(NamedTuple):
       baselines: score of each rule on each split of which it is known what is right, by the metric of its task for rules.
       notes: lines for the user; ``remarks.notes`` has those on the statistics.
       hashes: content hash of each split, over texts and labels.
+      tokens: where tokens are told, ``token_hash`` of each split but train: equal where a mean over tokens can be compared.
       source: the source's spec with absolute paths.
       statistics: for each split ``examples``, ``mean_length``, ``max_length`` (after truncation), ``unknown_rate``
         (among the tokens kept), ``truncated_share`` (of the examples) and, beside train, ``seen_in_train`` (a count of
-        texts); for test also ``seen_in_train_or_validation``, which a carve-off from train leaves as it was; of train, where
-        there are numbers, those of ``Scale``; of documents, the rows that these are cut into, ``windows``, and how many of
-        them have their end there, ``ends``.
+        texts); for test also ``seen_in_train_or_validation``, which a carve-off from train leaves as it was; of parts of
+        a stream ``lines`` that are not short and ``lines_in_train``; of train, where there are numbers, those of ``Scale``;
+        of documents, the rows that these are cut into, ``windows``, and how many of them have their end there, ``ends``.
       seen: for each split but train bool ``[n]``, whether a text is also in train, or, of test, in validation.
       texts: the texts of each split.
       targets: the texts to be written of each split that has them.
@@ -287,6 +288,7 @@ class Dataset(NamedTuple):
     baselines: dict[str, dict[str, float]]
     notes: tuple[str, ...]
     hashes: dict[str, str]
+    tokens: dict[str, str]
     source: str
     statistics: dict[str, dict[str, float | int]]
     seen: dict[str, np.ndarray]

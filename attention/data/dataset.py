@@ -16,8 +16,9 @@ from attention.data._token_cache import TokenCache, digest
 from attention.data.characters import with_words, words_of
 from attention.data.contracts import LENGTHS, NOTHING, Corpus, Dataset, Encoded, Scale, Source, Split, Tokenizer
 from attention.data.encode import Policy, Truncate, encode_targets, encoded_split, examples, rows
-from attention.data.repeats import seen_before
+from attention.data.repeats import lines_before, seen_before
 from attention.data.segments import BETWEEN, Positions, Segments
+from attention.data.token_hash import token_hash
 from attention.data.tokenizer_text import pack, unpack
 from attention.data.windows import Windows, described
 from attention.files import cache_folder
@@ -86,6 +87,7 @@ def load(
     splits: dict[str, Encoded] = {}
     statistics: dict[str, remarks.Facts] = {}
     seen: dict[str, np.ndarray] = {}
+    tokens: dict[str, str] = {}
     words_of_train = words_of(corpus.splits["train"])
     for name, split in corpus.splits.items():
         key = digest(name, hashes, spec, state_hash, max_length, truncate, segments, windows != "none", corpus.classes)
@@ -101,6 +103,10 @@ def load(
                 splits[name], record, tokenizer_state, split.targets, max_length=max_length, what=what
             )
         statistics[name] = remarks.statistics(splits[name], elsewhere, name=name)
+        if name != "train" and splits[name].wanted is not None and not splits[name].classes:
+            tokens[name] = token_hash(splits[name], record.vocabulary(tokenizer_state))
+        if (lines := arrays.get("lines")) is not None:
+            statistics[name] |= {"lines_in_train": int(lines[0]), "lines": int(lines[1])}
         if name == "train" and scale is not None:
             statistics[name] |= scale._asdict()
         splits[name] = rows(splits[name], policy, train=training and name == "train")
@@ -121,6 +127,7 @@ def load(
         baselines={name: rules.scores(said, learned, split) for name, split in corpus.splits.items()},
         notes=tuple(notes),
         hashes=hashes,
+        tokens=tokens,
         source=corpus.resolved,
         statistics=statistics,
         seen=seen,
@@ -188,7 +195,10 @@ def _check_splits(corpus: Corpus) -> None:
 def _encode_split(
     record: Tokenizer, state: Any, corpus: Corpus, name: str, policy: Policy, put: Callable[[np.ndarray], object]
 ) -> dict[str, np.ndarray]:
-    """What ``encoded_split`` makes of a split, and where else each of its texts is, as ``remarks.statistics`` has it."""
+    """What ``encoded_split`` makes of a split, and where else each of its texts is, as ``remarks.statistics`` has it.
+
+    Of a part of a stream also how many of its ``lines`` are in train, and how many there are.
+    """
     split, what = corpus.splits[name], f"{corpus.resolved}: {name} row"
     elsewhere = np.zeros(len(split.texts), np.int8)
     if name != "train":
@@ -197,7 +207,10 @@ def _encode_split(
         elsewhere += remarks.IN_VALIDATION * seen_before(split.texts, corpus.splits["validation"].texts)
     if split.begins is not None:  # a document is elsewhere where all of its blocks are
         elsewhere = np.bitwise_and.reduceat(elsewhere, np.flatnonzero(split.begins))
-    return {**encoded_split(record, state, split, corpus.classes, policy, what, put), "elsewhere": elsewhere}
+    arrays = {**encoded_split(record, state, split, corpus.classes, policy, what, put), "elsewhere": elsewhere}
+    if name != "train" and not split.ends:
+        arrays["lines"] = np.array(lines_before(split.texts, corpus.splits["train"].texts))
+    return arrays
 
 
 def _of_windows(splits: Mapping[str, Encoded], policy: Policy) -> list[str]:

@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 import numpy as np
 
 from attention.data.contracts import ELSEWHERE, UNKNOWN, Encoded, counted
+from attention.data.repeats import LONG
 
 MUCH_UNKNOWN = 0.1  # share of the tokens above which it is said
 MUCH_TRUNCATED = 0.2  # share of the texts above which it is said
@@ -21,16 +22,18 @@ def statistics(encoded: Encoded, elsewhere: np.ndarray | None = None, *, name: s
       elsewhere: ``[n]``, where else each text is: ``IN_TRAIN``, ``IN_VALIDATION``, both or 0; None where that is not known.
       name: of the split; in train no text is sought elsewhere, in validation only those of test are.
     """
-    lengths = encoded.lengths
-    unknown = counted(encoded.flat, encoded.offsets, lambda ids: ids == UNKNOWN)
+    tokens, offsets = _examples(encoded)
+    lengths, unknown = np.diff(offsets), counted(tokens, offsets, lambda ids: ids == UNKNOWN)
     truncated = 0 if encoded.truncated is None else int(encoded.truncated.sum())
+    if elsewhere is not None and len(elsewhere) != len(lengths):  # blocks of documents, of which one is elsewhere as a whole
+        elsewhere = np.bitwise_and.reduce(elsewhere)[None] if len(lengths) == 1 else None
     measured: Facts = {
-        "examples": len(encoded),
+        "examples": len(lengths),
         "mean_length": float(lengths.mean()),
         "max_length": int(lengths.max()),
         "unknown_rate": int(unknown.sum()) / int(lengths.sum()),
         "unknown_texts": int((unknown == lengths).sum()),
-        "truncated_share": truncated / len(encoded),
+        "truncated_share": truncated / len(lengths),
     }
     if encoded.unseen is not None and encoded.wanted is not None:
         measured["words"] = int((encoded.wanted != ELSEWHERE).sum())
@@ -40,6 +43,13 @@ def statistics(encoded: Encoded, elsewhere: np.ndarray | None = None, *, name: s
     if elsewhere is not None and name == "test":
         measured["seen_in_train_or_validation"] = int((elsewhere > 0).sum())
     return measured
+
+
+def _examples(encoded: Encoded) -> tuple[np.ndarray, np.ndarray]:
+    """The tokens of all texts and where each begins, however they are cut into windows."""
+    if encoded.documents is None or encoded.documents is encoded.offsets or encoded.wanted is None:
+        return encoded.flat, encoded.offsets
+    return encoded.wanted[encoded.wanted != ELSEWHERE], encoded.documents
 
 
 def notes(known: Mapping[str, Facts]) -> list[str]:
@@ -53,6 +63,9 @@ def notes(known: Mapping[str, Facts]) -> list[str]:
         "hold nothing but unknown tokens: what is said of them is a guess": some("unknown_texts"),
         "are longer than config.data.max_length and lose the rest: --config.data.max_length=N keeps more": much(
             "truncated_share", MUCH_TRUNCATED, "texts"
+        ),
+        f"of {LONG} characters or more are also in train: a score on them is partly one of memory": _said(
+            known, lambda facts: f"{facts['lines_in_train']} of {facts['lines']} lines", "lines_in_train", 0
         ),
         "are also in train: a score on them is partly one of memory": some("seen_in_train", narrow),
         "are also in train or validation: a score on them is partly one of memory": some("seen_in_train_or_validation"),

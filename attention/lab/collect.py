@@ -7,9 +7,10 @@ from typing import Any
 import numpy as np
 
 from attention import specs
+from attention.data import batches
 from attention.files import differences, json_hash
 from attention.lab import results, sweep_record
-from attention.lab.plan import BEYOND, Plan, Point
+from attention.lab.plan import BEYOND, Built, Plan, Point
 from attention.lab.results import LONGER, SCHEMA, Results
 from attention.lab.store import Points, test_scores
 from attention.runs.directory import RunDirectory
@@ -21,11 +22,10 @@ def collect(plan: Plan, points: Points, chosen: dict[str, dict[str, float]], com
     """The rows of a plan's points, in its order: trials, then the final members of each variant."""
     flops = _operations(plan, points)
     draws = [] if plan.sweep.search is None else plan.sweep.search.draws()
-    rows = [
-        _row(points, trial, flops[trial.variant.name], draws[number % len(draws)]) for number, trial in enumerate(plan.trials())
-    ]
-    final = plan.points(chosen)
-    rows += [_row(points, point, flops[point.variant.name], chosen.get(point.variant.name, {})) for point in final]
+    final, built = plan.points(chosen), {each.variant.name: each for each in plan.built}
+    drawn = [(trial, draws[number % len(draws)]) for number, trial in enumerate(plan.trials())]
+    drawn += [(point, chosen.get(point.variant.name, {})) for point in final]
+    rows = [_row(points, point, built[point.variant.name], flops[point.variant.name], values) for point, values in drawn]
     task = plan.sweep.task
     beyond = [BEYOND] if any(row["by_length"] is not None for row in rows) else []
     longer = [LONGER] if any(LONGER in (row["test"] or {}) for row in rows) else []
@@ -95,7 +95,7 @@ def notes(plan: Plan) -> list[tuple[str, list[str]]]:
     return list(found.items())
 
 
-def _row(points: Points, point: Point, flops: float, drawn: dict[str, float]) -> dict[str, Any]:
+def _row(points: Points, point: Point, built: Built, flops: float, drawn: dict[str, float]) -> dict[str, Any]:
     run = points.run(point)
     row: dict[str, Any] = dict.fromkeys(SCHEMA.names)
     row |= {
@@ -113,7 +113,13 @@ def _row(points: Points, point: Point, flops: float, drawn: dict[str, float]) ->
     failure = points.failure(point)
     if not run.finished:
         return row if failure is None else {**row, "status": "failed", "reason": failure}
-    return {**row, "run": str(run.path.relative_to(points.path)), **_finished(run, point)}
+    return {**row, "run": str(run.path.relative_to(points.path)), **_finished(run, point, built)}
+
+
+def _read(config: configs.Config, built: Built, updates: int) -> int:
+    """The examples that so many updates have read."""
+    sizes = {"batch_size": config.training.batch_size, "buckets": config.data.buckets, "seed": config.data.seed}
+    return batches.Plan(built.data.splits["train"].extents, **sizes).examples(updates)
 
 
 def _packed(right: np.ndarray | None) -> bytes | None:
@@ -121,7 +127,7 @@ def _packed(right: np.ndarray | None) -> bytes | None:
     return None if right is None else np.packbits(right).tobytes()
 
 
-def _finished(run: RunDirectory, point: Point) -> dict[str, Any]:
+def _finished(run: RunDirectory, point: Point, built: Built) -> dict[str, Any]:
     result, environment, lines = run.read_result(), run.read_environment(), run.read_metrics().lines
     member, data = result["members"][0], run.read_data()
     started = environment.pop("started", None)
@@ -146,7 +152,7 @@ def _finished(run: RunDirectory, point: Point) -> dict[str, Any]:
         "clean_of": clean.get("of"),
         "best_step": member["best_step"],
         "updates": member["updates"],
-        "examples": member["updates"] * point.config.training.batch_size,
+        "examples": _read(point.config, built, member["updates"]),
         "parameters": result["parameters"],
         "kernel": result["kernel"],
         "baselines": result["baselines"],

@@ -51,7 +51,7 @@ def compare(runs: Sequence[str]) -> str:
         if all(member["failed"] or member[split] is None for member in result["members"]):
             raise ValueError(f"no member of {run.path} has a score on {split}: all failed, and there is nothing to compare")
     task, said = specs.build("task", results[0]["task"]), [run.read_predictions() or {} for run in (a, b)]
-    same = _same_tokens(a, b, said, task)
+    same = _same_tokens(a, b, split, said, task)
     lines += ["", *_by_seed(results, split, task, same)]
     lines += _by_example(a, b, results, said, task)
     lines += _by_block(results, said, task) if same else []
@@ -98,13 +98,20 @@ def _other_sources(a: RunDirectory, b: RunDirectory) -> list[str]:
     return lines
 
 
-def _same_tokens(a: RunDirectory, b: RunDirectory, said: Sequence[Mapping[str, np.ndarray]], task: Any) -> bool:
-    """Whether both runs read the same tokens, as far as their numbers tell, where any metric is a mean over them."""
+def _same_tokens(a: RunDirectory, b: RunDirectory, split: str, said: Sequence[Mapping[str, np.ndarray]], task: Any) -> bool:
+    """Whether both runs read the same tokens, among the same that there could be, where any metric is a mean over them.
+
+    Of runs that have not recorded them, as far as their numbers tell.
+    """
     if not any(metric.per_token for metric in task.metrics):
         return True
-    sizes = [run.read_data().vocab_size for run in (a, b)]
+    records = [run.read_data() for run in (a, b)]
+    hashes = [record.splits.get(split, {}).get("tokens") for record in records]
+    if None not in hashes:
+        return hashes[0] == hashes[1]
     counts = [side[count][0] for _, _, count in task.ratios for side in said if count in side]
-    return sizes[0] == sizes[1] and all(np.array_equal(first, other) for first, other in zip(counts[::2], counts[1::2]))
+    alike = all(np.array_equal(first, other) for first, other in zip(counts[::2], counts[1::2]))
+    return records[0].vocab_size == records[1].vocab_size and alike
 
 
 def _by_seed(results: Sequence[dict[str, Any]], split: str, task: Any, same_tokens: bool) -> list[str]:
@@ -120,7 +127,9 @@ def _by_seed(results: Sequence[dict[str, Any]], split: str, task: Any, same_toke
             compared.append((Metric(metric.name, metric.share), sides, found))
     lines = metric_lines(compared) if compared else []
     lines += [f"undefined: {', '.join(undefined)}"] if undefined else []
-    lines += [f"the two have other tokens: {', '.join(left)} per token cannot be compared"] if left else []
+    rest = [metric.name for metric, _, _ in compared]
+    instead = f"; {' and '.join(rest)} can" if rest else ""
+    lines += [f"the two have other tokens: {', '.join(left)} per token cannot be compared{instead}"] if left else []
     return [f"by seed, on {split}:", *lines]
 
 

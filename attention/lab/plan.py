@@ -17,10 +17,13 @@ from ml_collections import config_dict
 from attention import specs
 from attention.data import contracts
 from attention.files import json_hash
+from attention.lab import scored
+from attention.lab.asked import Sweep
 from attention.lab.grid import Axis, Variant
 from attention.lab.plain_names import plain_name
-from attention.lab.results import LONGER, better, checked_margin
+from attention.lab.results import LONGER, checked_margin
 from attention.lab.search import Search
+from attention.messages import listed
 from attention.runs.identity import Content, Identity
 from attention.specs import nearest
 from attention.training import config as configs
@@ -72,62 +75,6 @@ def section(
     given |= {"max_members": max_members, "drop_incompatible": drop_incompatible}
     given["search"] = tuple((search or {}).items())
     return config_dict.ConfigDict({**given, "trials": trials, "halvings": halvings, "search_seed": search_seed})
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Sweep:
-    """A sweep as it is asked for: what ``read`` makes of a config file.
-
-    Attributes:
-      name: of the config file.
-      base: the fields of the base config, without seeds.
-      variants: the changes, in order.
-      baseline: the name of one of them.
-      seeds: of the members of each.
-      metric: what they are compared by.
-      margin: a difference of the metric that does not matter, or None.
-      title: the heading of the report, or "".
-      data_name: what the report calls the data, or "".
-      max_members: points of a cohort at most.
-      drop_incompatible: whether variants that cannot be built are left out.
-      search: of hyperparameters, or None.
-    """
-
-    name: str
-    base: dict[str, Any]
-    variants: tuple[Variant, ...]
-    baseline: str
-    seeds: tuple[int, ...]
-    metric: str
-    margin: float | None
-    title: str
-    data_name: str
-    max_members: int
-    drop_incompatible: bool
-    search: Search | None
-
-    @property
-    def task(self) -> Any:
-        """The record of what is learned."""
-        return specs.build("task", configs.from_dict(self.base).task)
-
-    @property
-    def higher_is_better(self) -> bool:
-        """Of the metric that variants are compared by."""
-        return better(self.task, self.metric)
-
-    def identity(self) -> dict[str, Any]:
-        """What stays the same when a sweep is given more seeds or variants, or asked another question.
-
-        A directory belongs to one identity, and to the data that its record names.
-        """
-        search = None if self.search is None else self.search._asdict()
-        return {"base": configs.content(configs.from_dict(self.base)), "search": search}
-
-    def words(self) -> dict[str, Any]:
-        """What the name of its directory is made of."""
-        base = {name: value for name, value in self.base.items() if name not in configs.BESIDE}
-        return {"base": base, "search": self.identity()["search"]}
 
 
 class Point(NamedTuple):
@@ -360,7 +307,10 @@ def plan(sweep: Sweep) -> Plan:
             if begun not in starts:
                 starts[begun] = identities.start_hash(config, finetune.read(config))
             content = Content(data.hashes, data.classes, starts[begun])
-            built.append(_built(variant, recipe.experiment(config, data=data), data, content))
+            one = _built(variant, recipe.experiment(config, data=data), data, content)
+            if lack := scored.undefined(sweep.metric, data.splits[one.split]):
+                raise ValueError(f"config.sweep.metric={sweep.metric} is undefined on {one.split}: {lack}")
+            built.append(one)
         except ValueError as error:
             dropped.append((variant.name, str(error)))
     named = [name for name, _ in dropped]
@@ -390,11 +340,20 @@ def _check_alike(plan: Plan) -> None:
 
 def _check_tokens(plan: Plan) -> None:
     """Raises ValueError for variants with other tokens that are compared by a mean over tokens."""
-    sweep, tokenizers = plan.sweep, dict.fromkeys(built.config.data.tokenizer for built in plan.built)
-    if len(tokenizers) > 1 and sweep.metric in (LONGER, *(each.name for each in sweep.task.metrics if each.per_token)):
-        others = [each.name for each in sweep.task.metrics if not each.per_token]
-        have = f"config.sweep.metric={sweep.metric} is per token, and variants have other tokens: {', '.join(tokenizers)}"
-        raise ValueError(f"{have}; compare them by {' or '.join(others)}")
+    sweep = plan.sweep
+    if sweep.metric not in (LONGER, *(each.name for each in sweep.task.metrics if each.per_token)):
+        return
+    baseline = next(built for built in plan.built if built.variant.name == sweep.baseline)
+    same = lambda built: built.split == baseline.split and scored.same_tokens(baseline.data, built.data, built.split)
+    if others := [built.variant.name for built in plan.built if not same(built)]:
+        instead = [each.name for each in sweep.task.metrics if not each.per_token and _defined(each.name, plan.built)]
+        hint = f"; compare them by {' or '.join(instead)}" if instead else ""
+        have = f"config.sweep.metric={sweep.metric} is per token, and variants have other tokens than {sweep.baseline!r}"
+        raise ValueError(f"{have}, by their tokenizers or by what these learned: {listed(others, 5)}{hint}")
+
+
+def _defined(metric: str, built: Sequence[Built]) -> bool:
+    return not any(scored.undefined(metric, each.data.splits[each.split]) for each in built)
 
 
 def _check_search(plan: Plan) -> None:

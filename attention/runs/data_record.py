@@ -21,8 +21,8 @@ class DataRecord(NamedTuple):
         them the last bits of its numbers, are training's own.
       rules: what each trivial rule of the source has learned of train, by its name, so that it can be scored on any file.
       splits: for each split its statistics, as ``Dataset.statistics`` has them, under "baselines" the score of each rule on it,
-        by the metric of its task for rules, and where each text has one class, under "class_counts" the texts of each, in the
-        order of ``classes``.
+        by the metric of its task for rules; where each text has one class, under "class_counts" the texts of each, in the
+        order of ``classes``; and where tokens are told, under "tokens" the hash that ``Dataset.tokens`` has.
       notes: what was said of the data.
 
     In a run of before the last three were kept, they are empty.
@@ -44,8 +44,9 @@ def _all(kind: type | tuple[type, ...]) -> Callable[[Any], bool]:
 
 def _facts(value: dict[str, Any]) -> bool:
     baselines, counts = value.get("baselines", {}), value.get("class_counts", [])
-    numbers = {name: fact for name, fact in value.items() if name not in ("baselines", "class_counts")}
+    numbers = {name: fact for name, fact in value.items() if name not in ("baselines", "class_counts", "tokens")}
     whole = isinstance(baselines, dict) and isinstance(counts, list) and _all(int)(counts)
+    whole = whole and isinstance(value.get("tokens", ""), str)
     return whole and _all((int, float))(baselines) and _all((int, float))(numbers)
 
 

@@ -2,8 +2,9 @@
 
 The loss is the mean over the tokens of a batch of their cross entropy. A run is scored by nats per token; by accuracy, given
 the right tokens before; by the share of rows all of whose answers are right, where the source has rows of its own; by bits per
-byte, ``nats / (ln 2 · bytes)`` with the nats of the tokens that end documents and the UTF-8 bytes of the raw text, where tokens
-give the text back; and by perplexity, ``exp(nats per token)``.
+byte, ``nats / (ln 2 · bytes)`` with the nats of the tokens that end documents and the UTF-8 bytes of these, where tokens give
+the text back; and by perplexity, ``exp(nats per token)``. The line breaks at which a text is cut into documents are in none and
+are not counted, so that bits per byte of a file by lines or paragraphs do not compare with those of it as one stream.
 """
 
 import math

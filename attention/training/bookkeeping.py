@@ -63,6 +63,8 @@ class Setting(NamedTuple):
             name: {**facts, "baselines": data.baselines[name], **class_counts(data.splits[name], len(data.classes))}
             for name, facts in data.statistics.items()
         }
+        for name, tokens in data.tokens.items():
+            splits[name]["tokens"] = tokens
         facts = data.source, data.hashes, data.classes, data.vocab_size, self.experiment.plan.bucket_lengths
         return DataRecord(*facts, data.rules, splits, recipe.notes(data))
 

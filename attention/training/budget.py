@@ -8,7 +8,9 @@ from attention.training.config import IN_TOKENS, Config, TrainingConfig
 
 
 def in_updates(config: Config, train: contracts.Encoded) -> TrainingConfig:
-    """What is given in tokens as numbers of updates, rounded up: an update reads ``batch_size max_length`` tokens.
+    """What is given in tokens as numbers of updates, the fewest that read as many.
+
+    An update reads ``batch_size max_length`` tokens, the last of an epoch what is left.
 
     Raises:
       ValueError: where rows of train are not all of ``max_length`` tokens.
@@ -22,8 +24,13 @@ def in_updates(config: Config, train: contracts.Encoded) -> TrainingConfig:
         first, tokens = next(iter(given.items()))
         wants = "wants windows of one length, config.data.windows=stream of texts"
         raise ValueError(f"config.training.{first}={tokens} {wants}; got {have}: give {IN_TOKENS[first]}")
-    size = training.batch_size * config.data.max_length
-    return dataclasses.replace(training, **{IN_TOKENS[name]: -(-tokens // size) for name, tokens in given.items()})
+    windows, size = len(train), training.batch_size
+
+    def updates(tokens: int) -> int:
+        epochs, rest = divmod(-(-tokens // config.data.max_length), windows)
+        return epochs * -(-windows // size) + -(-rest // size)
+
+    return dataclasses.replace(training, **{IN_TOKENS[name]: updates(tokens) for name, tokens in given.items()})
 
 
 def total_steps(training: TrainingConfig, steps_per_epoch: int) -> int:

@@ -9,6 +9,7 @@ import numpy as np
 
 from attention import rivals, specs, tensors
 from attention.data import batches, contracts, dataset, remarks, vector_tensors
+from attention.data.formats.rows import MissingColumnError
 from attention.data.vectors import load_vectors
 from attention.messages import shown
 from attention.rivals import Rival
@@ -124,10 +125,13 @@ def load_data(config: Config, tokenizer: Any = None) -> contracts.Dataset:
       ValueError: where there is no train or validation split, or one lacks what the task is to learn.
     """
     section, task = config.data, specs.build("task", config.task)
-    with heartbeat.doing(f"loading {shown(section.source)}"):
-        data = dataset.load(
-            section.source, section.tokenizer, **reading(config), seed=section.seed, training=True, tokenizer_state=tokenizer
-        )
+    options = {**reading(config), "seed": section.seed, "training": True, "tokenizer_state": tokenizer}
+    try:
+        with heartbeat.doing(f"loading {shown(section.source)}"):
+            data = dataset.load(section.source, section.tokenizer, **options)
+    except MissingColumnError as error:
+        hint = "; plain text is read by text(path='FILE')" if task.next_token else ""
+        raise ValueError(f"{error}{hint}") from None
     for name in ("train", "validation"):
         if name not in data.splits:
             raise ValueError(f"{data.source} has no {name} split")

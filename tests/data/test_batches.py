@@ -42,6 +42,9 @@ def test_each_example_once_in_a_fitting_shape(lengths, batch_size, buckets, epoc
     assert set(shapes) == set(plan.bucket_lengths)
     for row, shape in zip(indices, shapes):
         assert lengths[row[row >= 0]].max() <= shape
+    ends = range(plan.steps_per_epoch + 1)
+    read = [epoch * len(lengths) + int((indices[:rest] >= 0).sum()) for rest in ends]
+    assert [plan.examples(epoch * plan.steps_per_epoch + rest) for rest in ends] == read
     # filler completes one batch, the last of its bucket, and nothing else
     filler = (indices < 0).sum(1)
     assert np.count_nonzero(filler) <= 1

@@ -6,6 +6,7 @@ import pytest
 from attention.data import windows
 from attention.data.batches import Batches, Plan, gather
 from attention.data.contracts import Encoded
+from attention.data.token_hash import token_hash
 
 END = 99
 
@@ -106,3 +107,21 @@ def test_rows_that_cannot_be_cut_are_refused(options, message):
     """Naming what is wanted."""
     with pytest.raises(ValueError, match=message):
         windows.rows(documents(25), **{"length": 8, **options})
+
+
+def test_tokens_are_the_same_by_what_their_ids_stand_for():
+    """In another order of the vocabulary too; not among others, with other answers, or in other documents."""
+    words = ["<padding>", "<unknown>", "a", "b", "c"]
+    made = lambda ids, wanted, offsets=(0, 3): Encoded(
+        np.array(ids, np.int32), np.array(offsets), np.array([-1], np.int32), wanted=np.array(wanted, np.int32)
+    )
+    one = token_hash(made([5, 2, 3], [2, 3, -1]), words)
+    assert one == token_hash(made([5, 4, 2], [4, 2, -1]), ["<padding>", "<unknown>", "b", "c", "a"])
+    others = [
+        (made([5, 2, 3], [2, 3, -1]), [*words[:-1], "d"]),
+        (made([6, 2, 3], [2, 3, -1]), [*words, "d"]),
+        (made([5, 2, 3], [2, 3, -2]), words),
+        (made([5, 2, 4], [2, 3, -1]), words),
+        (made([5, 2, 3], [2, 3, -1], (0, 1, 3)), words),
+    ]
+    assert len({one, *(token_hash(*each) for each in others)}) == 6

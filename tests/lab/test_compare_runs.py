@@ -190,6 +190,19 @@ def test_means_over_other_tokens_are_not_compared(models):
     assert rows(text)["bits_per_byte"][1] == "2"
 
 
+def test_one_number_of_tokens_is_not_yet_the_same_ones(models, tmp_path):
+    """What is recorded of the tokens decides; of runs that have not recorded it, their numbers."""
+    b = shutil.copytree(models / "b", tmp_path / "b")
+    stored = json_files.read(b / "data.json")
+    assert set(stored["splits"]["test"]["tokens"]) <= set("0123456789abcdef")
+    for tokens, same in (({"tokens": "0" * 64}, False), ({}, True)):
+        test = {name: fact for name, fact in stored["splits"]["test"].items() if name != "tokens"} | tokens
+        json_files.write(b / "data.json", {**stored, "splits": {**stored["splits"], "test": test}})
+        text = compare_runs.compare([str(models / "a"), str(b)])
+        assert ("nll, accuracy, perplexity per token cannot be compared; bits_per_byte can" in text) == (not same)
+        assert ("nll by piece of test" in text) == same
+
+
 def test_accuracy_by_sentence():
     """Of a tagger: words that are right, of how many in each sentence."""
     random = np.random.default_rng(0)

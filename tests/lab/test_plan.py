@@ -332,7 +332,9 @@ def test_variants_with_other_tokens_are_not_compared_by_a_mean_over_tokens(sourc
         fields = sweeps.fields(source, variants, metric=metric, baseline=variants[0][0][0])
         return sweeps.planned({**fields, "task": "lm", "data": {"source": source, "max_length": 8, **data}})
 
-    with pytest.raises(ValueError, match=r"metric=nll is per token, and variants have other tokens: characters, words"):
+    with pytest.raises(
+        ValueError, match=r"metric=nll is per token.* other tokens than 'characters'.*: words; compare them by b"
+    ):
         planned("nll")
     assert not planned("bits_per_byte").sweep.higher_is_better
     with pytest.raises(ValueError, match="metric=longer_context is per token"):
@@ -342,3 +344,26 @@ def test_variants_with_other_tokens_are_not_compared_by_a_mean_over_tokens(sourc
     own = {"source": "induction(train=20, validation=5, test=5, lengths=0)", "tokenizer": "words", "max_length": 64}
     with pytest.raises(ValueError, match="metric=longer_context needs windows cut from texts"):
         planned("longer_context", RATES, **own)
+
+
+def test_one_tokenizer_that_learned_other_words_makes_other_tokens(source):
+    """A small vocabulary of other words tells an unknown token easily."""
+    other = source.replace("train.tsv", "validation.tsv", 1)
+    sources = grid.param("data.source", {"own": source, "other": other})
+
+    def planned(metric, variants=sources, tokenizer="words", **more):
+        fields = sweeps.fields(source, variants, metric=metric, baseline=variants[0][0][0], **more)
+        fields |= {"task": "lm", "data": {"source": source, "max_length": 8, "tokenizer": tokenizer}}
+        return sweeps.planned(fields)
+
+    assert len(planned("nll").built) == 2  # the same words, more often or less
+    with pytest.raises(ValueError, match=r"metric=nll is per token.* other tokens than 'own', by their tok.* learned: other"):
+        planned("nll", tokenizer="words(max_size=5)")
+    same = grid.param("data.tokenizer", ["words", "words(max_size=1000)"])
+    assert len(planned("nll", same).built) == 2
+    with pytest.raises(ValueError, match=r"2 variants cannot be.*metric=exact_match is undefined on test: a text of which"):
+        planned("exact_match")
+    unknown = grid.param("data.tokenizer", ["characters", "words(max_size=5)"])
+    with pytest.raises(ValueError, match=r"metric=bits_per_byte is undefined on test: .* tokens are unknown"):
+        planned("bits_per_byte", unknown)
+    assert [one.variant.name for one in planned("bits_per_byte", unknown, drop_incompatible=True).built] == ["characters"]

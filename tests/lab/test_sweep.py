@@ -102,7 +102,7 @@ def test_a_point_is_a_run_that_evaluates_to_its_row(done):
         assert row["status"] == "finished"
         assert row["split"] == "test"
         assert row["updates"] == 12
-        assert row["examples"] == 96
+        assert row["examples"] == 50 + 5 * 8  # an epoch and what follows
         assert row["reason"] is None
         assert [point["step"] for point in row["validations"]["accuracy"]] == [4, 8, 12]
         assert max(point["value"] for point in row["validations"]["accuracy"]) == row["validation"]["accuracy"]

@@ -85,6 +85,7 @@ RECORD = DataRecord("listops", {"train": "0"}, ("a",), 5, (8, 16), {"majority": 
         {"splits": {"train": 5}},
         {"splits": {"train": {"baselines": {"majority": "x"}}}},
         {"splits": {"train": {"examples": "x"}}},
+        {"splits": {"train": {"tokens": 5}}},
         {"notes": "x"},
         {"notes": [5]},
         {"bucket_lengths": []},

@@ -2,6 +2,7 @@
 
 import re
 
+import numpy as np
 import pytest
 
 from attention.training import config, recipe
@@ -46,11 +47,13 @@ def model(source, data=None, **training):
     return {**toy.fields(source, **training), "task": "lm", "data": {"source": source, **LM, **(data or {})}}
 
 
-@pytest.mark.parametrize(("tokens", "steps"), [(1, 1), (128, 1), (129, 2), (12_800, 100)])
-def test_a_budget_in_tokens(source, tokens, steps):
-    """An update reads 8 windows of 16 tokens."""
+@pytest.mark.parametrize("tokens", [1, 128, 129, 3000, 12_800])
+def test_a_budget_in_tokens(source, tokens):
+    """The fewest updates that read as many: 8 windows of 16 tokens, in the last of an epoch what is left."""
     made = recipe.experiment(config.from_dict(model(source, steps=0, tokens=tokens)))
-    assert made.steps == steps
+    read = [16 * int((batch >= 0).sum()) for epoch in range(100) for batch in made.plan.epoch(epoch, 0)]
+    assert len(set(read)) == 2, "no batch has filler"
+    assert made.steps == 1 + np.searchsorted(np.cumsum(read), tokens)
     assert made.config.training.tokens == tokens, "the config stays what was asked for"
 
 
@@ -118,3 +121,25 @@ def test_tokens_of_an_example(source):
     made = recipe.experiment(config.from_dict(model(source)))
     assert made.tokens_per_example == 16
     assert recipe.experiment(config.from_dict(toy.fields(source))).tokens_per_example is None
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("book.md", "Call me Ishmael.\n"),
+        ("book", "Call me Ishmael.\n"),
+        ("book.txt", "[Illustration]\n\nCall me Ishmael.\n"),
+        ("book.txt", "CHAPTER\t1\nCall me Ishmael.\n"),
+        ("book.txt", "\ufeffCall me Ishmael.\n"),
+        ("book.md", '"Call me Ishmael.\n'),
+        ("book.md", '{"a": 1}\n'),
+    ],
+)
+def test_how_plain_text_is_read_is_said_to_a_language_model(tmp_path, name, content):
+    """Not to tasks of tables."""
+    (tmp_path / name).write_bytes(content.encode("utf-16-le" if content[0] == "\ufeff" else "utf-8"))
+    source = str(tmp_path / name)
+    for fields, said in ((model(source), True), (toy.fields(source), False)):
+        with pytest.raises(ValueError, match=r"first line has to name them|looks like JSON") as error:
+            recipe.load_data(config.from_dict(fields))
+        assert str(error.value).endswith("; plain text is read by text(path='FILE')") == said

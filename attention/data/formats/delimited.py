@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
-from attention.data.formats.rows import DELIMITERS, Asked, Row, fields, lines, places
+from attention.data.formats.rows import DELIMITERS, Asked, MissingColumnError, Row, fields, lines, places
 from attention.data.segments import joined
 from attention.messages import plain, quoted, shown
 
@@ -131,8 +131,9 @@ def _quoted(asked: Asked, content: str, layout: _Layout) -> Iterator[_Cells]:
     except csv.Error as error:
         last = reader.line_num + layout.skipped
         until = f" (its row goes on to line {last})" if last > begin else ""
-        why = hint(asked, content) if begin == 1 + layout.skipped else f"{until}; {_DOUBLED}"
-        raise ValueError(f"{shown(asked.path)}, line {begin}: not CSV: {plain(str(error))}{why}") from None
+        first = begin == 1 + layout.skipped  # which would name the columns
+        kind, why = (MissingColumnError, hint(asked, content)) if first else (ValueError, f"{until}; {_DOUBLED}")
+        raise kind(f"{shown(asked.path)}, line {begin}: not CSV: {plain(str(error))}{why}") from None
 
 
 class _Found(NamedTuple):

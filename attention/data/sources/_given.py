@@ -45,6 +45,26 @@ def check_apart(files: Mapping[str, Sequence[Path]], given: Mapping[str, Sequenc
                 raise ValueError(f"{name}={quoted(path)} matches {shown(min(both))}, which is a file of {other}")
 
 
+def check_once(files: Mapping[str, Sequence[Path]]) -> None:
+    """Raises ValueError where one file is of two splits, whatever it is called there."""
+    seen: dict[object, tuple[str, Path]] = {}
+    for name, read in files.items():
+        for path in read:
+            other, first = seen.setdefault(_file(path), (name, path))
+            if other != name:
+                what = f"{shown(path)} of {name} and {shown(first)} of {other}" if path != first else f"{shown(path)}"
+                here = "are one file" if path != first else f"is a file of {other} and of {name}"
+                raise ValueError(f"{what} {here}: no text is read by two splits; give {name} other files, or a share")
+
+
+def _file(path: Path) -> object:
+    """What a file is known by: links to it are it."""
+    if not os.path.exists(path):
+        return os.path.realpath(path)  # in an archive, or missing
+    found = os.stat(path)
+    return found.st_dev, found.st_ino
+
+
 def looked_at(files: Mapping[str, Sequence[Path]], given: Mapping[str, Sequence[str]]) -> Iterator[Path]:
     """What was read; of a glob also the folders, to which a file may come."""
     for name, read in files.items():

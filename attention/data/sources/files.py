@@ -87,7 +87,7 @@ def build(
             bare = {name: name == "test" and told.optional for name in files}  # whether it may have no labels
             tables = {name: _tables.read(*found, optional=bare[name], **read) for name, found in files.items()}
         except _tables.MissingColumnError as error:
-            raise ValueError(f"{error}; {_NAMES}") from None
+            raise _tables.MissingColumnError(f"{error}; {_NAMES}") from None
         shared = {"seed": seed, "validation_share": validation_share, "resolved": spec, "told": told}
         return _tabular.corpus(tables, files=_given.looked_at(files, paths), where=files["train"][0], **shared)
 

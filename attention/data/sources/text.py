@@ -43,8 +43,8 @@ def build(
         the documents; a share is rounded up.
 
     Raises:
-      ValueError: for an unset variable or a share out of range; ``load`` for a missing file, bytes that are not UTF-8, naming
-        the file, the byte and the line, and for a split that is left without text.
+      ValueError: for an unset variable or a share out of range; ``load`` for a missing file, one of two splits, bytes that are
+        not UTF-8, naming the file, the byte and the line, and for a split that is left without text.
     """
     given = {"path": path, "validation": validation, "test": test}
     shares = {name: _share(name, each) for name, each in given.items() if isinstance(each, float)}
@@ -55,6 +55,7 @@ def build(
     def load(seed: int) -> Corpus:
         files = {name: _given.found(each, "*.txt") for name, each in patterns.items()}
         _given.check_apart(files, patterns)
+        _given.check_once(files)
         read = {name: _plain_files.PlainFiles(each) for name, each in files.items()}
         where = {name: f"{shown(each[0])}{', ...' if len(each) > 1 else ''}" for name, each in files.items()}
         splits = _parted(read.pop("path"), shares, documents, where["path"])

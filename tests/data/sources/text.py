@@ -2,6 +2,7 @@
 
 import gzip
 import itertools
+import os
 import re
 import zipfile
 
@@ -9,7 +10,7 @@ import numpy as np
 import pytest
 
 from attention import specs
-from attention.data import dataset, plain_files
+from attention.data import dataset, plain_files, remarks
 from attention.data.contracts import Split
 from attention.runs import identity
 from tests.support.evidence import SourceCase, SourceEvidence
@@ -207,15 +208,64 @@ def test_other_errors_name_what_is_given(tmp_path):
     assert "cannot read" in error_of(lambda: list(split.texts))
 
 
+def test_no_file_is_of_two_splits(tmp_path):
+    """By whatever name; shares of one are apart."""
+    (tmp_path / "a.txt").write_text(VERSES)
+    (tmp_path / "link.txt").symlink_to(tmp_path / "a.txt")
+    os.link(tmp_path / "a.txt", tmp_path / "hard.txt")
+    with zipfile.ZipFile(tmp_path / "text.zip", "w") as archive:
+        archive.writestr("a.txt", VERSES)
+        archive.writestr("b.txt", VERSES.upper())
+    of = lambda path, **splits: error_of(
+        lambda: build("text", path=tmp_path / path, **{name: str(tmp_path / each) for name, each in splits.items()}).load(0)
+    )
+    assert f"{tmp_path}/a.txt is a file of path and of test: no text is read by two splits" in of("a.txt", test="a.txt")
+    for name in ("link.txt", "hard.txt"):
+        assert f"{name} of validation and {tmp_path}/a.txt of path are one file" in of("a.txt", validation=name)
+    assert "link.txt of test and" in of("text.zip/a.txt", validation="a.txt", test="link.txt")
+    assert "text.zip/a.txt is a file of path and of test" in of("text.zip/a.txt", test="text.zip/a.txt")
+    two = {"path": tmp_path / "text.zip/a.txt", "test": str(tmp_path / "text.zip/b.txt")}
+    assert set(build("text", **two).load(0).splits) == {"train", "validation", "test"}
+
+
 def test_a_long_document_was_seen_where_all_of_its_blocks_were(tmp_path, small):
     """Not where train has its beginning alone."""
     long = " ".join(f"word{n}" for n in range(40))
     (tmp_path / "a.txt").write_text("\n\n".join([long, "one", "two"]))
     (tmp_path / "b.txt").write_text("\n\n".join([long, long[:-1] + "x", "one", "three"]))
-    files = {name: str(tmp_path / "b.txt") for name in ("validation", "test")}
-    spec = f"text(path='{tmp_path / 'a.txt'}', validation='{files['validation']}', test='{files['test']}', documents=blank)"
+    spec = f"text(path='{tmp_path / 'a.txt'}', validation='{tmp_path / 'b.txt'}', test=0.1, documents=blank)"
     reading = {"max_length": 16, "truncate": "head", "seed": 0, "windows": "documents", "cache_dir": tmp_path / "cache"}
     data = dataset.load(spec, "bytes", **reading)
     facts = data.statistics["validation"]
     assert (facts["examples"], facts["seen_in_train"], facts["max_length"]) == (4, 2, len(long) + 1)
     assert data.splits["validation"].bytes == 2 * len(long) + len("onethree")
+
+
+def test_lines_of_a_stream_that_are_in_train_are_counted(tmp_path, small):
+    """In whatever blocks; not the short ones, nor those of documents, which are compared whole."""
+    lines = [f"a line of some length, number {n}" for n in range(60)]
+    (tmp_path / "a.txt").write_text("\n".join([*lines, "Enter", ""]) * 2)
+    own = [line.upper().replace(" ", "  ") for line in lines[:7]]
+    (tmp_path / "b.txt").write_text("\r\n".join(["Enter", *own, own[0], "a line that stands in no other file", "Exit"]))
+    reading = {"max_length": 16, "truncate": "head", "seed": 0, "windows": "stream", "cache_dir": tmp_path / "cache"}
+    for documents, facts in (("stream", (8, 9)), ("line", (None, None))):
+        spec = f"text(path='{tmp_path / 'a.txt'}', test='{tmp_path / 'b.txt'}', documents={documents})"
+        data = dataset.load(spec, "bytes", **reading)
+        found = data.statistics["test"]
+        assert (found.get("lines_in_train"), found.get("lines")) == facts
+        said = "8 of 9 lines of test of 20 characters or more are also in train: a score on them is partly one of memory"
+        assert any(said in note for note in remarks.notes(data.statistics)) == (documents == "stream")
+
+
+def test_documents_are_counted_and_not_their_windows(tmp_path):
+    """However they are cut."""
+    (tmp_path / "a.txt").write_text("\n".join(f"document {n} is longer than a window" for n in range(40)))
+    for windows, stride in (("documents", 0), ("documents", 3), ("packed", 0), ("stream", 0), ("stream", 5)):
+        reading = {"max_length": 8, "truncate": "head", "seed": 0, "windows": windows, "stride": stride}
+        data = dataset.load(f"text(path='{tmp_path / 'a.txt'}', documents=line)", "bytes", **reading, cache_dir=tmp_path)
+        test = data.splits["test"]
+        facts = remarks.statistics(test, np.array([1, 0, 3, 1], np.int8), name="test")
+        assert len(test) > 4
+        assert (facts["examples"], facts["seen_in_train"]) == (4, 3)
+        assert facts == {**{name: data.statistics["test"][name] for name in facts}, "seen_in_train": 3,
+                         "seen_in_train_or_validation": 3}  # fmt: skip
