@@ -12,7 +12,7 @@ import numpy as np
 from attention.files import read_sealed, regular, write_sealed, writing
 
 # Part of every key: raise it whenever a tokenizer or `encode.py` gives other arrays for the same options.
-_VERSION = 5
+_VERSION = 6
 _MAPPED = 2**24  # bytes of token ids above which they are not read into memory
 _READ = 2**20  # bytes that are read at once
 _HASH, _PLACE = 32, 8  # bytes of what a file of token ids begins and ends with

@@ -70,7 +70,7 @@ def sized(model: Any, vocab_size: int, num_classes: int) -> Any:
 
 def lacks(encoded: Encoded) -> str | None:
     """A split wants a class for the words of its texts."""
-    return None if _places.answered(encoded) else "has no class for each word"
+    return None if _places.answered(encoded) else f"has no class for each word{_places.cut_off(encoded)}"
 
 
 def scores(outputs: Outputs, encoded: Encoded) -> dict[str, Any]:

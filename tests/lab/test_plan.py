@@ -339,7 +339,7 @@ def test_variants_with_other_tokens_are_not_compared_by_a_mean_over_tokens(sourc
         planned("longer_context")
     rates = planned("longer_context", RATES, tokenizer="characters")
     assert not rates.sweep.higher_is_better
-    own = {"source": "induction(train=20, validation=5, test=5, lengths=0)", "tokenizer": "words", "max_length": 64}
+    own = {"source": "induction(train=20, validation=5, test=5, lengths=0)", "tokenizer": "words", "max_length": 72}
     with pytest.raises(ValueError, match="metric=longer_context needs windows cut from texts"):
         planned("longer_context", RATES, **own)
 

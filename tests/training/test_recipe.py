@@ -38,7 +38,7 @@ def test_a_warmup_as_long_as_the_run_is_a_tenth_of_it(source, training, steps, r
 
 
 LM = {"tokenizer": "characters", "max_length": 16}
-WORDS = {"tokenizer": "words(pattern='whitespace')", "max_length": 64}
+WORDS = {"tokenizer": "words(pattern='whitespace')", "max_length": 72}
 
 
 def model(source, data=None, **training):
