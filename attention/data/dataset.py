@@ -120,7 +120,7 @@ def load(
         vocab_size=record.size(tokenizer_state) + (windows != "none" or corpus.splits["train"].targets is not None),
         classes=corpus.classes,
         rules=learned,
-        baselines={name: rules.scores(said, learned, split) for name, split in corpus.splits.items()},
+        baselines={name: rules.scores(said, learned, split, splits[name]) for name, split in corpus.splits.items()},
         notes=tuple(notes),
         hashes=hashes,
         source=corpus.resolved,

@@ -202,7 +202,7 @@ class Trained(NamedTuple):
         except ValueError:  # of a source that this version has not, or not so
             return {}
         split = contracts.Split(examples.texts, examples.encoded.labels, examples.targets, examples.wanted)
-        return rules.scores(known, self.data.rules if learned is None else learned, split)
+        return rules.scores(known, self.data.rules if learned is None else learned, split, examples.encoded)
 
     def rival(self, examples: Examples) -> "Rivalled | None":
         """What the run's rival scores on the very examples; None where it was not fitted.

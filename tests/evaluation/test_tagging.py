@@ -4,6 +4,7 @@ import dataclasses
 
 import pytest
 
+from attention import files
 from attention.evaluation import trained as evaluate
 from attention.evaluation.export import export
 from attention.evaluation.report import report
@@ -62,6 +63,22 @@ def test_what_is_written_can_be_read(folder):
     again = report(str(folder / "run"), data=str(out))
     scores = lambda text: [line for line in text.splitlines() if line.startswith(("seed", "mean"))]
     assert scores(again)[:3] == scores(said)[:3]
+
+
+def test_baselines_are_of_the_words_that_a_tagger_reads(folder):
+    """Four of each text, of which Oslo is told wrong; what is cut off is named, and its tag written as it is known."""
+    cut = "1 of 8 words of test are cut off by config.data.max_length, neither learned nor scored"
+    tail = [("Ann Lee saw Oslo Rome Rome Rome", "B-PER I-PER O B-LOC B-LOC B-LOC B-LOC")]
+    (folder / "tail.conll").write_text(lines(tail))
+    trained = evaluate.load(str(folder / "run"))
+    assert trained.data.splits["test"]["cut_words"] == 1
+    own = files.read_json(folder / "run" / "result.json")["baselines"]
+    assert own == trained.baselines(trained.examples("test")) == {"most_frequent_tag": pytest.approx(6 / 7)}
+    said = report(str(folder / "run"), data=str(folder / "tail.conll"), out=str(folder / "tail.tsv"))
+    assert "baseline most_frequent_tag: 75.00" in said
+    assert "note: 3 of 7 words of" in said
+    assert (folder / "tail.tsv").read_text().splitlines()[1].endswith(f"\t{tail[0][1]}")
+    assert cut in report(str(folder / "run"), split="test")
 
 
 def test_texts_alone(folder):
