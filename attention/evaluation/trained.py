@@ -49,6 +49,7 @@ class Evaluation(NamedTuple):
       members: per member the seed and the scores.
       summary: per metric ``metrics.summarize`` over the members.
       by_length: ``by_length.ranges``, lengths in tokens after truncation; empty where examples are not right or wrong.
+      of_words: whether each text counts there with the share of its words that are right.
       predictions: what the run says of every example, as ``Trained.predict`` returns it.
       outputs: the arrays behind it, ``[M n ...]``.
       examples: the examples.
@@ -59,6 +60,7 @@ class Evaluation(NamedTuple):
     members: list[dict[str, Any]]
     summary: dict[str, dict[str, float | None]]
     by_length: list[dict[str, Any]]
+    of_words: bool
     predictions: Any
     outputs: dict[str, np.ndarray]
     examples: Examples
@@ -343,6 +345,7 @@ class Trained(NamedTuple):
             members=[{"seed": seed, **score} for seed, score in zip(self.settings.seeds, scores)],
             summary={each.name: summarize([score[each.name] for score in scores]) for each in self.task.metrics},
             by_length=[] if correct is None else by_length.ranges(correct, encoded.lengths, ends),
+            of_words="share" in said[0],
             predictions=self.task.read(outputs, encoded, self.facts),
             outputs=outputs,
             examples=examples,

@@ -1,6 +1,7 @@
 """A run that tells the class of each word, asked in every way that a user has."""
 
 import dataclasses
+import shutil
 
 import pytest
 
@@ -78,7 +79,14 @@ def test_baselines_are_of_the_words_that_a_tagger_reads(folder):
     assert "baseline most_frequent_tag: 75.00" in said
     assert "note: 3 of 7 words of" in said
     assert (folder / "tail.tsv").read_text().splitlines()[1].endswith(f"\t{tail[0][1]}")
-    assert cut in report(str(folder / "run"), split="test")
+    said = report(str(folder / "run"), split="test")
+    assert cut in said
+    assert "share of the words of a text that are right by length in tokens" in said
+
+
+def test_a_copy_of_a_split_is_named(folder):
+    shutil.copy(folder / "data" / "test.conll", folder / "copy.conll")
+    assert "copy.conll is the test split that the run recorded" in report(str(folder / "run"), data=str(folder / "copy.conll"))
 
 
 def test_texts_alone(folder):

@@ -86,6 +86,8 @@ def test_ranges_of_a_split():
     ]
     assert by_length.ranges(correct[:, :4], lengths[:4], [16])[-1]["up_to"] == 16
     assert by_length.table({"ranges": rows}).startswith("accuracy of whole texts by length in tokens\n")
+    shares = by_length.table({"ranges": rows, "of_words": True})
+    assert shares.startswith("share of the words of a text that are right by length in tokens\n")
 
 
 def test_nobody_known_and_one_member():
