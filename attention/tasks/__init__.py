@@ -159,7 +159,7 @@ class Task(NamedTuple):
     @property
     def plural(self) -> str:
         """``answers`` of more than one text."""
-        return f"{self.answers.removesuffix('s')}s"
+        return f"{self.answers} words" if self.next_token else f"{self.answers.removesuffix('s')}s"
 
     @property
     def ruled(self) -> Metric:

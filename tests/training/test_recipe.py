@@ -91,6 +91,24 @@ def test_tokens_that_cannot_be_counted(source, fields, message):
         recipe.experiment(config.from_dict(fields(source)))
 
 
+@pytest.mark.parametrize("given", [{"windows": "documents"}, {"stride": 8}])
+def test_rows_of_a_source_are_not_cut(given):
+    [(name, value)] = given.items()
+    own = model("induction(train=20, validation=5, test=5, lengths=0)", {**WORDS, **given})
+    with pytest.raises(ValueError, match=rf"config\.data\.{name}={value} is of windows .*has rows of its own: leave it at "):
+        recipe.experiment(config.from_dict(own))
+
+
+@pytest.mark.parametrize(("task", "rival"), [("tagging", "kneser_ney"), ("lm", "perceptron"), ("lm", "linear")])
+def test_a_rival_of_another_task(task, rival):
+    fitting = {"kneser_ney": "lm", "perceptron": "tagging", "linear": "classification"}[rival]
+    fields = {"task": task, "rival": rival, "model": {"mask": "causal"}}
+    with pytest.raises(
+        ValueError, match=rf"config\.rival={rival}(\(.*\))? is for config\.task={fitting}, got {task}; give none"
+    ):
+        recipe.checked_rival(config.from_dict(fields))
+
+
 def test_tokens_of_an_example(source):
     made = recipe.experiment(config.from_dict(model(source)))
     assert made.tokens_per_example == 16
