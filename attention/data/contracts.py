@@ -275,7 +275,7 @@ class Dataset(NamedTuple):
       texts: the texts of each split.
       targets: the texts to be written of each split that has them.
       wanted: what is right at the words of each split that says it, as in ``Split``.
-      trained_length: as in ``Corpus``.
+      trained_length: as in ``Corpus``; None where texts are read as documents, which have no lengths.
       files: as in ``Corpus``.
     """
 

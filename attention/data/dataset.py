@@ -79,10 +79,12 @@ def load(
     scale = _scale(corpus.splits["train"])
     spec = specs.canonical("tokenizer", tokenizer)
     hashes = {name: content_hash(split) for name, split in corpus.splits.items()}
-    notes = list(corpus.notes)
+    corpus, left_out = (corpus, []) if windows == "none" else _of_tokens(corpus)
+    notes = [*corpus.notes, *left_out]
     cache = TokenCache(cache_folder(cache_dir) / "tokens", notes)
     if tokenizer_state is None:
-        tokenizer_state = _trained(record, spec, _learned_from(corpus), hashes["train"], cache)
+        learned_from = content_hash(corpus.splits["train"]) if left_out else hashes["train"]
+        tokenizer_state = _trained(record, spec, _learned_from(corpus), learned_from, cache)
     state_hash = digest(pack(record, tokenizer_state))
     splits: dict[str, Encoded] = {}
     statistics: dict[str, remarks.Facts] = {}
@@ -124,7 +126,7 @@ def load(
         vocab_size=record.size(tokenizer_state) + (windows != "none" or corpus.splits["train"].targets is not None),
         classes=corpus.classes,
         rules=learned,
-        baselines={name: rules.scores(said, learned, split) for name, split in corpus.splits.items()},
+        baselines={name: rules.scores(said, learned, split, splits[name]) for name, split in corpus.splits.items()},
         notes=tuple(notes),
         hashes=hashes,
         tokens=tokens,
@@ -134,7 +136,7 @@ def load(
         texts={name: split.texts for name, split in corpus.splits.items()},
         targets={name: split.targets for name, split in corpus.splits.items() if split.targets is not None},
         wanted={name: split.wanted for name, split in corpus.splits.items() if split.wanted is not None},
-        trained_length=corpus.trained_length,
+        trained_length=corpus.trained_length if splits["train"].documents is None else None,
         files=corpus.files,
     )
 
@@ -190,6 +192,19 @@ def _check_splits(corpus: Corpus) -> None:
         for what, given in (("labels", split.labels), ("targets", split.targets), ("wanted", split.wanted)):
             if given is not None and len(given) != len(split.texts):
                 raise ValueError(f"{corpus.resolved}: the {name} split has {len(split.texts)} texts and {len(given)} {what}")
+
+
+def _of_tokens(corpus: Corpus) -> tuple[Corpus, list[str]]:
+    """The corpus for telling each token from those before it, and what that leaves out, in words."""
+    train = corpus.splits["train"]
+    if train.targets is not None:
+        field, what, hint = "targets", "targets", "config.task=seq2seq writes them"
+    elif train.wanted is not None and corpus.classes:
+        field, what, hint = "wanted", "classes of words", "config.task=tagging tells them"
+    else:
+        return corpus, []
+    splits = {name: split._replace(**{field: None}) for name, split in corpus.splits.items()}
+    return corpus._replace(splits=splits), [f"{what} are left out: each token of a text tells the next; {hint}"]
 
 
 def _encode_split(

@@ -10,7 +10,7 @@ import numpy as np
 
 from attention import specs
 from attention.data.characters import with_words
-from attention.data.contracts import UNKNOWN, Encoded, Split, Tokenizer
+from attention.data.contracts import ELSEWHERE, UNKNOWN, Encoded, Split, Tokenizer
 from attention.data.places import placed
 from attention.data.segments import Positions, Segments, cut, numbered, renumbered, restarted
 from attention.data.windows import Windows, begun
@@ -117,6 +117,7 @@ def encoded_split(
     if policy.windows != "none" and told is None:
         return _documents(tokenizer, state, split, what, give)
     lengths, segments, truncated, wanted, words = [], [], [], [], []
+    incomplete: dict[int, int] = {}  # texts that lose a token that is wanted, and how long they are
     for first, texts in _groups(split.texts):
         if told is None:
             pieces = _encode_all(tokenizer, state, texts, policy.segments, what, first)
@@ -125,12 +126,18 @@ def encoded_split(
             pieces = [(one.ids, np.zeros(len(one.ids), np.int32)) for one in each]
             wanted += [_truncated(one.wanted, policy) for one in each]
             words += [_truncated(one.words, policy) for one in each if classes]
+            if not classes:
+                incomplete |= {row: len(one.ids) for row, one in enumerate(each, first) if _loses(one.wanted, policy)}
         kept = [_truncated(ids, policy) for ids, _ in pieces]
         give(np.concatenate(kept))
         lengths.append(np.array([len(ids) for ids in kept], np.int64))
         truncated.append(np.array([len(ids) > policy.max_length for ids, _ in pieces], bool))
         if policy.segments != "none":
             segments += [renumbered(_truncated(numbers, policy)) for _, numbers in pieces]
+    if incomplete:
+        have = f"{what} {min(incomplete)} (counted from 0) has {incomplete[min(incomplete)]} tokens, and"
+        cut = f"config.data.max_length={policy.max_length} cuts off some that are to be told"
+        raise ValueError(f"{have} {cut}; the longest text wants {max(incomplete.values())}")
     optional = {"segments": segments, "wanted": wanted, "words": words}
     return {
         "offsets": np.concatenate([[0], np.cumsum(np.concatenate(lengths))]).astype(np.int64),
@@ -216,6 +223,12 @@ def _encode_all(
             outside = f"the token ids {found.min()} to {found.max()}"
             raise ValueError(f"{what} {row} (counted from 0) has {outside}, outside of a vocabulary of {size}")
     return encoded
+
+
+def _loses(wanted: np.ndarray, policy: Policy) -> bool:
+    """Whether what is kept of a text lacks a place that is asked."""
+    asked = wanted != ELSEWHERE
+    return len(wanted) > policy.max_length and bool(_truncated(asked, policy).sum() < asked.sum())
 
 
 def _truncated(ids: np.ndarray, policy: Policy) -> np.ndarray:

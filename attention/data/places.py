@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from attention import specs
-from attention.data.contracts import ELSEWHERE, NOTHING, OPEN, UNKNOWN, Tokenizer
+from attention.data.contracts import ELSEWHERE, NOTHING, OPEN, UNKNOWN, Encoded, Tokenizer
 from attention.messages import quoted
 
 
@@ -67,6 +67,26 @@ def placed(
             Placed(np.concatenate(found).astype(np.int32), right, np.repeat(np.arange(len(have), dtype=np.int32), counts))
         )
     return made
+
+
+def of_words(encoded: Encoded) -> np.ndarray:
+    """Which of the words of all texts each place is of that is asked, for examples whose words have classes."""
+    assert encoded.wanted is not None
+    assert encoded.words is not None
+    assert encoded.word_counts is not None
+    begins = np.cumsum(encoded.word_counts) - encoded.word_counts
+    return (np.repeat(begins, encoded.lengths) + encoded.words)[encoded.wanted != ELSEWHERE]
+
+
+def left(wanted: Sequence[str], encoded: Encoded) -> Sequence[str]:
+    """What is wanted at each word, as in ``Split``, with ``NOTHING`` at those that are cut off."""
+    counts = encoded.word_counts
+    if counts is None or encoded.truncated is None or not encoded.truncated.any():
+        return wanted
+    there = np.zeros(counts.sum(), bool)
+    there[of_words(encoded)] = True
+    rows = zip(wanted, np.split(there, np.cumsum(counts)[:-1]))
+    return [" ".join(np.where(kept, row.split(" "), NOTHING)) for row, kept in rows]
 
 
 def _encoded(tokenizer: Tokenizer, state: Any, words: Sequence[Sequence[str]]) -> Mapping[str, np.ndarray]:

@@ -35,8 +35,10 @@ def statistics(encoded: Encoded, elsewhere: np.ndarray | None = None, *, name: s
         "unknown_texts": int((unknown == lengths).sum()),
         "truncated_share": truncated / len(lengths),
     }
-    if encoded.unseen is not None and encoded.wanted is not None:
+    if encoded.word_counts is not None and encoded.wanted is not None:
         measured["words"] = int((encoded.wanted != ELSEWHERE).sum())
+        measured["cut_words"] = int(encoded.word_counts.sum()) - int(measured["words"])
+    if encoded.unseen is not None and encoded.wanted is not None:
         measured["unseen_words"] = int(encoded.unseen[encoded.wanted != ELSEWHERE].sum())
     if elsewhere is not None and name != "train":
         measured["seen_in_train"] = int((elsewhere & IN_TRAIN > 0).sum())
@@ -56,6 +58,7 @@ def notes(known: Mapping[str, Facts]) -> list[str]:
     """Lines for the user on splits or files, by their names, with the flag that helps."""
     much = lambda field, most, what: _said(known, lambda facts: f"{_percent(facts[field])} of the {what}", field, most)
     some = lambda field, among=known: _said(among, lambda facts: f"{facts[field]} of {facts['examples']} texts", field, 0)
+    of_words = lambda facts: f"{facts['cut_words']:,} of {facts['words'] + facts['cut_words']:,} words"
     narrow = {name: facts for name, facts in known.items() if "seen_in_train_or_validation" not in facts}
     said = {
         "are unknown to the tokenizer: other texts than it learned, or one that is not for their language;"
@@ -66,6 +69,9 @@ def notes(known: Mapping[str, Facts]) -> list[str]:
         ),
         f"of {LONG} characters or more are also in train: a score on them is partly one of memory": _said(
             known, lambda facts: f"{facts['lines_in_train']} of {facts['lines']} lines", "lines_in_train", 0
+        ),
+        "are cut off by config.data.max_length, neither learned nor scored: --config.data.max_length=N keeps more": _said(
+            known, of_words, "cut_words", 0
         ),
         "are also in train: a score on them is partly one of memory": some("seen_in_train", narrow),
         "are also in train or validation: a score on them is partly one of memory": some("seen_in_train_or_validation"),

@@ -6,7 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from attention.data.contracts import NOTHING, Rule, Split
+from attention.data.contracts import NOTHING, Encoded, Rule, Split
+from attention.data.places import left
 
 
 def by_word(name: str, word: Callable[[str], str]) -> Rule:
@@ -108,16 +109,20 @@ def fitted(rules: Sequence[Rule], train: Split) -> dict[str, dict[str, float]]:
     return {rule.name: rule.fit(train) for rule in rules}
 
 
-def scores(rules: Sequence[Rule], learned: Mapping[str, Mapping[str, float]], split: Split) -> dict[str, float]:
+def scores(
+    rules: Sequence[Rule], learned: Mapping[str, Mapping[str, float]], split: Split, encoded: Encoded | None = None
+) -> dict[str, float]:
     """The score of each rule that has learned, on the texts of which it is known what is right.
 
-    Where something is wanted at places of the texts, it is the share of these places.
+    Where something is wanted at places of the texts, it is the share of these places, of those alone that ``encoded``, which
+    is the split as a model reads it, has kept.
     """
     if split.wanted is not None:
-        if not any(word != NOTHING for row in split.wanted for word in row.split(" ")):
+        wanted = split.wanted if encoded is None else left(split.wanted, encoded)
+        if not any(word != NOTHING for row in wanted for word in row.split(" ")):
             return {}
         answers = {rule.name: rule.answer(learned[rule.name], split.texts) for rule in rules if rule.name in learned}
-        return {name: _share_of_places(said, split.wanted) for name, said in answers.items()}
+        return {name: _share_of_places(said, wanted) for name, said in answers.items()}
     if split.targets is not None:
         return {rule.name: _share(rule.answer({}, split.texts), split.targets) for rule in rules if rule.name in learned}
     pairs = [] if split.labels is None else [pair for pair in zip(split.texts, split.labels) if _known(pair[1])]

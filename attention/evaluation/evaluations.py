@@ -23,6 +23,7 @@ class Evaluation(NamedTuple):
       members: per member the seed and the scores.
       summary: per metric ``metrics.summarize`` over the members.
       by_length: ``by_length.ranges``, lengths in tokens after truncation; empty where examples are not right or wrong.
+      of_words: whether each text counts there with the share of its words that are right.
       predictions: what the run says of every example, as ``Trained.predict`` returns it.
       outputs: the arrays behind it, ``[M n ...]``.
       examples: the examples.
@@ -33,6 +34,7 @@ class Evaluation(NamedTuple):
     members: list[dict[str, Any]]
     summary: dict[str, dict[str, float | None]]
     by_length: list[dict[str, Any]]
+    of_words: bool
     predictions: Any
     outputs: dict[str, np.ndarray]
     examples: Examples

@@ -44,7 +44,9 @@ def elsewhere(trained: Trained, examples: Examples, name: str) -> tuple[Examples
 
 def own(trained: Trained, name: str, read: Sequence[Path], examples: Examples) -> list[str]:
     """A note where what was read is of the run's own data, by its content or by its place."""
-    content = dataset.content_hash(contracts.Split(examples.texts, examples.encoded.labels, examples.targets))
+    labels = examples.encoded.labels
+    known = labels if (labels != -1).any() else None  # as a source has it that says something else than labels
+    content = dataset.content_hash(contracts.Split(examples.texts, known, examples.targets, examples.wanted))
     if split := recorded_as(trained, content):
         return [f"{name} is the {split} split that the run recorded"]
     kept = [path for path in files(trained) if path.exists()]

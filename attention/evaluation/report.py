@@ -110,7 +110,7 @@ def report(
         sections += [f"note: {one_line(why)}"] if why else []
         sections += _evaluation(trained, evaluation, trained.baselines(examples, learned), rival)
         if evaluation.by_length:
-            sections.append(by_length.table(lengths or {"ranges": evaluation.by_length}))
+            sections.append(by_length.table(lengths or {"ranges": evaluation.by_length, "of_words": evaluation.of_words}))
         sections += [] if longer is None else [contexts.table(longer)]
     elif not (texts or target):
         called = "" if not files else f", or --columns={_wanted(trained)} where its {answers} are called otherwise"

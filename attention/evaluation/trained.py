@@ -172,7 +172,7 @@ class Trained(NamedTuple):
         except ValueError:  # of a source that this version has not, or not so
             return {}
         split = contracts.Split(examples.texts, examples.encoded.labels, examples.targets, examples.wanted)
-        return rules.scores(known, self.data.rules if learned is None else learned, split)
+        return rules.scores(known, self.data.rules if learned is None else learned, split, examples.encoded)
 
     def rival(self, examples: Examples) -> "Rivalled | None":
         """What the run's rival scores on the very examples; None where it was not fitted.
@@ -332,6 +332,7 @@ class Trained(NamedTuple):
             members=[{"seed": seed, **score} for seed, score in zip(self.settings.seeds, scores)],
             summary={each.name: summarize([score[each.name] for score in scores]) for each in self.task.metrics},
             by_length=[] if correct is None else by_length.ranges(correct, encoded.lengths, ends),
+            of_words="share" in said[0],
             predictions=self.task.read(outputs, encoded, self.facts),
             outputs=outputs,
             examples=examples,

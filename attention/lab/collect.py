@@ -13,6 +13,7 @@ from attention.lab import results, sweep_record
 from attention.lab.plan import BEYOND, Built, Plan, Point
 from attention.lab.results import LONGER, SCHEMA, Results
 from attention.lab.store import Points, test_scores
+from attention.messages import one_line
 from attention.runs.directory import RunDirectory
 from attention.training import config as configs
 from attention.training import heartbeat
@@ -20,7 +21,7 @@ from attention.training import heartbeat
 
 def collect(plan: Plan, points: Points, chosen: dict[str, dict[str, float]], command: str) -> Results:
     """The rows of a plan's points, in its order: trials, then the final members of each variant."""
-    flops = _operations(plan, points)
+    flops, uncounted = _operations(plan, points)
     draws = [] if plan.sweep.search is None else plan.sweep.search.draws()
     final, built = plan.points(chosen), {each.variant.name: each for each in plan.built}
     drawn = [(trial, draws[number % len(draws)]) for number, trial in enumerate(plan.trials())]
@@ -52,23 +53,33 @@ def collect(plan: Plan, points: Points, chosen: dict[str, dict[str, float]], com
             "sweep": sweep_record.token(points.path),
             "other_sources": _other_sources(points, [*plan.trials(), *final]),
             "split": " and ".join(dict.fromkeys(built.split for built in plan.built)),
-            "notes": [list(each) for each in notes(plan)],
+            "notes": [list(each) for each in (*notes(plan), *uncounted)],
         },
     )
 
 
-def _operations(plan: Plan, points: Points) -> dict[str, float]:
-    """Per example of training, by variant: those of the rows there are, and what these lack is counted."""
+def _operations(plan: Plan, points: Points) -> tuple[dict[str, float | None], list[tuple[str, list[str]]]]:
+    """Per example of training, by variant: those of the rows there are, and what these lack is counted.
+
+    None where that fails, as the notes beside them say, which is no reason to withhold what was trained.
+    """
     try:
         rows = results.read(points.path / "results.parquet").rows
     except ValueError:  # none yet, or damaged ones, which are written anew
         rows = []
     known = {row["key"]: row["flops_per_example"] for row in rows}
-    found = {point.variant.name: known[point.key] for point in (*plan.trials(), *plan.points()) if known.get(point.key)}
+    points_of = (*plan.trials(), *plan.points())
+    found: dict[str, float | None] = {each.variant.name: known[each.key] for each in points_of if known.get(each.key)}
+    notes: list[tuple[str, list[str]]] = []
     lacking = [built for built in plan.built if built.variant.name not in found]
     for built in heartbeat.each("counting the operations of variant", lacking):
-        found[built.variant.name] = built.counted()[1]
-    return found
+        name = built.variant.name
+        try:
+            found[name] = built.counted()[1]
+        except Exception as error:
+            found[name] = None
+            notes.append((f"operations are not counted: {one_line(str(error) or type(error).__name__)}", [name]))
+    return found, notes
 
 
 def _other_sources(points: Points, wanted: Sequence[Point]) -> list[dict[str, Any]]:
@@ -95,7 +106,7 @@ def notes(plan: Plan) -> list[tuple[str, list[str]]]:
     return list(found.items())
 
 
-def _row(points: Points, point: Point, built: Built, flops: float, drawn: dict[str, float]) -> dict[str, Any]:
+def _row(points: Points, point: Point, built: Built, flops: float | None, drawn: dict[str, float]) -> dict[str, Any]:
     run = points.run(point)
     row: dict[str, Any] = dict.fromkeys(SCHEMA.names)
     row |= {

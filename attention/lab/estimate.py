@@ -218,7 +218,11 @@ def _evaluations(built: Built, experiment: recipe.Experiment) -> list[tuple[Enco
     """The splits that a member is scored on, and how often."""
     every = experiment.eval_every
     splits = built.data.splits
-    often = {"validation": -(-experiment.steps // every), "test": int(built.split == "test"), LENGTHS: 1}
+    often = {
+        "validation": -(-experiment.steps // every),
+        "test": int(built.split == "test"),
+        LENGTHS: int(built.data.trained_length is not None),
+    }
     return [(splits[name], times) for name, times in often.items() if name in splits]
 
 

@@ -7,7 +7,6 @@ the points that one compiled program trains together.
 """
 
 import dataclasses
-import functools
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal, NamedTuple
 
@@ -281,7 +280,7 @@ def plan(sweep: Sweep) -> Plan:
         that cannot be built where the sweep does not drop them, with every reason.
     """
     built, dropped, seen = [], [], {}
-    load = functools.lru_cache(None)(_load)
+    loaded: dict[Any, contracts.Dataset] = {}
     starts: dict[tuple[str, ...], str | None] = {}
     for variant in heartbeat.each("checking variant", sweep.variants):
         config = configs.from_dict({**_changed(sweep.base, variant.fields), "seeds": sweep.seeds})
@@ -293,7 +292,7 @@ def plan(sweep: Sweep) -> Plan:
         except ValueError as error:
             dropped.append((variant.name, str(error)))
             continue
-        data = load(config.data, config.task)
+        data = _load(config, loaded)
         if sweep.metric == BEYOND and data.trained_length is None:
             raise ValueError(
                 f"config.sweep.metric={BEYOND} needs test texts longer than those of training; {data.source} has none"
@@ -386,8 +385,12 @@ def _changed(base: Mapping[str, Any], values: Mapping[str, Any]) -> dict[str, An
     return fields
 
 
-def _load(section: configs.DataConfig, task: str) -> contracts.Dataset:
-    return recipe.load_data(Config(task=task, data=section))
+def _load(config: Config, loaded: dict[Any, contracts.Dataset]) -> contracts.Dataset:
+    """The data of a config, among those that are ``loaded`` by all that they depend on."""
+    key = config.task, config.data.source, config.data.tokenizer, config.data.seed, *configs.reading(config).items()
+    if key not in loaded:
+        loaded[key] = recipe.load_data(config)
+    return loaded[key]
 
 
 def _built(variant: Variant, experiment: recipe.Experiment, data: contracts.Dataset, content: Content) -> Built:

@@ -159,7 +159,7 @@ class Task(NamedTuple):
     @property
     def plural(self) -> str:
         """``answers`` of more than one text."""
-        return f"{self.answers.removesuffix('s')}s"
+        return f"{self.answers} words" if self.next_token else f"{self.answers.removesuffix('s')}s"
 
     @property
     def ruled(self) -> Metric:
@@ -174,10 +174,13 @@ class Task(NamedTuple):
 
 
 def clean_scores(task: Task, outputs: Outputs, encoded: Encoded, seen: np.ndarray) -> dict[str, float] | None:
-    """The scores of a member on the texts that it has not ``seen``, bool ``[n]``; None where these are all or none."""
-    if not seen.any() or seen.all():
+    """The scores of a member on the texts that it has not ``seen``, bool ``[n]``; None where these are all or none.
+
+    And where it is known of none of them what is right.
+    """
+    if not seen.any() or seen.all() or not task.answered(others := encoded.only(~seen)):
         return None
-    return task.scores({name: array[~seen] for name, array in outputs.items()}, encoded.only(~seen))
+    return task.scores({name: array[~seen] for name, array in outputs.items()}, others)
 
 
 def smoothed_cross_entropy(logits: jax.Array, labels: jax.Array, smoothing: Any) -> jax.Array:

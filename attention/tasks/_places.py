@@ -59,7 +59,15 @@ def forward(model: Any, params: Any, given: Mapping[str, jax.Array], rng: jax.Ar
 def check_known(encoded: Encoded) -> None:
     """Raises ValueError where there is nothing to score by."""
     if not answered(encoded):
-        raise ValueError("a score wants what is right at one place or more, and none is known")
+        raise ValueError(f"a score wants what is right at one place or more, and none is known{cut_off(encoded)}")
+
+
+def cut_off(encoded: Encoded) -> str:
+    """Where texts are cut off, how many, as what may be why nothing is known."""
+    cut = encoded.truncated
+    if cut is None or not cut.any():
+        return ""
+    return f": config.data.max_length={encoded.lengths.max()} cuts off {cut.sum():,} of {len(cut):,} texts"
 
 
 def told(outputs: Outputs) -> dict[str, np.ndarray]:

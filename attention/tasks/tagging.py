@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from attention import metrics, specs
+from attention.data import places
 from attention.data.contracts import ELSEWHERE, NOTHING, OPEN, Encoded
 from attention.messages import listed, plain, quoted
 from attention.models.tokens import tagger
@@ -70,7 +71,7 @@ def sized(model: Any, vocab_size: int, num_classes: int) -> Any:
 
 def lacks(encoded: Encoded) -> str | None:
     """A split wants a class for the words of its texts."""
-    return None if _places.answered(encoded) else "has no class for each word"
+    return None if _places.answered(encoded) else f"has no class for each word{_places.cut_off(encoded)}"
 
 
 def scores(outputs: Outputs, encoded: Encoded) -> dict[str, Any]:
@@ -140,8 +141,8 @@ def adapt(encoded: Encoded, classes: Sequence[str], facts: Facts) -> Encoded:
         if name not in own:
             near, known = specs.nearest(name, own), listed(own)
             raise ValueError(f"tag {quoted(name)} was not seen in training{near}; tags of the run: {known}")
-    places = np.array([own.get(name, -1) for name in classes], np.int32)
-    wanted = np.where(encoded.wanted >= 0, places[encoded.wanted.clip(0)], encoded.wanted)
+    numbers = np.array([own.get(name, -1) for name in classes], np.int32)
+    wanted = np.where(encoded.wanted >= 0, numbers[encoded.wanted.clip(0)], encoded.wanted)
     return dataclasses.replace(encoded, wanted=wanted, classes=facts.classes)
 
 
@@ -153,15 +154,10 @@ def read(outputs: Outputs, encoded: Encoded, facts: Facts) -> Tags:
 
 def _named(labels: np.ndarray, encoded: Encoded, classes: Sequence[str]) -> list[str]:
     """The names of classes of all words that are asked, ``[total]``, for each text; ``NOTHING`` of words cut off."""
-    assert encoded.wanted is not None
-    assert encoded.words is not None
     assert encoded.word_counts is not None
-    names, asked = np.array([*classes, NOTHING]), encoded.wanted != ELSEWHERE
-    begins = np.cumsum(encoded.word_counts) - encoded.word_counts
-    places = (np.repeat(begins, encoded.lengths) + encoded.words)[asked]
-    of_words = np.full(encoded.word_counts.sum(), -1)
-    of_words[places] = np.maximum(labels, -1)
-    return [" ".join(names[own]) for own in np.split(of_words, begins[1:])]
+    names, of_words = np.array([*classes, NOTHING]), np.full(encoded.word_counts.sum(), -1)
+    of_words[places.of_words(encoded)] = labels
+    return [" ".join(names[own]) for own in np.split(of_words, np.cumsum(encoded.word_counts)[:-1])]
 
 
 def told(found: Tags, texts: Sequence[str]) -> str:
@@ -178,9 +174,8 @@ def told(found: Tags, texts: Sequence[str]) -> str:
 def columns(found: Tags, examples: Examples, facts: Facts) -> dict[str, Sequence[str | float]]:
     """What each member says, and the classes where any is known."""
     made: dict[str, Sequence[str | float]] = {f"predicted({seed})": tags for seed, tags in zip(facts.seeds, found.tags)}
-    if not _places.answered(examples.encoded):
-        return made
-    return {**made, "tags": _named(_asked(examples.encoded), examples.encoded, facts.classes)}
+    known = any(tag != NOTHING for row in examples.wanted or () for tag in row.split(" "))
+    return {**made, "tags": examples.wanted or ()} if known else made
 
 
 def details(outputs: Outputs, examples: Examples, facts: Facts) -> list[str]:

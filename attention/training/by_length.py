@@ -3,11 +3,13 @@
 The report of the latter, as ``result.json`` holds it::
 
   {"trained_length": 40,
+   "of_words": False,
    "ranges": [{"above": 0, "up_to": 20, "count": 190, "undefined": false,
                "accuracy": [0.99, 0.98], "mean": 0.985, "std": 0.007, "ci95": 0.064}, ...]}
 
 Lengths are symbols of the text with blanks between them, whatever the tokenizer makes of it. A text that is answered word by
-word counts with the share of words that are right where its task is scored by these, and where all are right otherwise.
+word counts with the share of words that are right where its task is scored by these (``of_words``), and where all are right
+otherwise.
 ``accuracy`` has one entry per member, None for one that was never validated; mean, standard deviation and the half width of the
 95 % Student-t interval are over the members. A range is undefined where the model has no positions for one of its texts: its
 accuracy is None.
@@ -62,13 +64,15 @@ def measured(
         return None
     task, encoded = specs.build("task", config.task), data.splits[LENGTHS]
     defined = encoded.lengths <= (model.longest_text or sys.maxsize)
-    correct = np.zeros((len(known), len(encoded)))
+    correct, of_words = np.zeros((len(known), len(encoded))), False
     if defined.any():
         some = encoded.only(defined)
         members = of_members(predict(model, params, some, config, bucket_lengths))
-        correct[:, defined] = [shares(task.predictions(member, some)) for member in members]
+        said = [task.predictions(member, some) for member in members]
+        correct[:, defined], of_words = [shares(each) for each in said], "share" in said[0]
     lengths = np.array([len(text.split()) for text in data.texts[LENGTHS]])
-    return report(correct, lengths, defined, trained_length=data.trained_length, known=known)
+    found = report(correct, lengths, defined, trained_length=data.trained_length, known=known)
+    return {**found, "of_words": of_words}
 
 
 def shares(said: Mapping[str, np.ndarray]) -> np.ndarray:
@@ -146,7 +150,9 @@ def table(found: Mapping[str, Any]) -> str:
         spread = "" if half is None else f"±{100 * half:.2f}"
         rows.append((f"{row['above'] + 1}-{row['up_to']}", str(row["count"]), accuracy, spread))
     trained = found.get("trained_length")
-    what = "accuracy of whole texts by length in tokens" if trained is None else f"accuracy by length, trained up to {trained}"
+    whole = "accuracy of whole texts" if trained is None else "accuracy"
+    share = "share of the words of a text that are right" if found.get("of_words") else whole
+    what = f"{share} by length{' in tokens' if trained is None else f', trained up to {trained}'}"
     members = len(found["ranges"][0]["accuracy"])
     over = f"; mean of {members} members and its 95 % Student-t interval" if members > 1 else ""
     return "\n".join([f"{what}{over}", text_table(rows, left=0)])

@@ -63,6 +63,7 @@ def experiment(config: Config, *, data: contracts.Dataset | None = None, tokeniz
     checked_rival(config)
     data = load_data(config, tokenizer) if data is None else data
     train = data.splits["train"]
+    _check_windows(config, train)
     section, training = config.data, budget.in_updates(config, train)
     sizes = {"batch_size": training.batch_size, "buckets": section.buckets}
     plan = batches.Plan(train.extents, **sizes, seed=section.seed, slack=train.slack)
@@ -113,8 +114,9 @@ def checked_rival(config: Config) -> Rival:
     except ValueError as error:
         raise ValueError(f"config.rival: {error}") from None
     if rival.answers not in ("", task.answers):
-        have = f"config.task={config.task} has {task.plural}"
-        raise ValueError(f"config.rival={config.rival} learns {rival.answers}s, {have}; give none, or auto for its own")
+        fitting = [other for other in specs.names("task") if specs.build("task", other).answers == rival.answers]
+        have = f"config.rival={config.rival} is for config.task={' or '.join(fitting)}, got {config.task}"
+        raise ValueError(f"{have}; give none, or auto for its own")
     return rival
 
 
@@ -140,12 +142,16 @@ def load_data(config: Config, tokenizer: Any = None) -> contracts.Dataset:
             fitting = [other for other in specs.names("task") if specs.build("task", other).lacks(data.splits[name]) is None]
             hint = f"; it fits config.task={' or '.join(fitting)}" if fitting else ""
             raise ValueError(f"{data.source}: the {name} split {lack}{hint}")
-    if task.next_token and data.splits["train"].documents is None:
-        for name, usual in (("windows", "stream"), ("stride", 0)):
-            if (given := getattr(section, name)) != usual:
-                what = f"{data.source} has rows of its own, which are not cut"
-                raise ValueError(f"{what}: leave config.data.{name} at {usual!r}, got {given!r}")
     return data
+
+
+def _check_windows(config: Config, train: contracts.Encoded) -> None:
+    """Raises ValueError for a way to cut windows where a source has rows of its own."""
+    for name in ("windows", "stride") if train.documents is None else ():
+        given, usual = getattr(config.data, name), getattr(type(config.data), name)
+        if given != usual:
+            have = f"config.data.{name}={given} is of windows cut from texts; {config.data.source} has rows of its own"
+            raise ValueError(f"{have}: leave it at {usual}")
 
 
 def notes(data: contracts.Dataset) -> tuple[str, ...]:

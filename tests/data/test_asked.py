@@ -1,16 +1,18 @@
 """Numbers that do not repeat, and what trivial rules say at places of texts."""
 
+import functools
 import os
 from collections import Counter
 
 import numpy as np
 import pytest
 
-from attention import specs
-from attention.data import contracts, places, rules
+from attention import specs, tasks
+from attention.data import contracts, dataset, encode, places, rules
 from attention.data.contracts import Split
 from attention.data.sources import _asked
 from attention.data.sources._lengths import Draws
+from attention.tasks import _places
 
 
 @pytest.mark.parametrize("bound", [4, 50])
@@ -63,6 +65,35 @@ def test_a_wanted_word_that_train_has_not_is_named():
     assert places.placed(tokenizer, state, ["a b"], ["_ a"], (), "test")[0].wanted[0] == contracts.ELSEWHERE
     with pytest.raises(ValueError, match="test: 'c' is wanted, which the tokenizer of train does not know"):
         places.placed(tokenizer, state, ["a b"], ["_ c"], (), "test")
+
+
+LOADED = {"max_length": 18, "truncate": "head", "seed": 0, "windows": "stream"}
+
+
+def test_no_answer_is_cut_off(tmp_path):
+    """Where tokens are wanted; what is longer by its nature is kept whole."""
+    source = "lm_sort(min_length=8, max_length=8, symbols=2, train=30, validation=5, test=5, lengths=9)"
+    load = functools.partial(dataset.load, source, "words(pattern='whitespace')", cache_dir=tmp_path)
+    found = load(**LOADED).splits
+    assert (found["train"].lengths.max(), found["lengths"].lengths.max()) == (18, 76)
+    cut = r"train row 0 \(counted from 0\) has 18 tokens, and config\.data\.max_length=17 cuts off some that are to be told; "
+    with pytest.raises(ValueError, match=f"{cut}the longest text wants 18"):
+        load(**{**LOADED, "max_length": 17})
+    asked_early = Split(["a b c"], None, wanted=["b _ _"])
+    tokenizer = specs.build("tokenizer", "words(pattern='whitespace')")
+    read = {"max_length": 2, "truncate": "head", "wanted": asked_early.wanted}
+    assert len(encode.encode_texts(tokenizer, tokenizer.train(asked_early.texts), asked_early.texts, **read).flat) == 2
+
+
+def test_nothing_is_known_of_what_is_cut_off():
+    """That is said where it is scored; a score on new texts is left out where it is known of none."""
+    wanted, truncated = np.array([contracts.OPEN] * 4, np.int32), np.array([True, False])
+    texts = contracts.Encoded(np.arange(4), np.array([0, 3, 4]), np.array([-1, -1]), wanted=wanted, truncated=truncated)
+    with pytest.raises(ValueError, match=r"and none is known: config\.data\.max_length=3 cuts off 1 of 2 texts"):
+        _places.check_known(texts)
+    task = specs.build("task", "tagging")
+    assert task.lacks(texts) == "has no class for each word: config.data.max_length=3 cuts off 1 of 2 texts"
+    assert tasks.clean_scores(task, {}, texts, np.array([True, False])) is None
 
 
 def test_the_most_frequent_tag_by_hand():

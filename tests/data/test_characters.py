@@ -66,7 +66,7 @@ def test_unseen_words_are_spelled_as_none_of_train(source):
     assert unseen is not None
     assert unseen.tolist() == [False, True, False, True, False, False]
     assert {name: data.statistics["test"][name] for name in ("words", "unseen_words")} == {"words": 6, "unseen_words": 2}
-    assert "words" not in data.statistics["train"]
+    assert "unseen_words" not in data.statistics["train"]
 
 
 def test_texts_alone(source):

@@ -2,9 +2,11 @@
 
 import dataclasses
 import re
+import shutil
 
 import pytest
 
+from attention import files
 from attention.evaluation import trained as evaluate
 from attention.evaluation.export import export
 from attention.evaluation.report import report
@@ -86,6 +88,29 @@ def test_what_cannot_be_read_is_named(folder, tmp_path):
         (tmp_path / name).write_text(content)
         with pytest.raises(ValueError, match=re.escape(said)):
             report(run, data=str(tmp_path / name))
+
+
+def test_baselines_are_of_the_words_that_a_tagger_reads(folder):
+    """Four of each text, of which Oslo is told wrong; what is cut off is named, and its tag written as it is known."""
+    cut = "1 of 8 words of test are cut off by config.data.max_length, neither learned nor scored"
+    tail = [("Ann Lee saw Oslo Rome Rome Rome", "B-PER I-PER O B-LOC B-LOC B-LOC B-LOC")]
+    (folder / "tail.conll").write_text(lines(tail))
+    trained = evaluate.load(str(folder / "run"))
+    assert trained.data.splits["test"]["cut_words"] == 1
+    own = files.read_json(folder / "run" / "result.json")["baselines"]
+    assert own == trained.baselines(trained.examples("test")) == {"most_frequent_tag": pytest.approx(6 / 7)}
+    said = report(str(folder / "run"), data=str(folder / "tail.conll"), out=str(folder / "tail.tsv"))
+    assert "baseline most_frequent_tag: 75.00" in said
+    assert "note: 3 of 7 words of" in said
+    assert (folder / "tail.tsv").read_text().splitlines()[1].endswith(f"\t{tail[0][1]}")
+    said = report(str(folder / "run"), split="test")
+    assert cut in said
+    assert "share of the words of a text that are right by length in tokens" in said
+
+
+def test_a_copy_of_a_split_is_named(folder):
+    shutil.copy(folder / "data" / "test.conll", folder / "copy.conll")
+    assert "copy.conll is the test split that the run recorded" in report(str(folder / "run"), data=str(folder / "copy.conll"))
 
 
 def test_texts_alone(folder):

@@ -341,7 +341,7 @@ def test_variants_with_other_tokens_are_not_compared_by_a_mean_over_tokens(sourc
         planned("longer_context")
     rates = planned("longer_context", RATES, tokenizer="characters")
     assert not rates.sweep.higher_is_better
-    own = {"source": "induction(train=20, validation=5, test=5, lengths=0)", "tokenizer": "words", "max_length": 64}
+    own = {"source": "induction(train=20, validation=5, test=5, lengths=0)", "tokenizer": "words", "max_length": 72}
     with pytest.raises(ValueError, match="metric=longer_context needs windows cut from texts"):
         planned("longer_context", RATES, **own)
 
@@ -367,3 +367,14 @@ def test_one_tokenizer_that_learned_other_words_makes_other_tokens(source):
     with pytest.raises(ValueError, match=r"metric=bits_per_byte is undefined on test: .* tokens are unknown"):
         planned("bits_per_byte", unknown)
     assert [one.variant.name for one in planned("bits_per_byte", unknown, drop_incompatible=True).built] == ["characters"]
+
+
+def test_data_are_shared_by_variants_that_read_them_alike(source):
+    """Characters of words are read with the data, and what a model is made of is not."""
+    own = {"source": "bucket_sort(train=30, validation=5, test=5, lengths=0)", "max_length": 16}
+    two = grid.product(grid.param("model.characters", [0, 8]), grid.param("model.dim", [8, 16]))
+    fields = sweeps.fields(source, two, metric="accuracy", baseline="0, 8")
+    built = sweeps.planned({**fields, "task": "tagging", "data": own}).built
+    assert len({id(each.data) for each in built}) == 2
+    assert built[2].data is built[3].data
+    assert built[2].counted()[0] > built[0].counted()[0]

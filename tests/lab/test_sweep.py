@@ -17,7 +17,7 @@ import pytest
 
 from attention import files
 from attention.evaluation import trained as evaluate
-from attention.lab import dry_run, execute, results, store
+from attention.lab import collect, costs, dry_run, execute, plan, results, store
 from attention.lab import grid as axes
 from attention.runs import directory as runs
 from attention.runs import json_files, opening
@@ -185,6 +185,20 @@ def test_a_point_that_fails_is_recorded_and_the_others_go_on(grid, monkeypatch, 
     broken.clear()
     assert [row["status"] for row in sweeps.run(grid, tmp_path / "sweep")] == ["finished"] * 4 + ["failed"] * 4
     assert [row["status"] for row in sweeps.run(grid, tmp_path / "sweep", retry_failed=True)] == ["finished"] * 8
+
+
+def test_operations_that_cannot_be_counted_cost_no_report(grid, done, monkeypatch, tmp_path):
+    def breaks(experiment, members):
+        raise RuntimeError("no device counts")
+
+    shutil.copytree(done[0], tmp_path / "sweep")
+    (tmp_path / "sweep" / "results.parquet").unlink()
+    monkeypatch.setattr(plan, "flops_per_example", breaks)
+    made = sweeps.planned(grid)
+    found = collect.collect(made, store.Points(tmp_path / "sweep"), {}, "python sweep.py")
+    assert {(row["status"], row["flops_per_example"]) for row in found.rows} == {("finished", None)}
+    assert [note for note, names in found.sweep["notes"]] == ["operations are not counted: no device counts"] * 4
+    assert {one.flops for one in costs.ledger(found)} == {None}
 
 
 def test_a_member_whose_loss_is_not_finite_fails_alone(source, tmp_path):

@@ -54,6 +54,7 @@ def test_the_report_by_length_is_what_is_right(run):
         inside = (lengths > row["above"]) & (lengths <= row["up_to"])
         assert row["accuracy"] == [pytest.approx(np.mean(np.array(scores)[inside]), abs=1e-6)]
     assert trained.accuracy_by_length(data) == found
+    assert found["of_words"] == (task == "tagging")
 
 
 def test_rules_stand_beside_every_split(run, capsys):

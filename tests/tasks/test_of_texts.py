@@ -189,7 +189,7 @@ def test_two_runs_are_compared(folder, tmp_path, capsys):
     [
         ({"training": {"label_smoothing": 0.1}}, "config.training.label_smoothing is for config.task=.*, got 0.1"),
         ({"training": {"class_weights": "balanced"}}, "config.training.class_weights is for config.task=classification, got"),
-        ({"rival": "linear"}, "config.rival=linear learns labels, config.task=regression has numbers; give none"),
+        ({"rival": "linear"}, "config.rival=linear is for config.task=classification, got regression; give none"),
         ({"task": "multilabel"}, r"the train split has numbers and no sets of labels; it fits config\.task=.*regression"),
         ({"task": "classification"}, r"the train split has numbers and no classes; it fits config\.task="),
         ({"data": {"segments": "columns"}}, "segments='columns' wants texts of several columns, as text='premise,hypothesis'"),

@@ -12,7 +12,7 @@ from attention.commands import eval as entry
 from attention.data.contracts import Encoded
 from attention.evaluation import trained as evaluate
 from attention.runs import directory
-from attention.training import by_length, command_line, config, loop
+from attention.training import by_length, command_line, config, loop, recipe
 from attention.training.cohort import predict
 from tests.support import models
 
@@ -86,6 +86,8 @@ def test_ranges_of_a_split():
     ]
     assert by_length.ranges(correct[:, :4], lengths[:4], [16])[-1]["up_to"] == 16
     assert by_length.table({"ranges": rows}).startswith("accuracy of whole texts by length in tokens\n")
+    shares = by_length.table({"ranges": rows, "of_words": True})
+    assert shares.startswith("share of the words of a text that are right by length in tokens\n")
 
 
 def test_nobody_known_and_one_member():
@@ -271,6 +273,25 @@ def test_a_source_without_lengths_reports_none(trained, tmp_path):
     assert not (tmp_path / "run" / "by_length.png").exists()
     loaded = evaluate.load(str(tmp_path / "run"))
     assert loaded.accuracy_by_length(loaded.load_data()) is None
+
+
+@pytest.mark.parametrize(
+    ("source", "left_out"),
+    [
+        ("parity(train=30, validation=5, test=5, lengths=9, data_dir='{}')", None),
+        ("bucket_sort(train=30, validation=5, test=5, lengths=9)", "classes of words are left out: each token of a text"),
+        ("copy(train=30, validation=5, test=5)", "targets are left out: each token of a text tells the next"),
+    ],
+)
+def test_texts_that_are_read_as_documents_have_no_length(source, left_out, tmp_path):
+    """What a language model is not asked for is left out, and said."""
+    fields = {"task": "lm", "data": {"source": source.format(tmp_path), "max_length": 16}, "model": {"mask": "causal"}}
+    made = recipe.load_data(config.from_dict(fields))
+    assert all(split.documents is not None and split.targets is None for split in made.splits.values())
+    assert by_length.measured(None, None, made, config.from_dict(fields), (), ()) is None
+    assert any(note.startswith(left_out or "windows of 16 tokens") for note in made.notes)
+    assert (made.targets, made.wanted) == ({}, {})
+    assert np.isin(made.splits["validation"].flat, np.append(made.splits["train"].flat, made.vocab_size - 1)).all()
 
 
 def test_a_member_that_was_never_validated_has_none(trained, tmp_path):

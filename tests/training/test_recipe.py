@@ -39,7 +39,7 @@ def test_a_warmup_as_long_as_the_run_is_a_tenth_of_it(source, training, steps, r
 
 
 LM = {"tokenizer": "characters", "max_length": 16}
-WORDS = {"tokenizer": "words(pattern='whitespace')", "max_length": 64}
+WORDS = {"tokenizer": "words(pattern='whitespace')", "max_length": 72}
 
 
 def model(source, data=None, **training):
@@ -109,12 +109,22 @@ def test_segments_that_a_task_has_not(task, message):
         )
 
 
-def test_rows_of_a_source_are_not_cut():
-    rows = {"source": "lm_sort(train=20, test=20)", "max_length": 64, "windows": "packed"}
+@pytest.mark.parametrize("given", [{"windows": "documents"}, {"stride": 8}])
+def test_rows_of_a_source_are_not_cut(given):
+    [(name, value)] = given.items()
+    own = model("induction(train=20, validation=5, test=5, lengths=0)", {**WORDS, **given})
+    with pytest.raises(ValueError, match=rf"config\.data\.{name}={value} is of windows .*has rows of its own: leave it at "):
+        recipe.experiment(config.from_dict(own))
+
+
+@pytest.mark.parametrize(("task", "rival"), [("tagging", "kneser_ney"), ("lm", "perceptron"), ("lm", "linear")])
+def test_a_rival_of_another_task(task, rival):
+    fitting = {"kneser_ney": "lm", "perceptron": "tagging", "linear": "classification"}[rival]
+    fields = {"task": task, "rival": rival, "model": {"mask": "causal"}}
     with pytest.raises(
-        ValueError, match=r"lm_sort\(.*\) has rows of its own, .*: leave config.data.windows at 'stream', got 'packed'"
+        ValueError, match=rf"config\.rival={rival}(\(.*\))? is for config\.task={fitting}, got {task}; give none"
     ):
-        recipe.experiment(config.from_dict({"task": "lm", "model": {"mask": "causal & document"}, "data": rows}))
+        recipe.checked_rival(config.from_dict(fields))
 
 
 def test_tokens_of_an_example(source):
