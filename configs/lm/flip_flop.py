@@ -3,7 +3,7 @@
 Command:  python train.py --config=configs/lm/flip_flop.py --workdir=runs/flip_flop
           python eval.py --workdir=runs/flip_flop --split=sparse (and --split=dense)
 Hardware: 2 CPU cores
-Time:     about a minute
+Time:     68 seconds, of which 50 are training
 Score:    wrong bits of test 0.00 %, of sparse 10.74 %, of dense 0.00 %; texts without a wrong bit: 100 % of 128 words, 81 % of
           257 to 320, 0 % beyond 576 (seed 0)
 """

@@ -2,8 +2,8 @@
 
 Command:  python train.py --config=configs/lm/mqar.py
 Hardware: 2 CPU cores
-Time:     about two minutes
-Score:    not measured yet
+Time:     108 seconds, of which 87 are training
+Score:    99.84 % of the values of test, and all four of 99.4 % of the texts; 76 % of texts five times as long (seed 0)
 """
 
 from typing import Any

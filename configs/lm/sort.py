@@ -3,7 +3,7 @@
 Command:  python train.py --config=configs/lm/sort.py
 Others:   --config.data.source="lm_copy(symbols=16)" and lm_reverse, with the same options
 Hardware: 2 CPU cores
-Time:     about a minute
+Time:     80 seconds, of which 63 are training
 Score:    98.9 % of the test texts written exactly; 33 % of those up to half as long again as in training, none beyond (seed 0)
 """
 

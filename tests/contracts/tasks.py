@@ -223,7 +223,8 @@ def test_what_a_run_says_in_words(name, row):
     found = task.read(evidence.outputs, evidence.encoded, facts())
     assert task.told(found, TEXTS) == evidence.told
     targets = evidence.answers if evidence.encoded.targets is not None else None
-    examples = Examples(TEXTS, evidence.encoded, targets)
+    tags = evidence.columns.get("tags")  # which are written as they were given
+    examples = Examples(TEXTS, evidence.encoded, targets, wanted=tags)
     assert {head: list(column) for head, column in task.columns(found, examples, facts()).items()} == evidence.columns
     assert task.details(evidence.outputs, examples, facts()) == evidence.details
     without = task.columns(found, Examples(TEXTS, UNLABELLED), facts())

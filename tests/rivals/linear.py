@@ -143,7 +143,7 @@ def test_numbers_that_no_fit_has(name, value):
 
 def test_a_task_of_another_kind_is_refused():
     with pytest.raises(
-        ValueError, match=r"config.rival=linear learns labels, config.task=seq2seq has targets; give none, or auto"
+        ValueError, match=r"config.rival=linear is for config.task=classification, got seq2seq; give none, or auto for its own"
     ):
         recipe.experiment(config.from_dict({"task": "seq2seq", "rival": "linear"}))
     with pytest.raises(ValueError, match=r"config.rival: rival 'linear\(size=0\)': size must be in"):

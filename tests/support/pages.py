@@ -11,7 +11,8 @@ whose first word is a program, and those in lines of text. They run in a folder 
 - ``eval.py``, ``sweep.py --report`` and ``--compare`` read a run that the page has trained; of one that is not there, the flags
   are read.
 - ``python -m MODULE`` reads its arguments with its own parser, and stops there but for the modules of ``RUN``.
-- ``cat``, ``mkdir`` and ``cp`` are carried out; the config of a run that is not there is that of one that is.
+- ``curl -O`` makes a file of that name, with lines of text. ``cat``, ``mkdir`` and ``cp`` are carried out; the config of a run
+  that is not there is that of one that is.
 - Programs of ``ELSEWHERE`` are not run, for the reason that stands there; files that they are given exist.
 """
 
@@ -43,11 +44,11 @@ from attention.commands import eval as evaluate
 from attention.commands import sweep, train
 from attention.data.contracts import Split
 from attention.data.sources import _downloads
-from attention.evaluation import export, report
+from attention.evaluation import export, pairs, report, writing
 from attention.lab import command, compare_runs, compare_variants, plan
 from attention.lab import report as sweep_report
 from attention.runs.directory import RunDirectory
-from attention.training import command_line, config, config_files, describe, following, loop, recipe
+from attention.training import command_line, config, config_files, describe, following, longer, loop, recipe
 
 ROOT = Path(__file__).parents[2]
 ELSEWHERE = {
@@ -58,11 +59,12 @@ ELSEWHERE = {
     "pyright": "is a job of CI",
     "bash": "is CI itself",
 }
+WRITES = ("--tokens", "--samples", "--temperature")
 RUN = ("studies.vectors", "attention_lab")
 SHELL = ("cat", "mkdir", "cp")
 SCRIPTS = {"train.py": train.main, "eval.py": evaluate.main, "sweep.py": sweep.main}
 INSTALLED = {f"attention-{name.removesuffix('.py')}": name for name in SCRIPTS}
-PROGRAMS = ("python", *INSTALLED, *ELSEWHERE, *SHELL)
+PROGRAMS = ("python", "curl", *INSTALLED, *ELSEWHERE, *SHELL)
 STANDS_FOR = {"KIND": "encoding", "NAME": "of_mine"}  # words of a command that a reader replaces
 SMALL = {"train": 200, "validation": 40, "test": 40}
 _FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
@@ -181,6 +183,8 @@ class _Reader:
             name = words[words.index(">") + 1]
             (self.folder / name).write_text(given, encoding="utf-8")
             self.written.add(name)
+        elif program == "curl":
+            (self.folder / Path(rest[-1]).name).write_text("a line of a long text\n" * 600, encoding="utf-8")
         elif program in SHELL:
             self._run_stands_in(rest)
             subprocess.run(words, cwd=self.folder, check=True)
@@ -204,6 +208,9 @@ class _Reader:
         with contextlib.ExitStack() as stack:
             for replaced in [] if trains or there else _BUILT:
                 stack.enter_context(replaced())
+            if not there and any(flag.split("=")[0] in WRITES for flag in flags):  # such a run is a language model's
+                stack.enter_context(mock.patch.object(writing, "is_writer", return_value=True))
+                stack.enter_context(mock.patch.object(writing, "write"))
             stack.enter_context(contextlib.redirect_stdout(out))
             stack.enter_context(contextlib.redirect_stderr(err))
             code = command_line.run_main(SCRIPTS[name], [name, *flags])
@@ -318,6 +325,8 @@ _BUILT = (
     lambda: mock.patch.object(loop, "train", _build),
     lambda: mock.patch.object(command, "sweep", _plan),
     lambda: mock.patch.object(report, "report", return_value=""),
+    lambda: mock.patch.object(pairs, "report", return_value=""),
+    lambda: mock.patch.object(longer, "read", return_value=None),
     lambda: mock.patch.object(export, "export", return_value=""),
     lambda: mock.patch.object(following, "catch_up", side_effect=lambda spec, _: specs.check("tracker", spec) and 0),
     lambda: mock.patch.object(compare_runs, "compare", return_value=""),
@@ -335,11 +344,19 @@ def downloads() -> contextlib.ExitStack:
 
 
 def furnish(folder: Path) -> None:
-    """What a reader has: the configs, files of texts, and the config of a run."""
+    """What a reader has: the configs, files of texts, two of them with a tag for each word, and the config of a run."""
     (folder / "configs").symlink_to(ROOT / "configs")
     rows = "".join(f"a text about {word}\t{label}\n" for word in range(40) for label in ("good", "bad"))
     for name in ("reviews.tsv", "held_out.tsv"):
         (folder / name).write_text(f"body\tstars\n{rows}", encoding="utf-8")
+    tagged = folder / "attention_data_dir" / "ud_english_lines"
+    tagged.mkdir(parents=True)
+    for name in ("train", "validation", "test"):
+        (tagged / f"{name}.tsv").write_text("text\ttags\n" + f"a {name} sees\tDET NOUN VERB\n" * 40, encoding="utf-8")
+    (folder / "UD_English-EWT").mkdir()
+    words = "1\ta\ta\tDET\tDT\t_\t2\tdet\t_\t_\n2\ttext\ttext\tNOUN\tNN\t_\t0\troot\t_\t_\n\n"
+    for name in ("train", "dev", "test"):
+        (folder / "UD_English-EWT" / f"en_ewt-ud-{name}.conllu").write_text(words * 40, encoding="utf-8")
     fields = config_files.base_config("smoke").to_dict()
     (folder / "runs" / "NAME").mkdir(parents=True)
     RunDirectory(folder / "runs" / "NAME").write_config(config.to_dict(config.from_dict(fields)))
