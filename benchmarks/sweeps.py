@@ -47,7 +47,7 @@ sys.exit(command_line.run_main(main))
 
 def against_processes(path: str, jobs: list[int]) -> None:
     """Prints how long the sweep of a config file takes, and its members as processes of their own."""
-    fields = config_files.load(path)
+    fields = config_files.base_config(path)
     planned = plan.plan(plan.read(fields.to_dict(), Path(path).stem))
     points = planned.points()
     updates = sum(built.steps for built in planned.built) * len(planned.sweep.seeds)
@@ -106,7 +106,7 @@ def _show(name: str, seconds: float, updates: int, sweep: float) -> None:
 
 def curve(path: str, members: list[int], updates: int) -> None:
     """Prints members x updates per second of cohorts of several sizes."""
-    fields = config_files.load(path).to_dict()
+    fields = config_files.base_config(path).to_dict()
     fields["training"] |= {"steps": 10**6, "epochs": 0.0}  # the learning rate stays near its peak
     base = configs.from_dict(fields)
     data, axis, one = recipe.load_data(base), resolve_axis(base.cohort.axis), None

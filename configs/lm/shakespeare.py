@@ -1,11 +1,12 @@
 """Shakespeare by characters: 1.1 million of them, in windows of 256.
 
 Command:  python train.py --config=configs/lm/shakespeare.py --config.data.source=input.txt
-Data:     github.com/karpathy/char-rnn, data/tinyshakespeare/input.txt; test is the last 10 %, validation the last 5 % of the rest
+Data:     github.com/karpathy/char-rnn, data/tinyshakespeare/input.txt; test is its last 10 %, validation 5 % of the rest
 AdamW:    --config.training.optimizer=adamw --config.training.learning_rate=3e-3
 Hardware: 2 CPU cores
-Time:     @@
-Score:    @@
+Time:     437 seconds, of which 414 are training
+Score:    1.632 ± 0.020 nats per character of test (three seeds, 95 % Student-t interval), windows side by side; AdamW 1.672
+          (two seeds); Kneser-Ney counting 1.677
 """
 
 from typing import Any
