@@ -4,7 +4,7 @@ Command:  python train.py --config=configs/lm/imdb.py
 Offline:  --config.data.source="imdb(path='$ATTENTION_DATA_DIR/imdb')" reads a local copy
 Hardware: 2 CPU cores
 Time:     about seven minutes of training, and longer for the nine million tokens of test (estimated: it shared the machine)
-Score:    4.70 nats per token of validation, 1.861 bits per byte (seed 0)
+Score:    4.722 nats per token of test, 1.877 bits per byte (seed 0)
 """
 
 from typing import Any
