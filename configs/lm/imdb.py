@@ -3,8 +3,9 @@
 Command:  python train.py --config=configs/lm/imdb.py
 Offline:  --config.data.source="imdb(path='$ATTENTION_DATA_DIR/imdb')" reads a local copy
 Hardware: 2 CPU cores
-Time:     about seven minutes of training, and longer for the nine million tokens of test (estimated: it shared the machine)
-Score:    4.722 nats per token of test, 1.877 bits per byte (seed 0)
+Time:     13 minutes of processor time for the updates, and about as long again for the nine million tokens of test
+Score:    4.722 nats per token of test, 1.877 bits per byte (seed 0); Kneser-Ney counting has
+          4.108 and 1.633, to which a third of an epoch loses
 """
 
 from typing import Any
