@@ -12,7 +12,6 @@ Settings: github.com/karpathy/nanoGPT, README, "I only have a macbook".
 """
 
 import argparse
-import math
 import os
 import statistics
 import tempfile
@@ -23,6 +22,7 @@ from typing import Any
 from scipy import stats
 
 from attention.files import write_json
+from attention.metrics import summarize
 from attention.runs.environment import environment
 from attention.training import config, loop, recipe
 from attention.training.process import keep_freed_memory
@@ -56,10 +56,10 @@ def main(argv: Sequence[str] | None = None) -> None:
         found["ours"].append((result["members"][0]["test"]["nll"], result["step_seconds"]))
         found["torch"].append(twin(data, options.steps, seed))
         print(f"seed {seed}: " + ", ".join(f"{name} {runs[-1][0]:.4f} in {runs[-1][1]:.0f} s" for name, runs in found.items()))
-    summary = {name: interval([nll for nll, _ in runs]) for name, runs in found.items()}
+    summary = {name: summarize([nll for nll, _ in runs]) for name, runs in found.items()}
     ratios = [ours / theirs for (_, ours), (_, theirs) in zip(found["ours"], found["torch"], strict=True)]
     difference = welch(*([nll for nll, _ in runs] for runs in found.values()))
-    print("\n".join(f"{name:>6}  nll {mean:.4f} ± {half:.4f}" for name, (mean, half) in summary.items()))
+    print("\n".join(f"{name:>6}  nll {each['mean']:.4f} ± {each['ci95']:.4f}" for name, each in summary.items()))
     print(f"ours - torch: {difference[0]:+.4f} ± {difference[1]:.4f} (Welch, 95 %)")
     print(f"time of an update, ours / torch: {statistics.median(ratios):.2f} (target {TARGET}; load {os.getloadavg()[0]:.1f})")
     if options.json is not None:
@@ -75,12 +75,6 @@ def settings(text: str, steps: int, seed: int) -> config.Config:
     data = {"source": f"text(path={os.path.abspath(text)!r})", "tokenizer": "characters", "max_length": T, "buckets": 1}
     fields = {"task": "lm", "rival": "none", "seeds": (seed,), "data": data, "model": model, "training": training}
     return config.from_dict(fields)
-
-
-def interval(values: Sequence[float]) -> tuple[float, float]:
-    """Mean and half of its 95 % interval over seeds."""
-    half = stats.t.ppf(0.975, len(values) - 1) * statistics.stdev(values) / math.sqrt(len(values))
-    return statistics.mean(values), float(half)
 
 
 def welch(ours: Sequence[float], theirs: Sequence[float]) -> tuple[float, float]:
