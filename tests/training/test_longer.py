@@ -160,12 +160,10 @@ def test_unfinished_and_stopped_runs(folder, source, tmp_path):
     RunDirectory(tmp_path / "short").result.unlink()
     with pytest.raises(ValueError, match=r"the run is not finished; train.py --workdir=.* goes on with it"):
         trained(source, tmp_path / "run", 16, continue_from=str(tmp_path / "short"))
-    still = {"patience": 1, "learning_rate": 1e-9, "ema_decay": 0.0}
+    still = {"patience": 1, "learning_rate": 1e-30, "ema_decay": 0.0}
     trained(source, tmp_path / "stopped", 12, **still)
     with pytest.raises(ValueError, match="all of its members have stopped, no better validation in 1 after update"):
-        trained(
-            source, tmp_path / "run", 16, patience=1, learning_rate=1e-9, ema_decay=0.0, continue_from=str(tmp_path / "stopped")
-        )
+        trained(source, tmp_path / "run", 16, continue_from=str(tmp_path / "stopped"), **still)
 
 
 def test_the_command_and_a_schedule_that_is_that_of_all_updates(folder, source, tmp_path, capsys):
