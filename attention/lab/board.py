@@ -12,9 +12,9 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
+from attention import heartbeat
 from attention.lab.plan import Point
 from attention.lab.report.numbers import Metric
-from attention.training import heartbeat
 from attention.training.progress import Progress, duration
 
 _ENOUGH = 0.1  # of the updates, before which compiling is too much of the time to tell what is left

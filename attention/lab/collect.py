@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from attention import specs
+from attention import heartbeat, specs
 from attention.data import batches
 from attention.files import differences, json_hash
 from attention.lab import results, sweep_record
@@ -16,7 +16,6 @@ from attention.lab.store import Points, test_scores
 from attention.messages import one_line
 from attention.runs.directory import RunDirectory
 from attention.training import config as configs
-from attention.training import heartbeat
 
 
 def collect(plan: Plan, points: Points, chosen: dict[str, dict[str, float]], command: str) -> Results:

@@ -6,14 +6,14 @@ import shlex
 from collections.abc import Sequence
 from pathlib import Path
 
-from attention import installation
+from attention import heartbeat, installation
 from attention.files import write_atomic
 from attention.lab import dry_run as outline
 from attention.lab import execute, plan, report, results, sweep_record
 from attention.lab.collect import collect
 from attention.lab.store import Points
 from attention.runs.opening import default_name
-from attention.training import command_line, following, heartbeat, process
+from attention.training import command_line, following, process
 
 
 def folder(given: command_line.Config, workdir: str | os.PathLike[str] | None) -> Path:

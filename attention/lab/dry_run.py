@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import jax
 
-from attention import installation
+from attention import heartbeat, installation
 from attention.lab import estimate
 from attention.lab.board import title
 from attention.lab.collect import notes
@@ -13,7 +13,6 @@ from attention.lab.estimate import Estimate, Range
 from attention.lab.execute import choices
 from attention.lab.plan import Plan, Point
 from attention.lab.store import Points, cohort_name
-from attention.training import heartbeat
 
 _COUNTED = 12  # variants, of no more of which parameters and operations are counted: it takes a second for each
 

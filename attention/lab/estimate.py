@@ -16,12 +16,13 @@ import jax.numpy as jnp
 import numpy as np
 from jax.experimental.compilation_cache import compilation_cache
 
+from attention import heartbeat
 from attention.data import batches
 from attention.data.contracts import LENGTHS, Encoded
 from attention.lab.plan import Built, Plan, Point
 from attention.lab.store import Points
 from attention.training import config as configs
-from attention.training import heartbeat, machine, recipe
+from attention.training import machine, recipe
 from attention.training.cohort.members import new_cohort, resolve_axis
 from attention.training.cohort.predict import evaluation_lengths, predict
 from attention.training.cohort.update import cohort_step

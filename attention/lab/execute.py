@@ -21,6 +21,7 @@ from typing import Any
 
 import jax
 
+from attention import heartbeat
 from attention.files import TryAgainError, passing
 from attention.lab import sweep_record
 from attention.lab.board import Board, CohortProgress, title
@@ -31,7 +32,7 @@ from attention.runs import json_files, tracking
 from attention.runs.identity import ChangedError
 from attention.runs.opening import InUseError, OldRunError
 from attention.training import config as configs
-from attention.training import heartbeat, loop
+from attention.training import loop
 from attention.training.command_line import AGAIN, FAILED
 from attention.training.process import out_of_memory, signals
 

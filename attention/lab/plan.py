@@ -13,7 +13,7 @@ from typing import Any, Literal, NamedTuple
 import jax
 from ml_collections import config_dict
 
-from attention import specs
+from attention import heartbeat, specs
 from attention.data import contracts
 from attention.files import json_hash
 from attention.lab import scored
@@ -26,7 +26,7 @@ from attention.messages import listed
 from attention.runs.identity import Content, Identity
 from attention.specs import nearest
 from attention.training import config as configs
-from attention.training import finetune, heartbeat, identities, recipe
+from attention.training import finetune, identities, recipe
 from attention.training.config import Config
 from attention.training.describe import abstract_members, flops_per_example
 

@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from attention import installation
+from attention import heartbeat, installation
 from attention.data.batches import Batches
 from attention.files import json_hash, write_atomic
 from attention.runs import environment, json_files, tracking
@@ -24,7 +24,6 @@ from attention.training import (
     contexts,
     finetune,
     following,
-    heartbeat,
     identities,
     longer,
     machine,

@@ -10,7 +10,7 @@ from rich import progress
 from rich.console import Console
 from rich.table import Column
 
-from attention.training import heartbeat
+from attention import heartbeat
 
 
 class Progress:

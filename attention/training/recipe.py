@@ -7,14 +7,14 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from attention import rivals, specs, tensors
+from attention import heartbeat, rivals, specs, tensors
 from attention.data import batches, contracts, dataset, remarks, vector_tensors
 from attention.data.formats.rows import MissingColumnError
 from attention.data.vectors import load_vectors
 from attention.messages import shown
 from attention.rivals import Rival
 from attention.tasks import Task
-from attention.training import budget, heartbeat
+from attention.training import budget
 from attention.training.cohort.program import Program, program
 from attention.training.config import Config, reading
 

@@ -51,7 +51,7 @@ WORK = """
 import time
 from attention.lab.board import Board, CohortProgress
 from attention.lab.report.numbers import Metric
-from attention.training import heartbeat
+from attention import heartbeat
 
 heartbeat.EVERY = 0.2
 with heartbeat.watching():

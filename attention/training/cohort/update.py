@@ -14,9 +14,9 @@ import jax
 import jax.numpy as jnp
 import optax
 
+from attention import heartbeat
 from attention.data.batches import inputs
 from attention.data.contracts import UNKNOWN
-from attention.training import heartbeat
 from attention.training.cohort.members import Axis, Members, member_key, over_members
 from attention.training.cohort.program import Program
 from attention.training.process import Clock, Spent

@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from attention.training import heartbeat
+from attention import heartbeat
 
 
 @pytest.fixture
