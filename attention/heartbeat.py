@@ -1,6 +1,13 @@
-"""What is under way, said at least every ten seconds where nothing else is: in a terminal, a log file, a notebook.
+"""What is under way, how far it is and how long it still takes: one redrawn line on a terminal, a line now and then elsewhere.
 
-Whoever does something that may take long says so with ``doing``; ``watching`` says it again and again for as long as it takes.
+Whoever does something that may take long says so with ``doing``, and there how much of it is done; setting that costs nothing::
+
+  with heartbeat.doing("reading texts") as step:
+      for number, text in enumerate(texts):
+          step.share = number / len(texts)
+
+``watching`` shows it for as long as it takes. A log has the first line after a second of silence, and from then on one whenever
+nothing else has been said for ``EVERY`` seconds.
 """
 
 import contextlib
@@ -9,31 +16,62 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from typing import TypeVar
+from typing import Any, NamedTuple, TypeVar
 
-EVERY = 8.0  # seconds without a line, so that there is one every ten on a busy machine too
+from attention.messages import duration
+
+FIRST, EVERY = 1.0, 8.0  # seconds without a line; EVERY is such that there is one every ten on a busy machine too
+_TOLD = 1.0  # seconds after which the time that something has taken says how long the rest will take
+_DRAWN = 4  # times a second
 
 _Item = TypeVar("_Item")
 
 
 @dataclasses.dataclass
 class Step:
-    """Something under way: what it is, which may be changed, and when it began."""
+    """Something under way, written by who does it.
+
+    Attributes:
+      text: what it is.
+      since: when it began, on the clock ``time.monotonic``.
+      share: how much of it is done, from 0 to 1; None where that is not known.
+      left: the seconds that it still takes; where that is None they follow from ``share`` and the time since it began.
+    """
 
     text: str
     since: float
+    share: float | None = None
+    left: float | None = None
+
+    def remaining(self, now: float) -> float | None:
+        """The seconds that it still takes; None where that cannot be told yet."""
+        taken = now - self.since
+        if self.left is not None or not self.share or taken < _TOLD:
+            return self.left
+        return taken * max(1.0 - self.share, 0.0) / self.share
+
+    def __str__(self) -> str:
+        return self.text if self.share is None else f"{self.text}, {100 * min(max(self.share, 0.0), 1.0):.0f} %"
+
+
+class Line(NamedTuple):
+    """What a thread does, as it is shown: in words, and how much of the outermost step that knows is done."""
+
+    text: str
+    share: float | None
 
 
 _lock = threading.Lock()
 _steps: dict[int, list[Step]] = {}  # of each thread, the outermost first
 _heard = [0.0]  # when something was said last
-_says: list[Callable[[str], None] | None] = []  # who says it, the innermost last; None for a live table, which shows it
+_says: list[Callable[[str], None] | None] = []  # who says it, the innermost last; None where it is shown in another way
+_drawing: list[Any] = []  # the redrawn line, where a terminal has one
 
 
 @contextlib.contextmanager
-def doing(text: str) -> Iterator[Step]:
-    """Within it, this thread does what ``text`` says, within what it does already."""
-    step, thread = Step(text, time.monotonic()), threading.get_ident()
+def doing(text: str, share: float | None = None) -> Iterator[Step]:
+    """Within it, this thread does what ``text`` says, within what it does already; the step is what to write progress to."""
+    step, thread = Step(text, time.monotonic(), share), threading.get_ident()
     with _lock:
         _steps.setdefault(thread, []).append(step)
     try:
@@ -49,16 +87,27 @@ def each(what: str, items: Sequence[_Item]) -> Iterator[_Item]:
     """The items, with ``what 3 of 200`` said of the third."""
     with doing(what) as step:
         for number, item in enumerate(items, 1):
-            step.text = f"{what} {number} of {len(items)}"
+            step.text, step.share = f"{what} {number} of {len(items)}", (number - 1) / len(items)
             yield item
 
 
 def under_way() -> list[str]:
-    """A line for each thread that does something: what, and for how long the innermost of it has taken."""
+    """A line for each thread that does something: what, how far, for how long the innermost step does, and the time left."""
+    return [line.text for line in _lines()]
+
+
+def _lines() -> list[Line]:
     with _lock:
-        stacks = [[(step.text, step.since) for step in steps] for steps in _steps.values()]
+        stacks = [[dataclasses.replace(step) for step in steps] for steps in _steps.values()]
     now = time.monotonic()
-    return [f"{': '.join(text for text, _ in steps)} ({now - steps[-1][1]:.0f} s)" for steps in stacks]
+    return [_line(steps, now) for steps in stacks]
+
+
+def _line(steps: Sequence[Step], now: float) -> Line:
+    left = next((left for step in steps if (left := step.remaining(now)) is not None), None)
+    rest = "" if left is None else f", about {duration(left)} left"
+    share = next((step.share for step in steps if step.share is not None), None)
+    return Line(f"{': '.join(map(str, steps))} ({now - steps[-1].since:.0f} s{rest})", share)
 
 
 def heard() -> None:
@@ -66,12 +115,39 @@ def heard() -> None:
     _heard[0] = time.monotonic()
 
 
+def drawn() -> bool:
+    """Whether a line on the terminal shows what is under way now, so that whoever does it need not print it."""
+    return bool(_drawing) and _says[-1] is None
+
+
 @contextlib.contextmanager
 def watching() -> Iterator[None]:
-    """What is under way is printed where nothing has been said for ``EVERY`` seconds; another one adds nothing."""
+    """Shows what is under way; within another, it adds nothing."""
     if _says:
         yield
         return
+    with _redrawn() if _terminal() else _printed():
+        yield
+
+
+@contextlib.contextmanager
+def said_by(say: Callable[[str], None] | None) -> Iterator[None]:
+    """Within it, ``say`` says what is under way, on a terminal too; None where something shows ``under_way`` itself."""
+    paused = _drawing.pop() if _drawing else None
+    if paused is not None:
+        paused.stop()
+    _says.append(say)
+    try:
+        yield
+    finally:
+        _says.pop()
+        if paused is not None:
+            paused.start()
+            _drawing.append(paused)
+
+
+@contextlib.contextmanager
+def _printed() -> Iterator[None]:
     heard()
     stop = threading.Event()
     thread = threading.Thread(target=_watch, args=(stop,), name="heartbeat", daemon=True)
@@ -84,27 +160,72 @@ def watching() -> Iterator[None]:
             thread.join()
 
 
-@contextlib.contextmanager
-def said_by(say: Callable[[str], None] | None) -> Iterator[None]:
-    """Within it, ``say`` says what is under way; None where something shows ``under_way`` itself."""
-    _says.append(say)
-    try:
-        yield
-    finally:
-        _says.pop()
-
-
 def _watch(stop: threading.Event) -> None:
     """Says what is under way until it is stopped; an error in it is printed as that of any thread is."""
-    while not stop.wait(max(_heard[0] + EVERY - time.monotonic(), 0.01)):
-        if time.monotonic() < _heard[0] + EVERY:
+    patience = min(FIRST, EVERY)  # grows to EVERY: a short run is told of soon, a long one not too often
+    while not stop.wait(max(_heard[0] + patience - time.monotonic(), 0.01)):
+        if time.monotonic() < _heard[0] + patience:
             continue
         heard()
+        lines = under_way()
+        if lines:
+            patience = min(2 * patience, EVERY)
         if (say := _says[-1]) is not None:
-            for line in under_way():
+            for line in lines:
                 say(line)
 
 
 def _print(line: str) -> None:
     sys.stdout.write(f"{line}\n")  # in one piece: others may print at the same time
     sys.stdout.flush()
+
+
+def _terminal() -> bool:
+    """Whether stdout is a terminal on which a line can be drawn anew."""
+    if not sys.stdout.isatty():
+        return False
+    from rich.console import Console  # where there is none, nothing of it is needed
+
+    console = Console(file=sys.stdout)
+    return console.is_terminal and not console.is_dumb_terminal
+
+
+@contextlib.contextmanager
+def _redrawn() -> Iterator[None]:
+    """Draws what is under way below what is printed, and leaves nothing of it behind."""
+    from rich.console import Console
+    from rich.live import Live
+
+    live = Live(
+        get_renderable=_drawn_lines,
+        console=Console(file=sys.stdout, markup=False, highlight=False),
+        refresh_per_second=_DRAWN,
+        transient=True,
+        redirect_stderr=sys.stderr.isatty(),  # one that goes to a file stays there
+    )
+    with said_by(None):
+        _drawing.append(live)
+        live.start()
+        try:
+            yield
+        finally:
+            live.stop()
+            _drawing.clear()
+
+
+def _drawn_lines() -> Any:
+    """A row for each thread: a bar where the share is known, and the words, cut where they are longer than the row."""
+    from rich.progress_bar import ProgressBar
+    from rich.table import Table
+    from rich.text import Text
+
+    rows = Table.grid(padding=(0, 1))
+    lines = _lines()
+    bars = any(line.share is not None for line in lines)
+    if bars:
+        rows.add_column(width=20, no_wrap=True)
+    rows.add_column(no_wrap=True, overflow="ellipsis")
+    for text, share in lines:
+        bar = "" if share is None else ProgressBar(total=1.0, completed=share, width=20)
+        rows.add_row(*([bar] if bars else []), Text(text))
+    return rows

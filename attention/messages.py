@@ -1,4 +1,4 @@
-"""What stands in messages of what was given: short, on one line, and without signs that a terminal obeys."""
+"""What stands in messages: what was given, short, on one line and without signs that a terminal obeys; and times in words."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -58,3 +58,9 @@ def one_line(message: str) -> str:
     if len(text) <= LONGEST:
         return text
     return f"{text[: LONGEST - _ENDING - 5]} ... {text[-_ENDING:]}"
+
+
+def duration(seconds: float) -> str:
+    """Seconds as people say them: ``48 s``, ``3 min 05 s``."""
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes} min {rest:02d} s" if minutes else f"{rest} s"

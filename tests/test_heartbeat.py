@@ -1,6 +1,10 @@
 """What is under way is said where nothing else is, and nothing is said beside what shows it."""
 
+import os
+import pty
 import re
+import subprocess
+import sys
 import threading
 import time
 
@@ -70,8 +74,8 @@ def test_a_line_of_somebody_else_gives_time(monkeypatch):
     heartbeat.heard()
     with heartbeat.said_by(lambda line: lines.append((clock.now, line))), heartbeat.doing("training"):
         heartbeat._watch(clock)
-    assert clock.waited == [8.0, 8.0, 8.0, 6.0, 8.0]  # the third is in vain
-    assert lines == [(108.0, "training (8 s)"), (116.0, "training (16 s)"), (130.0, "training (30 s)")]
+    assert clock.waited == [1.0, 2.0, 4.0, 2.0, 8.0]  # soon at first; the third is in vain
+    assert lines == [(101.0, "training (1 s)"), (103.0, "training (3 s)"), (109.0, "training (9 s)")]
 
 
 def test_each_thread_has_a_line_of_its_own(said):
@@ -95,7 +99,30 @@ def test_each_thread_has_a_line_of_its_own(said):
 
 def test_items_are_counted():
     seen = [(item, heartbeat.under_way()[0]) for item in heartbeat.each("checking variant", ["a", "b"])]
-    assert seen == [("a", "checking variant 1 of 2 (0 s)"), ("b", "checking variant 2 of 2 (0 s)")]
+    assert seen == [("a", "checking variant 1 of 2, 0 % (0 s)"), ("b", "checking variant 2 of 2, 50 % (0 s)")]
+
+
+class Stopped:
+    """A clock that goes on where it is told to."""
+
+    now = 100.0
+
+    def monotonic(self):
+        return self.now
+
+
+def test_the_time_left_follows_from_the_share(monkeypatch):
+    clock = Stopped()
+    monkeypatch.setattr(heartbeat, "time", clock)
+    with heartbeat.doing("loading csv") as outer, heartbeat.doing("reading texts") as inner:
+        inner.share = 0.25
+        assert heartbeat.under_way() == ["loading csv: reading texts, 25 % (0 s)"]  # too soon to tell
+        clock.now += 30.0
+        assert heartbeat.under_way() == ["loading csv: reading texts, 25 % (30 s, about 1 min 30 s left)"]
+        inner.share = 1.5  # a guess of how much there is may be too low
+        assert heartbeat.under_way() == ["loading csv: reading texts, 100 % (30 s, about 0 s left)"]
+        outer.left = 200.0  # the outermost that knows is what somebody waits for
+        assert heartbeat.under_way() == ["loading csv: reading texts, 100 % (30 s, about 3 min 20 s left)"]
 
 
 def test_a_watch_that_breaks_says_so(monkeypatch):
@@ -117,3 +144,49 @@ def test_one_watch_is_enough(monkeypatch, capsys):
     with heartbeat.watching(), heartbeat.watching():
         assert threading.active_count() == before + 1
     assert threading.active_count() == before
+
+
+DRAWN = """
+import sys, time
+from attention import heartbeat
+
+with heartbeat.watching():
+    with heartbeat.doing("reading [bold]" + "x" * 100) as step:
+        assert heartbeat.drawn()
+        step.share = 0.5
+        time.sleep(0.8)
+        print("a line that stays")
+        with heartbeat.said_by(None):
+            assert not heartbeat.drawn()
+            print("a line of another")
+        step.text = "counting"
+        time.sleep(0.8)
+assert not heartbeat.drawn()
+print("done")
+"""
+
+
+def test_a_terminal_has_a_line_that_is_drawn_anew_below_what_is_printed():
+    leader, follower = pty.openpty()
+    environment = {**os.environ, "TERM": "xterm", "COLUMNS": "60"}
+    with subprocess.Popen([sys.executable, "-c", DRAWN], stdout=follower, stderr=follower, env=environment) as process:
+        os.close(follower)
+        printed = b""
+        try:
+            while block := os.read(leader, 65536):
+                printed += block
+        except OSError:  # the other end is closed
+            pass
+    os.close(leader)
+    assert process.returncode == 0, printed.decode()
+    plain = re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", printed.decode())
+    lines = [line.strip() for line in re.split(r"[\r\n]+", plain)]
+    assert [line for line in lines if line in ("a line that stays", "a line of another", "done")] == [
+        "a line that stays",
+        "a line of another",
+        "done",
+    ]
+    assert any(re.fullmatch(r"━+[╸╺]?━+ reading \[bold\]x+…", line) for line in lines)
+    assert any(re.fullmatch(r"━+[╸╺]?━+ counting, 50 % \(\d s, about \d s left\)", line) for line in lines)
+    assert max(map(len, lines)) <= 60
+    assert printed.count(b"\x1b[?25l") == printed.count(b"\x1b[?25h") == 2  # the cursor is hidden while a line is drawn

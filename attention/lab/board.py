@@ -15,7 +15,8 @@ from rich.text import Text
 from attention import heartbeat
 from attention.lab.plan import Point
 from attention.lab.report.numbers import Metric
-from attention.training.progress import Progress, duration
+from attention.messages import duration
+from attention.training.progress import Progress
 
 _ENOUGH = 0.1  # of the updates, before which compiling is too much of the time to tell what is left
 
@@ -41,7 +42,10 @@ class Board:
         self._open = contextlib.ExitStack()
 
     def __enter__(self) -> "Board":
-        if self._console.is_terminal:
+        table = self._console.is_terminal
+        beat = None if table else lambda line: self.say(f"{line}; {self.left()}")  # the table has it
+        self._open.enter_context(heartbeat.said_by(beat))
+        if table:
             self._live = Live(
                 get_renderable=self._drawn,
                 console=self._console,
@@ -50,8 +54,6 @@ class Board:
                 redirect_stderr=False,
             )
             self._open.enter_context(self._live)
-        beat = None if self._live else lambda line: self.say(f"{line}; {self.left()}")  # the table has it
-        self._open.enter_context(heartbeat.said_by(beat))
         return self
 
     def __exit__(self, *raised: Any) -> None:

@@ -110,9 +110,3 @@ def _line_of_notebook() -> Any:
 def _mean(values: Sequence[float | None]) -> float | None:
     known = [value for value in values if value is not None and math.isfinite(value)]
     return sum(known) / len(known) if known else None
-
-
-def duration(seconds: float) -> str:
-    """Seconds as people say them: ``48 s``, ``3 min 05 s``."""
-    minutes, rest = divmod(round(seconds), 60)
-    return f"{minutes} min {rest:02d} s" if minutes else f"{rest} s"

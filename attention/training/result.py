@@ -6,12 +6,11 @@ from typing import Any
 
 from attention import specs
 from attention.data.contracts import Dataset
-from attention.messages import LONGEST, shortened, shown
+from attention.messages import LONGEST, duration, shortened, shown
 from attention.metrics import summarize
 from attention.tasks import Metric, Task
 from attention.text_table import table as text_table
 from attention.training import by_length, contexts, machine
-from attention.training.progress import duration
 
 
 def summary(scores: Sequence[Mapping[str, float] | None], task: Task) -> dict[str, dict[str, float | None]] | None:

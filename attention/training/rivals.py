@@ -15,14 +15,13 @@ import numpy as np
 from attention import specs
 from attention.data.contracts import Dataset, Encoded, Split
 from attention.files import cache_folder, json_hash, packed, read_arrays, read_sealed, write_sealed
-from attention.messages import one_line
+from attention.messages import duration, one_line
 from attention.rivals import Material, Rival
 from attention.runs import environment
 from attention.runs.directory import RunDirectory
 from attention.tasks import Task, clean_scores
 from attention.training import recipe
 from attention.training.config import Config
-from attention.training.progress import duration
 
 
 def add(run: RunDirectory, config: Config, result: Mapping[str, Any], load: Callable[[], Dataset]) -> dict[str, Any]:

@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from attention.training.progress import Progress, duration
+from attention.training.progress import Progress
 
 
 def shown(live):
@@ -56,8 +56,3 @@ def test_the_live_line_stays_one_line(capsys, monkeypatch, columns):
     *frames, last = lines(capsys.readouterr().out)
     assert last == ""
     assert all(re.search(r"step (\d+/|\w*…)", frame) and len(frame) <= columns for frame in frames if frame)
-
-
-@pytest.mark.parametrize(("seconds", "words"), [(0.4, "0 s"), (48, "48 s"), (59.6, "1 min 00 s"), (185, "3 min 05 s")])
-def test_durations(seconds, words):
-    assert duration(seconds) == words

@@ -4,7 +4,7 @@ import math
 import re
 from typing import Any, NamedTuple
 
-from attention.training.progress import duration
+from attention.messages import duration
 
 NONE = "-"
 MINUS = "\N{MINUS SIGN}"
