@@ -3,11 +3,13 @@
 
 from typing import Any, Literal, overload
 
-from attention import installation as installation, specs as specs
 from attention.attend import attend as attend
 from attention.attention_fn import attention_fn as attention_fn
+from attention.commands.sweep import sweep as sweep
+from attention.commands.train import train as train
 from attention.decoding import beam as beam, greedy as greedy
 from attention.dropout import dropout as dropout
+from attention.evaluation import load as load
 from attention.layer import Layer as Layer, Stack as Stack, layer as layer, stack as stack
 from attention.records import (
     Call as Call,
@@ -24,6 +26,7 @@ from attention.records import (
 )
 from attention.recurrent import gru as gru, lstm as lstm
 from attention.specs import canonical as canonical, describe as describe, names as names
+from attention.training.config_files import base_config as base_config
 
 # encoding
 from attention.encodings.alibi import alibi_bias as alibi_bias, alibi_sides as alibi_sides, alibi_slopes as alibi_slopes
@@ -175,26 +178,54 @@ from attention.gates.mult import mult_gate as mult_gate
 from attention.gates.residual import residual_gate as residual_gate
 from attention.gates.residual_input import residual_input_gate as residual_input_gate
 
-# Loaded when they are first used.
+from . import arguments as arguments
+from . import broadcast as broadcast
+from . import caches as caches
+from . import carries as carries
 from . import commands as commands
+from . import compatibility as compatibility
 from . import data as data
 from . import decoders as decoders
+from . import decoding as decoding
+from . import documents as documents
 from . import encoders as encoders
+from . import encodings as encodings
 from . import equinox as equinox
 from . import evaluation as evaluation
+from . import files as files
+from . import gates as gates
+from . import heads as heads
+from . import heartbeat as heartbeat
+from . import installation as installation
+from . import kernels as kernels
 from . import lab as lab
 from . import linen as linen
+from . import masks as masks
+from . import messages as messages
+from . import metrics as metrics
+from . import mixers as mixers
 from . import models as models
+from . import module_inputs as module_inputs
 from . import nnx as nnx
+from . import normalizers as normalizers
 from . import optimizers as optimizers
+from . import placement as placement
+from . import poolings as poolings
+from . import positions as positions
+from . import precision as precision
+from . import projected as projected
+from . import records as records
+from . import recurrent as recurrent
 from . import rivals as rivals
 from . import runs as runs
+from . import sampling as sampling
+from . import scores as scores
+from . import signatures as signatures
+from . import specs as specs
 from . import tasks as tasks
+from . import tensors as tensors
+from . import text_table as text_table
 from . import training as training
-from attention.training.config_files import base_config as base_config
-from attention.evaluation import load as load
-from attention.commands.sweep import sweep as sweep
-from attention.commands.train import train as train
 
 from attention.data.contracts import Source as _Source
 from attention.data.contracts import Tokenizer as _Tokenizer

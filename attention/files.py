@@ -17,7 +17,6 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import IO, Any
 
-import jax
 import numpy as np
 
 from attention.messages import shown
@@ -196,7 +195,7 @@ def plain(value: Any) -> Any:
     """The value as JSON holds it: arrays and tuples become lists, numbers that are not finite None, keys strings."""
     if isinstance(value, Mapping):
         return {str(key): plain(item) for key, item in value.items()}
-    if isinstance(value, (np.ndarray, np.generic, jax.Array)):
+    if hasattr(value, "__array__"):  # of NumPy or of JAX
         return plain(np.asarray(value).tolist())
     if isinstance(value, (list, tuple)):
         return [plain(item) for item in value]

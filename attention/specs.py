@@ -9,7 +9,7 @@ name, and the signature of its ``build`` says which options there are, of which 
 import ast
 import difflib
 import functools
-import importlib.util
+import importlib
 import inspect
 import os
 import pickle
@@ -22,7 +22,7 @@ import warnings
 from collections.abc import Iterable
 from typing import Any, NamedTuple
 
-from attention import installation
+from attention import installation, signatures
 from attention.messages import quoted, shown
 
 KINDS = {
@@ -172,8 +172,8 @@ def nearest(word: str, words: Iterable[str]) -> str:
 @functools.cache
 def names(kind: str) -> tuple[str, ...]:
     """The variants of a kind: the public files of its folder, sorted."""
-    package = importlib.util.find_spec(_package(kind))  # not imported: listing needs none of what its files need
-    found = (module.name for module in pkgutil.iter_modules(package.submodule_search_locations if package else ()))
+    folder = signatures.folder(_package(kind))  # not imported: listing needs none of what its files need
+    found = (module.name for module in pkgutil.iter_modules([str(folder)]))
     return tuple(sorted(name for name in found if not name.startswith("_")))
 
 
@@ -183,12 +183,18 @@ def _package(kind: str) -> str:
     return KINDS[kind]
 
 
-def module(kind: str, name: str) -> types.ModuleType:
-    """The file that defines a variant."""
+def _dotted(kind: str, name: str) -> str:
+    """The file that defines a variant, by dotted name. Raises ValueError for one that there is not."""
     if name not in names(kind):
         raise ValueError(f"unknown {kind} {quoted(name)}{nearest(name, names(kind))}; known: {', '.join(names(kind))}")
+    return f"{_package(kind)}.{name}"
+
+
+def module(kind: str, name: str) -> types.ModuleType:
+    """The file that defines a variant."""
+    dotted = _dotted(kind, name)
     with installation.naming_what_is_missing():
-        return importlib.import_module(f"{_package(kind)}.{name}")
+        return importlib.import_module(dotted)
 
 
 class Option(NamedTuple):
@@ -206,17 +212,23 @@ class Option(NamedTuple):
 
 
 def options(kind: str, name: str) -> tuple[Option, ...]:
-    """The options of a variant, in the order of its ``build``."""
-    build_function = module(kind, name).build
-    hints = typing.get_type_hints(build_function)
-    parameters = inspect.signature(build_function).parameters.values()
-    return tuple(Option(p.name, hints.get(p.name, Any), p.default) for p in parameters if p.kind != p.VAR_KEYWORD)
+    """The options of a variant, in the order of its ``build``; its file is read, and not imported where that will do."""
+    parameters = _parameters(kind, name)
+    return tuple(Option(p.name, p.type, p.default) for p in parameters if p.kind != inspect.Parameter.VAR_KEYWORD)
 
 
 def _passes_on(kind: str, name: str) -> bool:
     """Whether a variant takes options that it does not list, and checks them itself: ``build(*, name, **options)``."""
-    parameters = inspect.signature(module(kind, name).build).parameters.values()
-    return any(parameter.kind == parameter.VAR_KEYWORD for parameter in parameters)
+    return any(parameter.kind == inspect.Parameter.VAR_KEYWORD for parameter in _parameters(kind, name))
+
+
+def _parameters(kind: str, name: str) -> tuple[signatures.Written, ...]:
+    try:
+        return signatures.parameters(_dotted(kind, name), "build")
+    except signatures.NotWrittenDown:  # it is made by another function
+        build_function = module(kind, name).build
+    hints, parameters = typing.get_type_hints(build_function), inspect.signature(build_function).parameters.values()
+    return tuple(signatures.Written(p.name, hints.get(p.name, Any), p.default, p.kind) for p in parameters)
 
 
 class Description(NamedTuple):
@@ -233,8 +245,8 @@ class Description(NamedTuple):
 
 def describe(kind: str, name: str) -> Description:
     """The name, first line of documentation, and options of a variant."""
-    documentation = inspect.getdoc(module(kind, name)) or ""
-    return Description(name, documentation.split("\n")[0], options(kind, name))
+    summary, *_ = signatures.documentation(_dotted(kind, name)).split("\n")
+    return Description(name, summary, options(kind, name))
 
 
 def build(kind: str, spec: str | Spec) -> Any:
@@ -368,7 +380,7 @@ def of_path(kind: str, text: str) -> Spec | None:
     except ValueError:
         if not exists and not _PATH.fullmatch(text):
             return None
-    takers = {name: take for name in names(kind) if (take := getattr(module(kind, name), "from_path", None))}
+    takers = {n: module(kind, n).from_path for n in names(kind) if signatures.defines(_dotted(kind, n), "from_path")}
     for name, take in takers.items():
         if (found := take(text)) is not None:
             return Spec(name, tuple(found.items()))

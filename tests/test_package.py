@@ -57,7 +57,7 @@ def test_imports_run_downwards(path):
     """
     order = [
         ["installation", "messages"],
-        ["records", "specs", "files", "text_table", "metrics"],
+        ["records", "signatures", "specs", "files", "text_table", "metrics", "heartbeat"],
         ["carries", "documents", "heads", "placement", "positions", "precision", "tensors"],
         ["decoding", "dropout", "gates", "recurrent", "broadcast"],
         ["encodings", "normalizers", "scores", "masks", "compatibility"],
@@ -111,10 +111,10 @@ def test_imports_run_downwards(path):
         if parts[0] != "attention" or len(parts) < 2:
             continue
         if here == "lab":
-            allowed = {"data", "evaluation", "files", "installation", "lab", "messages"}
+            allowed = {"data", "evaluation", "files", "heartbeat", "installation", "lab", "messages"}
             assert parts[1] in allowed | {"runs", "specs", "text_table", "training"}, name
         if here == "data":
-            assert parts[1] in ("data", "files", "installation", "messages", "specs", "tensors"), name
+            assert parts[1] in ("data", "files", "heartbeat", "installation", "messages", "specs", "tensors"), name
         elif parts[1] != "data":
             assert layer[parts[1]] <= layer[here], name
         else:

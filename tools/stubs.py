@@ -4,12 +4,11 @@ python -m tools.stubs [--check]
 """
 
 import argparse
-import ast
 import functools
 import sys
 import textwrap
 import typing
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import attention
@@ -26,7 +25,7 @@ def written() -> str:
         "from typing import Any, Literal, overload",
         "\n".join(_imports()),
         "\n".join(_variants()).lstrip(),
-        "# Loaded when they are first used.\n" + "\n".join(_lazy()),
+        "\n".join(_modules()),
         "\n".join(_record_imports()),
         "__version__: str\nPURE_KINDS: tuple[str, ...]",
         "\n".join(_overloads()),
@@ -35,12 +34,10 @@ def written() -> str:
 
 
 def _imports() -> Iterator[str]:
-    """What ``attention/__init__.py`` imports from its own modules, but ``build``, which is typed by kind below."""
-    for node in ast.parse(SOURCE.read_text(encoding="utf-8")).body:
-        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("attention"):
-            names = [alias.name for alias in node.names if alias.name != "build"]
-            if names:
-                yield _line(node.module or "", names)
+    """The functions and records that are of no variant, but ``build``, which is typed by kind below."""
+    lazy = {**vars(attention)["_OF_JAX_ALONE"], **vars(attention)["_OF_TRAINING"]}
+    for module, names in sorted({**lazy, "attention.specs": ("canonical", "describe", "names")}.items()):
+        yield _line(module, names)
 
 
 def _variants() -> Iterator[str]:
@@ -51,13 +48,14 @@ def _variants() -> Iterator[str]:
         yield from (_line(module.__name__, module.__all__) for module in modules if module.__all__)
 
 
-def _lazy() -> Iterator[str]:
-    """The packages that the library loads when they are first used."""
-    yield from (f"from . import {name} as {name}" for name in vars(attention)["_LAZY"])
-    yield from (_line(module, [name]) for name, module in vars(attention)["_FUNCTIONS"].items())
+def _modules() -> Iterator[str]:
+    """The files and folders of the package, but those whose name a function has."""
+    yield from (
+        f"from . import {name} as {name}" for name in sorted(vars(attention)["_MODULES"] - {*vars(attention)["_files"]})
+    )
 
 
-def _line(module: str, names: list[str]) -> str:
+def _line(module: str, names: Sequence[str]) -> str:
     line = f"from {module} import {', '.join(f'{name} as {name}' for name in names)}"
     if len(line) <= 128:
         return line
@@ -81,7 +79,7 @@ def _overloads() -> Iterator[str]:
 
 
 def _shown(record: type) -> str:
-    public = vars(attention).get(record.__name__) is record
+    public = getattr(attention, record.__name__, None) is record
     return record.__name__ if public else f"_{record.__name__}"
 
 

@@ -13,14 +13,17 @@ attention-sweep --report=runs/S --compare rope alibi                   any two o
 
 import os
 from pathlib import Path
-from typing import Any, Literal, NamedTuple, get_args
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, get_args
 
 from absl import flags
 
 from attention import installation
 from attention.commands import _python
-from attention.lab import against_rival, analysis, results
-from attention.training import backend, command_line
+from attention.training import command_line
+
+# What needs JAX is imported where it is used: flags and configs are answered for without it.
+if TYPE_CHECKING:
+    from attention.lab import against_rival, analysis, results
 
 DEFAULT = "sweeps/smoke"
 OF_REPORT = ("baseline", "metric", "margin", "title", "data_name")  # flags that go with --report
@@ -44,7 +47,7 @@ class SweepResult(NamedTuple):
     """A sweep: its folder, which has ``report.html``, and what its ``results.parquet`` holds."""
 
     workdir: Path
-    results: results.Results
+    results: "results.Results"
 
     def rows(self) -> list[dict[str, Any]]:
         """A flat row for each variant and seed, as for ``pandas.DataFrame``: what ``lab.results.SCHEMA`` says, but curves."""
@@ -55,6 +58,8 @@ class SweepResult(NamedTuple):
 
         Where there is a rival, also "beside_the_rival", "rival", and "rival_score", "_difference", "_low" and "_high".
         """
+        from attention.lab import against_rival, analysis
+
         beside = {one.name: one for one in against_rival.against(self.results)}
         return [
             {"variant": one.name, "mean": one.mean, **_compared(one), **_beside(beside.get(one.name))}
@@ -66,11 +71,11 @@ class SweepResult(NamedTuple):
         return "\n".join([str(self.workdir / "report.html"), *told])
 
 
-def _compared(one: analysis.Standing) -> dict[str, Any]:
+def _compared(one: "analysis.Standing") -> dict[str, Any]:
     return {} if one.comparison is None else one.comparison._asdict()
 
 
-def _beside(found: against_rival.Against | None) -> dict[str, Any]:
+def _beside(found: "against_rival.Against | None") -> dict[str, Any]:
     if found is None:
         return {}
     known = {"rival": found.rival, "rival_score": found.score, "rival_difference": found.difference}
@@ -99,7 +104,8 @@ def sweep(
       ValueError: for bad input of any kind, before anything is trained. A member that cannot be trained is a row that says why.
       KeyboardInterrupt: after an interrupt, once checkpoints are written; the same call goes on from there.
     """
-    from attention.lab import command
+    from attention.lab import command, results
+    from attention.training import backend
 
     given = _python.read(config, workdir, default=DEFAULT, file="sweep.json", what="sweep")
     folder = command.folder(given, workdir)
@@ -154,9 +160,13 @@ def main(argv: list[str]) -> None:
         return
     if given_too := [name for name in OF_REPORT if getattr(values, name) is not None]:
         raise ValueError(f"--{given_too[0]} goes with --report=DIR; of a sweep it is --config.sweep.{given_too[0]}")
-    from attention.lab import command
+    from attention.lab import plan
 
     command_line.check_begun(given, values.workdir, "sweep.json", "sweep")
+    plan.read(given.fields.to_dict(), given.name)  # what is wrong with the config is said before the rest is imported
+    from attention.lab import command
+    from attention.training import backend
+
     backend.prepare()
     options = {name: getattr(values, name) for name in ("only", "retry_failed", "retrain_changed")}
     folder = command.folder(given, values.workdir)

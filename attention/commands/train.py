@@ -14,16 +14,18 @@ attention-train --describe                                what would be trained,
 
 import os
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from absl import flags
 
-from attention import installation
+from attention import installation, specs
 from attention.commands import _python
-from attention.evaluation import Trained, load
-from attention.runs.opening import default_name
-from attention.training import backend, command_line, longer, loop, process, result
+from attention.training import command_line
 from attention.training import config as configs
+
+# What needs JAX is imported where it is used: flags, configs and specs are answered for without it.
+if TYPE_CHECKING:
+    from attention.evaluation import Trained
 
 DEFAULT: str = "listops"  # the config of that name
 
@@ -43,11 +45,15 @@ class Result(NamedTuple):
         """A flat row for each member, as for ``pandas.DataFrame``; scores are ``test_accuracy``, ``validation_nll``, ..."""
         return [_python.flat(member) for member in self.record["members"]]
 
-    def load(self) -> Trained:
+    def load(self) -> "Trained":
         """The run with its best weights, for ``predict(texts)`` and ``evaluate(split)``."""
+        from attention.evaluation import load
+
         return load(str(self.workdir))
 
     def __repr__(self) -> str:
+        from attention.training import result
+
         return f"{self.workdir}\n{result.stored_table(self.record, self.workdir)}"
 
 
@@ -97,14 +103,12 @@ def main(argv: list[str]) -> None:
     given = command_line.parse_config(argv, default=command_line.config_beside(argv, "continue_from") or DEFAULT)
     command_line.parse_flags(given.argv, values, usage=__doc__ or "", config=given.fields)
     if values.list is not None:
-        from attention.training import describe
-
-        print(describe.variants_of(values.list))
+        print(variants_of(values.list))
         return
     command_line.check_begun(given, values.workdir, "config.json", "run")
     config = _checked(given, init_from=values.init_from, continue_from=values.continue_from)
     if values.describe:
-        from attention.training import describe
+        from attention.training import backend, describe
 
         backend.prepare()
         print(describe.describe(config))
@@ -129,6 +133,9 @@ def _checked(given: command_line.Config, **starts: str | None) -> configs.Config
 def _train(
     config: configs.Config, given: command_line.Config, workdir: str | os.PathLike[str] | None, *, profile: bool = False
 ) -> Result:
+    from attention.runs.opening import default_name
+    from attention.training import backend, longer, loop, process
+
     backend.prepare()
     process.keep_freed_memory()
     folder = Path(workdir or Path("runs") / default_name(given.name, configs.words(config)))
@@ -137,6 +144,17 @@ def _train(
         longer.read(config)  # what cannot be gone on with is said alone
     print(given.opening(folder, state), flush=True)
     return Result(folder, loop.train(config, folder, profile=profile, config_file=given.text))
+
+
+def variants_of(kind: str) -> str:
+    """One line for each variant of a kind, or of every kind where it is "all": name, options, summary."""
+    kinds = tuple(specs.KINDS) if kind == "all" else (kind,)
+    lines = []
+    for each in kinds:
+        names = specs.names(each)
+        lines.append(f"{each}:")
+        lines += [f"  {specs.describe(each, name)}" for name in names]
+    return "\n".join(lines)
 
 
 def listing(argv: list[str]) -> list[str]:

@@ -8,9 +8,8 @@ the points that one compiled program trains together.
 
 import dataclasses
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
-import jax
 from ml_collections import config_dict
 
 from attention import heartbeat, specs
@@ -26,9 +25,11 @@ from attention.messages import listed
 from attention.runs.identity import Content, Identity
 from attention.specs import nearest
 from attention.training import config as configs
-from attention.training import finetune, identities, recipe
 from attention.training.config import Config
-from attention.training.describe import abstract_members, flops_per_example
+
+# What needs JAX is imported where it is used: config files import this module, and are read before anything is built.
+if TYPE_CHECKING:
+    from attention.training import recipe
 
 Phase = Literal["final", "search"]
 BEYOND = "accuracy_beyond_training"  # a metric of data that have texts longer than those of training
@@ -123,8 +124,10 @@ class Built(NamedTuple):
     split: str
     notes: tuple[str, ...]
 
-    def experiment(self) -> recipe.Experiment:
+    def experiment(self) -> "recipe.Experiment":
         """What its first member trains; made anew, because two hundred hold more than a machine does."""
+        from attention.training import recipe
+
         return recipe.experiment(configs.members(self.config)[0], data=self.data)
 
     def counted(self) -> tuple[int, float]:
@@ -132,6 +135,10 @@ class Built(NamedTuple):
 
         Takes about a second: the update is traced.
         """
+        import jax
+
+        from attention.training.describe import abstract_members, flops_per_example
+
         experiment = self.experiment()
         members = abstract_members(experiment)
         return sum(leaf.size for leaf in jax.tree.leaves(members.params)), flops_per_example(experiment, members)
@@ -279,6 +286,8 @@ def plan(sweep: Sweep) -> Plan:
       ValueError: for a value that no config takes, data that cannot be read, two variants of one config, and for variants
         that cannot be built where the sweep does not drop them, with every reason.
     """
+    from attention.training import finetune, identities, recipe
+
     built, dropped, seen = [], [], {}
     loaded: dict[Any, contracts.Dataset] = {}
     starts: dict[tuple[str, ...], str | None] = {}
@@ -387,12 +396,16 @@ def _changed(base: Mapping[str, Any], values: Mapping[str, Any]) -> dict[str, An
 
 def _load(config: Config, loaded: dict[Any, contracts.Dataset]) -> contracts.Dataset:
     """The data of a config, among those that are ``loaded`` by all that they depend on."""
+    from attention.training import recipe
+
     key = config.task, config.data.source, config.data.tokenizer, config.data.seed, *configs.reading(config).items()
     if key not in loaded:
         loaded[key] = recipe.load_data(config)
     return loaded[key]
 
 
-def _built(variant: Variant, experiment: recipe.Experiment, data: contracts.Dataset, content: Content) -> Built:
+def _built(variant: Variant, experiment: "recipe.Experiment", data: contracts.Dataset, content: Content) -> Built:
+    from attention.training import recipe
+
     said = recipe.scored_split(data, experiment.task), recipe.notes(experiment.data)
     return Built(variant, experiment.config, content, data, experiment.steps, *said)

@@ -24,7 +24,8 @@ from attention.records import Normalizer, NormalizerClaims
 
 __all__ = ["laplace"]
 
-MEAN, DEVIATION = math.sqrt(0.5), math.sqrt(0.25 / math.pi)
+MEAN = math.sqrt(0.5)
+DEVIATION = math.sqrt(0.25 / math.pi)
 
 
 def laplace(

@@ -23,7 +23,7 @@ from attention.files import TryAgainError, passing
 from attention.messages import listed, one_line, quoted, shown
 from attention.runs.beside import near
 from attention.specs import nearest
-from attention.training import config_files, process, streams
+from attention.training import config_files, streams
 
 # Set to see the traceback of an error that is otherwise one line; for those who write a variant.
 TRACEBACK = "ATTENTION_TRACEBACK"
@@ -82,6 +82,8 @@ def _told(error: Exception) -> tuple[str, int] | None:
         return message, 2
     if isinstance(error, (ValueError, flags.Error)):
         return str(error), AGAIN if isinstance(error, TryAgainError) else 2
+    from attention.training import process  # which imports JAX: what is said above needs none
+
     if process.out_of_memory(error):
         return f"not enough memory; {process.LESS_MEMORY}: {error}", 2
     if isinstance(error, OSError) and ((again := passing(error)) or error.filename):

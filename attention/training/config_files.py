@@ -17,7 +17,6 @@ from ml_collections import config_dict
 
 from attention import installation
 from attention.messages import listed, quoted, shown
-from attention.runs.directory import RunDirectory
 from attention.specs import nearest
 
 
@@ -80,6 +79,8 @@ def base_config(given: str | os.PathLike[str] = "base") -> Any:  # a ConfigDict,
     """
     file, arguments = find(given)
     if file.name == "config.json":
+        from attention.runs.directory import RunDirectory  # this, and not every config, needs JAX
+
         return config_dict.ConfigDict(RunDirectory(file.parent).read_config())
     spec = importlib.util.spec_from_file_location(f"config_{file.stem}", file)
     if spec is None or spec.loader is None:

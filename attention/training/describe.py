@@ -1,4 +1,4 @@
-"""What there is (``--list``), and what a config would train and cost (``--describe``)."""
+"""What a config would train and cost (``--describe``)."""
 
 import dataclasses
 import functools
@@ -9,7 +9,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from attention import specs
 from attention.data import batches
 from attention.training import recipe
 from attention.training.cohort.members import Members, new_cohort, resolve_axis
@@ -17,17 +16,6 @@ from attention.training.cohort.program import Program
 from attention.training.cohort.update import cohort_step, train_step
 from attention.training.config import Config, member_values, to_dict
 from attention.training.recipe import Experiment
-
-
-def variants_of(kind: str) -> str:
-    """One line for each variant of a kind, or of every kind where it is "all": name, options, summary."""
-    kinds = tuple(specs.KINDS) if kind == "all" else (kind,)
-    lines = []
-    for each in kinds:
-        names = specs.names(each)
-        lines.append(f"{each}:")
-        lines += [f"  {specs.describe(each, name)}" for name in names]
-    return "\n".join(lines)
 
 
 def describe(config: Config) -> str:

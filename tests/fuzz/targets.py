@@ -21,7 +21,7 @@ from attention.commands import train as train_entry
 from attention.data import tables
 from attention.evaluation import report
 from attention.lab import plan
-from attention.training import command_line, config, describe, loop, recipe
+from attention.training import command_line, config, loop, recipe
 from tests.fuzz.campaign import Case, Found, Target, check_message, refused
 from tests.fuzz.mutations import mutated_bytes, mutated_digit, mutated_json, mutated_words
 from tests.support import toy
@@ -238,7 +238,7 @@ def _train(argv: list[str]) -> None:
     values = train_entry.define_flags()
     command_line.parse_flags(given.argv, values, usage="")
     if values.list is not None:
-        describe.variants_of(values.list)
+        train_entry.variants_of(values.list)
         return
     settings = config.from_dict(given.fields.to_dict())
     recipe.checked_model(settings)

@@ -4,8 +4,8 @@ import jax
 import numpy as np
 import pytest
 
+from attention.commands.train import variants_of
 from attention.training import config
-from attention.training.describe import variants_of
 from tests.support.gates import edited, without_gate
 from tests.support.helpers import float64, jit, normal
 from tests.support.models import C, D, batch, classifier, made

@@ -8,6 +8,7 @@ import pytest
 from attention.lab import dry_run, estimate, execute, grid, plan
 from attention.lab.estimate import Cost, Range
 from attention.training import config as configs
+from attention.training import describe
 from tests.support import sweeps, toy
 
 POOLINGS = grid.param("model.pooling", ["mean", "max", "sum"])
@@ -254,7 +255,7 @@ def test_many_variants_are_planned_without_tracing_any(source, monkeypatch):
     rates = grid.param("training.learning_rate", [0.001 * n for n in range(1, 68)])
     made = sweeps.planned(sweeps.fields(source, grid.product(POOLINGS, rates), baseline="mean, 0.001"))
     assert len(made.built) == 201
-    monkeypatch.setattr(plan, "abstract_members", traced)
+    monkeypatch.setattr(describe, "abstract_members", traced)
     monkeypatch.setattr(estimate, "BUDGET", 0.0)
     text = dry_run.outline(made, None, timed=True)
     assert "operations" not in text

@@ -17,11 +17,11 @@ import pytest
 
 from attention import files
 from attention.evaluation import trained as evaluate
-from attention.lab import collect, costs, dry_run, execute, plan, results, store
+from attention.lab import collect, costs, dry_run, execute, results, store
 from attention.lab import grid as axes
 from attention.runs import directory as runs
 from attention.runs import json_files, opening
-from attention.training import bookkeeping, loop
+from attention.training import bookkeeping, describe, loop
 from attention.training import config as configs
 from tests.support import sweeps, toy
 
@@ -193,7 +193,7 @@ def test_operations_that_cannot_be_counted_cost_no_report(grid, done, monkeypatc
 
     shutil.copytree(done[0], tmp_path / "sweep")
     (tmp_path / "sweep" / "results.parquet").unlink()
-    monkeypatch.setattr(plan, "flops_per_example", breaks)
+    monkeypatch.setattr(describe, "flops_per_example", breaks)
     made = sweeps.planned(grid)
     found = collect.collect(made, store.Points(tmp_path / "sweep"), {}, "python sweep.py")
     assert {(row["status"], row["flops_per_example"]) for row in found.rows} == {("finished", None)}
