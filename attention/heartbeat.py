@@ -23,6 +23,7 @@ from attention.messages import duration
 FIRST, EVERY = 1.0, 8.0  # seconds without a line; EVERY is such that there is one every ten on a busy machine too
 _TOLD = 1.0  # seconds after which the time that something has taken says how long the rest will take
 _DRAWN = 4  # times a second
+_BAR = 16  # signs
 
 _Item = TypeVar("_Item")
 
@@ -54,11 +55,31 @@ class Step:
         return self.text if self.share is None else f"{self.text}, {100 * min(max(self.share, 0.0), 1.0):.0f} %"
 
 
-class Line(NamedTuple):
-    """What a thread does, as it is shown: in words, and how much of the outermost step that knows is done."""
+class _Thread(NamedTuple):
+    """What a thread does: its steps, the outermost first."""
 
-    text: str
-    share: float | None
+    steps: list[Step]
+    now: float
+
+    def line(self) -> str:
+        """What, how far, for how long the innermost step does, and the time left."""
+        left = "" if self.left is None else f", about {duration(self.left)} left"
+        return f"{': '.join(map(str, self.steps))} ({self.now - self.steps[-1].since:.0f} s{left})"
+
+    @property
+    def left(self) -> float | None:
+        """The seconds left of the outermost step that can tell: that is what somebody waits for."""
+        return next((left for step in self.steps if (left := step.remaining(self.now)) is not None), None)
+
+    @property
+    def share(self) -> float | None:
+        """How much of the outermost step that can tell is done."""
+        return next((step.share for step in self.steps if step.share is not None), None)
+
+    def row(self, bar: Any) -> list[Any]:
+        """The cells of ``_table``: a bar, what, and the time left, or that it has taken."""
+        time_left = f"{self.now - self.steps[-1].since:.0f} s" if self.left is None else f"{duration(self.left)} left"
+        return [bar, ": ".join(step.text for step in self.steps), time_left]
 
 
 _lock = threading.Lock()
@@ -69,9 +90,9 @@ _drawing: list[Any] = []  # the redrawn line, where a terminal has one
 
 
 @contextlib.contextmanager
-def doing(text: str, share: float | None = None) -> Iterator[Step]:
+def doing(text: str) -> Iterator[Step]:
     """Within it, this thread does what ``text`` says, within what it does already; the step is what to write progress to."""
-    step, thread = Step(text, time.monotonic(), share), threading.get_ident()
+    step, thread = Step(text, time.monotonic()), threading.get_ident()
     with _lock:
         _steps.setdefault(thread, []).append(step)
     try:
@@ -93,21 +114,13 @@ def each(what: str, items: Sequence[_Item]) -> Iterator[_Item]:
 
 def under_way() -> list[str]:
     """A line for each thread that does something: what, how far, for how long the innermost step does, and the time left."""
-    return [line.text for line in _lines()]
+    return [thread.line() for thread in _threads()]
 
 
-def _lines() -> list[Line]:
-    with _lock:
-        stacks = [[dataclasses.replace(step) for step in steps] for steps in _steps.values()]
+def _threads() -> list[_Thread]:
     now = time.monotonic()
-    return [_line(steps, now) for steps in stacks]
-
-
-def _line(steps: Sequence[Step], now: float) -> Line:
-    left = next((left for step in steps if (left := step.remaining(now)) is not None), None)
-    rest = "" if left is None else f", about {duration(left)} left"
-    share = next((step.share for step in steps if step.share is not None), None)
-    return Line(f"{': '.join(map(str, steps))} ({now - steps[-1].since:.0f} s{rest})", share)
+    with _lock:
+        return [_Thread([dataclasses.replace(step) for step in steps], now) for steps in _steps.values()]
 
 
 def heard() -> None:
@@ -195,9 +208,21 @@ def _redrawn() -> Iterator[None]:
     """Draws what is under way below what is printed, and leaves nothing of it behind."""
     from rich.console import Console
     from rich.live import Live
+    from rich.progress_bar import ProgressBar
+    from rich.table import Column, Table
+
+    def table() -> Table:
+        cells = [Column(width=_BAR, no_wrap=True), Column(ratio=1, no_wrap=True, overflow="ellipsis"), Column(no_wrap=True)]
+        threads = _threads()
+        bars = any(thread.share is not None for thread in threads)
+        rows = Table.grid(*cells[not bars :], padding=(0, 1), expand=True)
+        for thread in threads:
+            bar = "" if thread.share is None else ProgressBar(total=1.0, completed=thread.share, width=_BAR)
+            rows.add_row(*thread.row(bar)[not bars :])
+        return rows
 
     live = Live(
-        get_renderable=_drawn_lines,
+        get_renderable=table,
         console=Console(file=sys.stdout, markup=False, highlight=False),
         refresh_per_second=_DRAWN,
         transient=True,
@@ -211,21 +236,3 @@ def _redrawn() -> Iterator[None]:
         finally:
             live.stop()
             _drawing.clear()
-
-
-def _drawn_lines() -> Any:
-    """A row for each thread: a bar where the share is known, and the words, cut where they are longer than the row."""
-    from rich.progress_bar import ProgressBar
-    from rich.table import Table
-    from rich.text import Text
-
-    rows = Table.grid(padding=(0, 1))
-    lines = _lines()
-    bars = any(line.share is not None for line in lines)
-    if bars:
-        rows.add_column(width=20, no_wrap=True)
-    rows.add_column(no_wrap=True, overflow="ellipsis")
-    for text, share in lines:
-        bar = "" if share is None else ProgressBar(total=1.0, completed=share, width=20)
-        rows.add_row(*([bar] if bars else []), Text(text))
-    return rows

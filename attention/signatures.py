@@ -171,6 +171,8 @@ def _class(node: ast.ClassDef, module: str) -> type:
 
 def _targets(node: ast.AST) -> tuple[str, ...]:
     """The names that a statement gives a value."""
-    annotated = isinstance(node, ast.AnnAssign) and node.value is not None
-    targets = node.targets if isinstance(node, ast.Assign) else [node.target] if annotated else []
+    if isinstance(node, ast.AnnAssign):
+        targets = [] if node.value is None else [node.target]
+    else:
+        targets = node.targets if isinstance(node, ast.Assign) else []
     return tuple(target.id for target in targets if isinstance(target, ast.Name))

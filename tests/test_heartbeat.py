@@ -186,7 +186,7 @@ def test_a_terminal_has_a_line_that_is_drawn_anew_below_what_is_printed():
         "a line of another",
         "done",
     ]
-    assert any(re.fullmatch(r"━+[╸╺]?━+ reading \[bold\]x+…", line) for line in lines)
-    assert any(re.fullmatch(r"━+[╸╺]?━+ counting, 50 % \(\d s, about \d s left\)", line) for line in lines)
+    assert any(re.fullmatch(r"━+[╸╺]?━+ reading \[bold\]x+… \d s", line) for line in lines)
+    assert any(re.fullmatch(r"━+[╸╺]?━+ counting +\d s left", line) for line in lines)
     assert max(map(len, lines)) <= 60
     assert printed.count(b"\x1b[?25l") == printed.count(b"\x1b[?25h") == 2  # the cursor is hidden while a line is drawn

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from absl import flags
 
-from attention import installation, specs
+from attention import heartbeat, installation, specs
 from attention.commands import _python
 from attention.training import command_line
 from attention.training import config as configs
@@ -130,11 +130,13 @@ def _checked(given: command_line.Config, **starts: str | None) -> configs.Config
     return configs.from_dict(fields)
 
 
+@heartbeat.watching()
 def _train(
     config: configs.Config, given: command_line.Config, workdir: str | os.PathLike[str] | None, *, profile: bool = False
 ) -> Result:
-    from attention.runs.opening import default_name
-    from attention.training import backend, longer, loop, process
+    with heartbeat.doing("loading JAX"):
+        from attention.runs.opening import default_name
+        from attention.training import backend, longer, loop, process
 
     backend.prepare()
     process.keep_freed_memory()

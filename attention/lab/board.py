@@ -123,14 +123,12 @@ class CohortProgress(Progress):
     def __init__(self, board: Board, members: int, steps: int, start: int):
         super().__init__(steps, start, live=False)
         self._board, self._members = board, members
-        self._step = start
         board.spared(members, start)
 
-    def advance(self, step: int) -> None:
-        """As ``Progress``."""
-        super().advance(step)
+    def advance(self, step: int, left: float | None = None) -> None:
+        """As ``Progress``, but for the time left, which the board says of the sweep."""
         self._board.trained(self._members, step - self._step)
-        self._step = step
+        super().advance(step)
         self._doing.text += "".join(f", {name} {value}" for name, value in self._shown.items())
 
     def close(self) -> None:

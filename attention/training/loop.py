@@ -37,6 +37,7 @@ from attention.training.cohort.members import resolve_axis, take_sums
 from attention.training.cohort.predict import of_members, predict
 from attention.training.cohort.update import Update
 from attention.training.config import BESIDE, PATHS, Config, from_dict, member_values, to_dict, words
+from attention.training.pace import Pace
 from attention.training.process import Clock, Spent, Trace, signals
 from attention.training.progress import Progress
 
@@ -118,7 +119,7 @@ def train(
 
         # ---- training, with validations and checkpoints
         with signals() as caught:
-            _train(setting, course, caught, profile=profile, make_progress=progress, news=tracked.news)
+            _train(setting, course, caught, profile=profile, test=test, make_progress=progress, news=tracked.news)
 
         # ---- final test and result
         with heartbeat.doing("scoring"):
@@ -182,6 +183,7 @@ def _train(
     caught: Sequence[int],
     *,
     profile: bool,
+    test: bool,
     make_progress: Callable[[int, int], Progress],
     news: Callable[[], Sequence[str]],
 ) -> None:
@@ -193,6 +195,7 @@ def _train(
     batch = batch_of(course.step) if course.step < experiment.steps else {}
     trace = Trace(setting.run.path / "profile" if profile else None)
     clock, before = Clock(), None
+    pace = Pace(experiment.config.training.batch_size)
     with contextlib.closing(make_progress(experiment.steps, course.step)) as progress:
         while course.step < experiment.steps and any(course.active):
             # ---- one update: the next batch is gathered while the device computes, two updates are under way at most
@@ -207,9 +210,11 @@ def _train(
                 before.block_until_ready()
             before = done
             trace.after(done)
-            course.stepped(clock.spent(), update.compiling.less(compiled))
+            spent, compiling = clock.spent(), update.compiling.less(compiled)
+            course.stepped(spent, compiling)
+            pace.updated(spent.seconds, compiling.seconds)
             compiled = update.compiling
-            progress.advance(course.step)
+            progress.advance(course.step, _left(setting, course, pace, test=test))
 
             # ---- metrics: fetched once the next update is under way
             logging, validating, saving = _due(setting, course, interrupted=bool(interrupted))
@@ -222,12 +227,17 @@ def _train(
 
             # ---- validation and checkpoint
             done.block_until_ready()
-            course.stepped(clock.spent(), Spent())
+            spent = clock.spent()
+            course.stepped(spent, Spent())
+            pace.updating += spent.seconds
             bookkeeping.write_metrics(setting, course, progress)
             if validating:
                 with heartbeat.doing("validating"):
                     validation.validate(setting, course, progress)
-            course.train_seconds += clock.spent().seconds
+            spent = clock.spent()
+            course.train_seconds += spent.seconds
+            if validating:
+                pace.scoring = spent.seconds / len(experiment.data.splits["validation"])
             if saving:
                 with heartbeat.doing("saving"):
                     bookkeeping.save(setting, course)
@@ -240,6 +250,15 @@ def _train(
         trace.close()
         if course.saved_step != course.step:  # every member has stopped
             bookkeeping.save(setting, course)
+
+
+def _left(setting: Setting, course: Course, pace: Pace, *, test: bool) -> float | None:
+    """The seconds that the rest of a run takes, with validations and the final test, if no member stops."""
+    experiment, splits = setting.experiment, setting.experiment.data.splits
+    validations = -(-experiment.steps // experiment.eval_every) - course.step // experiment.eval_every
+    scored = len(splits[recipe.scored_split(experiment.data, experiment.task)]) if test else 0
+    examples = validations * len(splits["validation"]) + scored
+    return pace.left(experiment.steps - course.step, len(experiment.plan.bucket_lengths), examples)
 
 
 _take_sums = jax.jit(take_sums, donate_argnums=0)

@@ -1,44 +1,43 @@
-"""What a run shows while it trains: one live line on a terminal or in a notebook, plain lines elsewhere."""
+"""What a run shows while it trains: one redrawn line on a terminal or in a notebook, plain lines elsewhere."""
 
 import contextlib
 import math
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Sequence
 from typing import Any
 
-from rich import progress
-from rich.console import Console
-from rich.table import Column
-
 from attention import heartbeat
+
+
+_ORDER = ("loss", "examples/s", "validation")
 
 
 class Progress:
     """Shows step, loss, score on validation, examples/s and the time left.
 
+    On a terminal these are in the line that ``heartbeat.watching`` draws.
+
     Args:
       steps: updates in all.
       start: updates done before.
-      live: whether to redraw one line; by default where stdout is a terminal or a notebook's.
+      live: whether a line is drawn anew; by default where there is one on the terminal, or a notebook.
     """
 
     def __init__(self, steps: int, start: int, live: bool | None = None):
         self.steps = steps
         self._shown: dict[str, str] = {}
         self._open = contextlib.ExitStack()
-        self._doing = self._open.enter_context(heartbeat.doing(f"update {start} of {steps}"))
-        self._bar = _bar() if (sys.stdout.isatty() if live is None else live) else None
+        self._doing = self._open.enter_context(heartbeat.doing(""))
+        self._live = heartbeat.drawn() if live is None else live
         self._line = _line_of_notebook() if live is None else None
-        if self._bar is not None:
-            self._task = self._bar.add_task("", total=steps, completed=start, shown="")
-            self._bar.start()
+        self._step = start
+        self._write()
 
-    def advance(self, step: int) -> None:
-        """An update has been dispatched."""
-        self._doing.text = f"update {step} of {self.steps}"
-        if self._bar is not None:
-            self._bar.update(self._task, completed=step)
-            heartbeat.heard()
+    def advance(self, step: int, left: float | None = None) -> None:
+        """An update has been dispatched; ``left`` are the seconds that the rest of the run takes, where that is known."""
+        self._step = step
+        self._doing.share, self._doing.left = None if left is None else step / self.steps, left
+        self._write()
 
     def trained(self, step: int, losses: Sequence[float | None], rate: float) -> None:
         """The losses of the members since the last call, None for one that has stopped, and examples per second."""
@@ -55,48 +54,38 @@ class Progress:
 
     def say(self, line: str) -> None:
         """A line that stays."""
-        if self._bar is not None:
-            self._bar.console.print(line, soft_wrap=True)
-        else:
-            print(line, flush=True)
+        print(line, flush=True)
         self._heard()
 
     def close(self) -> None:
-        """Leaves the live line as it is."""
+        """Leaves the last values where the line was drawn."""
         self._open.close()
-        if self._bar is not None:
-            self._bar.stop()
+        if self._live and self._shown:
+            print(self._said(self._step, self._shown), flush=True)
+
+    def _write(self) -> None:
+        """What is under way, in words."""
+        shown = f"  {self._values(self._shown)}" if self._live and self._shown else ""
+        self._doing.text = f"update {self._step} of {self.steps}{shown}"
 
     def _show(self, step: int, changed: Sequence[str]) -> None:
-        if self._bar is not None:
-            self._bar.update(self._task, shown=self._values(self._shown))
+        if self._live:
+            self._write()
         elif self._line is not None:
-            self._line.update({"text/plain": f"step {step}/{self.steps}  {self._values(self._shown)}"}, raw=True)
+            self._line.update({"text/plain": self._said(step, self._shown)}, raw=True)
         else:
-            print(f"step {step}/{self.steps}  {self._values(changed)}", flush=True)
+            print(self._said(step, changed), flush=True)
         self._heard()
 
     def _heard(self) -> None:
         """Somebody has seen a line."""
         heartbeat.heard()
 
-    def _values(self, names: Iterable[str]) -> str:
-        return "  ".join(f"{name} {self._shown[name]}" for name in names)
+    def _said(self, step: int, names: Container[str]) -> str:
+        return f"step {step}/{self.steps}  {self._values(names)}"
 
-
-def _bar() -> progress.Progress:
-    """A bar that takes the room that the values leave; where there is too little, the values are cut, never wrapped."""
-    text = lambda template: progress.TextColumn(template, style="none", markup=False, table_column=Column(no_wrap=True))
-    return progress.Progress(
-        progress.BarColumn(bar_width=None, table_column=Column(ratio=1, min_width=4)),
-        text("step {task.completed}/{task.total}  {task.fields[shown]}"),
-        progress.TimeRemainingColumn(compact=True),
-        text("left"),
-        console=Console(file=sys.stdout, force_terminal=True, markup=False, highlight=False),
-        refresh_per_second=4,
-        expand=True,
-        redirect_stderr=sys.stderr.isatty(),  # one that goes to a file stays there
-    )
+    def _values(self, names: Container[str]) -> str:
+        return "  ".join(f"{name} {self._shown[name]}" for name in _ORDER if name in names)
 
 
 def _line_of_notebook() -> Any:

@@ -39,7 +39,7 @@ from unittest import mock
 
 import numpy as np
 
-from attention import specs
+from attention import heartbeat, specs
 from attention.commands import eval as evaluate
 from attention.commands import sweep, train
 from attention.data.contracts import Split
@@ -211,6 +211,8 @@ class _Reader:
             if not there and any(flag.split("=")[0] in WRITES for flag in flags):  # such a run is a language model's
                 stack.enter_context(mock.patch.object(writing, "is_writer", return_value=True))
                 stack.enter_context(mock.patch.object(writing, "write"))
+            stack.enter_context(mock.patch.object(heartbeat, "EVERY", 1000.0))  # no page shows what a slow machine adds
+            stack.enter_context(mock.patch.object(heartbeat, "FIRST", 1000.0))
             stack.enter_context(contextlib.redirect_stdout(out))
             stack.enter_context(contextlib.redirect_stderr(err))
             code = command_line.run_main(SCRIPTS[name], [name, *flags])
