@@ -225,7 +225,7 @@ def test_the_lock_file_pins_what_requirements_txt_pins():
     [
         ("absl", "attention.train"),
         ("flax", "attention.build('encoder', 'transformer')"),
-        ("pyarrow", "attention.sweep"),
+        ("pyarrow", "attention.sweep()"),
         ("ml_collections", "from attention.lab import grid, plan"),
         ("ml_collections", "import attention.training.config"),
         ("flax", "import attention.models.classifier"),

@@ -12,7 +12,6 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from scipy import special
 
 from attention.data.contracts import Encoded
 from attention.messages import shown
@@ -175,6 +174,8 @@ def adapt(encoded: Encoded, classes: Sequence[str], facts: Facts) -> Encoded:
 def read(outputs: Outputs, encoded: Encoded, facts: Facts) -> LabelSets:
     """Labels and probabilities from ``[M n C]`` logits."""
     logits = np.asarray(outputs["logits"], np.float64)
+    from scipy import special  # here, because it takes a third of a second
+
     probabilities = special.expit(logits).mean(axis=0)
     chosen = probabilities > 0.5
     labels = [tuple(name for name, there in zip(facts.classes, row) if there) for row in chosen]

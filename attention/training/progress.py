@@ -8,7 +8,6 @@ from typing import Any
 
 from attention import heartbeat
 
-
 _ORDER = ("loss", "examples/s", "validation")
 
 
