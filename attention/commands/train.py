@@ -22,7 +22,7 @@ from attention import installation
 from attention.commands import _python
 from attention.evaluation import Trained, load
 from attention.runs.opening import default_name
-from attention.training import backend, command_line, longer, loop, process, result
+from attention.training import backend, command_line, longer, loop, result
 from attention.training import config as configs
 
 DEFAULT: str = "listops"  # the config of that name
@@ -130,7 +130,6 @@ def _train(
     config: configs.Config, given: command_line.Config, workdir: str | os.PathLike[str] | None, *, profile: bool = False
 ) -> Result:
     backend.prepare()
-    process.keep_freed_memory()
     folder = Path(workdir or Path("runs") / default_name(given.name, configs.words(config)))
     state = "finished" if (folder / "result.json").exists() else "going on" if (folder / "data.json").exists() else "new"
     if state == "new":
