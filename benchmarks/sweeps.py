@@ -35,11 +35,10 @@ ROOT = Path(__file__).parent.parent
 # Trains the config of a JSON file, as train.py does.
 SINGLE = """
 import json, sys
-from attention.training import backend, command_line, config, loop, process
+from attention.training import backend, command_line, config, loop
 def main(argv):
     made = config.from_dict(json.load(open(argv[1])))
     backend.prepare()
-    process.keep_freed_memory()
     loop.train(made, argv[2])
 sys.exit(command_line.run_main(main))
 """

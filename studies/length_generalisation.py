@@ -17,7 +17,7 @@ import jax
 import numpy as np
 
 from attention.files import read_json, write_json
-from attention.training import backend, command_line, config, loop, process
+from attention.training import backend, command_line, config, loop
 from configs.studies import length_generalisation as study
 from tools.plots import legible, plt
 
@@ -149,7 +149,6 @@ def main(arguments: list[str] | None = None) -> None:
     if unknown := set(tasks) - set(study.TASKS):
         parser.error(f"no task {', '.join(sorted(unknown))}; tasks: {', '.join(study.TASKS)}")
     backend.prepare()
-    process.keep_freed_memory()
     run(options.workdir, tasks)
     missing = [(task, name) for task in study.TASKS for name in study.VARIANTS if not _finished(options.workdir, task, name)]
     if missing:

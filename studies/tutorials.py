@@ -21,7 +21,7 @@ from scipy.sparse import csr_array
 
 from attention import specs
 from attention.files import read_json, write_json
-from attention.training import backend, command_line, config, config_files, loop, process
+from attention.training import backend, command_line, config, config_files, loop
 from studies import vectors
 from tools.markdown import table
 
@@ -216,7 +216,6 @@ def main(arguments: list[str] | None = None) -> None:
     if unknown := only - {row.config for row in ROWS}:
         parser.error(f"no config {', '.join(sorted(unknown))}; configs: {', '.join(dict.fromkeys(r.config for r in ROWS))}")
     backend.prepare()
-    process.keep_freed_memory()
     try:
         run(options.workdir, tuple(row for row in ROWS if not only or row.config in only), options.data)
     except ValueError as error:

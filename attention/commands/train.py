@@ -136,10 +136,9 @@ def _train(
 ) -> Result:
     with heartbeat.doing("loading JAX"):
         from attention.runs.opening import default_name
-        from attention.training import backend, longer, loop, process
+        from attention.training import backend, longer, loop
 
     backend.prepare()
-    process.keep_freed_memory()
     folder = Path(workdir or Path("runs") / default_name(given.name, configs.words(config)))
     state = "finished" if (folder / "result.json").exists() else "going on" if (folder / "data.json").exists() else "new"
     if state == "new":

@@ -13,7 +13,7 @@ from attention.lab import execute, plan, report, results, sweep_record
 from attention.lab.collect import collect
 from attention.lab.store import Points
 from attention.runs.opening import default_name
-from attention.training import command_line, following, process
+from attention.training import command_line, following
 
 
 def folder(given: command_line.Config, workdir: str | os.PathLike[str] | None) -> Path:
@@ -61,7 +61,6 @@ def sweep(
     if export is not None:
         print(outline.export(planned, str(path), given.arguments or ()))
         return 0
-    process.keep_freed_memory()
     if dry_run:
         print(outline.outline(planned, Points(path) if path.exists() else None, timed=True))
         print(f"nothing was trained; the sweep would go into {path}")

@@ -5,6 +5,7 @@ import os
 import jax
 
 from attention.files import user_cache
+from attention.training.process import keep_freed_memory
 
 # Switches of JAX under which no run trains, or under which a seed means other numbers: their values, and why.
 _GUARD = (("disallow", "disallow_explicit"), "every update takes its batch to the device")
@@ -23,15 +24,16 @@ _REFUSED = {
 
 
 def prepare() -> None:
-    """Checks JAX's platform and switches, and keeps compiled programs, however small, between processes.
+    """Checks JAX's platform and switches, keeps freed memory, and compiled programs, however small, between processes.
 
-    They lie in the user's cache folder (``$XDG_CACHE_HOME`` or ``~/.cache``, ``attention-lab/compilation``), because
+    Programs lie in the user's cache folder (``$XDG_CACHE_HOME`` or ``~/.cache``, ``attention-lab/compilation``), because
     who can write there can have code run here; ``JAX_COMPILATION_CACHE_DIR`` names another.
 
     Raises:
       ValueError: for a platform that is not there, naming those that are, for a switch under which nothing trains, and where
         no folder is the user's.
     """
+    keep_freed_memory()  # before there are devices, whose threads would have heaps of their own
     _check_switches()
     _check_platform()
     if not os.environ.get("JAX_COMPILATION_CACHE_DIR"):

@@ -83,3 +83,14 @@ def test_other_switches_are_taken():
         0,
         "ready",
     )
+
+
+def test_freed_memory_is_kept_before_there_are_devices(monkeypatch, tmp_path):
+    """The threads of a device take heaps of their own from the allocator as they start, and nobody can tell them later."""
+    calls = []
+    monkeypatch.setenv("JAX_COMPILATION_CACHE_DIR", str(tmp_path))
+    monkeypatch.setattr(backend, "keep_freed_memory", lambda: calls.append("kept"))
+    monkeypatch.setattr(backend.jax, "devices", lambda: calls.append("devices"))
+    monkeypatch.setattr(backend.jax.config, "update", lambda *_: None)
+    backend.prepare()
+    assert calls == ["kept", "devices"]
