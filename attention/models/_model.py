@@ -37,9 +37,11 @@ class Model(nn.Module, kw_only=True):
 
     Attributes:
       matmul_precision: of its products of float32, as ``attention.precision.multiplying`` has it.
+      prefix: whether padding stands at the end of every text that it is given, as ``Call.prefix``.
     """
 
     matmul_precision: str = "highest"
+    prefix: bool = False
 
     @nn.nowrap
     def apply(self, *args: Any, **options: Any) -> Any:
@@ -104,6 +106,7 @@ class Model(nn.Module, kw_only=True):
             train=train,
             max_length=self.dims.max_length,
             packed=self.parts.mask.packs,
+            prefix=self.prefix,
         )
 
 
