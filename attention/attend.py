@@ -12,7 +12,7 @@ from jaxtyping import Array, Bool, Float
 from attention import arguments, compatibility, specs
 from attention.broadcast import only_valid
 from attention.dropout import check_rate
-from attention.kernels import Ask, Problem, chosen
+from attention.kernels import Ask, Given, Problem, chosen
 from attention.messages import quoted
 from attention.positions import last_key
 from attention.records import Call, Dims, Encoding, Mask, Normalizer, Params, Parts, Score
@@ -166,7 +166,16 @@ def run(
     if groups > 1:
         key, value = (jnp.repeat(each, groups, axis=-2) for each in (key, value))
     *batch, T, N, _ = query.shape
-    runs = chosen(kernel, Ask(parts, (*batch, N, T, key.shape[-3]), weights)).kernel
+    arrays = {"where": where, "bias": bias, "valid": call.k_valid}
+    given = Given(
+        dtypes=(query.dtype, key.dtype, value.dtype),
+        sizes=(query.shape[-1], value.shape[-1]),
+        arrays=tuple(name for name, array in arrays.items() if array is not None),
+        dropout=dropout is not None,
+        ordered=ordered,
+        prefix=call.prefix,
+    )
+    runs = chosen(kernel, Ask(parts, (*batch, N, T, key.shape[-3]), weights, given)).kernel
     problem = Problem(query, key, value, (), (), (), where, bias, call, encoding_call, of, dropout, parts, ordered)
     if runs.plan is not None:
         problem = runs.plan(problem)  # before anything is prepared for keys that follow each other

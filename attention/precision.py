@@ -1,7 +1,28 @@
-"""The type in which scores, weights and sums over many tokens are computed."""
+"""The type in which scores, weights and sums over many tokens are computed, and how exactly float32 is multiplied."""
+
+import contextlib
 
 import jax
 import jax.numpy as jnp
+
+# What products of float32 are computed in, the most exact first. A CPU always computes them in float32.
+PRECISIONS = ("highest", "high", "default")
+
+
+def multiplying(precision: str) -> contextlib.AbstractContextManager[None]:
+    """Products of float32 that are traced within are of this precision, and those of their derivatives too.
+
+    ===========  ==========================================  ========================
+    precision    GPU                                         TPU
+    ===========  ==========================================  ========================
+    ``highest``  float32                                     six passes of bfloat16
+    ``high``     TF32, 10 bits of the 23, where there is it  three passes
+    ``default``  the same                                    one pass
+    ===========  ==========================================  ========================
+
+    Products of bfloat16 are not touched.
+    """
+    return jax.default_matmul_precision(precision)
 
 
 def widen(x: jax.Array) -> jax.Array:

@@ -43,6 +43,7 @@ def get_config() -> Any:  # a ConfigDict, whose fields a type checker cannot kno
     model.dim = 64  # width of the model
     model.kernel = "auto"  # how attention is computed: auto (by size and device), dense or chunked
     model.compute_dtype = "float32"  # of the matrix products: float32 or bfloat16; weights are float32 always
+    model.matmul_precision = "highest"  # of products of float32 on GPU and TPU: highest, high or default, which round; see docs
     model.vectors = ""  # pretrained word vectors: text (GloVe, word2vec, fastText), also gzipped, or .safetensors
     # Small data want less than 1, such as 0.1. Sinusoidal codes, whose channels reach 1 whatever this is, drown such words:
     # sinusoidal(scaled_words=True) makes them alike in size.

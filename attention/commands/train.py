@@ -61,7 +61,7 @@ class Result(NamedTuple):
 def train(config: _python.Given | None = None, workdir: str | os.PathLike[str] | None = None) -> Result:
     """Trains a model, or goes on with a run that was cut off; one that is finished answers at once.
 
-    Sets up JAX and the process's memory as ``training.backend`` and ``training.process`` say.
+    Sets up JAX and the memory of the process as ``training.backend`` says.
 
     Example:
       >>> trained = attention.train("smoke")

@@ -206,7 +206,10 @@ class Transformer(Decoder):
         return made
 
     def _calls(self, call: Call, source: Source) -> dict[str, Call]:
-        return {"self": call, "cross": dataclasses.replace(call, k_valid=source.valid, q_positions=None, k_positions=None)}
+        return {
+            "self": call,
+            "cross": dataclasses.replace(call, k_valid=source.valid, q_positions=None, k_positions=None, prefix=False),
+        }
 
 
 def build(layers: int = 2, mlp: float = 4.0, activation: Activation = "gelu", norm_type: NormType = "layer") -> Transformer:

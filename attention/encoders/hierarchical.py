@@ -74,7 +74,7 @@ class Hierarchical(Encoder):
         outside = jnp.any(valid & ((numbers < 0) | (numbers >= length)), axis=-1)
         states = jnp.where(outside[..., None, None], jnp.nan, sentences)
         told = {"q_positions": None, "k_positions": None, "q_segments": None, "k_segments": None}
-        return states, dataclasses.replace(call, q_valid=there, k_valid=there, **told)
+        return states, dataclasses.replace(call, q_valid=there, k_valid=there, prefix=False, **told)
 
 
 def attended(

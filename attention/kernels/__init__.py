@@ -52,6 +52,26 @@ class Problem(NamedTuple):
     plan: Any = None
 
 
+class Given(NamedTuple):
+    """What the arrays of a call are.
+
+    Attributes:
+      dtypes: of query, key and value.
+      sizes: of a head, H and E.
+      arrays: those of "where", "bias" and "valid" (of the keys) that are there.
+      dropout: whether weights are dropped.
+      ordered: as of a problem.
+      prefix: as of the call.
+    """
+
+    dtypes: tuple[Any, ...]
+    sizes: tuple[int, int]
+    arrays: tuple[str, ...] = ()
+    dropout: bool = False
+    ordered: bool = True
+    prefix: bool = False
+
+
 class Ask(NamedTuple):
     """What a kernel is asked to compute.
 
@@ -59,11 +79,13 @@ class Ask(NamedTuple):
       parts: the records.
       scores: the shape ``(*B, N, T, S)``.
       weights: whether the weights are to be returned.
+      given: what is known of the arrays; None where it is asked before there are any, of the parts alone.
     """
 
     parts: Parts
     scores: tuple[int, ...]
     weights: bool = False
+    given: Given | None = None
 
     @property
     def reads(self) -> Reads:

@@ -2,8 +2,18 @@
 
 import functools
 import operator
+from collections.abc import Sequence
 
 from attention.records import Mask
+
+
+def _band(bands: Sequence[tuple[int | None, int | None] | None]) -> tuple[int | None, int | None] | None:
+    """What several bands have in common, which is a band; None where one of them is none."""
+    known = [band for band in bands if band is not None]
+    if len(known) < len(bands):
+        return None
+    before, after = (min((limit for limit in side if limit is not None), default=None) for side in zip(*known))
+    return before, after
 
 
 def combine(*masks: Mask) -> Mask:
@@ -29,6 +39,7 @@ def combine(*masks: Mask) -> Mask:
         causal=any(mask.causal for mask in masks),
         ahead=next((mask.ahead for mask in masks if mask.ahead), ""),
         positional=any(mask.apply is not None and mask.positional for mask in masks),
+        band=_band([mask.band for mask in masks]),
         packs=any(mask.packs for mask in masks),
         whole_row=next((mask.whole_row for mask in masks if mask.whole_row), ""),
     )

@@ -42,4 +42,5 @@ def build() -> Mask:
         apply=lambda call, lengths: causal_mask(*of_pairs(call, lengths))[..., None, :, :],
         blocks=lambda T, S, bq, bk, last: within(tiles(T, S, bq, bk), 0, None),
         causal=True,
+        band=(None, 0),
     )

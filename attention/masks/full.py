@@ -13,4 +13,4 @@ __all__: list[str] = []
 
 def build() -> Mask:
     """No restriction beside padding."""
-    return Mask()
+    return Mask(band=(None, None))

@@ -46,4 +46,5 @@ def build(window: int = 64) -> Mask:
     return Mask(
         apply=lambda call, lengths: local_mask(*of_pairs(call, lengths), window=window)[..., None, :, :],
         blocks=lambda T, S, bq, bk, last: within(tiles(T, S, bq, bk), -reach, reach),
+        band=(reach, reach),
     )

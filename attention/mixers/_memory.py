@@ -56,6 +56,7 @@ def with_memory(
         q_positions=there.q_positions,
         k_positions=jax.tree.map(lambda leaf: _preceded(leaf, count, 0), there.k_positions),
         k_valid=_preceded(encoding_call.k_valid, count, False),
+        prefix=False,
         k_segments=_preceded(encoding_call.k_segments, count, -1),
     )
     parts = context.parts._replace(mask=_open(context.parts.mask))

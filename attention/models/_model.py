@@ -16,6 +16,7 @@ from attention.encoders._modules import Recorder, preceded
 from attention.kernels import Ask, chosen
 from attention.messages import quoted
 from attention.positions import taken
+from attention.precision import PRECISIONS, multiplying
 from attention.records import Call, Context, Dims, Mixer, Parts
 
 DTYPES = {"float32": jnp.float32, "bfloat16": jnp.bfloat16}
@@ -31,8 +32,22 @@ DEFAULTS = {
 }
 
 
-class Model(nn.Module):
-    """What trainer and evaluation ask of a model beside its outputs: it has an encoder, parts, dims and a kernel."""
+class Model(nn.Module, kw_only=True):
+    """What trainer and evaluation ask of a model beside its outputs: it has an encoder, parts, dims and a kernel.
+
+    Attributes:
+      matmul_precision: of its products of float32, as ``attention.precision.multiplying`` has it.
+      prefix: whether padding stands at the end of every text that it is given, as ``Call.prefix``.
+    """
+
+    matmul_precision: str = "highest"
+    prefix: bool = False
+
+    @nn.nowrap
+    def apply(self, *args: Any, **options: Any) -> Any:
+        """As of every Flax module. All that a model computes is traced here, and so is what it multiplies in."""
+        with multiplying(self.matmul_precision):
+            return super().apply(*args, **options)
 
     @property
     def stacks(self: Any) -> tuple[Any, ...]:
@@ -91,6 +106,7 @@ class Model(nn.Module):
             train=train,
             max_length=self.dims.max_length,
             packed=self.parts.mask.packs,
+            prefix=self.prefix,
         )
 
 
@@ -231,15 +247,16 @@ def assembled(
     return encoder, mixer, parts, dims
 
 
-def check_numbers(embedding_init: float, compute_dtype: str, **sizes: int) -> None:
+def check_numbers(embedding_init: float, compute_dtype: str, matmul_precision: str, **sizes: int) -> None:
     """Raises ValueError for a size that is no whole number from 1 on, and for what no embedding or product can have."""
     for name, size in sizes.items():
         arguments.check_size(name, size, 1)
     if isinstance(embedding_init, bool) or not isinstance(embedding_init, numbers.Real) or not 0 < embedding_init < math.inf:
         raise ValueError(f"embedding_init must be a number > 0, got {quoted(embedding_init)}")
-    if not isinstance(compute_dtype, str) or compute_dtype not in DTYPES:
-        hint = specs.nearest(getattr(compute_dtype, "__name__", str(compute_dtype)), DTYPES)
-        raise ValueError(f"compute_dtype must be one of {', '.join(DTYPES)}{hint}, got {quoted(compute_dtype)}")
+    for name, given, known in (("compute_dtype", compute_dtype, DTYPES), ("matmul_precision", matmul_precision, PRECISIONS)):
+        if not isinstance(given, str) or given not in known:
+            hint = specs.nearest(getattr(given, "__name__", str(given)), known)
+            raise ValueError(f"{name} must be one of {', '.join(known)}{hint}, got {quoted(given)}")
 
 
 def check_switches(**switches: bool) -> None:

@@ -138,6 +138,7 @@ def classifier(
     dim: int = 64,
     kernel: str = "auto",
     compute_dtype: str = "float32",
+    matmul_precision: str = "highest",
     embedding_init: float = 1.0,
     frozen_embeddings: bool = False,
     head_gate: str = "none",
@@ -160,6 +161,8 @@ def classifier(
       dim: D, width of the model.
       kernel: "auto", "dense" or "chunked".
       compute_dtype: "float32" or "bfloat16".
+      matmul_precision: of products of float32, which a GPU or TPU rounds their factors for: "highest" (not at all), "high" or
+        "default" (what JAX does by itself). A CPU does not round.
       embedding_init: standard deviation of the embeddings at the start, > 0; small data want less than 1.
       frozen_embeddings: whether the embedding table is kept as it is.
       head_gate: gate on the pooled vector, which the linear layer reads.
@@ -180,7 +183,15 @@ def classifier(
     given |= {"normalizer": normalizer, "mask": mask, "pooling": pooling}
     given = {kind: specs.canonical(kind, spec) for kind, spec in given.items()}
     built_pooling = specs.build("pooling", given["pooling"])
-    check_numbers(embedding_init, compute_dtype, dim=dim, vocab_size=vocab_size, num_classes=num_classes, max_length=max_length)
+    check_numbers(
+        embedding_init,
+        compute_dtype,
+        matmul_precision,
+        dim=dim,
+        vocab_size=vocab_size,
+        num_classes=num_classes,
+        max_length=max_length,
+    )
     arguments.check_size("head_hidden", head_hidden, 0)
     check_switches(frozen_embeddings=frozen_embeddings, head_softmax=head_softmax)
     positions = max_length + built_pooling.extra_tokens
@@ -199,4 +210,5 @@ def classifier(
         specs.build("gate", head_gate),
         head_softmax,
         head_hidden,
+        matmul_precision=matmul_precision,
     )

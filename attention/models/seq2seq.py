@@ -171,6 +171,7 @@ def seq2seq(
     dim: int = 64,
     kernel: str = "auto",
     compute_dtype: str = "float32",
+    matmul_precision: str = "highest",
     embedding_init: float = 1.0,
     frozen_embeddings: bool = False,
     vocab_size: int,
@@ -189,6 +190,8 @@ def seq2seq(
       dim: D, width of the model.
       kernel: "auto", "dense" or "chunked".
       compute_dtype: "float32" or "bfloat16".
+      matmul_precision: of products of float32, which a GPU or TPU rounds their factors for: "highest" (not at all), "high" or
+        "default" (what JAX does by itself). A CPU does not round.
       embedding_init: standard deviation of the embeddings at the start, > 0.
       frozen_embeddings: whether the embedding table is kept as it is.
       vocab_size: V, number of token ids, with the one that ends a target.
@@ -206,7 +209,7 @@ def seq2seq(
     built_decoder: Any = specs.build("decoder", given["decoder"])
     sizes = {"dim": dim, "vocab_size": vocab_size, "max_length": max_length}
     check_switches(frozen_embeddings=frozen_embeddings)
-    check_numbers(embedding_init, compute_dtype, **sizes)
+    check_numbers(embedding_init, compute_dtype, matmul_precision, **sizes)
     built_encoder, built_mixer, parts, dims = assembled(given, **sizes, kernel=kernel, decoder_uses=built_decoder.uses)
     parsed = specs.parse(given["mask"])
     own = [
@@ -222,7 +225,8 @@ def seq2seq(
     told = {"dims": dims._replace(causal=True), "parts": causal, "width": built_encoder.width(dim)}
     built_decoder = dataclasses.replace(built_decoder, **told)
     built_decoder.check(given)
-    return Seq2Seq(built_encoder, built_decoder, parts, dims, kernel, compute_dtype, embedding_init, frozen_embeddings)
+    options = (kernel, compute_dtype, embedding_init, frozen_embeddings)
+    return Seq2Seq(built_encoder, built_decoder, parts, dims, *options, matmul_precision=matmul_precision)
 
 
 def write(

@@ -195,6 +195,7 @@ def language_model(
     dim: int = 64,
     kernel: str = "auto",
     compute_dtype: str = "float32",
+    matmul_precision: str = "highest",
     embedding_init: float = 1.0,
     frozen_embeddings: bool = False,
     embedding_scale: bool = True,
@@ -214,6 +215,8 @@ def language_model(
       dim: D, width of the model.
       kernel: "auto", "dense" or "chunked".
       compute_dtype: "float32" or "bfloat16".
+      matmul_precision: of products of float32, which a GPU or TPU rounds their factors for: "highest" (not at all), "high" or
+        "default" (what JAX does by itself). A CPU does not round.
       embedding_init: standard deviation of the embeddings at the start, > 0.
       frozen_embeddings: whether the embedding table is kept as it is.
       embedding_scale: whether embeddings are multiplied by √D, and their table starts at 1/√D of ``embedding_init``.
@@ -229,7 +232,7 @@ def language_model(
         token see later ones, with the reason.
     """
     given = _canonical(encoder=encoder, mixer=mixer, encoding=encoding, score=score, normalizer=normalizer, mask=mask)
-    check_numbers(embedding_init, compute_dtype, dim=dim, vocab_size=vocab_size, max_length=max_length)
+    check_numbers(embedding_init, compute_dtype, matmul_precision, dim=dim, vocab_size=vocab_size, max_length=max_length)
     check_switches(frozen_embeddings=frozen_embeddings, embedding_scale=embedding_scale, tied=tied)
     records: Any = {kind: specs.build(kind, given[kind]) for kind in ("encoder", "mixer", "encoding", "mask")}
     compatibility.check_causal(**records, given=given)
@@ -237,7 +240,7 @@ def language_model(
     if tied and built.width(dim) != dim:
         raise ValueError(f"tied weights want states as wide as the embeddings, {dim}, got {built.width(dim)}")
     options = (kernel, compute_dtype, embedding_init, frozen_embeddings, embedding_scale, tied)
-    return TokenModel(built, parts, dims, 0, *options)
+    return TokenModel(built, parts, dims, 0, *options, matmul_precision=matmul_precision)
 
 
 def tagger(
@@ -251,6 +254,7 @@ def tagger(
     dim: int = 64,
     kernel: str = "auto",
     compute_dtype: str = "float32",
+    matmul_precision: str = "highest",
     embedding_init: float = 1.0,
     frozen_embeddings: bool = False,
     embedding_scale: bool = True,
@@ -263,7 +267,7 @@ def tagger(
 
     Args:
       encoder, mixer, encoding, score, normalizer, mask, dim, kernel, compute_dtype: as of ``language_model``.
-      embedding_init, frozen_embeddings, embedding_scale, vocab_size, max_length: as of ``language_model``.
+      matmul_precision, embedding_init, frozen_embeddings, embedding_scale, vocab_size, max_length: as of ``language_model``.
       characters: how many of each word are read beside it, with marks for its beginning and end; 0 for none, else at least 3.
       num_classes: C.
 
@@ -273,7 +277,7 @@ def tagger(
     """
     given = _canonical(encoder=encoder, mixer=mixer, encoding=encoding, score=score, normalizer=normalizer, mask=mask)
     sizes = {"dim": dim, "vocab_size": vocab_size, "max_length": max_length}
-    check_numbers(embedding_init, compute_dtype, num_classes=num_classes, **sizes)
+    check_numbers(embedding_init, compute_dtype, matmul_precision, num_classes=num_classes, **sizes)
     check_switches(frozen_embeddings=frozen_embeddings, embedding_scale=embedding_scale)
     built, _, parts, dims = assembled(given, kernel=kernel, dim=dim, vocab_size=vocab_size, max_length=max_length)
     if not built.by_token:
@@ -281,7 +285,7 @@ def tagger(
     if characters:
         check_size("characters", characters, 3)
     options = (kernel, compute_dtype, embedding_init, frozen_embeddings, embedding_scale)
-    return TokenModel(built, parts, dims, num_classes, *options, characters=characters)
+    return TokenModel(built, parts, dims, num_classes, *options, characters=characters, matmul_precision=matmul_precision)
 
 
 def _canonical(**given: str) -> dict[str, str]:

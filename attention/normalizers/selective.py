@@ -66,5 +66,6 @@ def build(inner: Normalizer | str = "softmax") -> Normalizer:
         streaming=None,
         needs_causal=True,
         positional=True,
+        plain=False,
         claims=inner.claims._replace(shift_invariant=False),
     )

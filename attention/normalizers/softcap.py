@@ -48,4 +48,5 @@ def build(cap: float = 50.0, inner: Normalizer | str = "softmax") -> Normalizer:
     """Soft-caps the scores, biases included, and hands them to ``inner``: ``softcap(cap=30, inner=sparsemax)``."""
     check_positive("cap", cap)
     assert isinstance(inner, Normalizer)
-    return wrap(inner, transform=lambda scores: softcap(scores, cap), claims=inner.claims._replace(shift_invariant=False))
+    claims = inner.claims._replace(shift_invariant=False)
+    return wrap(inner, transform=lambda scores: softcap(scores, cap), claims=claims, plain=False)

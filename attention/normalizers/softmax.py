@@ -95,4 +95,4 @@ def build(temperature: float | Literal["learned"] = 1.0) -> Normalizer:
     def block(params, scores, mask, count, call):
         return exponential_block(open_scores(scores, mask) / tau.of(params), mask)
 
-    return Normalizer(apply=apply, init=tau.init, streaming=Streaming(block))
+    return Normalizer(apply=apply, init=tau.init, streaming=Streaming(block), plain=temperature == 1.0)

@@ -13,7 +13,7 @@ Params = Any
 @functools.partial(
     jax.tree_util.register_dataclass,
     data_fields=["q_positions", "k_positions", "q_valid", "k_valid", "q_segments", "k_segments", "k_last", "rng", "heads"],
-    meta_fields=["train", "scale", "layer", "max_length", "consecutive", "num_heads", "packed"],
+    meta_fields=["train", "scale", "layer", "max_length", "consecutive", "num_heads", "packed", "prefix"],
 )
 @dataclasses.dataclass(frozen=True)
 class Call:
@@ -42,6 +42,8 @@ class Call:
       num_heads: how many heads the layer has (static), where ``heads`` says which.
       packed: whether segments are documents that do not see each other (static), so that what runs along a row starts anew in
         each; layers and ``attend`` fill it in from the mask.
+      prefix: whether padding stands at the end of every text (static), so that its length says where; not looked at, so only
+        who has made the padding may say it, and who changes it must not leave it said.
     """
 
     q_positions: Any = None
@@ -60,6 +62,7 @@ class Call:
     heads: jax.Array | None = None
     num_heads: int | None = None
     packed: bool = False
+    prefix: bool = False
 
 
 class Dims(NamedTuple):

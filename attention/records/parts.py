@@ -94,6 +94,7 @@ class Score(NamedTuple):
       init(rng, dims) -> what a layer owns.
       project(params, query, key, call) -> (query, key): once, before rotation.
       apply(params, query, key, call) -> ``[*B N t s]`` float32, for any block; multiplies q·k by ``call.scale``.
+      factors(params, query, key, call) -> (query, key) whose products q·k are the scores, where they are nothing else.
     Facts:
       scaled: whether q·k is multiplied by 1/sqrt(terms·H).
       dot_product: whether, after ``project``, the score depends on query and key through their lengths and q·k alone, as
@@ -105,6 +106,7 @@ class Score(NamedTuple):
     apply: Callable[[Params, jax.Array, jax.Array, Call], jax.Array]
     init: Callable[[jax.Array, Dims], Params] | None = None
     project: Callable[[Params, jax.Array, jax.Array, Call], tuple[jax.Array, jax.Array]] | None = None
+    factors: Callable[[Params, jax.Array, jax.Array, Call], tuple[jax.Array, jax.Array]] | None = None
     scaled: bool = False
     dot_product: bool = False
     uses: tuple[str, ...] = ("query", "key")
@@ -165,6 +167,7 @@ class Normalizer(NamedTuple):
       needs_causal: only defined under a causal mask.
       positional: whether it reads positions. (Encodings that act on scores do, and scores with a ``max_length``.)
       by_mode: whether it does something else in training than in evaluation. (Encodings with ``positions`` do.)
+      plain: whether the weights are ``e^s / Σ e^s`` of the scores as they are, which is all that fused kernels of others know.
     """
 
     apply: Callable[[Params, jax.Array, Any, Call], jax.Array]
@@ -177,6 +180,7 @@ class Normalizer(NamedTuple):
     needs_causal: bool = False
     positional: bool = False
     by_mode: bool = False
+    plain: bool = False
     claims: NormalizerClaims = NormalizerClaims()
     spec: str = ""
 
@@ -202,6 +206,8 @@ class Mask(NamedTuple):
       ahead: why, of earlier keys too, whom a query may attend to depends on how many tokens there are; "" where it does not.
       positional: whether ``apply`` reads positions, and not segments alone.
       packs: whether no query attends to another segment.
+      band: (before, after) where it allows ``i - before <= j <= i + after`` and nothing else, None for no limit on a side; None
+        where it is not such a band.
       whole_row: as of an encoding.
     """
 
@@ -212,6 +218,7 @@ class Mask(NamedTuple):
     ahead: str = ""
     positional: bool = True
     packs: bool = False
+    band: tuple[int | None, int | None] | None = None
     whole_row: str = ""
     spec: str = ""
 

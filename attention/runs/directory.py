@@ -113,7 +113,19 @@ class RunDirectory:
         if not self.config.exists():
             raise ValueError(f"no run at {self.path}: the folder has no {self.config.name}{near(self.path, self.config.name)}")
         config = json_files.read(self.config)
-        return config if json_files.format_of(self.config) > 1 else _from_format_1(config)
+        return self._multiplied(config if json_files.format_of(self.config) > 1 else _from_format_1(config))
+
+    def _multiplied(self, config: Mapping[str, Any]) -> dict[str, Any]:
+        """The config of a run, which may be of before ``matmul_precision``: such a one had what JAX does by itself.
+
+        On a CPU that is what is usual now.
+        """
+        model = config.get("model")
+        if not isinstance(model, dict) or "matmul_precision" in model or not (self.data.exists() and self.environment.exists()):
+            return dict(config)
+        if self.read_environment().get("platform", "cpu") == "cpu":
+            return dict(config)
+        return {**config, "model": {**model, "matmul_precision": "default"}}
 
     def write_config(self, config: Mapping[str, Any]) -> None:
         """Writes ``config.json``."""
@@ -130,7 +142,8 @@ class RunDirectory:
             return None
         stored = json_files.read(self.identity)
         try:
-            return identity.of_json(stored), Places(stored["named"], stored["files"])
+            found = identity.of_json(stored)
+            return found._replace(config=self._multiplied(found.config)), Places(stored["named"], stored["files"])
         except (KeyError, TypeError) as error:
             raise ValueError(f"{self.identity} is not what training writes ({error!r})") from None
 

@@ -82,6 +82,9 @@ class ModelConfig:
     dim: int = _field(64, "width of the model", within="[1, 2**20]")
     kernel: str = _field("auto", "spec of how attention is computed", kind="kernel")
     compute_dtype: str = _field("float32", "dtype of the matrix products", choices=("float32", "bfloat16"))
+    matmul_precision: str = _field(
+        "highest", "of products of float32, which GPUs and TPUs round for at less", choices=("highest", "high", "default")
+    )
     vectors: str = _field("", "file of pretrained word vectors, text or .safetensors; empty for none", path=True)
     embedding_init: float = _field(1.0, "standard deviation of the embeddings at the start", within="(0, inf)")
     frozen_embeddings: bool = _field(False, "whether token embeddings stay as they are initialised")

@@ -53,7 +53,7 @@ def _parameters(params: Any, program: Program) -> list[str]:
     return [f"parameters {'':{width - 9}} {'all':>12} {'decayed':>12}", *lines]
 
 
-def _filler(experiment: Experiment) -> dict[str, np.ndarray]:
+def filler(experiment: Experiment) -> dict[str, np.ndarray]:
     """A batch of the longest padded length for each member."""
     config, length = experiment.config, experiment.plan.bucket_lengths[-1]
     rows = np.full((len(config.seeds), config.training.batch_size), -1, np.int64)
@@ -65,7 +65,7 @@ def _cost(experiment: Experiment, members: Members) -> list[str]:
     config, length = experiment.config, experiment.plan.bucket_lengths[-1]
     axis, count = resolve_axis(config.cohort.axis), len(config.seeds)
     step = cohort_step(experiment.program, axis)
-    compiled = step.lower(jnp.int32(count), members, _filler(experiment), member_values(config)).compile()
+    compiled = step.lower(jnp.int32(count), members, filler(experiment), member_values(config)).compile()
     memory: Any = compiled.memory_analysis()
     flops = flops_per_example(experiment, members)
     state, work = memory.argument_size_in_bytes, memory.temp_size_in_bytes
@@ -89,7 +89,7 @@ def flops_per_example(experiment: Experiment, members: Members) -> float:
     model = dataclasses.replace(experiment.model, kernel="dense")
     plain = experiment.program._replace(model=model, accumulation=1)
     first = functools.partial(jax.tree.map, lambda x: jax.ShapeDtypeStruct(x.shape[1:], x.dtype))
-    batch, values = _filler(experiment), member_values(experiment.config)
+    batch, values = filler(experiment), member_values(experiment.config)
     lowered = jax.jit(functools.partial(train_step, plain)).lower(first(members), first(batch), first(values))
     counts: Any = lowered.cost_analysis() or lowered.compile().cost_analysis()  # not every device counts beforehand
     return counts["flops"] / experiment.config.training.batch_size

@@ -91,6 +91,7 @@ def checked_model(config: Config) -> Any:
     given = {**dataclasses.asdict(config.model), "vocab_size": 1, "num_classes": 1}
     given["max_length"] = -(-config.data.max_length // 8) * 8
     model = make(**{name: given[name] for name in inspect.signature(make).parameters if name in given})
+    model = model.clone(prefix=True)  # batches are padded at the end
     packed = task.next_token and config.data.windows == "packed"
     if packed:
         model.check_packing(dataclasses.asdict(config.model))

@@ -8,6 +8,7 @@
 """
 
 import functools
+from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -17,6 +18,7 @@ import optax
 from attention import heartbeat
 from attention.data.batches import inputs
 from attention.data.contracts import UNKNOWN
+from attention.precision import multiplying
 from attention.training.cohort.members import Axis, Members, member_key, over_members
 from attention.training.cohort.program import Program
 from attention.training.process import Clock, Spent
@@ -71,6 +73,18 @@ def cohort_step(program: Program, axis: Axis) -> jax.stages.Wrapped:
     return jax.jit(step, donate_argnums=1)
 
 
+def _precisely(step: Callable[..., Members]) -> Callable[..., Members]:
+    """All of an update is multiplied as its model is: derivatives of its own and an optimizer's products, too."""
+
+    @functools.wraps(step)
+    def traced(program: Program, *given: Any) -> Members:
+        with multiplying(program.model.matmul_precision):
+            return step(program, *given)
+
+    return traced
+
+
+@_precisely
 def train_step(program: Program, member: Members, batch: Batch, values: Values) -> Members:
     """One update of one member.
 

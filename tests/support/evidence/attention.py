@@ -198,7 +198,9 @@ class KernelEvidence(NamedTuple):
 
     Attributes:
       reference: whether it is what others are compared with, itself compared with plain loops.
-      refuses: of "weights" (they are to be returned) and "all" (a part reads all scores), what it cannot do, with the message.
+      refuses: of "plain", "weights" (they are to be returned) and "all" (a part reads all scores), what it cannot do, with the
+        message.
+      platform: the one that it is for, as JAX calls it; "" for every. Elsewhere it only says so.
       spans: (specs of the parts by kind) -> the numbers of keys that its blocks of 16 queries read, of 72; None where it has no
         blocks.
       errors: as above.
@@ -206,5 +208,6 @@ class KernelEvidence(NamedTuple):
 
     reference: bool = False
     refuses: dict[str, str] = {}
+    platform: str = ""
     spans: Callable[[dict[str, str]], set[int]] | None = None
     errors: dict[str, str] = {}
