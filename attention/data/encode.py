@@ -209,9 +209,7 @@ def _pieces(tokenizer: Tokenizer, state: Any, texts: Sequence[str], policy: Poli
         for first, some in _groups(texts):
             yield _some_pieces(tokenizer, state, some, policy, what, first)
         return
-    for done in workers.each(
-        many, "tokenizing texts", "attention.data.encode:piecing", **_told(tokenizer, state, policy, what)
-    ):
+    for done in workers.each(many, "tokenizing texts", "attention.data.encode:piecing", _told(tokenizer, state, policy, what)):
         ids, *arrays = done.arrays
         yield ids, dict(zip(done.told["names"], arrays))
 

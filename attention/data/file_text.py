@@ -77,6 +77,7 @@ class FileContent(Content):
 
     def __init__(self, path: Path, start: int, stop: int, known: object):
         self._path, self._start, self._stop, self._known = path, start, stop, known
+        self.share = 0.0  # of it that was read, of what is read last
 
     def begin(self, most: int) -> str:
         """Its first characters."""
@@ -98,8 +99,12 @@ class FileContent(Content):
             file.seek(self._start)
             start = self._start + sum(len(file.readline()) for _ in range(skip))
         try:
-            with self._text(start, max(start, self._end()), newline=newline) as text:
-                yield from text
+            end = max(start, self._end())
+            part = _Part(self._path, start, end)
+            with io.TextIOWrapper(io.BufferedReader(part, _READ), "utf-8", newline=newline) as text:
+                for line in text:
+                    yield line
+                    self.share = 1 - part.left / (end - start)
         except UnicodeDecodeError:
             raise _changed(self._path) from None
         if _known(os.stat(self._path)) != self._known:
@@ -130,18 +135,18 @@ class _Part(io.RawIOBase):
         with unpacking.readable(path):
             self._file = io.FileIO(path)
         self._file.seek(start)
-        self._path, self._left = path, stop - start
+        self._path, self.left = path, stop - start
 
     def readable(self) -> bool:
         """As of every file to read."""
         return True
 
-    def readinto(self, buffer: memoryview) -> int:  # pyright: ignore[reportIncompatibleMethodOverride]
+    def readinto(self, buffer: bytearray | memoryview) -> int:  # pyright: ignore[reportIncompatibleMethodOverride]
         """As of every file."""
-        found = self._file.readinto(buffer[: self._left]) if self._left else 0
-        if not found and self._left:
+        found = self._file.readinto(memoryview(buffer)[: self.left]) if self.left else 0
+        if not found and self.left:
             raise _changed(self._path)
-        self._left -= found or 0
+        self.left -= found or 0
         return found or 0
 
     def close(self) -> None:

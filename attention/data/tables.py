@@ -20,9 +20,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from attention import specs
+from attention import heartbeat, specs
 from attention.data import paths, unpacking, workers
-from attention.data.file_text import Content, decoded, large
+from attention.data.file_text import Content, FileContent, decoded, large
 from attention.data.formats import columnar, delimited, fasttext, json_lines, tree
 from attention.data.formats.rows import (
     LABEL,
@@ -307,25 +307,34 @@ def _add_file(rows: _Rows, asked: Asked) -> None:
             return
         content = Content(decoded(data, asked.path, asked.form.encoding))
         del data
-    else:
-        workers.expect()
-    read, unit = _text_rows(asked, content, suffix)
-    rows.add(asked.path, unit, read)
+        rows.add(asked.path, *_text_rows(asked, content, suffix))
+        return
+    workers.expect()
+    with heartbeat.doing(f"reading {shown(asked.path)}") as step:
+        unit, read = _text_rows(asked, content, suffix)
+        rows.add(asked.path, unit, _followed(read, content, step))
 
 
-def _text_rows(asked: Asked, content: Content, suffix: str) -> tuple[Iterator[Block], str]:
-    """The rows of a text, and what they are counted by."""
+def _followed(read: Iterator[Block], content: FileContent, step: heartbeat.Step) -> Iterator[Block]:
+    """The rows, and to ``step`` how much of the file they are."""
+    for block in read:
+        yield block
+        step.share = content.share
+
+
+def _text_rows(asked: Asked, content: Content, suffix: str) -> tuple[str, Iterator[Block]]:
+    """What the rows of a text are counted by, and these."""
     begin = content.begin(1000)
     is_array = json_lines.ARRAY.match(begin[:200])
     if suffix in _JSON:
         is_array = is_array or (suffix == ".json" and content.whole().lstrip().startswith("["))
         read, unit = (json_lines.items, "row") if is_array else (json_lines.rows, "line")
-        return blocks(read(asked, content)), unit
+        return unit, blocks(read(asked, content))
     if is_array:
         raise ValueError(f"{shown(asked.path)} is a JSON array and no table of lines: name it .json")
     if begin.lstrip().startswith(fasttext.MARK):
-        return blocks(fasttext.rows(asked, content)), "line"
-    return delimited.blocks(asked, content, tsv=suffix == ".tsv"), "line"
+        return "line", blocks(fasttext.rows(asked, content))
+    return "line", delimited.blocks(asked, content, tsv=suffix == ".tsv")
 
 
 def _add_folder(rows: _Rows, asked: Asked, classes: Sequence[str]) -> None:

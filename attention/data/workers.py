@@ -67,7 +67,7 @@ def each(texts: FileTexts, what: str, work: str, options: Mapping[str, Any]) -> 
     with kept(), heartbeat.doing(what) as step:
         for done in _in_order(texts, json.dumps([work, options]).encode()):
             yield done
-            step.text = f"{what}, {100 * (done.first + done.texts) // len(texts)} %"
+            step.share = (done.first + done.texts) / len(texts)
 
 
 def _in_order(texts: FileTexts, setup: bytes) -> Iterator[Done]:

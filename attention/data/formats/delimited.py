@@ -255,7 +255,7 @@ def _why_ragged(cells: Sequence[str], width: int, layout: _Layout) -> str:
 
 
 def _swallowed(
-    asked: Asked, content: Content, layout: _Layout, several: _Several, label: int | None, width: int
+    asked: Asked, content: Content, layout: _Layout, several: _Several, label: int, width: int
 ) -> tuple[int, str] | None:
     """The first row one of whose lines would be a row with a label that others have, with a note.
 
