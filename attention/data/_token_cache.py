@@ -9,6 +9,7 @@ from typing import IO, Any
 
 import numpy as np
 
+from attention.data.texts import Kept
 from attention.files import read_sealed, regular, write_sealed, writing
 
 # Part of every key: raise it whenever a tokenizer or `encode.py` gives other arrays for the same options.
@@ -61,6 +62,15 @@ class TokenCache:
             found = np.concatenate(parts), arrays
         return found
 
+    def kept(self, key: str) -> tuple[Kept, Mapping[str, np.ndarray]] | None:
+        """Bytes on disk and the arrays beside them, as ``keep`` wrote them; None where there is nothing whole."""
+        return self._whole(key, _read_kept)
+
+    def keep(self, key: str, make: Make) -> None:
+        """Writes bytes, which ``make`` hands over as arrays of them, and the arrays that it returns, where that can be."""
+        with self._kept():
+            _write(self._path(key), make)
+
     def _path(self, key: str) -> Path:
         return self.folder / key[:32]
 
@@ -86,13 +96,13 @@ def _write(path: Path, make: Make) -> None:
     sha256, dtypes = hashlib.sha256(), set()
     with writing(path) as file:
 
-        def put(content: bytes) -> None:
+        def put(content: bytes | memoryview) -> None:
             sha256.update(content)
             file.write(content)
 
         def put_ids(ids: np.ndarray) -> None:
             dtypes.add(ids.dtype)
-            put(ids.tobytes())
+            put(np.ascontiguousarray(ids).data)
 
         file.write(bytes(_HASH))
         arrays = make(put_ids)
@@ -107,6 +117,23 @@ def _write(path: Path, make: Make) -> None:
 
 def _read(path: Path) -> tuple[np.ndarray, Mapping[str, np.ndarray]]:
     """What ``_write`` wrote. Raises ValueError where it is not whole."""
+    with _checked(path) as (file, begin, arrays):
+        dtype = arrays.pop("ids").dtype
+        shape = ((begin - _HASH) // dtype.itemsize,)
+        if begin - _HASH > _MAPPED:
+            return np.asarray(np.memmap(file, dtype, "r", _HASH, shape)), arrays
+        file.seek(_HASH)
+        return np.frombuffer(file.read(begin - _HASH), dtype).astype(np.int32), arrays
+
+
+def _read_kept(path: Path) -> tuple[Kept, Mapping[str, np.ndarray]]:
+    with _checked(path) as (file, begin, arrays):
+        return Kept(file, _HASH, begin - _HASH), arrays
+
+
+@contextlib.contextmanager
+def _checked(path: Path) -> Iterator[tuple[IO[bytes], int, dict[str, np.ndarray]]]:
+    """A file that ``_write`` wrote, where its arrays begin, and these. Raises ValueError where it is not whole."""
     with open(regular(path), "rb") as file:
         known, size = file.read(_HASH), file.seek(0, io.SEEK_END)
         if _hash(file) != known:
@@ -114,13 +141,7 @@ def _read(path: Path) -> tuple[np.ndarray, Mapping[str, np.ndarray]]:
         file.seek(size - _PLACE)
         begin = int.from_bytes(file.read(_PLACE), "little")
         file.seek(begin)
-        arrays = dict(np.load(io.BytesIO(file.read(size - _PLACE - begin)), allow_pickle=False))
-        dtype = arrays.pop("ids").dtype
-        shape = ((begin - _HASH) // dtype.itemsize,)
-        if begin - _HASH > _MAPPED:
-            return np.asarray(np.memmap(file, dtype, "r", _HASH, shape)), arrays
-        file.seek(_HASH)
-        return np.frombuffer(file.read(begin - _HASH), dtype).astype(np.int32), arrays
+        yield file, begin, dict(np.load(io.BytesIO(file.read(size - _PLACE - begin)), allow_pickle=False))
 
 
 def _hash(file: IO[bytes]) -> bytes:

@@ -88,6 +88,8 @@ class Source(NamedTuple):
     Hooks:
       load(seed) -> Corpus; ``seed`` (``config.data.seed``) decides what is generated or carved off.
       read(files) -> the texts of files in a format of its own, with what is right of them; None for those of ``tables``.
+      files() -> what ``load`` reads, and the folders in which it looks, on which alone what it loads depends; None where that
+        is not known beforehand.
 
     Attributes:
       rules: what a model of these texts has to beat.
@@ -98,6 +100,7 @@ class Source(NamedTuple):
     rules: tuple[Rule, ...] = ()
     resolved: str = ""
     read: Callable[[Sequence[Path]], "Table | None"] | None = None
+    files: Callable[[], Sequence[Path]] | None = None
 
     kind = "source"
 
@@ -115,6 +118,9 @@ class Tokenizer(NamedTuple):
       vocabulary(state) -> the token string of each id.
       packaged(state) -> a ``tokenizers.Tokenizer``, of the package of that name, that gives the same ids, for processes
         without this one. None where that package has none like it.
+      pieces(text) -> its tokens as strings, where the state is a dictionary from these to ids, and every other is unknown;
+        None where it is none.
+      learn(counts) -> state, of how often each of ``pieces`` is in the training split: what ``train`` learns.
 
     Attributes:
       in_order: whether the ids of a text stand in the order of the text.
@@ -128,6 +134,8 @@ class Tokenizer(NamedTuple):
     load: Callable[[Path], Any]
     vocabulary: Callable[[Any], Sequence[str]]
     packaged: Callable[[Any], Any] | None = None
+    pieces: Callable[[str], Sequence[str]] | None = None
+    learn: Callable[[Mapping[str, int]], Any] | None = None
     in_order: bool = True
     spec: str = ""
 

@@ -5,24 +5,28 @@ import functools
 import hashlib
 import os
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Literal
 
 import numpy as np
 
-from attention import specs
-from attention.data import remarks, rules
+from attention import heartbeat, specs
+from attention.data import _corpus_cache, remarks, rules, workers
 from attention.data._token_cache import TokenCache, digest
 from attention.data.characters import with_words, words_of
 from attention.data.contracts import LENGTHS, NOTHING, Corpus, Dataset, Encoded, Scale, Source, Split, Tokenizer
+from attention.data.counting import Numbered
 from attention.data.encode import Policy, Truncate, encode_targets, encoded_split, examples, rows
 from attention.data.repeats import lines_before, seen_before
 from attention.data.segments import BETWEEN, Positions, Segments
+from attention.data.texts import Chained, FileTexts, in_file
 from attention.data.token_hash import token_hash
 from attention.data.tokenizer_text import pack, unpack
 from attention.data.windows import Windows, described
 from attention.files import cache_folder
 from attention.messages import shown
+
+_READ = 2**20  # bytes that are hashed at once
 
 
 def load(
@@ -72,19 +76,35 @@ def load(
     policy.check()
     record: Tokenizer = specs.build("tokenizer", tokenizer)
     origin: Source = specs.build("source", source)
-    corpus = origin.load(seed)
+    with workers.kept():
+        return _load(
+            origin, record, specs.canonical("tokenizer", tokenizer), policy, seed, training, tokenizer_state, cache_dir
+        )
+
+
+def _load(
+    origin: Source,
+    record: Tokenizer,
+    spec: str,
+    policy: Policy,
+    seed: int,
+    training: bool,
+    tokenizer_state: Any,
+    cache_dir: str | os.PathLike[str] | None,
+) -> Dataset:
+    """``load`` of records."""
+    cache = TokenCache(cache_folder(cache_dir) / "tokens", [])
+    corpus, hashes = _corpus_cache.load(origin, seed, cache, content_hash)
     _check_splits(corpus)
-    if segments == "columns" and not any(BETWEEN in text for text in corpus.splits["train"].texts):
+    if policy.segments == "columns" and not any(BETWEEN in text for text in corpus.splits["train"].texts):
         raise ValueError(f"{corpus.resolved}: segments='columns' wants texts of several columns, as text='premise,hypothesis'")
     scale = _scale(corpus.splits["train"])
-    spec = specs.canonical("tokenizer", tokenizer)
-    hashes = {name: content_hash(split) for name, split in corpus.splits.items()}
-    corpus, left_out = (corpus, []) if windows == "none" else _of_tokens(corpus)
+    corpus, left_out = (corpus, []) if policy.windows == "none" else _of_tokens(corpus)
     notes = [*corpus.notes, *left_out]
-    cache = TokenCache(cache_folder(cache_dir) / "tokens", notes)
+    numbered: Numbered | None = None
     if tokenizer_state is None:
         learned_from = content_hash(corpus.splits["train"]) if left_out else hashes["train"]
-        tokenizer_state = _trained(record, spec, _learned_from(corpus), learned_from, cache)
+        tokenizer_state, numbered = _trained(record, spec, _learned_from(corpus), learned_from, cache)
     state_hash = digest(pack(record, tokenizer_state))
     splits: dict[str, Encoded] = {}
     statistics: dict[str, remarks.Facts] = {}
@@ -92,17 +112,20 @@ def load(
     tokens: dict[str, str] = {}
     words_of_train = words_of(corpus.splits["train"])
     for name, split in corpus.splits.items():
-        key = digest(name, hashes, spec, state_hash, max_length, truncate, segments, windows != "none", corpus.classes)
+        key = digest(name, hashes, spec, state_hash, *policy[:3], policy.windows != "none", corpus.classes)
         here = policy._replace(max_length=sys.maxsize) if name == LENGTHS else policy
-        ids, arrays = cache.tokens(key, functools.partial(_encode_split, record, tokenizer_state, corpus, name, here))
+        known_tokens = numbered if name == "train" else None
+        ids, arrays = cache.tokens(
+            key, functools.partial(_encode_split, record, tokenizer_state, corpus, name, here, known_tokens)
+        )
         splits[name] = dataclasses.replace(examples(ids, arrays, _labels(split), policy), scale=scale)
         elsewhere = arrays["elsewhere"]
         known = None if name == "train" else words_of_train
-        splits[name] = with_words(splits[name], split.texts, corpus.classes, most=characters, known=known)
+        splits[name] = with_words(splits[name], split.texts, corpus.classes, most=policy.characters, known=known)
         if split.targets is not None:
             what = f"{corpus.resolved}: {name} target"
             splits[name] = encode_targets(
-                splits[name], record, tokenizer_state, split.targets, max_length=max_length, what=what
+                splits[name], record, tokenizer_state, split.targets, max_length=policy.max_length, what=what
             )
         statistics[name] = remarks.statistics(splits[name], elsewhere, name=name)
         if name != "train" and splits[name].wanted is not None and not splits[name].classes:
@@ -123,11 +146,11 @@ def load(
         splits=splits,
         tokenizer=record,
         tokenizer_state=tokenizer_state,
-        vocab_size=record.size(tokenizer_state) + (windows != "none" or corpus.splits["train"].targets is not None),
+        vocab_size=record.size(tokenizer_state) + (policy.windows != "none" or corpus.splits["train"].targets is not None),
         classes=corpus.classes,
         rules=learned,
         baselines={name: rules.scores(said, learned, split, splits[name]) for name, split in corpus.splits.items()},
-        notes=tuple(notes),
+        notes=(*notes, *cache.notes),
         hashes=hashes,
         tokens=tokens,
         source=corpus.resolved,
@@ -146,12 +169,12 @@ def content_hash(split: Split) -> str:
     sha256 = hashlib.sha256()
     for mark, texts in ((b"", split.texts), (b"targets", split.targets), (b"wanted", split.wanted)):
         if texts is not None:
-            sizes = np.fromiter((len(_bytes(text)) for text in texts), np.int64, len(texts))
+            sizes = _sizes(texts)
             if split.begins is not None:  # wherever the blocks are cut
                 sizes = np.add.reduceat(sizes, np.flatnonzero(split.begins))
             sha256.update(mark + np.concatenate([[len(sizes)], sizes]).astype("<i8").tobytes())
-            for text in texts:
-                sha256.update(_bytes(text))
+            for content in _contents(texts):
+                sha256.update(content)
     if split.labels is not None:
         labels = np.asarray(split.labels)
         kind, mark = ("<f8", b"numbers") if labels.dtype.kind == "f" else ("<i4", b"labels")
@@ -160,6 +183,24 @@ def content_hash(split: Split) -> str:
     if not split.ends:
         sha256.update(b"goes on")
     return sha256.hexdigest()
+
+
+def _sizes(texts: Sequence[str]) -> np.ndarray:
+    """Bytes of each text."""
+    if isinstance(texts, FileTexts):
+        return texts.spans[:, 1] - texts.spans[:, 0]
+    return np.fromiter((len(_bytes(text)) for text in texts), np.int64, len(texts))
+
+
+def _contents(texts: Sequence[str]) -> Iterator[bytes]:
+    """The bytes of texts, one after the other."""
+    if not isinstance(texts, FileTexts):
+        yield from map(_bytes, texts)
+        return
+    for first, last in texts.chunks(_READ):
+        data, spans = texts.bytes(first, last)
+        gaps = (spans[1:, 0] != spans[:-1, 1]).any()
+        yield b"".join([data[start:stop] for start, stop in spans.tolist()]) if gaps else data
 
 
 def _bytes(text: str) -> bytes:
@@ -208,7 +249,13 @@ def _of_tokens(corpus: Corpus) -> tuple[Corpus, list[str]]:
 
 
 def _encode_split(
-    record: Tokenizer, state: Any, corpus: Corpus, name: str, policy: Policy, put: Callable[[np.ndarray], object]
+    record: Tokenizer,
+    state: Any,
+    corpus: Corpus,
+    name: str,
+    policy: Policy,
+    numbered: Numbered | None,
+    put: Callable[[np.ndarray], object],
 ) -> dict[str, np.ndarray]:
     """What ``encoded_split`` makes of a split, and where else each of its texts is, as ``remarks.statistics`` has it.
 
@@ -222,7 +269,7 @@ def _encode_split(
         elsewhere += remarks.IN_VALIDATION * seen_before(split.texts, corpus.splits["validation"].texts)
     if split.begins is not None:  # a document is elsewhere where all of its blocks are
         elsewhere = np.bitwise_and.reduceat(elsewhere, np.flatnonzero(split.begins))
-    arrays = {**encoded_split(record, state, split, corpus.classes, policy, what, put), "elsewhere": elsewhere}
+    arrays = {**encoded_split(record, state, split, corpus.classes, policy, what, put, numbered), "elsewhere": elsewhere}
     if name != "train" and not split.ends:
         arrays["lines"] = np.array(lines_before(split.texts, corpus.splits["train"].texts))
     return arrays
@@ -241,7 +288,7 @@ def _learned_from(corpus: Corpus) -> Sequence[str]:
     """The texts that a tokenizer is trained on, with the tokens that are to be told of them."""
     train = corpus.splits["train"]
     if train.wanted is None or corpus.classes:
-        return [*train.texts, *train.targets] if train.targets else train.texts
+        return Chained(train.texts, train.targets) if train.targets else train.texts
     told = (" ".join(word for word in each.split(" ") if word != NOTHING) for each in train.wanted)
     return [*train.texts, *filter(None, told)]
 
@@ -259,11 +306,21 @@ def _scale(train: Split) -> Scale | None:
     return Scale(float(np.mean(train.labels)), float(np.std(train.labels)) or 1.0)
 
 
-def _trained(record: Tokenizer, spec: str, texts: Sequence[str], train_hash: str, cache: TokenCache) -> Any:
+def _trained(
+    record: Tokenizer, spec: str, texts: Sequence[str], train_hash: str, cache: TokenCache
+) -> tuple[Any, Numbered | None]:
+    """What a tokenizer learns of texts, and their tokens where it had to look for them and they are very many."""
     key = digest("tokenizer", spec, train_hash)
     packed = cache.read(key)
     if packed is not None:
-        return unpack(record, packed)
-    state = record.train(texts)
+        return unpack(record, packed), None
+    many = in_file(texts)
+    if many is not None and record.learn is not None and record.spec:
+        numbered = Numbered(many, record.spec)
+        state = record.learn(numbered.counts())
+    else:
+        numbered = None
+        with heartbeat.doing("learning tokens"):
+            state = record.train(texts)
     cache.write(key, pack(record, state))
-    return state
+    return state, numbered

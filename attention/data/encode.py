@@ -9,10 +9,14 @@ from typing import Any, Literal, NamedTuple, get_args
 import numpy as np
 
 from attention import specs
+from attention.data import workers
 from attention.data.characters import with_words
 from attention.data.contracts import ELSEWHERE, UNKNOWN, Encoded, Split, Tokenizer
+from attention.data.counting import Numbered
 from attention.data.places import placed
 from attention.data.segments import Positions, Segments, cut, numbered, renumbered, restarted
+from attention.data.texts import in_file
+from attention.data.tokenizer_text import pack, unpack
 from attention.data.windows import Windows, begun
 from attention.data.windows import check as check_windows
 from attention.data.windows import rows as cut_rows
@@ -99,51 +103,147 @@ def encode_texts(
 
 
 def encoded_split(
-    tokenizer: Tokenizer, state: Any, split: Split, classes: Sequence[str], policy: Policy, what: str, put: Put
+    tokenizer: Tokenizer,
+    state: Any,
+    split: Split,
+    classes: Sequence[str],
+    policy: Policy,
+    what: str,
+    put: Put,
+    numbered: Numbered | None = None,
 ) -> dict[str, np.ndarray]:
     """The ids of a split, which ``put`` is given end to end, some at a time, of the smallest type that holds them all.
+
+    Where its tokens have been ``numbered`` they are not sought again.
 
     Returns:
       The arrays beside them, of which only ``offsets`` is always there: ``segments``; which texts are ``truncated``; what is
       ``wanted`` at each token, where that is said, and of which of the ``words`` it is, where these have classes; and what
       ``_Fidelity`` says of documents.
     """
-    size = tokenizer.size(state)
-    dtype = next((each for each in (np.uint8, np.uint16) if size <= np.iinfo(each).max), np.int32)
     told = None if classes and policy.windows != "none" else split.wanted  # a language model is asked for no classes
     if told is not None and policy.segments != "none":
         raise ValueError(f"{what}s say what is wanted at each word: they are not cut, config.data.segments=none")
-    give = lambda ids: put(ids.astype(dtype))
+    dtype = _dtype(tokenizer.size(state))
     if policy.windows != "none" and told is None:
-        return _documents(tokenizer, state, split, what, give)
-    lengths, segments, truncated, wanted, words = [], [], [], [], []
+        return _documents(tokenizer, state, split, what, lambda ids: put(ids.astype(dtype)))
+    if told is not None:
+        made = _placed(tokenizer, state, split.texts, told, classes, policy, what)
+    elif numbered is not None and policy.segments == "none":
+        made = _known(numbered, state, split.texts, policy, what)
+    else:
+        made = _pieces(tokenizer, state, split.texts, policy, what)
+    beside: dict[str, list[np.ndarray]] = {}
+    for ids, arrays in made:
+        put(ids.astype(dtype))
+        for name, array in arrays.items():
+            beside.setdefault(name, []).append(array)
+    joined = {name: np.concatenate(arrays) for name, arrays in beside.items()}
+    return {"offsets": np.concatenate([[0], np.cumsum(joined.pop("lengths"))]).astype(np.int64), **joined}
+
+
+def _dtype(size: int) -> type[np.generic]:
+    """The smallest type that holds the ids of a vocabulary."""
+    return next((each for each in (np.uint8, np.uint16) if size <= np.iinfo(each).max), np.int32)
+
+
+_Made = Iterator[tuple[np.ndarray, dict[str, np.ndarray]]]  # the ids of some texts, and the arrays beside them
+
+
+def _placed(
+    tokenizer: Tokenizer,
+    state: Any,
+    texts: Sequence[str],
+    told: Sequence[str],
+    classes: Sequence[str],
+    policy: Policy,
+    what: str,
+) -> _Made:
+    """Of texts of which it is said what is wanted at each word."""
     incomplete: dict[int, int] = {}  # texts that lose a token that is wanted, and how long they are
-    for first, texts in _groups(split.texts):
-        if told is None:
-            pieces = _encode_all(tokenizer, state, texts, policy.segments, what, first)
+    for first, some in _groups(texts):
+        each = placed(tokenizer, state, some, told[first : first + len(some)], classes, what, first)
+        kept = [_truncated(one.ids, policy) for one in each]
+        arrays = {
+            "lengths": np.array([len(ids) for ids in kept], np.int64),
+            "truncated": np.array([len(one.ids) > policy.max_length for one in each], bool),
+            "wanted": np.concatenate([_truncated(one.wanted, policy) for one in each]),
+        }
+        if classes:
+            arrays["words"] = np.concatenate([_truncated(one.words, policy) for one in each])
         else:
-            each = placed(tokenizer, state, texts, told[first : first + len(texts)], classes, what, first)
-            pieces = [(one.ids, np.zeros(len(one.ids), np.int32)) for one in each]
-            wanted += [_truncated(one.wanted, policy) for one in each]
-            words += [_truncated(one.words, policy) for one in each if classes]
-            if not classes:
-                incomplete |= {row: len(one.ids) for row, one in enumerate(each, first) if _loses(one.wanted, policy)}
-        kept = [_truncated(ids, policy) for ids, _ in pieces]
-        give(np.concatenate(kept))
-        lengths.append(np.array([len(ids) for ids in kept], np.int64))
-        truncated.append(np.array([len(ids) > policy.max_length for ids, _ in pieces], bool))
-        if policy.segments != "none":
-            segments += [renumbered(_truncated(numbers, policy)) for _, numbers in pieces]
+            incomplete |= {row: len(one.ids) for row, one in enumerate(each, first) if _loses(one.wanted, policy)}
+        yield np.concatenate(kept), arrays
     if incomplete:
         have = f"{what} {min(incomplete)} (counted from 0) has {incomplete[min(incomplete)]} tokens, and"
         cut = f"config.data.max_length={policy.max_length} cuts off some that are to be told"
         raise ValueError(f"{have} {cut}; the longest text wants {max(incomplete.values())}")
-    optional = {"segments": segments, "wanted": wanted, "words": words}
-    return {
-        "offsets": np.concatenate([[0], np.cumsum(np.concatenate(lengths))]).astype(np.int64),
-        "truncated": np.concatenate(truncated),
-        **{name: np.concatenate(arrays) for name, arrays in optional.items() if arrays},
+
+
+def _known(numbered: Numbered, state: Any, texts: Sequence[str], policy: Policy, what: str) -> _Made:
+    """Of texts whose tokens have numbers."""
+    first, most, last = 0, policy.max_length, policy.max_length // 2
+    for ids, lengths in numbered.ids(state):
+        if not lengths.all():
+            row = first + int(np.argmin(lengths))
+            raise _without_tokens(what, row, texts[row])
+        long = lengths > most
+        if long.any():
+            behind = np.repeat(np.cumsum(lengths), lengths) - np.arange(len(ids))  # tokens of the text from this one on
+            before = np.repeat(lengths, lengths) - behind
+            kept = {"head": before < most, "tail": behind <= most, "middle": (before < most - last) | (behind <= last)}
+            ids = ids[kept[policy.truncate] | ~np.repeat(long, lengths)]
+        yield ids, {"lengths": np.minimum(lengths, most), "truncated": long}
+        first += len(lengths)
+
+
+def _without_tokens(what: str, row: int, text: str) -> ValueError:
+    reason = "has no tokens" if text.strip() else "is empty"
+    return ValueError(f"{what} {row} (counted from 0) {reason}: {text[:40]!r}")
+
+
+def _pieces(tokenizer: Tokenizer, state: Any, texts: Sequence[str], policy: Policy, what: str) -> _Made:
+    """Of texts of which nothing is said, in several processes where they are very many."""
+    many = in_file(texts) if tokenizer.spec else None
+    if many is None:
+        for first, some in _groups(texts):
+            yield _some_pieces(tokenizer, state, some, policy, what, first)
+        return
+    for done in workers.each(many, "tokenizing texts", "attention.data.encode:piecing", _told(tokenizer, state, policy, what)):
+        ids, *arrays = done.arrays
+        yield ids, dict(zip(done.told["names"], arrays))
+
+
+def _told(tokenizer: Tokenizer, state: Any, policy: Policy, what: str) -> dict[str, Any]:
+    """What a process is told that is to tokenize."""
+    return {"spec": tokenizer.spec, "state": pack(tokenizer, state).decode(), "policy": list(policy), "what": what}
+
+
+def piecing(spec: str, state: str, policy: Sequence[Any], what: str) -> workers.Work:
+    """Work of ``_pieces``."""
+    tokenizer: Tokenizer = specs.build("tokenizer", spec)
+    own, asked = unpack(tokenizer, state.encode()), Policy(*policy)
+    dtype = _dtype(tokenizer.size(own))
+
+    def work(first: int, texts: list[str]) -> tuple[dict[str, Any], list[np.ndarray]]:
+        ids, arrays = _some_pieces(tokenizer, own, texts, asked, what, first)
+        return {"names": [*arrays]}, [ids.astype(dtype), *arrays.values()]
+
+    return work
+
+
+def _some_pieces(
+    tokenizer: Tokenizer, state: Any, texts: Sequence[str], policy: Policy, what: str, first: int
+) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+    pieces = _encode_all(tokenizer, state, texts, policy.segments, what, first)
+    kept = [_truncated(ids, policy) for ids, _ in pieces]
+    arrays = {
+        "lengths": np.array([len(ids) for ids in kept], np.int64),
+        "truncated": np.array([len(ids) > policy.max_length for ids, _ in pieces], bool),
     }
+    if policy.segments != "none":
+        arrays["segments"] = np.concatenate([renumbered(_truncated(numbers, policy)) for _, numbers in pieces])
+    return np.concatenate(kept), arrays
 
 
 def _documents(tokenizer: Tokenizer, state: Any, split: Split, what: str, give: Put) -> dict[str, np.ndarray]:
@@ -217,8 +317,7 @@ def _encode_all(
     encoded, size = [numbered([next(ids) for _ in each]) for each in pieces], record.size(state)
     for row, (text, (found, _)) in enumerate(zip(texts, encoded), first):
         if len(found) == 0 and not blocks:
-            reason = "has no tokens" if text.strip() else "is empty"
-            raise ValueError(f"{what} {row} (counted from 0) {reason}: {text[:40]!r}")
+            raise _without_tokens(what, row, text)
         if len(found) and not 0 <= found.min() <= found.max() < size:
             outside = f"the token ids {found.min()} to {found.max()}"
             raise ValueError(f"{what} {row} (counted from 0) has {outside}, outside of a vocabulary of {size}")

@@ -1,5 +1,9 @@
 """The text of a file, whatever program wrote it: known by its bytes, or named for what it is with what helps."""
 
+import codecs
+import io
+import os
+from collections.abc import Iterator
 from pathlib import Path
 
 from attention.data import unpacking
@@ -34,6 +38,162 @@ _BINARY = (
 )
 _TAR = slice(257, 262)  # where archives of tar say what they are
 _ENCODINGS = ("utf-8", "utf-16", "latin-1", "cp1252", "shift_jis", "euc_jp", "gb18030", "big5", "euc_kr", "koi8-r", "cp1251")
+
+
+_READ = 2**20  # bytes that are read at once
+_LARGE = 2**22  # bytes of a file above which its lines are read one after the other
+
+
+class Content:
+    """The text of a file that stands in memory."""
+
+    def __init__(self, text: str):
+        self._text = text
+
+    def begin(self, most: int) -> str:
+        """Its first characters."""
+        return self._text[:most]
+
+    def whole(self) -> str:
+        """All of it."""
+        return self._text
+
+    def is_blank(self) -> bool:
+        """Whether there is nothing but blanks in it."""
+        return not self._text.strip()
+
+    def lines(self, *, newline: str, skip: int = 0) -> Iterator[str]:
+        """Its lines with what ends them, without empty ones at the end, after so many up to a LF that are skipped.
+
+        Args:
+          newline: as of ``open``: LF ends a line where it is LF, and where it is empty also CR and CR LF.
+          skip: lines.
+        """
+        return iter(io.StringIO(self._text.split("\n", skip)[-1].rstrip("\r\n"), newline=newline))
+
+
+class FileContent(Content):
+    """The text of a file of UTF-8 that was looked through, from one byte to another, read whenever it is asked for."""
+
+    def __init__(self, path: Path, start: int, stop: int, known: object):
+        self._path, self._start, self._stop, self._known = path, start, stop, known
+        self.share = 0.0  # of it that was read, of what is read last
+
+    def begin(self, most: int) -> str:
+        """Its first characters."""
+        with self._text(self._start, self._stop, newline="") as text:
+            return text.read(most)
+
+    def whole(self) -> str:
+        """All of it."""
+        with self._text(self._start, self._stop, newline="") as text:
+            return text.read()
+
+    def is_blank(self) -> bool:
+        """Whether there is nothing but blanks in it."""
+        return not any(line.strip() for line in self.lines(newline="\n"))
+
+    def lines(self, *, newline: str, skip: int = 0) -> Iterator[str]:
+        """As of a text in memory."""
+        with open(self._path, "rb") as file:
+            file.seek(self._start)
+            start = self._start + sum(len(file.readline()) for _ in range(skip))
+        try:
+            end = max(start, self._end())
+            part = _Part(self._path, start, end)
+            with io.TextIOWrapper(io.BufferedReader(part, _READ), "utf-8", newline=newline) as text:
+                for line in text:
+                    yield line
+                    self.share = 1 - part.left / (end - start)
+        except UnicodeDecodeError:
+            raise _changed(self._path) from None
+        if _known(os.stat(self._path)) != self._known:
+            raise _changed(self._path)
+
+    def _end(self) -> int:
+        """Where the line breaks begin that the file ends with."""
+        end = self._stop
+        with open(self._path, "rb") as file:
+            while end > self._start:
+                begin = max(self._start, end - _READ)
+                file.seek(begin)
+                data = file.read(end - begin).rstrip(b"\r\n")
+                if data:
+                    return begin + len(data)
+                end = begin
+        return end
+
+    def _text(self, start: int, stop: int, *, newline: str) -> io.TextIOWrapper:
+        return io.TextIOWrapper(io.BufferedReader(_Part(self._path, start, stop), _READ), "utf-8", newline=newline)
+
+
+class _Part(io.RawIOBase):
+    """A part of a file. Raises ValueError where there is less of it."""
+
+    def __init__(self, path: Path, start: int, stop: int):
+        super().__init__()
+        with unpacking.readable(path):
+            self._file = io.FileIO(path)
+        self._file.seek(start)
+        self._path, self.left = path, stop - start
+
+    def readable(self) -> bool:
+        """As of every file to read."""
+        return True
+
+    def readinto(self, buffer: bytearray | memoryview) -> int:  # pyright: ignore[reportIncompatibleMethodOverride]
+        """As of every file."""
+        found = self._file.readinto(memoryview(buffer)[: self.left]) if self.left else 0
+        if not found and self.left:
+            raise _changed(self._path)
+        self.left -= found or 0
+        return found or 0
+
+    def close(self) -> None:
+        """As of every file."""
+        self._file.close()
+        super().close()
+
+
+def _changed(path: Path) -> ValueError:
+    return ValueError(f"{shown(path)} has changed while it was read")
+
+
+def _known(found: os.stat_result) -> object:
+    """What changes with a file."""
+    return found.st_ino, found.st_size, found.st_mtime_ns
+
+
+def large(path: Path) -> FileContent | None:
+    """The text of a large file of UTF-8, which is looked through; None for every other, which ``decoded`` reads."""
+    if not os.path.isfile(path) or os.path.getsize(path) <= _LARGE or unpacking.is_packed(path):
+        return None
+    decoder, ends = codecs.getincrementaldecoder("utf-8")(), False
+    with unpacking.readable(path), open(path, "rb") as file:
+        known = os.fstat(file.fileno())
+        begin = file.read(_READ)
+        mark = b"\xef\xbb\xbf" if begin.startswith(b"\xef\xbb\xbf") else b""
+        if (
+            begin[_TAR] == b"ustar"
+            or any(begin.startswith(each) for each, _, _ in _BINARY)
+            or begin.startswith(2 * mark or b"\0")
+        ):
+            return None
+        data = begin
+        while data:
+            try:
+                decoder.decode(data)
+            except UnicodeDecodeError:
+                return None
+            if b"\0" in data:
+                return None
+            ends = ends or b"\n" in data
+            data = file.read(_READ)
+    try:
+        decoder.decode(b"", True)
+    except UnicodeDecodeError:
+        return None
+    return FileContent(path, len(mark), known.st_size, _known(known)) if ends else None
 
 
 def check_encoding(encoding: str | None) -> None:

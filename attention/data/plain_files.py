@@ -2,15 +2,16 @@
 
 import codecs
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal, NamedTuple, overload
+from typing import Literal, NamedTuple
 
 import numpy as np
 
 from attention.data import paths, unpacking
 from attention.data.contracts import Split
 from attention.data.file_text import check_text
+from attention.data.texts import FileTexts
 from attention.messages import shown
 
 Documents = Literal["stream", "file", "line", "blank"]
@@ -66,56 +67,12 @@ class PlainFiles:
         number = self.of(start)
         data = self._files[number].read(start - self.borders[number], stop - self.borders[number])
         if len(data) < stop - start:
-            raise self._changed(start)
+            raise self.changed(start)
         return data
 
-    def texts(self, spans: np.ndarray) -> Iterator[str]:
-        """The text of each of ``spans``, ``[n 2]``, which are in one file and in order: read at once."""
-        begin = spans[0, 0]
-        data = self.read(begin, spans[-1, 1])
-        try:
-            for start, stop in (spans - begin).tolist():
-                yield data[start:stop].decode()
-        except UnicodeDecodeError:
-            raise self._changed(begin) from None
-
-    def _changed(self, byte: int) -> ValueError:
+    def changed(self, byte: int) -> ValueError:
+        """What is raised where a file is not as it was when it was first read."""
         return ValueError(f"{shown(self._files[self.of(byte)].path)} has changed since it was first read")
-
-
-class FileTexts(Sequence[str]):
-    """Texts in files, read when they are asked for.
-
-    Args:
-      files: the files.
-      spans: int64 ``[n 2]``, in order: the first byte of each text and the one behind its last, both in one file.
-    """
-
-    def __init__(self, files: PlainFiles, spans: np.ndarray):
-        self._files, self._spans = files, spans
-
-    def __len__(self) -> int:
-        return len(self._spans)
-
-    @overload
-    def __getitem__(self, index: int) -> str: ...
-
-    @overload
-    def __getitem__(self, index: slice) -> "FileTexts": ...
-
-    def __getitem__(self, index: int | slice) -> "str | FileTexts":
-        if isinstance(index, slice):
-            return FileTexts(self._files, self._spans[index])
-        return next(self._files.texts(self._spans[index][None]))
-
-    def __iter__(self) -> Iterator[str]:
-        first = 0
-        while first < len(self):
-            start = self._spans[first, 0]
-            most = min(start + _READ, self._files.borders[self._files.of(start) + 1])
-            last = max(first + 1, int(np.searchsorted(self._spans[:, 1], most, "right")))
-            yield from self._files.texts(self._spans[first:last])
-            first = last
 
 
 def is_plain(path: str) -> bool:

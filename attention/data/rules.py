@@ -8,6 +8,7 @@ import numpy as np
 
 from attention.data.contracts import NOTHING, Encoded, Rule, Split
 from attention.data.places import left
+from attention.data.texts import take
 
 
 def by_word(name: str, word: Callable[[str], str]) -> Rule:
@@ -52,7 +53,11 @@ def squared_error(answers: Sequence[float], right: Sequence[float]) -> float:
     return float(np.mean(np.square(np.subtract(answers, right))))
 
 
-MAJORITY = by_word("majority", lambda text: "")
+MAJORITY = Rule(
+    "majority",
+    lambda train: {"": int(np.bincount(np.asarray(train.labels)).argmax())},
+    lambda learned, texts: [learned.get("", -1)] * len(texts),
+)
 UNCHANGED = Rule("the_source_itself", nothing, lambda learned, texts: texts)
 FREQUENT = Rule("frequent_labels", frequent, lambda learned, texts: [[*map(int, learned)]] * len(texts), micro_f1)
 MEAN = Rule(
@@ -125,20 +130,22 @@ def scores(
         return {name: _share_of_places(said, wanted) for name, said in answers.items()}
     if split.targets is not None:
         return {rule.name: _share(rule.answer({}, split.texts), split.targets) for rule in rules if rule.name in learned}
-    pairs = [] if split.labels is None else [pair for pair in zip(split.texts, split.labels) if _known(pair[1])]
-    if not pairs:
+    if split.labels is None:
         return {}
-    texts, labels = zip(*pairs)
+    texts, labels = split.texts, np.asarray(split.labels)
+    if labels.ndim == 1 and labels.dtype.kind != "f" and labels.min() < 0:  # of those it is not known what is right
+        known = np.flatnonzero(labels >= 0)
+        if not len(known):
+            return {}
+        texts, labels = take(texts, known), labels[known]
     own = [rule for rule in rules if rule.name in learned]
-    return {rule.name: (rule.score or _share)(rule.answer(learned[rule.name], texts), labels) for rule in own}
+    right: Any = labels
+    return {rule.name: (rule.score or _share)(rule.answer(learned[rule.name], texts), right) for rule in own}
 
 
-def _known(label: Any) -> bool:
-    """Whether it is known what is right: an index that is not -1, a set of classes, or a number."""
-    return np.ndim(label) > 0 or isinstance(label, float) or label >= 0
-
-
-def _share(answers: Sequence[object], right: Sequence[object]) -> float:
+def _share(answers: Sequence[Any], right: Any) -> float:
+    if isinstance(right, np.ndarray):
+        return float(np.mean(np.asarray(answers) == right))
     return float(np.mean([answer == wanted for answer, wanted in zip(answers, right)]))
 
 

@@ -14,13 +14,15 @@ import json
 import math
 import os
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from attention import specs
-from attention.data import paths, unpacking
-from attention.data.file_text import decoded
+import numpy as np
+
+from attention import heartbeat, specs
+from attention.data import paths, unpacking, workers
+from attention.data.file_text import Content, FileContent, decoded, large
 from attention.data.formats import columnar, delimited, fasttext, json_lines, tree
 from attention.data.formats.rows import (
     LABEL,
@@ -28,15 +30,17 @@ from attention.data.formats.rows import (
     TAGS,
     Answer,
     Asked,
+    Block,
     Column,
     Form,
     Label,
     MissingColumnError,
-    Row,
+    blocks,
     called,
     several,
 )
 from attention.data.segments import BETWEEN
+from attention.data.texts import Collected, Labels, take
 from attention.messages import quoted, shown
 
 if TYPE_CHECKING:
@@ -72,6 +76,7 @@ _JSON, _COLUMNS = (".jsonl", ".json", ".ndjson"), (".parquet", ".arrow", ".feath
 # What a cell cannot hold.
 _NEVER = {".tsv": re.compile(r"[\t\r\n\0\ud800-\udfff]"), ".csv": re.compile(r"[\0\ud800-\udfff]")}
 _ANY = Form()
+_STRANGE = {"nan", "NaN", "None", "null", "NULL", "<NA>"}  # what programs write where there is no text
 _LEAVES_OUT = "skip_empty=True leaves out such rows"
 
 
@@ -80,7 +85,7 @@ class Part(NamedTuple):
 
     path: Path
     unit: str
-    numbers: Sequence[int]
+    numbers: Sequence[int] | np.ndarray
 
     def place(self, row: int) -> str:
         """Where one of its rows is, for messages."""
@@ -92,14 +97,14 @@ class Table(NamedTuple):
     """The rows of one file, or of several one after the other.
 
     Attributes:
-      texts: of each row.
+      texts: of each row; of very many in a file, from which they are read when they are asked for.
       labels: as written, or of each row as many as it has; empty where there are none.
       parts: the files.
       notes: lines for the user, about what looks as if it were not meant.
     """
 
-    texts: list[str]
-    labels: list[Any]
+    texts: Sequence[str]
+    labels: Sequence[Any]
     parts: tuple[Part, ...]
     notes: tuple[str, ...] = ()
 
@@ -141,17 +146,15 @@ def read(
     Raises:
       ValueError: for anything that is not as described, naming the file, the line and the column.
     """
-    parts: list[Part] = []
-    rows: list[Row] = []
     texts = columns_of(text)
+    rows = _Rows(Asked(given[0], texts, label, optional, form, answer))
     for path in given:
         asked = Asked(path, texts, label, optional, form, answer)
-        found = _folder(asked, classes) if os.path.isdir(path) else [_file(asked)]
-        parts += [part for part, _ in found]
-        rows += [row for _, here in found for row in here]
-    return _whole(
-        _joined(parts, rows, answer), rows, Asked(given[0], texts, label, optional, form, answer), skip_empty=skip_empty
-    )
+        if os.path.isdir(path):
+            _add_folder(rows, asked, classes)
+        else:
+            _add_file(rows, asked)
+    return rows.table(skip_empty=skip_empty)
 
 
 def answer_of(name: str, separator: str) -> Answer:
@@ -206,106 +209,140 @@ def of_arrow(
 ) -> Table:
     """``read`` for a table that is at hand; ``path`` is what messages call it."""
     asked = Asked(path, columns_of(text), label, optional, _ANY, answer)
-    rows = list(columnar.of_table(asked, found))
-    part = Part(path, "row", [row.number for row in rows])
-    return _whole(_joined([part], rows, answer), rows, asked, skip_empty=skip_empty)
+    rows = _Rows(asked)
+    rows.add(path, "row", blocks(columnar.of_table(asked, found)))
+    return rows.table(skip_empty=skip_empty)
 
 
-def _joined(parts: Sequence[Part], rows: Sequence[Row], answer: Answer) -> Table:
-    """The rows of all parts; a label that is not there is ""."""
-    read = lambda label: "" if label is None else answer.read(label) if isinstance(label, str) else label
-    return Table([row.text for row in rows], [read(row.label) for row in rows], tuple(parts))
+class _Rows:
+    """The rows of one file after another, from which a table is made; a label that is not there is ""."""
+
+    def __init__(self, asked: Asked):
+        self._asked = asked
+        self._texts, self._labels, self._parts = Collected(), Labels(), []
+        self._blank, self._strange, self._odd, self._count = [], [], "", 0
+
+    def add(self, path: Path, unit: str, read: Iterable[Block]) -> None:
+        """The rows of a file, which are counted as ``unit`` there."""
+        answer, numbers = self._asked.answer, [np.zeros(0, np.int64)]
+        for block in read:
+            self._texts.add(block.texts)
+            self._labels.add(
+                ["" if each is None else answer.read(each) if isinstance(each, str) else each for each in block.labels]
+            )
+            self._blank += [row for row, text in enumerate(block.texts, self._count) if not text or text.isspace()]
+            self._strange += [row for row, text in enumerate(block.texts, self._count) if len(text) < 5 and text in _STRANGE]
+            self._count += len(block.texts)
+            numbers.append(np.array(block.numbers, np.int64))
+            if block.note is not None and not self._odd:
+                number, note = block.note
+                self._odd = f"{Part(path, unit, [number]).place(0)}: {note}"
+        self._parts.append(Part(path, unit, np.concatenate(numbers)))
+
+    def table(self, *, skip_empty: bool) -> Table:
+        """The table without holes. Raises ValueError where it has some, or no row."""
+        asked = self._asked
+        table = Table(self._texts.done(), self._labels.done(), tuple(self._parts))
+        labelled = next((number for number, label in enumerate(table.labels) if label), None)
+        bare = asked.label is None or (asked.optional and labelled is None)
+        holes = {number: asked.texts for number in self._blank}
+        if not bare and asked.label is not None:
+            holes = {**{number: (asked.label,) for number, each in enumerate(table.labels) if each == ""}, **holes}
+        if holes and not skip_empty:
+            first = min(holes)
+            more = f", as {len(holes) - 1} more rows are" if len(holes) > 1 else ""
+            help = "" if asked.optional or asked.answer.at_words else f"; {_LEAVES_OUT}"
+            if asked.optional and first in holes and holes[first] == (asked.label,) and labelled is not None:
+                help = f", and {table.place(labelled, beside=first)} has one: fill in all of them or none"
+            raise ValueError(f"{table.place(first)}: {called(*holes[first])} is empty{more}{help}")
+        if len(holes) == self._count:
+            raise ValueError(f"{shown(asked.path)}: the split is empty, there is no row")
+        notes = [self._odd] if self._odd else []
+        _check(table, holes, asked, bare=bare)
+        if strange := [number for number in self._strange if number not in holes]:
+            what = f"{called(*asked.texts)} is {quoted(table.texts[strange[0]])}"
+            all_of_them = f"in all {len(strange)} texts look like what is written where there is none"
+            strange = [f"{table.place(strange[0])}: {what}, {all_of_them}"]
+        if holes:
+            first = table.place(min(holes))
+            notes.append(f"{first}: {len(holes)} rows without a text or a label were left out, this is the first")
+            table = _rows(table, np.delete(np.arange(self._count), [*holes]))
+        return table._replace(labels=[] if bare else table.labels, notes=(*notes, *strange))
 
 
-def _whole(table: Table, rows: Sequence[Row], asked: Asked, *, skip_empty: bool) -> Table:
-    """The table without holes. Raises ValueError where it has some, or no row."""
-    odd = next((f"{table.place(number)}: {row.note}" for number, row in enumerate(rows) if row.note), None)
-    labelled = next((number for number, label in enumerate(table.labels) if label), None)
-    bare = asked.label is None or (asked.optional and labelled is None)
-    holes = {number: asked.texts for number, each in enumerate(table.texts) if not each.strip()}
-    if not bare and asked.label is not None:
-        holes = {**{number: (asked.label,) for number, each in enumerate(table.labels) if each == ""}, **holes}
-    if holes and not skip_empty:
-        first = min(holes)
-        more = f", as {len(holes) - 1} more rows are" if len(holes) > 1 else ""
-        help = "" if asked.optional or asked.answer.at_words else f"; {_LEAVES_OUT}"
-        if asked.optional and first in holes and holes[first] == (asked.label,) and labelled is not None:
-            help = f", and {table.place(labelled, beside=first)} has one: fill in all of them or none"
-        raise ValueError(f"{table.place(first)}: {called(*holes[first])} is empty{more}{help}")
-    kept = [number for number in range(len(rows)) if number not in holes]
-    if not kept:
-        raise ValueError(f"{shown(asked.path)}: the split is empty, there is no row")
-    notes = [] if odd is None else [odd]
-    _check(table, kept, asked, bare=bare)
-    if holes:
-        notes.append(f"{table.place(min(holes))}: {len(holes)} rows without a text or a label were left out, this is the first")
-        table = _rows(table, kept)
-    return table._replace(labels=[] if bare else table.labels, notes=(*notes, *_missing_texts(table, asked.texts)))
-
-
-def _check(table: Table, rows: Sequence[int], asked: Asked, *, bare: bool) -> None:
+def _check(table: Table, holes: Mapping[int, Any], asked: Asked, *, bare: bool) -> None:
     """Raises ValueError for a label that is no such answer, more or fewer tags than words, and columns that run together."""
-    for row in rows:
-        if not bare and asked.label is not None and not asked.answer.fits(table.labels[row]):
-            have = quoted(table.labels[row], 40)
-            raise ValueError(f"{table.place(row)}: {called(asked.label)} is {asked.answer.words}, got {have}")
-        if not bare and asked.answer.at_words:
-            words, tags = len(table.texts[row].split()), len(table.labels[row].split())
-            if words != tags:
-                raise ValueError(f"{table.place(row)}: {words} words and {tags} tags")
-        if len(asked.texts) > 1 and table.texts[row].count(BETWEEN) >= len(asked.texts):
+    labelled, at_words, several = not bare and asked.label is not None, asked.answer.at_words, len(asked.texts) > 1
+    texts = table.texts if several or at_words else itertools.repeat("")
+    for row, (text, label) in enumerate(zip(texts, table.labels)):
+        if row in holes:
+            continue
+        if labelled and asked.label is not None and not asked.answer.fits(label):
+            raise ValueError(f"{table.place(row)}: {called(asked.label)} is {asked.answer.words}, got {quoted(label, 40)}")
+        if labelled and at_words and len(text.split()) != len(label.split()):
+            raise ValueError(f"{table.place(row)}: {len(text.split())} words and {len(label.split())} tags")
+        if several and text.count(BETWEEN) >= len(asked.texts):
             raise ValueError(f"{table.place(row)}: {called(*asked.texts)} hold {BETWEEN}, which stands between them")
 
 
-def _rows(table: Table, kept: Sequence[int]) -> Table:
+def _rows(table: Table, kept: np.ndarray) -> Table:
     """Some rows of a table, in their order."""
     parts, begin = [], 0
     for part in table.parts:
         end = begin + len(part.numbers)
-        here = kept[bisect.bisect_left(kept, begin) : bisect.bisect_left(kept, end)]
-        parts.append(part._replace(numbers=[part.numbers[number - begin] for number in here]))
+        here = kept[np.searchsorted(kept, begin) : np.searchsorted(kept, end)]
+        parts.append(part._replace(numbers=np.asarray(part.numbers)[here - begin]))
         begin = end
-    return Table([table.texts[number] for number in kept], [table.labels[number] for number in kept], tuple(parts))
+    return Table(take(table.texts, kept), take(table.labels, kept), tuple(parts))
 
 
-def _missing_texts(table: Table, texts: Sequence[Column]) -> list[str]:
-    """A note on texts that are what programs write where there is none."""
-    found = [number for number, each in enumerate(table.texts) if each in ("nan", "NaN", "None", "null", "NULL", "<NA>")]
-    if not found:
-        return []
-    what = f"{called(*texts)} is {quoted(table.texts[found[0]])}"
-    return [f"{table.place(found[0])}: {what}, in all {len(found)} texts look like what is written where there is none"]
+def _add_file(rows: _Rows, asked: Asked) -> None:
+    suffix = Path(unpacking.plain_name(asked.path.name).lower()).suffix
+    content = None if suffix in _COLUMNS or asked.form.encoding else large(asked.path)
+    if content is None:
+        name, data = unpacking.read(asked.path)
+        suffix = Path(name.lower()).suffix
+        if suffix in _COLUMNS:
+            rows.add(asked.path, "row", blocks(columnar.rows(asked, data)))
+            return
+        content = Content(decoded(data, asked.path, asked.form.encoding))
+        del data
+        rows.add(asked.path, *_text_rows(asked, content, suffix))
+        return
+    workers.expect()
+    with heartbeat.doing(f"reading {shown(asked.path)}") as step:
+        unit, read = _text_rows(asked, content, suffix)
+        rows.add(asked.path, unit, _followed(read, content, step))
 
 
-def _file(asked: Asked) -> tuple[Part, list[Row]]:
-    name, data = unpacking.read(asked.path)
-    suffix = Path(name.lower()).suffix
-    if suffix in _COLUMNS:
-        rows, unit = columnar.rows(asked, data), "row"
-    else:
-        rows, unit = _text_rows(asked, decoded(data, asked.path, asked.form.encoding), suffix)
-    rows = list(rows)
-    return Part(asked.path, unit, [row.number for row in rows]), rows
+def _followed(read: Iterator[Block], content: FileContent, step: heartbeat.Step) -> Iterator[Block]:
+    """The rows, and to ``step`` how much of the file they are."""
+    for block in read:
+        yield block
+        step.share = content.share
 
 
-def _text_rows(asked: Asked, content: str, suffix: str) -> tuple[Iterator[Row], str]:
-    """The rows of a text, and what they are counted by."""
-    is_array = json_lines.ARRAY.match(content[:200])
+def _text_rows(asked: Asked, content: Content, suffix: str) -> tuple[str, Iterator[Block]]:
+    """What the rows of a text are counted by, and these."""
+    begin = content.begin(1000)
+    is_array = json_lines.ARRAY.match(begin[:200])
     if suffix in _JSON:
-        is_array = is_array or (suffix == ".json" and content.lstrip().startswith("["))
-        return (json_lines.items(asked, content), "row") if is_array else (json_lines.rows(asked, content), "line")
+        is_array = is_array or (suffix == ".json" and content.whole().lstrip().startswith("["))
+        read, unit = (json_lines.items, "row") if is_array else (json_lines.rows, "line")
+        return unit, blocks(read(asked, content))
     if is_array:
         raise ValueError(f"{shown(asked.path)} is a JSON array and no table of lines: name it .json")
-    if content[:1000].lstrip().startswith(fasttext.MARK):
-        return fasttext.rows(asked, content), "line"
-    return delimited.rows(asked, content, tsv=suffix == ".tsv"), "line"
+    if begin.lstrip().startswith(fasttext.MARK):
+        return "line", blocks(fasttext.rows(asked, content))
+    return "line", delimited.blocks(asked, content, tsv=suffix == ".tsv")
 
 
-def _folder(asked: Asked, classes: Sequence[str]) -> list[tuple[Part, list[Row]]]:
+def _add_folder(rows: _Rows, asked: Asked, classes: Sequence[str]) -> None:
     files = tree.files(asked.path, classes) or ([(path, None) for path in tree.texts(asked.path)] if asked.optional else [])
     if not files:
         raise ValueError(f"{shown(asked.path)}: {tree.WANTED}")
-    return [(Part(path, "", [0]), [Row(0, tree.text(path, asked.form.encoding), name)]) for path, name in files]
+    for path, name in files:
+        rows.add(path, "", [Block([0], [tree.text(path, asked.form.encoding)], [name])])
 
 
 def check_writable(path: Path) -> str:

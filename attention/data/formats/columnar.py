@@ -1,5 +1,6 @@
 """Parquet and Arrow: columns with types, as pandas, Polars, Spark and the ``datasets`` library write them."""
 
+import itertools
 import json
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
     import pyarrow.parquet
 
 _PARQUET, _FILE, _OLD_FEATHER = b"PAR1", b"ARROW1", b"FEA1"
+_ROWS = 4096  # made of Arrow's at once
 _BEGIN = 64  # bytes among which every other format has a zero
 
 
@@ -38,9 +40,10 @@ def of_table(asked: Asked, table: "pyarrow.Table") -> Iterator[Row]:
     """The rows of a table. Where its schema has names of classes, labels are their indices, -1 for none."""
     texts, label = places(asked, table.schema.names)
     classes = None if label is None else _class_names(table.schema).get(table.schema.names[label])
-    columns = [table.column(text).to_pylist() for text in texts]
-    labels = [None] * table.num_rows if label is None else table.column(label).to_pylist()
-    for number, (*values, given) in enumerate(zip(*columns, labels)):
+    wanted = [table.column(place) for place in (*texts, *(() if label is None else (label,)))]
+    some = (zip(*(column.slice(first, _ROWS).to_pylist() for column in wanted)) for first in range(0, table.num_rows, _ROWS))
+    for number, row in enumerate(itertools.chain.from_iterable(some)):
+        *values, given = row if label is not None else (*row, None)
         where = f"{shown(asked.path)}, row {number} (counted from 0)"
         name = None if given is None or classes is None else _of_classes(given, classes)
         if given is not None and (classes is None or name is not None):

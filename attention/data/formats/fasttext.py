@@ -2,13 +2,14 @@
 
 from collections.abc import Iterator
 
+from attention.data.file_text import Content
 from attention.data.formats.rows import Asked, Row, lines
 from attention.messages import listed, shown
 
 MARK = "__label__"
 
 
-def rows(asked: Asked, content: str) -> Iterator[Row]:
+def rows(asked: Asked, content: Content) -> Iterator[Row]:
     """The rows, with the labels that each line begins with: one, or as many as the answer may have."""
     for number, line in lines(content):
         words, labels = line.split(), []

@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
+from attention.data.file_text import Content
 from attention.data.formats.rows import Asked, MissingColumnError, Row, as_given, called, lines, text_of
 from attention.files import parse_json
 from attention.messages import listed, quoted, shown
@@ -12,16 +13,16 @@ from attention.specs import nearest
 ARRAY = re.compile(r"\s*\[\s*\{")
 
 
-def rows(asked: Asked, content: str) -> Iterator[Row]:
+def rows(asked: Asked, content: Content) -> Iterator[Row]:
     """The rows, numbered by their lines."""
     for number, line in lines(content):
         if line.strip():
             yield _row(asked, number, _parsed(line, f"{shown(asked.path)}, line {number}"), f"line {number}")
 
 
-def items(asked: Asked, content: str) -> Iterator[Row]:
+def items(asked: Asked, content: Content) -> Iterator[Row]:
     """The rows of an array, numbered from 0."""
-    for number, row in enumerate(_parsed(content, shown(asked.path))):
+    for number, row in enumerate(_parsed(content.whole(), shown(asked.path))):
         yield _row(asked, number, row, f"row {number} (counted from 0)")
 
 

@@ -1,6 +1,7 @@
 """What the readers of tables share: what is asked of a file, a row of it, and where its columns are."""
 
 import csv
+import itertools
 import math
 import re
 from collections.abc import Callable, Iterator, Sequence
@@ -8,6 +9,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from attention.data.contracts import NOTHING
+from attention.data.file_text import Content
 from attention.data.segments import joined
 from attention.messages import listed, quoted, shortened, shown
 from attention.specs import nearest
@@ -91,16 +93,35 @@ class Row(NamedTuple):
     note: str | None = None
 
 
+class Block(NamedTuple):
+    """Some rows of a file one after the other, as ``Row`` has each, and the number of the first odd row with its note."""
+
+    numbers: Sequence[int]
+    texts: list[str]
+    labels: list[Label | None]
+    note: tuple[int, str] | None = None
+
+
+_ROWS = 4096  # of a block
+
+
+def blocks(rows: Iterator[Row]) -> Iterator[Block]:
+    """Rows, many at a time."""
+    while some := list(itertools.islice(rows, _ROWS)):
+        note = next(((row.number, row.note) for row in some if row.note), None)
+        yield Block([row.number for row in some], [row.text for row in some], [row.label for row in some], note)
+
+
 def called(*columns: Column) -> str:
     """Columns as they stand in messages."""
     return " and ".join(quoted(column) if isinstance(column, str) else f"column {column}" for column in columns)
 
 
-def lines(content: str) -> Iterator[tuple[int, str]]:
+def lines(content: Content | str) -> Iterator[tuple[int, str]]:
     """Number and text of each line; only LF and CR LF end one, for texts may hold the separators of Unicode."""
-    split = content.rstrip("\r\n").split("\n") if content.strip("\r\n") else []
-    for number, line in enumerate(split, 1):
-        yield number, line.removesuffix("\r")
+    whole = Content(content) if isinstance(content, str) else content
+    for number, line in enumerate(whole.lines(newline="\n"), 1):
+        yield number, line.removesuffix("\n").removesuffix("\r")
 
 
 def places(asked: Asked, header: Sequence[str], *, hint: str = "") -> tuple[tuple[int, ...], int | None]:

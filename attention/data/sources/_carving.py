@@ -7,7 +7,8 @@ from typing import NamedTuple
 import numpy as np
 
 from attention.data.contracts import Split
-from attention.data.repeats import together
+from attention.data.repeats import Together
+from attention.data.texts import take
 from attention.messages import listed
 
 CARVE_STREAM = 1
@@ -37,28 +38,30 @@ def carve(texts: Sequence[str], labels: np.ndarray, share: float, seed: int) -> 
     Raises:
       ValueError: where no class has two distinct texts.
     """
-    groups = together(texts)
+    groups = Together(texts)
     order = np.random.Philox(np.random.SeedSequence([seed, CARVE_STREAM])).random_raw(len(texts))
-    of_class: dict[int, list[list[int]]] = {}
-    for group in sorted(groups, key=lambda group: order[group[0]]):
-        of_class.setdefault(int(labels[group[0]]), []).append(group)
+    drawn = np.argsort(order[groups.firsts], kind="stable")
+    of_first = labels[groups.firsts[drawn]]
     counts, left = Counter(labels.tolist()), Counter(labels.tolist())
-    taken: list[list[int]] = []
-    for label, drawn in sorted(of_class.items()):
-        taken += _of_class(drawn, max(1, int(np.floor(counts[label] * share + 0.5))), labels, left)
+    taken: list[np.ndarray] = []
+    classes = np.unique(of_first).tolist()
+    for label in classes:
+        wanted = max(1, int(np.floor(counts[label] * share + 0.5)))
+        taken += _of_class(groups, drawn[of_first == label], wanted, labels, left)
     if not taken:
-        raise ValueError(_nothing(len(texts), len(of_class)))
+        raise ValueError(_nothing(len(texts), len(classes)))
     chosen = np.zeros(len(texts), bool)
-    chosen[[row for group in taken for row in group]] = True
+    chosen[np.concatenate(taken)] = True
     return Carved(np.flatnonzero(~chosen), np.flatnonzero(chosen), len(taken))
 
 
-def _of_class(drawn: list[list[int]], wanted: int, labels: np.ndarray, left: Counter[int]) -> list[list[int]]:
+def _of_class(groups: Together, drawn: np.ndarray, wanted: int, labels: np.ndarray, left: Counter[int]) -> list[np.ndarray]:
     """The distinct texts that a class gives, none of which takes the last row of any class; ``left`` is brought up to date."""
-    taken: list[list[int]] = []
+    taken: list[np.ndarray] = []
     missing = wanted
 
-    def take(group: list[int]) -> int:
+    def take(number: int) -> int:
+        group = groups[number]
         here = Counter(labels[group].tolist())
         if any(left[label] <= count for label, count in here.items()):
             return 0
@@ -66,12 +69,15 @@ def _of_class(drawn: list[list[int]], wanted: int, labels: np.ndarray, left: Cou
         taken.append(group)
         return len(group)
 
-    for group in drawn:
-        if len(group) < 2 * missing:  # nearer to the share with it than without
-            missing -= take(group)
-    for group in sorted(drawn, key=len):  # every text has more rows than the share
-        if not taken:
-            take(group)
+    for number in drawn.tolist():
+        if missing <= 0:
+            break
+        if groups.begins[number + 1] - groups.begins[number] < 2 * missing:  # nearer to the share with it than without
+            missing -= take(number)
+    if not taken:  # every text has more rows than the share
+        for number in drawn[np.argsort(groups.sizes[drawn], kind="stable")].tolist():
+            if take(number):
+                break
     return taken
 
 
@@ -104,6 +110,6 @@ def note(carved: Carved, labels: np.ndarray, classes: Sequence[str], share: floa
 
 def rows(split: Split, chosen: np.ndarray) -> Split:
     """Some rows of a split."""
-    take = lambda texts: None if texts is None else [str(texts[number]) for number in chosen]
+    some = lambda texts: None if texts is None else take(texts, chosen)
     labels = None if split.labels is None else split.labels[chosen]
-    return Split(take(split.texts) or [], labels, take(split.targets), take(split.wanted))
+    return Split(take(split.texts, chosen), labels, some(split.targets), some(split.wanted))

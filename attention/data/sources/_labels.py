@@ -4,7 +4,7 @@ import unicodedata
 from collections import Counter
 from collections.abc import Sequence
 
-from attention.data.repeats import together
+from attention.data.repeats import Together
 from attention.messages import listed, quoted, shortened
 
 _MISSING = {"", "nan", "null", "n/a", "#n/a", "<na>", "nil", "#name?", "#ref!", "#value!", "#div/0!"}
@@ -51,10 +51,10 @@ def unparted(labels: Sequence[Sequence[str]], separator: str) -> tuple[str, ...]
 
 def contradictions(texts: Sequence[str], labels: Sequence[object]) -> tuple[str, ...]:
     """A line for the user on the texts that have more than one label, or none."""
-    several = [group for group in together(texts) if len({labels[row] for row in group}) > 1]
+    several = Together(texts).told_several(labels)
     if not several:
         return ()
-    rows, first = sum(map(len, several)), quoted(texts[several[0][0]], 60)
+    rows, first = sum(map(len, several)), quoted(texts[int(several[0][0])], 60)
     what = f"{len(several)} texts stand in train with several labels, in {rows} of its {len(texts)} rows"
     return (f"{what}: no classifier has all of these right; the first is {first}",)
 

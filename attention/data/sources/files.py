@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from attention.data import file_text as _file_text
@@ -91,7 +92,10 @@ def build(
         shared = {"seed": seed, "validation_share": validation_share, "resolved": spec, "told": told}
         return _tabular.corpus(tables, files=_given.looked_at(files, paths), where=files["train"][0], **shared)
 
-    return Source(load, told.rules, spec)
+    def looked_at() -> list[Path]:
+        return [*_given.looked_at({name: _given.found(path) for name, path in paths.items()}, paths)]
+
+    return Source(load, told.rules, spec, files=looked_at)
 
 
 def from_path(path: str) -> Mapping[str, Any] | None:

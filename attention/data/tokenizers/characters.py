@@ -1,7 +1,7 @@
 """The characters (Unicode code points) that occur in the training texts, by count."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -21,6 +21,9 @@ def build(*, max_size: int = 8000) -> Tokenizer:
         counts: Counter[str] = Counter()
         for text in texts:
             counts.update(text)
+        return learn(counts)
+
+    def learn(counts: Mapping[str, int]) -> dict[str, int]:
         return _vocabulary.ranked(counts, max_size=max_size)
 
     return Tokenizer(
@@ -32,6 +35,8 @@ def build(*, max_size: int = 8000) -> Tokenizer:
         load=_vocabulary.load,
         vocabulary=_vocabulary.vocabulary,
         packaged=lambda state: _packaged.looked_up(state, r"[\s\S]"),
+        pieces=list,
+        learn=learn,
     )
 
 

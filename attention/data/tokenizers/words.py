@@ -12,7 +12,7 @@ that is already split: ListOps (``[MAX``). Scripts without blanks (Chinese) want
 
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Literal
 
 import numpy as np
@@ -66,6 +66,9 @@ def build(
             counts.update(found)
             if ngrams == 2:
                 counts.update(_pairs(found))
+        return learn(counts)
+
+    def learn(counts: Mapping[str, int]) -> dict[str, int]:
         return _vocabulary.ranked(counts, max_size=max_size, min_count=min_count)
 
     def encode(state: dict[str, int], texts: Sequence[str]) -> list[np.ndarray]:
@@ -91,6 +94,8 @@ def build(
         load=_vocabulary.load,
         vocabulary=_vocabulary.vocabulary,
         packaged=packaged if ngrams == 1 else None,
+        pieces=words if ngrams == 1 else None,
+        learn=learn if ngrams == 1 else None,
         in_order=ngrams == 1,
     )
 
