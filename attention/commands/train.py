@@ -22,7 +22,7 @@ from attention import installation
 from attention.commands import _python
 from attention.evaluation import Trained, load
 from attention.runs.opening import default_name
-from attention.training import backend, command_line, longer, loop, process, result
+from attention.training import backend, command_line, job, longer, loop, process, result
 from attention.training import config as configs
 
 DEFAULT: str = "listops"  # the config of that name
@@ -109,7 +109,8 @@ def main(argv: list[str]) -> None:
         backend.prepare()
         print(describe.describe(config))
         return
-    record = _train(config, given, values.workdir, profile=values.profile).record
+    with job.reporting():
+        record = _train(config, given, values.workdir, profile=values.profile).record
     if record["summary"] is None:
         raise SystemExit("error: every member stopped before its first validation")
     if any(member["failed"] for member in record["members"]):
@@ -136,7 +137,7 @@ def _train(
     if state == "new":
         longer.read(config)  # what cannot be gone on with is said alone
     print(given.opening(folder, state), flush=True)
-    return Result(folder, loop.train(config, folder, profile=profile, config_file=given.text))
+    return Result(folder, loop.train(config, folder, profile=profile, config_file=given.text, **job.asked(folder)))
 
 
 def listing(argv: list[str]) -> list[str]:
