@@ -47,6 +47,7 @@ def build(
     notice: int = 60,
     concurrent: int = 32,
     setup: str = "",
+    within: str = "",
     options: str = "",
 ) -> Executor:
     """Batch jobs.
@@ -62,6 +63,7 @@ def build(
       notice: seconds before its time is over at which a job is told to write a checkpoint; 0 leaves that to Slurm's KillWait.
       concurrent: jobs in the queue at once, waiting or running.
       setup: a line for the shell before the command, such as ``module load cuda``.
+      within: what the command is given to, such as ``apptainer exec --nv image.sif``.
       options: further ones of sbatch, as ``--constraint=a100 --nice``.
     """
     for name, value, least in (("gpus", gpus, 0), ("cpus", cpus, 1), ("notice", notice, 0), ("concurrent", concurrent, 1)):
@@ -79,10 +81,12 @@ def build(
     flags += [f"--gres=gpu:{gpus}"] if gpus else []
     flags += [f"--signal=B:TERM@{notice}"] if time and notice else []
     flags += ["--ntasks=1", f"--cpus-per-task={cpus}", "--requeue", *further]
-    return Executor(open=functools.partial(_open, tuple(flags), setup), concurrent=concurrent, every=10.0, patience=PATIENCE)
+    return Executor(
+        open=functools.partial(_open, tuple(flags), setup, within), concurrent=concurrent, every=10.0, patience=PATIENCE
+    )
 
 
-def _open(flags: Sequence[str], setup: str) -> Session:
+def _open(flags: Sequence[str], setup: str, within: str) -> Session:
     if missing := [name for name in ("sbatch", "squeue", "scancel") if shutil.which(name) is None]:
         raise ValueError(f"{missing[0]} is not to be found here: start the sweep on a machine that submits jobs to Slurm")
 
@@ -90,7 +94,7 @@ def _open(flags: Sequence[str], setup: str) -> Session:
         script = job.folder / "script.sh"
         if script.exists() and job.name in poll([job]):  # it was taken, and its answer was lost
             return
-        script.write_text(_script(job, setup), encoding="utf-8")
+        script.write_text(_script(job, setup, within), encoding="utf-8")
         log = str(job.log).replace("%", "%%")
         own = [f"--job-name={job.name}", f"--output={log}", "--open-mode=append", f"--chdir={Path.cwd()}"]
         try:
@@ -139,11 +143,12 @@ def _call(*command: str) -> str:
     return done.stdout
 
 
-def _script(job: Job, setup: str) -> str:
+def _script(job: Job, setup: str, within: str) -> str:
     variables = [f"export {name}={shlex.quote(value)}" for name, value in job.environment.items()]
     variables.append(f"export {ID}=$SLURM_JOB_ID")
     # In place of the shell, so that the signals that Slurm sends are the program's.
-    return "\n".join(["#!/bin/bash", *filter(None, [setup]), *variables, f"exec {shlex.join(job.command)}", ""])
+    command = " ".join(["exec", *filter(None, [within]), shlex.join(job.command)])
+    return "\n".join(["#!/bin/bash", *filter(None, [setup]), *variables, command, ""])
 
 
 def _read(line: str) -> tuple[str, Seen]:

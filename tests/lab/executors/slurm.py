@@ -26,6 +26,7 @@ ROW = Row(
         "notice": "30, time='1-12'",
         "concurrent": "2",
         "setup": "'module load cuda'",
+        "within": "'apptainer exec image.sif'",
         "options": "'--constraint=a100 --nice'",
     },
     ExecutorEvidence(
@@ -84,7 +85,7 @@ def job(tmp_path):
 
 def test_a_job_is_a_script_with_the_flags_that_options_say(tmp_path, cluster, monkeypatch):
     monkeypatch.setenv("SLURM_JOB_ID", "7")  # of a sweep that is a job itself
-    spec = "slurm(partition='gpu', gpus=2, cpus=4, memory='16G', time='2:00:00', setup='echo set up', options='--nice=5')"
+    spec = "slurm(partition='gpu', gpus=2, cpus=4, memory='16G', time='2:00:00', setup='echo set up', within='env A=1', options='--nice=5')"
     session, one = specs.build("executor", spec).open(), job(tmp_path)
     session.start(one)
     (asked,) = cluster.asked("sbatch")
@@ -105,7 +106,7 @@ def test_a_job_is_a_script_with_the_flags_that_options_say(tmp_path, cluster, mo
     ran = subprocess.run(["bash", asked[-2]], capture_output=True, text=True, env=os.environ)
     assert ran.stdout == "set up\none two\n", ran.stderr
     script = (one.folder / "script.sh").read_text()
-    assert script.splitlines()[-1] == f"exec {shlex.join(one.command)}"
+    assert script.splitlines()[-1] == f"exec env A=1 {shlex.join(one.command)}"
 
 
 def test_no_time_asks_for_no_signal(tmp_path, cluster):
