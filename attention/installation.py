@@ -19,6 +19,7 @@ EXTRAS = {  # module: the extra of pyproject.toml that brings it
     "equinox": "equinox",
     "flatbuffers": "export",
     "mlflow": "mlflow",
+    "ray": "ray",
     "safetensors": "export",
     "sqlalchemy": "mlflow",
     "tensorboardX": "tensorboard",

@@ -42,6 +42,7 @@ KINDS = {
     "rival": "attention.rivals",
     "optimizer": "attention.optimizers",
     "tracker": "attention.runs.trackers",
+    "executor": "attention.lab.executors",
 }
 # The operator of a kind that composes; its package provides `combine(*records)`.
 OPERATORS = {"encoding": "+", "mask": "&", "tracker": "+"}

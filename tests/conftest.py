@@ -71,8 +71,8 @@ def pytest_collection_modifyitems(config, items):
 
 
 def pytest_ignore_collect(collection_path, config):
-    """Oracles and plugs are read only when asked for, so that nothing else needs their packages."""
-    groups = {"oracle": ("oracles", "sdpa"), "plug": ("plugs",)}
+    """Oracles, plugs and clusters are read only when asked for, so that nothing else needs their packages."""
+    groups = {"oracle": ("oracles", "sdpa"), "plug": ("plugs",), "cluster": ("cluster",)}
     asked = [group for group in groups if group in config.getoption("markexpr").replace(f"not {group}", "")]
     stems = [stem for group in groups if group not in asked for stem in groups[group]]
     return True if collection_path.stem in stems or collection_path.parent.name in stems else None

@@ -5,6 +5,8 @@ attention-sweep --config=sweeps/encodings --dry_run                    what woul
 attention-sweep --config=mine.py                                       a sweep of your own
 attention-sweep --config=... --config.seeds=0,1,2,3,4                  more seeds: only what is new is trained
 attention-sweep --config=... --config.training.steps=500               another base config, another sweep
+attention-sweep --config=... --executor='local(processes=2)'            cohorts side by side, on cores of their own
+attention-sweep --config=... --executor='slurm(gpus=1)'                cohorts as jobs of a cluster
 attention-sweep --config=... --export=shell                            a command for each cohort, for a scheduler
 attention-sweep --compare runs/A runs/B                                two finished runs, seed by seed
 attention-sweep --report=runs/S --baseline=rope --metric=nll           another question to what is trained
@@ -13,7 +15,7 @@ attention-sweep --report=runs/S --compare rope alibi                   any two o
 
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple, get_args
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from absl import flags
 
@@ -27,7 +29,6 @@ if TYPE_CHECKING:
 
 DEFAULT = "sweeps/smoke"
 OF_REPORT = ("baseline", "metric", "margin", "title", "data_name")  # flags that go with --report
-Executor = Literal["local"]
 # Columns of ``results.SCHEMA`` that hold curves, bits or whole files.
 _LONG = (
     "names",
@@ -84,7 +85,11 @@ def _beside(found: "against_rival.Against | None") -> dict[str, Any]:
 
 @installation.naming_what_is_missing()
 def sweep(
-    config: _python.Given | None = None, workdir: str | os.PathLike[str] | None = None, *, retry_failed: bool = False
+    config: _python.Given | None = None,
+    workdir: str | os.PathLike[str] | None = None,
+    *,
+    retry_failed: bool = False,
+    executor: str = "local",
 ) -> SweepResult:
     """Trains of a sweep what is not trained yet, and writes its report.
 
@@ -99,6 +104,7 @@ def sweep(
         None for ``sweeps/smoke``, where no ``workdir`` of another is given.
       workdir: the sweep's directory; ``runs/<config>-<hash>`` where None.
       retry_failed: whether members that are recorded as failed are trained again.
+      executor: spec of what trains, as ``local(processes=2)``.
 
     Raises:
       ValueError: for bad input of any kind, before anything is trained. A member that cannot be trained is a row that says why.
@@ -111,7 +117,7 @@ def sweep(
     folder = command.folder(given, workdir)
     backend.prepare()
     with _python.interruptible():
-        command.sweep(given, workdir=folder, retry_failed=retry_failed)
+        command.sweep(given, workdir=folder, retry_failed=retry_failed, executor=executor)
     return SweepResult(folder, results.read(folder / "results.parquet"))
 
 
@@ -119,7 +125,9 @@ def define_flags() -> flags.FlagValues:
     """The flags beside --config and its fields, made anew for each call."""
     values = flags.FlagValues()
     flags.DEFINE_string("workdir", None, "The sweep's directory; default runs/<config>-<hash>.", flag_values=values)
-    flags.DEFINE_enum("executor", "local", list(get_args(Executor)), "What trains: this machine's devices.", flag_values=values)
+    flags.DEFINE_string(
+        "executor", "local", "Spec of what trains, as slurm(gpus=1); local is this machine.", flag_values=values
+    )
     flags.DEFINE_boolean("dry_run", False, "Print the plan; train nothing.", flag_values=values)
     flags.DEFINE_enum("export", None, ["shell"], "Print a command for each cohort; train nothing.", flag_values=values)
     flags.DEFINE_string("only", None, "Train this cohort alone, as --export names it.", flag_values=values)
@@ -168,7 +176,7 @@ def main(argv: list[str]) -> None:
     from attention.training import backend
 
     backend.prepare()
-    options = {name: getattr(values, name) for name in ("only", "retry_failed", "retrain_changed")}
+    options = {name: getattr(values, name) for name in ("only", "retry_failed", "retrain_changed", "executor")}
     folder = command.folder(given, values.workdir)
     code = command.sweep(given, workdir=folder, dry_run=values.dry_run, export=values.export, **options)
     if code:

@@ -113,7 +113,8 @@ def main(argv: list[str]) -> None:
         backend.prepare()
         print(describe.describe(config))
         return
-    record = _train(config, given, values.workdir, profile=values.profile).record
+    with job.reporting():
+        record = _train(config, given, values.workdir, profile=values.profile).record
     if record["summary"] is None:
         raise SystemExit("error: every member stopped before its first validation")
     if any(member["failed"] for member in record["members"]):
@@ -136,7 +137,7 @@ def _train(
 ) -> Result:
     with heartbeat.doing("loading JAX"):
         from attention.runs.opening import default_name
-        from attention.training import backend, longer, loop
+        from attention.training import backend, job, longer, loop
 
     backend.prepare()
     folder = Path(workdir or Path("runs") / default_name(given.name, configs.words(config)))
@@ -144,7 +145,7 @@ def _train(
     if state == "new":
         longer.read(config)  # what cannot be gone on with is said alone
     print(given.opening(folder, state), flush=True)
-    return Result(folder, loop.train(config, folder, profile=profile, config_file=given.text))
+    return Result(folder, loop.train(config, folder, profile=profile, config_file=given.text, **job.asked(folder)))
 
 
 def variants_of(kind: str) -> str:

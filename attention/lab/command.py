@@ -6,7 +6,7 @@ import shlex
 from collections.abc import Sequence
 from pathlib import Path
 
-from attention import heartbeat, installation
+from attention import heartbeat, installation, specs
 from attention.files import write_atomic
 from attention.lab import dry_run as outline
 from attention.lab import execute, plan, report, results, sweep_record
@@ -42,6 +42,7 @@ def sweep(
     only: str | None = None,
     retry_failed: bool = False,
     retrain_changed: bool = False,
+    executor: str = "local",
 ) -> int:
     """Runs a sweep, or the part of it that the flags ask for.
 
@@ -53,11 +54,13 @@ def sweep(
       only: the cohort to train alone.
       retry_failed: whether failed points are tried again.
       retrain_changed: whether points that were trained with other files of the package are trained again.
+      executor: spec of what trains.
 
     Returns:
       The exit code.
     """
-    planned, path = plan.plan(_asked(given)), workdir
+    asked, trains = _asked(given), specs.build("executor", executor)
+    planned, path = plan.plan(asked), workdir
     if export is not None:
         print(outline.export(planned, str(path), given.arguments or ()))
         return 0
@@ -66,7 +69,7 @@ def sweep(
         print(f"nothing was trained; the sweep would go into {path}")
         return 0
     state = "going on" if (path / "sweep.json").exists() else "new"
-    with execute.opened(path, planned, shared=only is not None) as points:
+    with execute.opened(path, planned, part=only is not None) as points:
         print(given.opening(path, state), flush=True)
         begun = sweep_record.begun(path, given.name, _command(given.arguments), keep=not given.arguments)
         planned = planned._replace(sweep=dataclasses.replace(planned.sweep, name=begun.name))
@@ -79,7 +82,7 @@ def sweep(
                 f"note: {len(stale)} members were trained with other files of the package; --retrain_changed trains them again"
             )
         print(outline.outline(planned, points, timed=False), flush=True)
-        execute.run(planned, points, retry_failed=retry_failed, only=only)
+        execute.run(planned, points, retry_failed=retry_failed, only=only, executor=trains)
         for line in following.missed():
             print(f"note: {line}", flush=True)
         code = execute.outcome(planned, points, only)

@@ -1,21 +1,20 @@
 """Trains the points of a plan, cohort after cohort, so that a kill at any instant loses no finished work.
 
 A cohort that does not fit into memory is halved until it does. A point that cannot be trained at all is recorded with its
-reason, and the others go on. Cohorts run one after another, or, where there are several local devices, one on each.
+reason, and the others go on. Cohorts run one after another, or, where there are several local devices, one on each; or as
+jobs of an executor.
 """
 
 import concurrent.futures
 import contextlib
 import errno
-import fcntl
 import functools
-import io
 import os
+import signal
 import sys
-import threading
 import traceback
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,30 +22,33 @@ import jax
 
 from attention import heartbeat
 from attention.files import TryAgainError, passing
-from attention.lab import sweep_record
+from attention.lab import printed, sweep_record
 from attention.lab.board import Board, CohortProgress, title
+from attention.lab.executors import Executor
+from attention.lab.jobs import Jobs, last_lines
 from attention.lab.plan import BEYOND, Plan, Point
 from attention.lab.report.numbers import Metric
 from attention.lab.store import Points, cohort_name, folder_name, test_scores
-from attention.runs import json_files, tracking
+from attention.lab.tries import Tries
+from attention.runs import locks, tracking
 from attention.runs.identity import ChangedError
-from attention.runs.opening import InUseError, OldRunError
+from attention.runs.locks import InUseError
+from attention.runs.opening import OldRunError
 from attention.training import config as configs
 from attention.training import loop
 from attention.training.command_line import AGAIN, FAILED
-from attention.training.process import out_of_memory, signals
-
-_TRIES = 3  # of a cohort that gets no further: processes that died in it
+from attention.training.job import reason_of
+from attention.training.process import signals
 
 
 @contextlib.contextmanager
-def opened(workdir: str | os.PathLike[str], plan: Plan, *, shared: bool = False) -> Iterator[Points]:
+def opened(workdir: str | os.PathLike[str], plan: Plan, *, part: bool = False) -> Iterator[Points]:
     """The directory of a sweep, made where missing; locked, so that one process at a time runs it all.
 
     Args:
       workdir: the folder.
       plan: whose directory it is.
-      shared: for a process that runs one cohort, beside others.
+      part: for a process that trains one cohort, beside others and beside the sweep; the cohort has a lock of its own.
 
     Raises:
       ValueError: where the folder belongs to another sweep, listing what differs, is no sweep, cannot be written, or is in
@@ -57,14 +59,12 @@ def opened(workdir: str | os.PathLike[str], plan: Plan, *, shared: bool = False)
         raise ValueError(f"{path} exists and is not the directory of a sweep; give another --workdir")
     try:
         path.mkdir(parents=True, exist_ok=True)
-        lock = open(path / ".lock", "w", encoding="utf-8")  # noqa: SIM115 (held as long as the sweep)
+        lock = contextlib.nullcontext() if part else locks.take(path / ".lock")
+    except InUseError as error:
+        raise InUseError(f"{error}; wait for it or give another --workdir") from None
     except OSError as error:
         raise ValueError(f"{path} cannot be written ({error.strerror})") from None
     with lock:
-        try:
-            fcntl.flock(lock, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise InUseError(f"{path} is in use by another process; wait for it or give another --workdir") from None
         sweep_record.enter(path, plan)
         yield Points(path)
 
@@ -74,7 +74,9 @@ def _is_sweep(path: Path) -> bool:
     return (path / "sweep.json").exists() or all(entry.name.startswith(".") for entry in path.iterdir())
 
 
-def run(plan: Plan, points: Points, *, retry_failed: bool = False, only: str | None = None) -> None:
+def run(
+    plan: Plan, points: Points, *, retry_failed: bool = False, only: str | None = None, executor: Executor | None = None
+) -> None:
     """Trains what is not finished: first the trials of a search, then the members with the values it chose.
 
     Args:
@@ -82,20 +84,23 @@ def run(plan: Plan, points: Points, *, retry_failed: bool = False, only: str | N
       points: its directory, from ``opened``.
       retry_failed: whether points recorded as failed are tried again.
       only: name of the one cohort to train, as ``--export=shell`` lists them.
+      executor: what trains; this process where None.
 
     Raises:
-      ValueError: for an unknown ``only``, and for a full disk.
+      ValueError: for an unknown ``only``, for a full disk, for what the executor lacks or refuses, and for cohorts that another
+        process trains, once all others are.
       SystemExit: after SIGINT or SIGTERM, once checkpoints are written.
     """
+    executor = executor or Executor()
     if only is not None:
-        _run_only(plan, points, only)
+        _stage(plan, points, _named(plan, points, only), executor, retry_failed=False)
         return
     trials = plan.trials()
     if trials:
-        _stage(plan, points, trials, retry_failed=retry_failed)
+        _stage(plan, points, trials, executor, retry_failed=retry_failed)
         if points.pending(trials):
             raise TryAgainError(f"{points.path}: trials of the search are still to be trained; the same command tries again")
-    _stage(plan, points, plan.points(choices(plan, points)), retry_failed=retry_failed)
+    _stage(plan, points, plan.points(choices(plan, points)), executor, retry_failed=retry_failed)
 
 
 def choices(plan: Plan, points: Points) -> dict[str, dict[str, float]]:
@@ -117,7 +122,7 @@ def choices(plan: Plan, points: Points) -> dict[str, dict[str, float]]:
     return found
 
 
-def _stage(plan: Plan, points: Points, wanted: Sequence[Point], *, retry_failed: bool) -> None:
+def _stage(plan: Plan, points: Points, wanted: Sequence[Point], executor: Executor, *, retry_failed: bool) -> None:
     """Trains the points of one stage that are pending."""
     if retry_failed:
         points.forget_failures(wanted)
@@ -137,9 +142,17 @@ def _stage(plan: Plan, points: Points, wanted: Sequence[Point], *, retry_failed:
         for point in wanted:
             if point.key not in flat:
                 board.known(point.variant.name, _value(points, point, metric.name))
-        _work_off(plan, points, deque(enumerate(cohorts, 1)), board)
+        _work_off(plan, points, deque(enumerate(cohorts, 1)), board, executor)
         board.show_standing()
+    _say_failures(points, cohorts)
     points.clear(wanted)
+
+
+def _say_failures(points: Points, cohorts: Sequence[Sequence[Point]]) -> None:
+    """Prints why cohorts failed, each with the last lines that it printed."""
+    for cohort in cohorts:
+        if (reason := next(filter(None, map(points.failure, cohort)), None)) is not None:
+            print("\n".join([f"failed: {title(cohort)}: {reason}", *(f"  {line}" for line in last_lines(points.log(cohort)))]))
 
 
 def set_changed_aside(plan: Plan, points: Points) -> str:
@@ -177,46 +190,89 @@ def outstanding(plan: Plan, points: Points, wanted: Sequence[Point]) -> list[lis
     return [*begun, *filter(None, planned)]
 
 
-def _run_only(plan: Plan, points: Points, name: str) -> None:
+def _named(plan: Plan, points: Points, name: str) -> list[Point]:
+    """The points of a cohort."""
     planned = {cohort_name(cohort): cohort for cohort in plan.cohorts([*plan.trials(), *plan.points(choices(plan, points))])}
     if name not in planned:
         raise ValueError(f"the sweep has no cohort {name}; cohorts: {', '.join(planned)}")
-    _stage(plan, points, planned[name], retry_failed=False)
+    return planned[name]
 
 
-def _work_off(plan: Plan, points: Points, queue: deque[tuple[int, list[Point]]], board: Board) -> None:
-    """Trains the cohorts of a queue on the local devices."""
-    devices = jax.local_devices()
-    of = len(queue)
-    with signals() as caught, _logged() as logged:
+def _work_off(plan: Plan, points: Points, queue: deque[tuple[int, list[Point]]], board: Board, executor: Executor) -> None:
+    """Trains the cohorts of a queue, on the local devices or as jobs."""
+    of, busy, broken = len(queue), list[InUseError](), list[bool]()
+    with contextlib.ExitStack() as stack:
+        session = None if executor.open is None else stack.enter_context(executor.open())
+        caught, logged = stack.enter_context(signals()), stack.enter_context(printed.by_thread())
+
+        def left() -> bool | None:
+            """Whether jobs are to be stopped, where the sweep is to end."""
+            return (caught[0] == signal.SIGINT or not executor.lasting) if caught else False if broken else None
+
+        jobs = None if session is None else Jobs(points, executor, session, left)
 
         def work(device: Any) -> None:
-            while queue and not caught:
+            while queue and left() is None:
                 try:
                     number, cohort = queue.popleft()
                 except IndexError:
                     return
                 what = heartbeat.doing(f"cohort {number} of {of}: {title(cohort)}")
-                with jax.default_device(device), logged(points.log(cohort)), what:
-                    parts = _train(plan, points, cohort, functools.partial(CohortProgress, board, len(cohort)), board)
+                try:
+                    with jax.default_device(device), logged(points.log(cohort)), what:
+                        parts = _alone(plan, points, cohort, board, jobs)
+                except InUseError as error:
+                    busy.append(error)
+                    continue
+                except BaseException:
+                    broken.append(True)
+                    raise
                 queue.extendleft((number, part) for part in reversed(parts))
 
+        devices = jax.local_devices() if jobs is None else [None] * min(executor.concurrent, of)
         if len(devices) == 1:
             work(None)
-        else:
+        elif devices:
             with concurrent.futures.ThreadPoolExecutor(len(devices)) as pool:
                 for future in [pool.submit(work, device) for device in devices]:
                     future.result()
         if caught:
             raise SystemExit(128 + caught[0])
+    if busy:
+        raise busy[0]
 
 
-def _train(
-    plan: Plan, points: Points, cohort: list[Point], progress: Callable[[int, int], Any], board: Board
-) -> list[list[Point]]:
+def _alone(plan: Plan, points: Points, cohort: list[Point], board: Board, jobs: Jobs | None) -> list[list[Point]]:
+    """Trains one cohort, unless another process does (InUseError) or has done so. Returns the parts to train instead."""
+    with locks.take(points.path / f".lock-{cohort_name(cohort)}"):
+        if points.pending(cohort):
+            train = _train if jobs is None else functools.partial(_train_as_job, jobs)
+            return train(plan, points, cohort, board)
+    for point in cohort:
+        board.known(point.variant.name, _value(points, point, plan.sweep.metric))
+    return []
+
+
+def _train_as_job(jobs: Jobs, plan: Plan, points: Points, cohort: list[Point], board: Board) -> list[list[Point]]:
+    """Has one cohort trained and takes it apart. Returns the parts to train instead, where it does not fit into memory."""
+    steps = next(built.steps for built in plan.built if built.variant.name == cohort[0].variant.name)
+    end = jobs.train(cohort, board, steps)
+    if end.how == "refused":
+        raise ValueError(end.reason)
+    if end.how == "again":
+        board.say(f"{title(cohort)}: {end.reason}; the same command tries again")
+    if end.how in ("again", "stopped"):
+        return []
+    if end.how == "finished":
+        points.take_apart(cohort)
+    return _settled(plan, points, cohort, board, end.reason or None)
+
+
+def _train(plan: Plan, points: Points, cohort: list[Point], board: Board) -> list[list[Point]]:
     """Trains one cohort and takes it apart. Returns the parts to train instead, where it does not fit into memory."""
-    metric, run = plan.sweep.metric, points.cohort(cohort)
-    tries = _Tries(run.path)
+    run = points.cohort(cohort)
+    tries = Tries(run.path)
+    progress = functools.partial(CohortProgress, board, len(cohort))
     reason = tries.begin()
     try:
         if reason is None:
@@ -240,11 +296,14 @@ def _train(
             return []
         reason = f"OSError: {error}"
     except Exception as error:  # one point must not stop the others
-        reason = f"{type(error).__name__}: {error}".splitlines()[0]
+        reason = reason_of(error)
         traceback.print_exc(file=sys.stdout)
-        if out_of_memory(error):
-            reason = f"out of memory: {reason}"
     tries.end()
+    return _settled(plan, points, cohort, board, reason)
+
+
+def _settled(plan: Plan, points: Points, cohort: list[Point], board: Board, reason: str | None) -> list[list[Point]]:
+    """What follows of a cohort that has been trained, or could not be for a reason: the parts to train instead."""
     if reason is not None:
         if len(cohort) > 1 and reason.startswith("out of memory"):
             points.set_aside(cohort)
@@ -254,7 +313,7 @@ def _train(
         # What it has trained stays where it is: --retry_failed goes on from there.
         board.say(f"{title(cohort)}: {reason}; recorded as failed, see {points.log(cohort)}")
         points.fail(cohort, reason)
-    values = [_value(points, point, metric) for point in cohort]
+    values = [_value(points, point, plan.sweep.metric) for point in cohort]
     for point, value in zip(cohort, values):
         board.known(point.variant.name, value)
     if reason is None:
@@ -270,50 +329,3 @@ def _value(points: Points, point: Point, metric: str) -> float | None:
     member = result["members"][0]
     scores = test_scores(result) if result["summary_split"] == "test" else member["validation"]
     return None if member["failed"] or scores is None else scores.get(metric)
-
-
-class _Tries:
-    """How often processes have died while they trained a cohort without getting further: kills by the system, mostly."""
-
-    def __init__(self, path: Path):
-        self._path, self._cohort = path.with_name(f"{path.name}.tries.json"), path
-
-    def begin(self) -> str | None:
-        """Counts one more try. Returns why another is useless, or None."""
-        self._path.parent.mkdir(parents=True, exist_ok=True)
-        reached = max((entry.name for entry in self._cohort.glob("checkpoints/step-*")), default="")
-        before = json_files.read(self._path) if self._path.exists() else {"count": 0, "reached": reached}
-        count = before["count"] + 1 if before["reached"] == reached else 1
-        if count > _TRIES:
-            return f"out of memory, probably: the process died {_TRIES} times while training this"
-        json_files.write(self._path, {"count": count, "reached": reached})
-        return None
-
-    def end(self) -> None:
-        """The process lives."""
-        self._path.unlink(missing_ok=True)
-
-
-@contextlib.contextmanager
-def _logged() -> Iterator[Callable[[Path], Any]]:
-    """Gives ``logged(path)``, within which what a thread prints goes to that file; the others print as before."""
-    local, shown = threading.local(), sys.stdout
-
-    class Split(io.TextIOBase):
-        def write(self, text: str) -> int:
-            return getattr(local, "file", shown).write(text)
-
-        def flush(self) -> None:
-            getattr(local, "file", shown).flush()
-
-    @contextlib.contextmanager
-    def logged(path: Path) -> Iterator[None]:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with open(path, "a", encoding="utf-8") as local.file:
-            try:
-                yield
-            finally:
-                del local.file
-
-    with contextlib.redirect_stdout(Split()):
-        yield logged

@@ -10,6 +10,7 @@
                points/<name>/    a finished member as a run of its own, which eval.py reads
                failures/<key>.json   why a point could not be trained
                logs/<hash>.txt   what a cohort printed
+               jobs/<hash>-<n>/  what its n-th job says of itself, where an executor trains it
                results.parquet   a row per member
 
 A cohort that has finished is taken apart: each member gets its config, its weights, its lines of metrics and its result, in a

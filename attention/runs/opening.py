@@ -1,21 +1,17 @@
 """Making a run directory or finding it again: for one process at a time, and for one config."""
 
-import fcntl
 import os
 from collections.abc import Collection, Mapping
-from typing import IO, Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
-from attention.files import TEMPORARY, TryAgainError, differences, json_hash, plain, regular
-from attention.runs import environment, identity, json_files
+from attention.files import TEMPORARY, differences, json_hash, plain
+from attention.runs import environment, identity, json_files, locks
 from attention.runs.directory import RunDirectory
+from attention.runs.locks import InUseError, Lock
 
 LAST_OF_FORMAT_1 = "56dc08c"  # the last commit that trains such runs
 _LOCK = ".lock"
 Status = Literal["new", "unfinished", "finished"]
-
-
-class InUseError(TryAgainError):
-    """A run directory that another process writes."""
 
 
 class OldRunError(ValueError):
@@ -30,14 +26,14 @@ class Opened(NamedTuple):
       status: "new" (just made), "unfinished" (resume it) or "finished" (``result.json`` is there).
       moved: by field, the paths of the config that are not those it was begun with, as "FIELD is OLD there, NEW given".
       notes: lines for the user: what of the environment has changed since the run began.
-      lock: the open lock file.
+      lock: that of the folder.
     """
 
     run: RunDirectory
     status: Status
     moved: dict[str, str]
     notes: tuple[str, ...]
-    lock: IO[str]
+    lock: Lock
 
     def __enter__(self) -> "Opened":
         return self
@@ -136,24 +132,16 @@ def _since(run: RunDirectory) -> tuple[str, ...]:
     return tuple(notes)
 
 
-def _lock(run: RunDirectory) -> IO[str]:
+def _lock(run: RunDirectory) -> Lock:
     if run.path.exists() and not run.path.is_dir():
         raise ValueError(f"workdir {run.path} is a file, not a folder")
     try:
         run.path.mkdir(parents=True, exist_ok=True)
-        lock = open(regular(run.path / _LOCK), "w", encoding="utf-8")  # noqa: SIM115 (held as long as the run)
-    except OSError as error:
-        raise ValueError(f"workdir {run.path} cannot be written ({error.strerror})") from None
-    try:
-        # The kernel lets go of it when the process ends, however it ends.
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        lock.close()
+        return locks.take(run.path / _LOCK)
+    except InUseError:
         raise InUseError(f"workdir {run.path} is in use by another process; wait for it or give another") from None
     except OSError as error:
-        lock.close()
-        raise ValueError(f"workdir {run.path} cannot be locked ({error.strerror})") from None
-    return lock
+        raise ValueError(f"workdir {run.path} cannot be written ({error.strerror})") from None
 
 
 def default_name(config_name: str, config: dict[str, Any]) -> str:

@@ -17,7 +17,7 @@ import pytest
 
 from attention import files
 from attention.evaluation import trained as evaluate
-from attention.lab import collect, costs, dry_run, execute, results, store
+from attention.lab import collect, costs, dry_run, execute, results, store, tries
 from attention.lab import grid as axes
 from attention.runs import directory as runs
 from attention.runs import json_files, opening
@@ -278,7 +278,7 @@ def test_a_cohort_that_runs_out_of_memory_is_set_aside_until_its_halves_are_done
 
 
 def only_first(work_off):
-    return lambda plan, points, queue, board: work_off(plan, points, type(queue)([queue[0]]), board)
+    return lambda plan, points, queue, *others: work_off(plan, points, type(queue)([queue[0]]), *others)
 
 
 def test_a_point_that_lost_its_result_is_trained_again(grid, done, tmp_path):
@@ -295,10 +295,10 @@ def test_processes_that_die_in_a_cohort_again_and_again_split_it(grid, tmp_path)
     with execute.opened(tmp_path / "sweep", made) as points:
         (first, *_) = made.cohorts(made.points())
         for _ in range(3):
-            assert execute._Tries(points.cohort(first).path).begin() is None
-        (tries,) = (points.path / "cohorts").glob("*.tries.json")
-        assert files.read_json(tries)["format"] == json_files.FORMAT
-        reason = execute._Tries(points.cohort(first).path).begin()
+            assert tries.Tries(points.cohort(first).path).begin() is None
+        (counted,) = (points.path / "cohorts").glob("*.tries.json")
+        assert files.read_json(counted)["format"] == json_files.FORMAT
+        reason = tries.Tries(points.cohort(first).path).begin()
         assert reason is not None
         assert "died 3 times" in reason
         execute.run(made, points)
@@ -309,7 +309,7 @@ def test_processes_that_die_in_a_cohort_again_and_again_split_it(grid, tmp_path)
 
 def test_a_cohort_that_another_process_trains_is_left_to_it(grid, tmp_path):
     made = sweeps.planned(grid)
-    with execute.opened(tmp_path / "sweep", made, shared=True) as points:
+    with execute.opened(tmp_path / "sweep", made, part=True) as points:
         (first, *_) = made.cohorts(made.points())
         config = configs.to_dict(configs.cohort([point.config for point in first]))
         with opening.open_run(points.cohort(first).path, config), pytest.raises(ValueError, match="in use by another process"):
@@ -374,11 +374,11 @@ def test_cohorts_one_by_one_are_the_sweep(grid, done, monkeypatch, tmp_path):
     names = [line.partition("--only=")[2].partition(" ")[0] for line in commands if "--only=" in line]
     assert len(names) == 2
     for name in reversed(names):
-        with execute.opened(tmp_path / "sweep", made, shared=True) as points:
+        with execute.opened(tmp_path / "sweep", made, part=True) as points:
             execute.run(made, points, only=name)
     with (
-        execute.opened(tmp_path / "sweep", made, shared=True) as points,
-        execute.opened(tmp_path / "sweep", made, shared=True),
+        execute.opened(tmp_path / "sweep", made, part=True) as points,
+        execute.opened(tmp_path / "sweep", made, part=True),
         pytest.raises(ValueError, match=f"has no cohort 0123; cohorts: {names[0]}, {names[1]}"),
     ):
         execute.run(made, points, only="0123")

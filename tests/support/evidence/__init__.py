@@ -25,6 +25,7 @@ from tests.support.evidence.layers import MixerCase as MixerCase
 from tests.support.evidence.layers import MixerEvidence as MixerEvidence
 from tests.support.evidence.layers import PoolingCase as PoolingCase
 from tests.support.evidence.layers import PoolingEvidence as PoolingEvidence
+from tests.support.evidence.training import ExecutorEvidence as ExecutorEvidence
 from tests.support.evidence.training import Lengths as Lengths
 from tests.support.evidence.training import OptimizerCase as OptimizerCase
 from tests.support.evidence.training import OptimizerEvidence as OptimizerEvidence

@@ -143,6 +143,20 @@ class TrackerEvidence(NamedTuple):
     errors: dict[str, str] = {}
 
 
+class ExecutorEvidence(NamedTuple):
+    """Of an executor, which ``tests/cluster`` has train on a cluster.
+
+    Attributes:
+      jobs: whether it trains by jobs; if not, in the process of the sweep.
+      lacks: a regular expression of what is said where what it needs is not there; None where it needs nothing.
+      errors: as above.
+    """
+
+    jobs: bool = True
+    lacks: str | None = None
+    errors: dict[str, str] = {}
+
+
 class TaskEvidence(NamedTuple):
     """Of a task, with the three texts of ``tests.support.tasks``, which has their tokens and the facts of a run.
 

@@ -1,0 +1,152 @@
+"""A Ray cluster: each cohort is a process under an actor of its own, which Ray places where there is room.
+
+The actor starts the command and says whether it still runs. It outlives the sweep, which finds it by its name when it comes
+back, and ends by itself half a minute after its command. A process whose actor is killed is told to stop, writes a checkpoint,
+and the cohort goes on under another one. The nodes need the package at the same path, and the sweep's directory under the same
+name.
+
+Of this process's environment jobs get what begins with a prefix of ``PASSED``; all else is that of the node.
+
+Source: https://docs.ray.io/en/latest/ray-core/actors/named-actors.html
+"""
+
+import functools
+import importlib
+import os
+import threading
+from collections.abc import Collection
+from pathlib import Path
+from typing import Any
+
+from attention import installation
+from attention.lab.executors import PATIENCE, Executor, Job, Seen, Session, at_least
+
+__all__: list[str] = []
+
+PASSED = ("ATTENTION_", "JAX_", "XLA_", "TFDS_", "HF_", "WANDB_", "MLFLOW_")
+_NAMESPACE = "attention-lab"
+_ANSWER = 2.0  # seconds that actors have to answer; one that has not been placed does not
+
+
+def build(*, address: str = "auto", gpus: float = 0.0, cpus: float = 1.0, concurrent: int = 32) -> Executor:
+    """Actors of Ray.
+
+    Args:
+      address: of the cluster, as ``host:6379``; auto takes that of $RAY_ADDRESS or of this machine.
+      gpus: for each job; a part of one, such as 0.5, is shared with others.
+      cpus: for each job.
+      concurrent: jobs at once, placed or waiting to be.
+    """
+    for name, value, least in (("gpus", gpus, 0), ("cpus", cpus, 0), ("concurrent", concurrent, 1)):
+        at_least(name, value, least)
+    return Executor(open=functools.partial(_open, address, gpus, cpus), concurrent=concurrent, every=2.0, patience=PATIENCE)
+
+
+def _open(address: str, gpus: float, cpus: float) -> Session:
+    installation.require("ray")
+    ray = importlib.import_module("ray")
+    try:
+        ray.init(address=address, namespace=_NAMESPACE, logging_level="ERROR", log_to_driver=False)
+    except (ConnectionError, RuntimeError, ValueError) as error:
+        raise ValueError(f"there is no Ray cluster at address={address!r}, which 'ray start --head' begins: {error}") from None
+    worker, lock = ray.remote(_worker()), threading.Lock()
+    actors, asked, over = dict[str, Any](), dict[str, Any](), dict[str, Seen]()
+
+    def start(job: Job) -> None:
+        with lock:
+            if _found(job) is None:
+                own = {"name": job.name, "namespace": _NAMESPACE, "lifetime": "detached", "max_restarts": 0}
+                actors[job.name] = worker.options(**own, num_gpus=gpus, num_cpus=cpus).remote()
+                passed = {name: value for name, value in os.environ.items() if name.startswith(PASSED)}
+                actors[job.name].begin.remote(job.command, {**passed, **job.environment}, str(Path.cwd()), str(job.log))
+
+    def poll(jobs: Collection[Job]) -> dict[str, Seen]:
+        with lock:
+            there = {job.name: actor for job in jobs if job.name not in over and (actor := _found(job)) is not None}
+            for name, actor in there.items():
+                asked.setdefault(name, actor.code.remote())
+            pending = [asked[name] for name in there]
+            ready = set(ray.wait(pending, num_returns=len(pending), timeout=_ANSWER)[0]) if pending else set()
+            found = {name: _answer(name, actor, ready) for name, actor in there.items()}
+            return found | {job.name: over[job.name] for job in jobs if job.name in over}
+
+    def cancel(jobs: Collection[Job]) -> None:
+        seen = poll(jobs)
+        with lock:
+            for job in jobs:
+                if job.name not in seen or seen[job.name].state == "ended":
+                    continue
+                if seen[job.name].state == "waiting":
+                    ray.kill(actors[job.name])
+                else:
+                    ray.wait([actors[job.name].stop.remote()], timeout=_ANSWER)
+
+    def _found(job: Job) -> Any:
+        """The actor of a job, None where there is none."""
+        if job.name not in actors:
+            try:
+                actors[job.name] = ray.get_actor(job.name, namespace=_NAMESPACE)
+            except ValueError:
+                return None
+        return actors[job.name]
+
+    def _answer(name: str, actor: Any, ready: set[Any]) -> Seen:
+        if asked[name] not in ready:
+            return Seen("waiting", "for room in the cluster")
+        try:
+            code = ray.get(asked.pop(name))
+        except ray.exceptions.RayActorError as error:
+            over[name] = Seen("ended", f"its actor died: {str(error).splitlines()[0]}", fault=False)
+            return over[name]
+        if code is None:
+            return Seen("running")
+        ray.kill(actor)  # it holds a place for others
+        over[name] = Seen("ended", f"exit code {code}", code=code)
+        return over[name]
+
+    return Session(start, poll, cancel, close=ray.shutdown)
+
+
+def _worker() -> type:
+    """The class of the actors: made here, so that it travels as a whole to nodes that need nothing to read it."""
+
+    class Worker:
+        def __init__(self) -> None:
+            self.process: Any = None
+
+        def begin(self, command: list[str], environment: dict[str, str], folder: str, log: str) -> None:
+            import ctypes
+            import os
+            import signal
+            import subprocess
+            import threading
+            import time
+
+            def told_to_stop() -> None:
+                """Has the system send SIGTERM when the actor dies."""
+                ctypes.CDLL(None).prctl(1, signal.SIGTERM)
+
+            def end() -> None:
+                self.process.wait()
+                time.sleep(30)
+                os._exit(0)
+
+            with open(log, "ab") as file:
+                self.process = subprocess.Popen(
+                    list(command),
+                    cwd=folder,
+                    env={**os.environ, **environment},
+                    stdin=subprocess.DEVNULL,
+                    stdout=file,
+                    stderr=subprocess.STDOUT,
+                    preexec_fn=told_to_stop if os.uname().sysname == "Linux" else None,
+                )
+            threading.Thread(target=end, daemon=True).start()
+
+        def code(self) -> int | None:
+            return self.process.poll()
+
+        def stop(self) -> None:
+            self.process.terminate()
+
+    return Worker
