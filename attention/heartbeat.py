@@ -11,7 +11,6 @@ nothing else has been said for ``EVERY`` seconds.
 """
 
 import contextlib
-import dataclasses
 import sys
 import threading
 import time
@@ -28,28 +27,32 @@ _BAR = 16  # signs
 _Item = TypeVar("_Item")
 
 
-@dataclasses.dataclass
 class Step:
     """Something under way, written by who does it.
 
     Attributes:
       text: what it is.
-      since: when it began, on the clock ``time.monotonic``.
       share: how much of it is done, from 0 to 1; None where that is not known.
-      left: the seconds that it still takes; where that is None they follow from ``share`` and the time since it began.
+      since: when it began, on the clock ``time.monotonic``.
     """
 
-    text: str
-    since: float
-    share: float | None = None
-    left: float | None = None
+    def __init__(self, text: str):
+        self.text, self.since = text, time.monotonic()
+        self.share: float | None = None
+        self._end: float | None = None
 
-    def remaining(self, now: float) -> float | None:
-        """The seconds that it still takes; None where that cannot be told yet."""
-        taken = now - self.since
-        if self.left is not None or not self.share or taken < _TOLD:
-            return self.left
-        return taken * max(1.0 - self.share, 0.0) / self.share
+    @property
+    def left(self) -> float | None:
+        """The seconds that it still takes, which go by once they are set; not set, they follow from ``share`` and ``since``."""
+        now = time.monotonic()
+        if self._end is not None:
+            return max(self._end - now, 0.0)
+        share, taken = self.share, now - self.since  # it may be written at any time
+        return taken * max(1.0 - share, 0.0) / share if share and taken >= _TOLD else None
+
+    @left.setter
+    def left(self, seconds: float | None) -> None:
+        self._end = None if seconds is None else time.monotonic() + seconds
 
     def __str__(self) -> str:
         return self.text if self.share is None else f"{self.text}, {100 * min(max(self.share, 0.0), 1.0):.0f} %"
@@ -59,27 +62,33 @@ class _Thread(NamedTuple):
     """What a thread does: its steps, the outermost first."""
 
     steps: list[Step]
-    now: float
 
     def line(self) -> str:
         """What, how far, for how long the innermost step does, and the time left."""
         left = "" if self.left is None else f", about {duration(self.left)} left"
-        return f"{': '.join(map(str, self.steps))} ({self.now - self.steps[-1].since:.0f} s{left})"
+        return f"{': '.join(map(str, self.steps))} ({self.taken:.0f} s{left})"
+
+    @property
+    def taken(self) -> float:
+        """The seconds since the innermost step began."""
+        return time.monotonic() - self.steps[-1].since
 
     @property
     def left(self) -> float | None:
         """The seconds left of the outermost step that can tell: that is what somebody waits for."""
-        return next((left for step in self.steps if (left := step.remaining(self.now)) is not None), None)
+        return next((left for step in self.steps if (left := step.left) is not None), None)
 
     @property
     def share(self) -> float | None:
         """How much of the outermost step that can tell is done."""
-        return next((step.share for step in self.steps if step.share is not None), None)
+        return next((share for step in self.steps if (share := step.share) is not None), None)
 
-    def row(self, bar: Any) -> list[Any]:
-        """The cells of ``_table``: a bar, what, and the time left, or that it has taken."""
-        time_left = f"{self.now - self.steps[-1].since:.0f} s" if self.left is None else f"{duration(self.left)} left"
-        return [bar, ": ".join(step.text for step in self.steps), time_left]
+    def cells(self) -> list[str]:
+        """What, and the time left, or that it has taken."""
+        return [": ".join(step.text for step in self.steps), self._time()]
+
+    def _time(self) -> str:
+        return f"{self.taken:.0f} s" if self.left is None else f"{duration(self.left)} left"
 
 
 _lock = threading.Lock()
@@ -92,7 +101,7 @@ _drawing: list[Any] = []  # the redrawn line, where a terminal has one
 @contextlib.contextmanager
 def doing(text: str) -> Iterator[Step]:
     """Within it, this thread does what ``text`` says, within what it does already; the step is what to write progress to."""
-    step, thread = Step(text, time.monotonic()), threading.get_ident()
+    step, thread = Step(text), threading.get_ident()
     with _lock:
         _steps.setdefault(thread, []).append(step)
     try:
@@ -118,9 +127,8 @@ def under_way() -> list[str]:
 
 
 def _threads() -> list[_Thread]:
-    now = time.monotonic()
     with _lock:
-        return [_Thread([dataclasses.replace(step) for step in steps], now) for steps in _steps.values()]
+        return [_Thread([*steps]) for steps in _steps.values()]
 
 
 def heard() -> None:
@@ -217,8 +225,8 @@ def _redrawn() -> Iterator[None]:
         bars = any(thread.share is not None for thread in threads)
         rows = Table.grid(*cells[not bars :], padding=(0, 1), expand=True)
         for thread in threads:
-            bar = "" if thread.share is None else ProgressBar(total=1.0, completed=thread.share, width=_BAR)
-            rows.add_row(*thread.row(bar)[not bars :])
+            bar = ProgressBar(total=1.0, completed=thread.share or 0.0, width=_BAR)
+            rows.add_row(*([bar] if bars else []), *thread.cells())
         return rows
 
     live = Live(

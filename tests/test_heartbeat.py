@@ -123,6 +123,10 @@ def test_the_time_left_follows_from_the_share(monkeypatch):
         assert heartbeat.under_way() == ["loading csv: reading texts, 100 % (30 s, about 0 s left)"]
         outer.left = 200.0  # the outermost that knows is what somebody waits for
         assert heartbeat.under_way() == ["loading csv: reading texts, 100 % (30 s, about 3 min 20 s left)"]
+        clock.now += 30.0
+        assert heartbeat.under_way() == ["loading csv: reading texts, 100 % (60 s, about 2 min 50 s left)"]
+        outer.left = None
+        assert heartbeat.under_way() == ["loading csv: reading texts, 100 % (60 s, about 0 s left)"]
 
 
 def test_a_watch_that_breaks_says_so(monkeypatch):

@@ -119,10 +119,11 @@ def train(
 
         # ---- training, with validations and checkpoints
         with signals() as caught:
-            _train(setting, course, caught, profile=profile, test=test, make_progress=progress, news=tracked.news)
+            pace = _train(setting, course, caught, profile=profile, test=test, make_progress=progress, news=tracked.news)
 
         # ---- final test and result
-        with heartbeat.doing("scoring"):
+        with heartbeat.doing("scoring") as scoring:
+            scoring.left = pace.left(0, 0, _scored(setting)) if test else None
             finished = _finish(setting, course, test=test)
         if test:
             with heartbeat.doing("fitting the rival"):
@@ -186,8 +187,8 @@ def _train(
     test: bool,
     make_progress: Callable[[int, int], Progress],
     news: Callable[[], Sequence[str]],
-) -> None:
-    """Updates until the last one, until every member has stopped, or until a signal is caught."""
+) -> Pace:
+    """Updates until the last one, until every member has stopped, or until a signal is caught. Returns how long things take."""
     experiment, update, compiled = setting.experiment, setting.update, setting.update.compiling
     count = jnp.int32(len(course.records))
     values = {name: jnp.asarray(value) for name, value in member_values(experiment.config).items()}
@@ -250,15 +251,20 @@ def _train(
         trace.close()
         if course.saved_step != course.step:  # every member has stopped
             bookkeeping.save(setting, course)
+    return pace
 
 
 def _left(setting: Setting, course: Course, pace: Pace, *, test: bool) -> float | None:
     """The seconds that the rest of a run takes, with validations and the final test, if no member stops."""
-    experiment, splits = setting.experiment, setting.experiment.data.splits
+    experiment = setting.experiment
     validations = -(-experiment.steps // experiment.eval_every) - course.step // experiment.eval_every
-    scored = len(splits[recipe.scored_split(experiment.data, experiment.task)]) if test else 0
-    examples = validations * len(splits["validation"]) + scored
+    examples = validations * len(experiment.data.splits["validation"]) + (_scored(setting) if test else 0)
     return pace.left(experiment.steps - course.step, len(experiment.plan.bucket_lengths), examples)
+
+
+def _scored(setting: Setting) -> int:
+    """The examples that are scored after the last update: those of test, and of longer texts."""
+    return sum(len(split) for name, split in setting.experiment.data.splits.items() if name not in ("train", "validation"))
 
 
 _take_sums = jax.jit(take_sums, donate_argnums=0)
