@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from attention import heartbeat
-from attention.data import _corpus_cache, dataset, file_text, repeats, tables, texts, workers
+from attention.data import _corpus_cache, counting, dataset, file_text, repeats, tables, texts, workers
 from attention.data.formats import columnar, delimited, rows
 from attention.files import TryAgainError
 from tests.support.sources import build, error_of, write
@@ -30,6 +30,7 @@ def small(monkeypatch, processes=1):
         file_text: {"_LARGE": 0, "_READ": 97},
         texts: {"_HELD": 0, "_READ": 100, "_DISTINCT": 1},
         workers: {"_AT_ONCE": 300},
+        counting: {"_REMEMBERED": 8},
         _corpus_cache: {"LARGE": 0, "_READ": 150},
         delimited: {"_ROWS": 3},
         rows: {"_ROWS": 3},
