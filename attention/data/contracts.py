@@ -120,6 +120,8 @@ class Tokenizer(NamedTuple):
         without this one. None where that package has none like it.
       pieces(text) -> its tokens as strings, where the state is a dictionary from these to ids, and every other is unknown;
         None where it is none.
+      parts(text) -> parts of it whose ``pieces`` one after the other are its own, most of which occur often; None without
+        those.
       learn(counts) -> state, of how often each of ``pieces`` is in the training split: what ``train`` learns.
 
     Attributes:
@@ -135,6 +137,7 @@ class Tokenizer(NamedTuple):
     vocabulary: Callable[[Any], Sequence[str]]
     packaged: Callable[[Any], Any] | None = None
     pieces: Callable[[str], Sequence[str]] | None = None
+    parts: Callable[[str], Sequence[str]] | None = None
     learn: Callable[[Mapping[str, int]], Any] | None = None
     in_order: bool = True
     spec: str = ""

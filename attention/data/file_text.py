@@ -77,7 +77,12 @@ class FileContent(Content):
 
     def __init__(self, path: Path, start: int, stop: int, known: object):
         self._path, self._start, self._stop, self._known = path, start, stop, known
-        self.share = 0.0  # of it that was read, of what is read last
+        self._read: _Part | None = None
+
+    @property
+    def share(self) -> float:
+        """How much is read of what is read last."""
+        return 0.0 if self._read is None else 1 - self._read.left / (self._stop - self._start)
 
     def begin(self, most: int) -> str:
         """Its first characters."""
@@ -99,12 +104,8 @@ class FileContent(Content):
             file.seek(self._start)
             start = self._start + sum(len(file.readline()) for _ in range(skip))
         try:
-            end = max(start, self._end())
-            part = _Part(self._path, start, end)
-            with io.TextIOWrapper(io.BufferedReader(part, _READ), "utf-8", newline=newline) as text:
-                for line in text:
-                    yield line
-                    self.share = 1 - part.left / (end - start)
+            with self._text(start, max(start, self._end()), newline=newline) as text:
+                yield from text
         except UnicodeDecodeError:
             raise _changed(self._path) from None
         if _known(os.stat(self._path)) != self._known:
@@ -124,7 +125,8 @@ class FileContent(Content):
         return end
 
     def _text(self, start: int, stop: int, *, newline: str) -> io.TextIOWrapper:
-        return io.TextIOWrapper(io.BufferedReader(_Part(self._path, start, stop), _READ), "utf-8", newline=newline)
+        self._read = _Part(self._path, start, stop)
+        return io.TextIOWrapper(io.BufferedReader(self._read, _READ), "utf-8", newline=newline)
 
 
 class _Part(io.RawIOBase):

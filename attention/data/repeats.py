@@ -66,6 +66,14 @@ def _lines(blocks: Iterable[str]) -> Iterator[int]:
         yield from (hash(line) for line in map(normal_form, block.split("\n")) if len(line) >= LONG)
 
 
+def together(texts: Sequence[str]) -> "Together":
+    """Which texts are the same."""
+    if not isinstance(texts, FileTexts):
+        return Together(texts)
+    texts.together = texts.together or Together(texts)
+    return texts.together
+
+
 class Together:
     """The rows of each distinct text: ``rows[begins[i]:begins[i + 1]]``, rising, the distinct texts in the order of the first.
 

@@ -46,6 +46,7 @@ class FileTexts(Sequence[str]):
     def __init__(self, files: Bytes, spans: np.ndarray):
         self.files, self.spans = files, spans
         self.digests: np.ndarray | None = None  # once they are known, as ``repeats.digests`` makes them
+        self.together: Any = None  # and ``repeats.together``
 
     def __len__(self) -> int:
         return len(self.spans)

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 from attention.data.contracts import Split
-from attention.data.repeats import Together
+from attention.data.repeats import Together, together
 from attention.data.texts import take
 from attention.messages import listed
 
@@ -38,7 +38,7 @@ def carve(texts: Sequence[str], labels: np.ndarray, share: float, seed: int) -> 
     Raises:
       ValueError: where no class has two distinct texts.
     """
-    groups = Together(texts)
+    groups = together(texts)
     order = np.random.Philox(np.random.SeedSequence([seed, CARVE_STREAM])).random_raw(len(texts))
     drawn = np.argsort(order[groups.firsts], kind="stable")
     of_first = labels[groups.firsts[drawn]]
@@ -62,7 +62,7 @@ def _of_class(groups: Together, drawn: np.ndarray, wanted: int, labels: np.ndarr
 
     def take(number: int) -> int:
         group = groups[number]
-        here = Counter(labels[group].tolist())
+        here = {int(labels[group[0]]): 1} if len(group) == 1 else Counter(labels[group].tolist())
         if any(left[label] <= count for label, count in here.items()):
             return 0
         left.subtract(here)

@@ -4,7 +4,7 @@ import unicodedata
 from collections import Counter
 from collections.abc import Sequence
 
-from attention.data.repeats import Together
+from attention.data.repeats import together
 from attention.messages import listed, quoted, shortened
 
 _MISSING = {"", "nan", "null", "n/a", "#n/a", "<na>", "nil", "#name?", "#ref!", "#value!", "#div/0!"}
@@ -51,7 +51,7 @@ def unparted(labels: Sequence[Sequence[str]], separator: str) -> tuple[str, ...]
 
 def contradictions(texts: Sequence[str], labels: Sequence[object]) -> tuple[str, ...]:
     """A line for the user on the texts that have more than one label, or none."""
-    several = Together(texts).told_several(labels)
+    several = together(texts).told_several(labels)
     if not several:
         return ()
     rows, first = sum(map(len, several)), quoted(texts[int(several[0][0])], 60)

@@ -36,6 +36,7 @@ def build(*, max_size: int = 8000) -> Tokenizer:
         vocabulary=_vocabulary.vocabulary,
         packaged=lambda state: _packaged.looked_up(state, r"[\s\S]"),
         pieces=list,
+        parts=list,
         learn=learn,
     )
 

@@ -59,6 +59,10 @@ def build(
     def words(text: str) -> list[str]:
         return split(text.lower() if lowercase else text)
 
+    def parts(text: str) -> list[str]:
+        text = text.lower() if lowercase else text
+        return [text] if "<" in text else text.split()  # it begins tags, which alone may hold blanks
+
     def train(texts: Sequence[str]) -> dict[str, int]:
         counts: Counter[str] = Counter()
         for text in texts:
@@ -95,6 +99,7 @@ def build(
         vocabulary=_vocabulary.vocabulary,
         packaged=packaged if ngrams == 1 else None,
         pieces=words if ngrams == 1 else None,
+        parts=parts if ngrams == 1 else None,
         learn=learn if ngrams == 1 else None,
         in_order=ngrams == 1,
     )

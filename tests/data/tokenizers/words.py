@@ -1,8 +1,11 @@
 """Evidence of words."""
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from attention.data.contracts import UNKNOWN
+from attention.data.tokenizers import words
 from tests.support.evidence import TokenizerEvidence
 from tests.support.row import Row
 from tests.support.tokenizers import build, ids
@@ -25,7 +28,7 @@ def test_whitespace_words_named_like_special_tokens_are_words():
 
 
 @pytest.mark.parametrize(
-    ("text", "words"),
+    ("text", "wanted"),
     [
         ("It's <br />GOOD, isn't it?!", ["it's", "<br />", "good", ",", "isn't", "it", "?", "!"]),
         ("the film 's plot ... a 1,000.5 $", ["the", "film", "'s", "plot", "...", "a", "1,000.5", "$"]),
@@ -36,11 +39,11 @@ def test_whitespace_words_named_like_special_tokens_are_words():
         ("end.Next 'quoted' caffè", ["end", ".", "next", "'", "quoted", "'", "caffè"]),
     ],
 )
-def test_words_are_split_at_punctuation(text, words):
+def test_words_are_split_at_punctuation(text, wanted):
     tokenizer = build("words")
     state = tokenizer.train([text])
-    assert tokenizer.decode(state, ids(tokenizer, state, text)) == " ".join(words)
-    assert sorted(state) == sorted(set(words))
+    assert tokenizer.decode(state, ids(tokenizer, state, text)) == " ".join(wanted)
+    assert sorted(state) == sorted(set(wanted))
 
 
 def test_words_between_blanks_keep_listops_tokens():
@@ -69,3 +72,10 @@ def test_word_pairs_follow_the_words():
     assert tokenizer.decode(state, found) == "x y <unknown> z"
     tags = tokenizer.train(["<br /> a <br /> a"])
     assert ids(tokenizer, tags, "<br /> a").tolist() == [tags["<br />"], tags["a"], tags["<br /> a"]]
+
+
+@given(st.text(st.sampled_from("ab1_'’.,<>/&;# \t\n\x1c\x85\u2028sTtre é日Σ"), max_size=16))
+def test_parts_of_a_text_have_its_words(text):
+    for options in ({}, {"lowercase": False}, {"pattern": "whitespace"}):
+        tokenizer = words.build(**options)
+        assert [word for part in tokenizer.parts(text) for word in tokenizer.pieces(part)] == list(tokenizer.pieces(text))
