@@ -222,11 +222,10 @@ class _Watch:
             if wanted.name not in self._asked or time.monotonic() - self._at >= self._every:
                 try:
                     self._seen = self._session.poll(list(self._jobs.values()))
-                    self._asked = set(self._jobs)
                 except TryAgainError as error:
                     unknown = Seen("waiting", f"{error}")
                     self._seen = {name: self._seen.get(name, unknown) for name in self._jobs}
-                self._at = time.monotonic()
+                self._asked, self._at = set(self._jobs), time.monotonic()
             return self._seen.get(wanted.name)
 
     def forget(self, job: Job) -> None:

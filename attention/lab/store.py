@@ -33,7 +33,7 @@ from attention.lab.results import LONGER
 from attention.runs import checkpoints, environment, json_files, tracking
 from attention.runs.directory import RunDirectory
 from attention.runs.identity import Identity, Places
-from attention.training import by_length, contexts, identities
+from attention.training import by_length, contexts, identities, job
 from attention.training import config as configs
 from attention.training.result import summary
 
@@ -94,7 +94,7 @@ class Points:
         return self.path / "logs" / f"{cohort_name(points)}.txt"
 
     def begun(self, points: Sequence[Point]) -> list[list[Point]]:
-        """The cohorts that were cut off, in training or while they were taken apart, all of whose members are ``points``."""
+        """The cohorts that were cut off, or were left to jobs, all of whose members are ``points``."""
         return [cohort for _, cohort in self._cohorts("cohorts", points)]
 
     def with_other_sources(self, points: Sequence[Point]) -> list[Point]:
@@ -132,10 +132,12 @@ class Points:
         found = []
         for path in sorted((self.path / folder).glob("*/config.json")):
             run = RunDirectory(path.parent)
-            if not run.data.exists():  # cut off before it began: what is trained under its name begins it anew
-                continue
             try:
-                settings, content = configs.from_dict(run.read_config()), identities.recorded(run).content
+                planned = None if run.data.exists() else job.planned(run.path)
+                if planned is None and not run.data.exists():  # cut off before it began: its name begins it anew
+                    continue
+                content = identities.recorded(run).content if planned is None else planned.expected
+                settings = configs.from_dict(run.read_config())
             except ValueError:  # of another version, or damaged
                 continue
             for phase in _PHASES:

@@ -36,7 +36,8 @@ def test_runs_are_opened_with_it(system, tmp_path):
     config = {"a": 1}
     with opening.open_run(tmp_path / "run", config), pytest.raises(opening.InUseError, match="wait for it or give another"):
         opening.open_run(tmp_path / "run", config)
-    assert opening.open_run(tmp_path / "run", config).status == "unfinished"
+    with opening.open_run(tmp_path / "run", config) as again:
+        assert again.status == "unfinished"
 
 
 def test_it_goes_with_its_process(tmp_path):

@@ -49,10 +49,11 @@ def _open(processes: int) -> Session:
         )
     shares, lock = _shares(processes), threading.Lock()
     started: dict[str, tuple[subprocess.Popen[bytes], int]] = {}  # by name, with the number of its share
+    joined: dict[str, int] = {}  # shares of processes that an earlier sweep has started
 
     def start(job: Job) -> None:
         with lock:
-            taken = {share for process, share in started.values() if process.poll() is None}
+            taken = {share for process, share in started.values() if process.poll() is None} | set(joined.values())
             share = next(number for number in itertools.count() if number not in taken)
             with open(job.log, "ab") as log, _bound(shares[share % processes]):
                 process = subprocess.Popen(
@@ -64,7 +65,7 @@ def _open(processes: int) -> Session:
                     start_new_session=True,  # an interrupt from the keyboard is for the sweep, which stops what it started
                 )
             started[job.name] = process, share
-            (job.folder / _PROCESS).write_text(f"{process.pid} {_began(process.pid)}", encoding="utf-8")
+            (job.folder / _PROCESS).write_text(f"{process.pid} {share} {_began(process.pid)}", encoding="utf-8")
 
     def poll(jobs: Collection[Job]) -> dict[str, Seen]:
         found = {}
@@ -73,8 +74,10 @@ def _open(processes: int) -> Session:
                 if job.name in started:
                     code = started[job.name][0].poll()
                     found[job.name] = Seen("running") if code is None else Seen("ended", _ending(code), code=code)
-                elif _alive(job.folder / _PROCESS):
-                    found[job.name] = Seen("running")
+                elif (share := _alive(job.folder / _PROCESS)) is not None:
+                    found[job.name], joined[job.name] = Seen("running"), share
+                else:
+                    joined.pop(job.name, None)
         return found
 
     def cancel(jobs: Collection[Job]) -> None:
@@ -126,14 +129,14 @@ def _ending(code: int) -> str:
     return f"killed by {signal.Signals(-code).name}" if -code in signal.valid_signals() else f"killed by signal {-code}"
 
 
-def _alive(path: Path) -> bool:
-    """Whether the process that an earlier sweep started is there: the same one, not another with its number."""
+def _alive(path: Path) -> int | None:
+    """The share of a process that an earlier sweep started; None where that one is no more, whoever has its number now."""
     try:
-        number, _, began = path.read_text(encoding="utf-8").partition(" ")
+        number, share, began = path.read_text(encoding="utf-8").split(" ")
         os.kill(int(number), 0)
     except (OSError, ValueError):
-        return False
-    return _began(int(number)) == began
+        return None
+    return int(share) if _began(int(number)) == began else None
 
 
 def _began(process: int) -> str:

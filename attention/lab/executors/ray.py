@@ -131,11 +131,13 @@ def _worker() -> type:
                 time.sleep(30)
                 os._exit(0)
 
+            # Of a cluster that is itself a job of Slurm's with several tasks, each process trains a run of its own.
+            one_task = {name: "1" for name in ("SLURM_NTASKS", "SLURM_NPROCS") if name in os.environ}
             with open(log, "ab") as file:
                 self.process = subprocess.Popen(
                     list(command),
                     cwd=folder,
-                    env={**os.environ, **environment},
+                    env={**os.environ, **one_task, **environment},
                     stdin=subprocess.DEVNULL,
                     stdout=file,
                     stderr=subprocess.STDOUT,

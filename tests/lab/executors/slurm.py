@@ -85,7 +85,8 @@ def job(tmp_path):
 
 def test_a_job_is_a_script_with_the_flags_that_options_say(tmp_path, cluster, monkeypatch):
     monkeypatch.setenv("SLURM_JOB_ID", "7")  # of a sweep that is a job itself
-    spec = "slurm(partition='gpu', gpus=2, cpus=4, memory='16G', time='2:00:00', setup='echo set up', within='env A=1', options='--nice=5')"
+    spec = "slurm(partition='gpu', gpus=2, cpus=4, memory='16G', time='2:00:00', "
+    spec += "setup='echo set up', within='env A=1', options='--nice=5')"
     session, one = specs.build("executor", spec).open(), job(tmp_path)
     session.start(one)
     (asked,) = cluster.asked("sbatch")
