@@ -50,9 +50,14 @@ def iterated_inverse(matrix: Float[Array, "*B M M"], iterations: int = 6) -> Flo
     norms = jnp.max(jnp.sum(size, axis=-1), axis=-1) * jnp.max(jnp.sum(size, axis=-2), axis=-1)
     z = jnp.swapaxes(matrix, -1, -2) / jnp.where(norms == 0.0, 1.0, norms)[..., None, None]
     one = jnp.eye(matrix.shape[-1], dtype=matrix.dtype)
-    for _ in range(iterations):
+
+    @jax.checkpoint  # else the backward pass holds eight matrices of each step, in place of one
+    def step(z):
         az = matrix @ z
-        z = 0.25 * z @ (13.0 * one - az @ (15.0 * one - az @ (7.0 * one - az)))
+        return 0.25 * z @ (13.0 * one - az @ (15.0 * one - az @ (7.0 * one - az)))
+
+    for _ in range(iterations):
+        z = step(z)
     return z
 
 
@@ -123,7 +128,9 @@ def nystrom_attention(
     Source: Xiong et al. 2021 (arXiv 2102.03902), eq. 13.
     """
     query, key, values = map(widen, (query, key, value))
-    query = query / math.sqrt(query.shape[-1])
+    query, T = query / math.sqrt(query.shape[-1]), query.shape[-3]
+    if isinstance(T, int):  # jax.export may leave it open
+        landmarks = min(landmarks, max(T, 1))  # there are no more of them, and the others would take memory
     (q_marks, there), (k_marks, _) = (landmark_means(x, where, landmarks=landmarks) for x in (query, key))
     columns, rows = there[..., None, None, :], there[..., None, :, None]
     scores = lambda a, b: jnp.einsum("...tnh,...snh->...nts", a, b)
