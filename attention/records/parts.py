@@ -94,6 +94,7 @@ class Score(NamedTuple):
       init(rng, dims) -> what a layer owns.
       project(params, query, key, call) -> (query, key): once, before rotation.
       apply(params, query, key, call) -> ``[*B N t s]`` float32, for any block; multiplies q·k by ``call.scale``.
+      factors(params, query, key, call) -> (query, key) whose products q·k are the scores, where they are nothing else.
     Facts:
       scaled: whether q·k is multiplied by 1/sqrt(terms·H).
       dot_product: whether, after ``project``, the score depends on query and key through their lengths and q·k alone, as
@@ -105,6 +106,7 @@ class Score(NamedTuple):
     apply: Callable[[Params, jax.Array, jax.Array, Call], jax.Array]
     init: Callable[[jax.Array, Dims], Params] | None = None
     project: Callable[[Params, jax.Array, jax.Array, Call], tuple[jax.Array, jax.Array]] | None = None
+    factors: Callable[[Params, jax.Array, jax.Array, Call], tuple[jax.Array, jax.Array]] | None = None
     scaled: bool = False
     dot_product: bool = False
     uses: tuple[str, ...] = ("query", "key")
@@ -127,10 +129,13 @@ class Streaming(NamedTuple):
       start(params, call) -> (d, m): what is in the denominator before any key; numbers or ``[N 1 1]``.
       block(params, scores, mask, count, call) -> (u ``[*B N t s]``, d ``[*B N t 1]``, m ``[*B N t 1]``), with ``count`` the
         allowed keys of the whole row ``[*#B #N #t 1]``, at least 1.
+      exponents(params, scores, count, call) -> z ``[*B N t s]``, where the numerators are ``e^z`` and the denominator is their
+        sum; scores are 0 where masked, and what z is there is not read.
     """
 
     block: Callable[[Params, jax.Array, Any, jax.Array, Call], tuple[jax.Array, jax.Array, jax.Array]]
     start: Callable[[Params, Call], tuple[Any, Any]] = lambda params, call: (0.0, -np.inf)
+    exponents: Callable[[Params, jax.Array, jax.Array, Call], jax.Array] | None = None
 
 
 class NormalizerClaims(NamedTuple):

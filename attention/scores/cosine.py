@@ -80,4 +80,7 @@ def build(gain: float = 10.0) -> Score:
     def apply(params, query, key, call):
         return dot_scores(query, key) * per_head(params["gain"])
 
-    return Score(apply=apply, init=init, project=project, dot_product=True)
+    def factors(params, query, key, call):
+        return query * params["gain"][:, None].astype(query.dtype), key
+
+    return Score(apply=apply, init=init, project=project, factors=factors, dot_product=True)

@@ -11,10 +11,11 @@ Source: Luong et al. 2015 (arXiv 1508.04025), eq. 8.
 Family: Products
 """
 
+import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from attention.records import Score
+from attention.records import Call, Params, Score
 
 __all__ = ["dot_scores"]
 
@@ -42,6 +43,12 @@ def dot_scores(
     return jnp.einsum("...tnh,...snh->...nts", query * scale, key, preferred_element_type=wide)
 
 
+def dot_factors(params: Params, query: jax.Array, key: jax.Array, call: Call) -> tuple[jax.Array, jax.Array]:
+    """Query and key whose products are the scores ``call.scale · q·k``."""
+    return query * call.scale, key
+
+
 def build() -> Score:
     """The dot product, not scaled."""
-    return Score(apply=lambda params, query, key, call: dot_scores(query, key, scale=call.scale), dot_product=True)
+    apply = lambda params, query, key, call: dot_scores(query, key, scale=call.scale)
+    return Score(apply=apply, factors=dot_factors, dot_product=True)

@@ -16,7 +16,7 @@ from jaxtyping import Array, Float
 
 from attention.records import Score
 from attention.scores._common import per_head, times, xavier
-from attention.scores.dot import dot_scores
+from attention.scores.dot import dot_factors, dot_scores
 
 __all__ = ["general_scores"]
 
@@ -64,4 +64,4 @@ def build(bias: bool = False) -> Score:
         scores = dot_scores(query, key, scale=call.scale)
         return scores + per_head(params["bias"]) if bias else scores
 
-    return Score(apply=apply, init=init, project=project, dot_product=True)
+    return Score(apply=apply, init=init, project=project, factors=None if bias else dot_factors, dot_product=True)

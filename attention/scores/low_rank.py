@@ -15,7 +15,7 @@ from jaxtyping import Array, Float
 
 from attention.records import Score
 from attention.scores._common import times, xavier
-from attention.scores.dot import dot_scores
+from attention.scores.dot import dot_factors, dot_scores
 
 __all__ = ["low_rank_scores"]
 
@@ -65,4 +65,4 @@ def build(rank: int = 8) -> Score:
     def apply(params, query, key, call):
         return dot_scores(query, key, scale=call.scale)
 
-    return Score(apply=apply, init=init, project=project, dot_product=True)
+    return Score(apply=apply, init=init, project=project, factors=dot_factors, dot_product=True)

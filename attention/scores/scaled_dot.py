@@ -17,7 +17,7 @@ from jaxtyping import Array, Float
 
 from attention.records import Score
 from attention.scores._common import per_head
-from attention.scores.dot import dot_scores
+from attention.scores.dot import dot_factors, dot_scores
 
 __all__ = ["scaled_dot_scores"]
 
@@ -63,4 +63,8 @@ def build(learned_scale: bool = False) -> Score:
         scores = dot_scores(query, key, scale=call.scale)
         return scores * per_head(params["gain"]) if learned_scale else scores
 
-    return Score(apply=apply, init=init if learned_scale else None, scaled=True, dot_product=True)
+    def factors(params, query, key, call):
+        query, key = dot_factors(params, query, key, call)
+        return query * params["gain"][:, None].astype(query.dtype) if learned_scale else query, key
+
+    return Score(apply=apply, init=init if learned_scale else None, factors=factors, scaled=True, dot_product=True)
