@@ -116,6 +116,7 @@ def small_blocks(monkeypatch):
 
     monkeypatch.setattr(module, "attend_block", spy)
     monkeypatch.setattr(module, "BLOCK_ELEMENTS", 0)
+    monkeypatch.setattr(module, "VISIT_ELEMENTS", 0)  # no visits
     monkeypatch.setattr(module, "KEY_BLOCK", 8)
     monkeypatch.setattr(module, "STREAM_KEYS", 8)
     for cost in ("RUN_COST", "LIST_COST", "BLOCK_COST"):  # of short texts the scores alone decide

@@ -150,9 +150,13 @@ def attend_block(problem: Problem) -> tuple[jax.Array, jax.Array]:
 
 def block_scores(problem: Problem) -> tuple[jax.Array, jax.Array | None]:
     """The scores ``[*B N t s]`` as the normalizer sees them, and who may attend to whom."""
-    encoding, score, *_ = problem.parts
+    return biased(problem, problem.parts.score.apply(problem.params["score"], problem.query, problem.key, problem.call))
+
+
+def biased(problem: Problem, scores: jax.Array) -> tuple[jax.Array, jax.Array | None]:
+    """The scores of a block with everything that is done to them before they become weights, and who may attend to whom."""
+    encoding = problem.parts.encoding
     params, prepared = problem.params, (problem.q_features, problem.k_features, problem.rest)
-    scores = score.apply(params["score"], problem.query, problem.key, problem.call)
     own = None if encoding.bias is None else encoding.bias(params["encoding"], *prepared, problem.encoding_call)
     given = None if problem.bias is None else jnp.where(problem.bias == -jnp.inf, 0.0, problem.bias)
     for bias in (own, given):

@@ -7,7 +7,7 @@ kept lie close together, else a list.
 
 import functools
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import jax.numpy as jnp
@@ -20,6 +20,9 @@ MIN_ROWS, MAX_ROWS = 16, 1024
 MAX_BLOCKS = 4096  # blocks of a long sequence, so that a plan does not grow with its square
 # What reading a key of a run and of a list costs, in rows of scores, and what a block costs, in scores: on a 2-core CPU.
 RUN_COST, LIST_COST, BLOCK_COST = 8, 24, 2**12
+# What a score of a visit costs in the same, its queries and keys, and it itself. Products of fewer than ``SHARED`` scores of a
+# head are left to one core by XLA's CPU backend, at little more than half the speed.
+VISITED, VISITED_ALONE, SHARED, EDGE_COST, VISIT_COST = 0.7, 1.1, 2**17, 4, 2**15
 SAVING = 0.9  # of the scores: what a second program, or a list in place of a run, may leave
 
 
@@ -51,9 +54,48 @@ class Plan(NamedTuple):
         return sum(self.rows * group.queries.shape[-1] * group.span for group in self.groups)
 
 
-def listed(plan: Plan) -> bool:
+class Visits(NamedTuple):
+    """``rows`` queries at a time visit ``size`` keys, which follow each other.
+
+    Attributes:
+      rows: the queries of a visit.
+      size: the keys of a visit.
+      queries: the first query of each visit ``[n]``.
+      keys: its first key.
+      fresh: the first key that is its own: those before it, of a visit that ends with the last key, were visited already.
+    """
+
+    rows: int
+    size: int
+    queries: np.ndarray
+    keys: np.ndarray
+    fresh: np.ndarray
+
+    @property
+    def scores(self) -> int:
+        """The scores computed for a head of an example."""
+        return self.rows * self.size * len(self.queries)
+
+    def cost(self, maps: int) -> float:
+        visited = VISITED if self.rows * self.size >= SHARED else VISITED_ALONE
+        edges = (self.rows + self.size) * maps * len(self.queries)
+        return float(visited * self.scores * maps + EDGE_COST * edges + VISIT_COST * len(self.queries))
+
+
+def visits(mask: Mask, T: int, S: int, rows: int, size: int) -> Visits:
+    """Visits for positions 0, 1, ... to all blocks in which the mask leaves a pair."""
+    rows, size = min(rows, T), min(size, S)
+    keep = None if mask.blocks is None else mask.blocks(T, S, rows, size, None)
+    shape = (-(-T // rows), -(-S // size))
+    queries, keys = np.nonzero(np.ones(shape, bool) if keep is None else keep)
+    if not len(queries):
+        queries = keys = np.zeros(1, int)
+    return Visits(rows, size, queries * rows, np.minimum(keys * size, S - size), keys * size)
+
+
+def listed(plan: Plan | Visits) -> bool:
     """Whether any block of queries reads keys that do not follow each other."""
-    return any(np.ndim(group.keys) > 1 for group in plan.groups)
+    return isinstance(plan, Plan) and any(np.ndim(group.keys) > 1 for group in plan.groups)
 
 
 class _Choice(NamedTuple):
@@ -78,7 +120,19 @@ def power(number: int | float) -> int:
     return 2 ** max(0, math.ceil(math.log2(max(number, 1))))
 
 
-def cheapest(mask: Mask, T: int, S: int, last: Any, *, size: int, maps: int, plain: Plan, fits: Callable, runs: bool) -> Plan:
+def cheapest(
+    mask: Mask,
+    T: int,
+    S: int,
+    last: Any,
+    *,
+    size: int,
+    maps: int,
+    plain: Plan,
+    fits: Callable,
+    runs: bool,
+    visiting: Sequence[Visits],
+) -> Plan | Visits:
     """The plan for positions 0, 1, ... that costs least.
 
     Args:
@@ -91,6 +145,7 @@ def cheapest(mask: Mask, T: int, S: int, last: Any, *, size: int, maps: int, pla
       plain: the plan without a mask.
       fits: whether blocks of some rows and keys can be held.
       runs: whether queries must read runs of keys, themselves among them, because something sums over what lies between.
+      visiting: visits that would do.
     """
     size *= power(S / (MAX_BLOCKS * size))
     least = MIN_ROWS * power(T / (MAX_BLOCKS * MIN_ROWS))
@@ -99,7 +154,8 @@ def cheapest(mask: Mask, T: int, S: int, last: Any, *, size: int, maps: int, pla
         if rows == least or rows <= min(MAX_ROWS, power(T)):
             found = [_of_all(mask, T, S, rows, size, runs), None if runs else _of_each(mask, T, S, rows, size, last)]
             choices += [c for c in found if c and (rows == least or all(fits(rows, span) for _, span, _ in c.groups))]
-    return min(choices, key=lambda choice: choice.cost(maps)).make()
+    best = min((*choices, *visiting), key=lambda choice: choice.cost(maps))
+    return best if isinstance(best, Visits) else best.make()
 
 
 def _of_all(mask: Mask, T: int, S: int, rows: int, size: int, runs: bool) -> _Choice | None:

@@ -15,8 +15,10 @@ import jax.numpy as jnp
 import numpy as np
 
 from attention.kernels import Ask, Kernel, Problem, _plan, attend_block, keys_from, keys_of, take
-from attention.kernels._plan import Group, Plan, listed
+from attention.kernels._plan import Group, Plan, Visits, listed
 from attention.kernels._streamed import attend_streamed
+from attention.kernels._visits import attend_visits, can_visit
+from attention.records import Mask
 
 __all__: list[str] = []
 
@@ -24,6 +26,8 @@ BLOCK_ELEMENTS = 2**22  # scores held at once, 16 MiB of float32: fastest of 2^2
 KEY_BLOCK = 16
 STREAM_ELEMENTS = 2**22  # scores of the fewest rows above which they are streamed, where they can be
 STREAM_ROWS, STREAM_KEYS = 128, 64
+VISIT_SIZES = tuple((2**i, 2**j) for i in range(6, 10) for j in range(6, 11) if i + j <= 17)  # queries and keys of a visit
+VISIT_ELEMENTS = 2**23  # scores of all its heads and examples
 STREAM_BLOCKS = 2**16  # more than a row has of them
 
 
@@ -50,24 +54,27 @@ def _run(problem: Problem) -> tuple[jax.Array, None]:
     """Output ``[*B T N H]``; the weights are never held, so None stands in their place."""
     *batch, T, _, _ = problem.query.shape
     plan, outputs, begin = problem.plan, [], 0
+    if isinstance(plan, Visits):
+        return attend_visits(problem, plan), None
     for group in plan.groups:
         outputs.append(_attend_group(problem, plan, group, begin))
         begin += group.queries.shape[-1]
     return _join(outputs, plan, len(batch), T), None
 
 
-def make_plan(problem: Problem) -> Plan:
+def make_plan(problem: Problem) -> Plan | Visits:
     """What the kernel will read."""
     T, S, maps = problem.query.shape[-3], problem.key.shape[-3], _maps(problem)
     if not (isinstance(T, int) and isinstance(S, int)):
         return Plan(T, S, (Group(np.arange(1), None, S),))  # lengths that jax.export leaves open: all queries are one block
     plain = _plan.whole(T, S, min(STREAM_ROWS, T) if _streams(problem, S) else block_rows(T, S, maps))
-    if not problem.ordered:
-        return plain
+    mask = problem.parts.mask if problem.ordered else Mask()
+    fitting = [(rows, size) for rows, size in VISIT_SIZES if rows * size * maps <= VISIT_ELEMENTS]
+    visiting = [_plan.visits(mask, T, S, *each) for each in fitting] if can_visit(problem) else []
     fits = lambda rows, span: rows <= STREAM_ROWS if _streams(problem, span) else rows * span * maps <= BLOCK_ELEMENTS
     runs = problem.parts.encoding.reads in ("rows", "all")
-    last = problem.call.k_last
-    return _plan.cheapest(problem.parts.mask, T, S, last, size=KEY_BLOCK, maps=maps, plain=plain, fits=fits, runs=runs)
+    options = {"size": KEY_BLOCK, "maps": maps, "plain": plain, "fits": fits, "runs": runs, "visiting": visiting}
+    return _plan.cheapest(mask, T, S, problem.call.k_last, **options)
 
 
 def _maps(problem: Problem) -> int:

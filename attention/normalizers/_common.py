@@ -125,6 +125,17 @@ def exponential_block(z: jax.Array, mask: Any) -> tuple[jax.Array, jax.Array, ja
     return u, total, jnp.where(total == 0.0, -jnp.inf, top)  # an empty block must not raise the shift of the others
 
 
+def exponential_streaming(
+    exponents: Callable[[Params, jax.Array, jax.Array, Call], jax.Array], **start: Callable[[Params, Call], tuple[Any, Any]]
+) -> Streaming:
+    """The streaming form of weights ``e^z / Σ e^z`` with ``z = exponents(params, scores, count, call)``."""
+
+    def block(params, scores, mask, count, call):
+        return exponential_block(exponents(params, open_scores(scores, mask), count, call), mask)
+
+    return Streaming(block=block, exponents=exponents, **start)
+
+
 def ratio_block(u: jax.Array, mask: Any) -> tuple[jax.Array, jax.Array, jax.Array]:
     """A block of streamed weights ``u_j / Σ u``, without exponentials."""
     u = u if mask is None else jnp.where(mask, u, 0.0)

@@ -43,6 +43,11 @@ def wrap(
         assert streaming is not None
         return streaming.block(inner_params(params), transform(open_scores(scores, mask)), mask, count, call)
 
+    def exponents(params, scores, count, call):
+        assert streaming is not None
+        assert streaming.exponents is not None
+        return streaming.exponents(inner_params(params), transform(scores), count, call)
+
     def start(params, call):
         assert streaming is not None
         return streaming.start(inner_params(params), call)
@@ -54,6 +59,6 @@ def wrap(
         init=None if init is None and inner.init is None else init_both,
         qk=None if qk is None and inner.qk is None else both_qk,
         finish=None if inner.finish is None else finish,
-        streaming=None if streaming is None else Streaming(block, start),
+        streaming=None if streaming is None else Streaming(block, start, None if streaming.exponents is None else exponents),
         **facts,
     )

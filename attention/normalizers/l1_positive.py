@@ -18,8 +18,9 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
-from attention.normalizers._common import close_weights, divide, exponential_block, exponentials, open_scores
-from attention.records import Normalizer, NormalizerClaims, Streaming
+from attention.normalizers._common import close_weights, divide, exponential_streaming, exponentials, open_scores
+from attention.precision import widen
+from attention.records import Normalizer, NormalizerClaims
 
 __all__ = ["l1_positive"]
 
@@ -87,9 +88,7 @@ def build(map: Map = "softplus") -> Normalizer:
     _check(map)
     return Normalizer(
         apply=lambda params, scores, mask, call: l1_positive(scores, mask, map=map),
-        streaming=Streaming(
-            lambda params, scores, mask, count, call: exponential_block(LOGARITHMS[map](open_scores(scores, mask)), mask)
-        ),
+        streaming=exponential_streaming(lambda params, scores, count, call: LOGARITHMS[map](widen(scores))),
         claims=NormalizerClaims(
             row_sum="at most one" if map == "relu" else "one", exact_zeros=map == "relu", shift_invariant=False
         ),

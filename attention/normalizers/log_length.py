@@ -17,10 +17,11 @@ import math
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
-from attention.normalizers._common import check_where, exponential_block, open_scores
+from attention.normalizers._common import check_where, exponential_streaming
 from attention.normalizers._common import train_length as known_length
 from attention.normalizers.ssmax import ssmax
-from attention.records import Call, Normalizer, Streaming
+from attention.precision import widen
+from attention.records import Call, Normalizer
 
 __all__ = ["log_length"]
 
@@ -71,10 +72,10 @@ def build(train_length: int | None = None) -> Normalizer:
     _check(train_length)
     length = lambda call: train_length or max(known_length(call, "log_length"), 2)
 
-    def block(params, scores, mask, count, call: Call):
-        return exponential_block(open_scores(scores, mask) * (jnp.log(count) / math.log(length(call))), mask)
+    def exponents(params, scores, count, call: Call):
+        return widen(scores) * (jnp.log(count) / math.log(length(call)))
 
     return Normalizer(
         apply=lambda params, scores, mask, call: log_length(scores, mask, train_length=length(call)),
-        streaming=Streaming(block),
+        streaming=exponential_streaming(exponents),
     )

@@ -18,9 +18,9 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
-from attention.normalizers._common import close_weights, exponential_block, exponentials, init_per_head, open_scores
+from attention.normalizers._common import close_weights, exponential_streaming, exponentials, init_per_head, open_scores
 from attention.precision import widen
-from attention.records import Normalizer, NormalizerClaims, Streaming
+from attention.records import Normalizer, NormalizerClaims
 
 __all__ = ["sink"]
 
@@ -69,9 +69,8 @@ def build(logit: float = 0.0) -> Normalizer:
     return Normalizer(
         apply=lambda params, scores, mask, call: sink(scores, mask, logit=of(params)),
         init=init_per_head(logit, "logit"),
-        streaming=Streaming(
-            block=lambda params, scores, mask, count, call: exponential_block(widen(scores), mask),
-            start=lambda params, call: (1.0, of(params)),
+        streaming=exponential_streaming(
+            lambda params, scores, count, call: widen(scores), start=lambda params, call: (1.0, of(params))
         ),
         claims=NormalizerClaims(row_sum="at most one", shift_invariant=False),
     )

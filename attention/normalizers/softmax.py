@@ -21,12 +21,13 @@ from jaxtyping import Array, Bool, Float
 
 from attention.normalizers._common import (
     check_temperature,
-    exponential_block,
+    exponential_streaming,
     open_scores,
     same_rank,
     temperature_of,
 )
-from attention.records import Normalizer, Streaming
+from attention.precision import widen
+from attention.records import Normalizer
 
 __all__ = ["softmax"]
 
@@ -92,7 +93,7 @@ def build(temperature: float | Literal["learned"] = 1.0) -> Normalizer:
     def apply(params, scores, mask, call):
         return softmax(scores, mask, temperature=tau.of(params))
 
-    def block(params, scores, mask, count, call):
-        return exponential_block(open_scores(scores, mask) / tau.of(params), mask)
+    def exponents(params, scores, count, call):
+        return widen(scores) / tau.of(params)
 
-    return Normalizer(apply=apply, init=tau.init, streaming=Streaming(block), plain=temperature == 1.0)
+    return Normalizer(apply=apply, init=tau.init, streaming=exponential_streaming(exponents), plain=temperature == 1.0)

@@ -15,10 +15,10 @@ Family: Attending to nothing
 
 from jaxtyping import Array, Bool, Float
 
-from attention.normalizers._common import check_where, exponential_block
+from attention.normalizers._common import check_where, exponential_streaming
 from attention.normalizers.sink import sink
 from attention.precision import widen
-from attention.records import Normalizer, NormalizerClaims, Streaming
+from attention.records import Normalizer, NormalizerClaims
 
 __all__ = ["softmax1"]
 
@@ -55,9 +55,8 @@ def build() -> Normalizer:
     """Softmax with one more key of score 0 and value 0."""
     return Normalizer(
         apply=lambda params, scores, mask, call: softmax1(scores, mask),
-        streaming=Streaming(
-            block=lambda params, scores, mask, count, call: exponential_block(widen(scores), mask),
-            start=lambda params, call: (1.0, 0.0),
+        streaming=exponential_streaming(
+            lambda params, scores, count, call: widen(scores), start=lambda params, call: (1.0, 0.0)
         ),
         claims=NormalizerClaims(row_sum="at most one", shift_invariant=False),
     )

@@ -20,9 +20,10 @@ from typing import Literal
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
-from attention.normalizers._common import allowed_keys, exponential_block, open_scores, train_length
+from attention.normalizers._common import allowed_keys, exponential_streaming, open_scores, train_length
 from attention.normalizers.softmax import softmax
-from attention.records import Dims, Normalizer, Params, Streaming
+from attention.precision import widen
+from attention.records import Dims, Normalizer, Params
 
 __all__ = ["ssmax"]
 
@@ -86,12 +87,12 @@ def build(kappa: float | Literal["learned"] = "learned", bias: bool = False) -> 
         own = {name: value[:, None, None] for name, value in params.items()}
         return {"kappa": own.get("kappa", kappa), "bias": own.get("bias", 0.0)}
 
-    def block(params, scores, mask, count, call):
+    def exponents(params, scores, count, call):
         found = factors(params)
-        return exponential_block(open_scores(scores, mask) * (found["kappa"] * jnp.log(count) + found["bias"]), mask)
+        return widen(scores) * (found["kappa"] * jnp.log(count) + found["bias"])
 
     return Normalizer(
         apply=lambda params, scores, mask, call: ssmax(scores, mask, **factors(params)),
         init=init if kappa == "learned" or bias else None,
-        streaming=Streaming(block),
+        streaming=exponential_streaming(exponents),
     )

@@ -129,10 +129,13 @@ class Streaming(NamedTuple):
       start(params, call) -> (d, m): what is in the denominator before any key; numbers or ``[N 1 1]``.
       block(params, scores, mask, count, call) -> (u ``[*B N t s]``, d ``[*B N t 1]``, m ``[*B N t 1]``), with ``count`` the
         allowed keys of the whole row ``[*#B #N #t 1]``, at least 1.
+      exponents(params, scores, count, call) -> z ``[*B N t s]``, where the numerators are ``e^z`` and the denominator is their
+        sum; scores are 0 where masked, and what z is there is not read.
     """
 
     block: Callable[[Params, jax.Array, Any, jax.Array, Call], tuple[jax.Array, jax.Array, jax.Array]]
     start: Callable[[Params, Call], tuple[Any, Any]] = lambda params, call: (0.0, -np.inf)
+    exponents: Callable[[Params, jax.Array, jax.Array, Call], jax.Array] | None = None
 
 
 class NormalizerClaims(NamedTuple):

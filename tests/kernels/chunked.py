@@ -115,12 +115,15 @@ def test_skipping_keys_does_not_change_who_is_seen(small_blocks):
     assert max(spans[:-1]) < spans[-1] == 72
 
 
-def test_backward_pass_recomputes():
+@pytest.mark.parametrize("visited", [0, 2**13], ids=["blocks", "visits"])
+def test_backward_pass_recomputes(visited):
     """What is kept for the backward pass does not grow with the number of blocks times their scores."""
     shape = jax.ShapeDtypeStruct((1, 1024, 1, 4), jnp.float32)
     loss = lambda *arrays: jnp.sum(attention.attend(*arrays, kernel="chunked") ** 2)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(importlib.import_module("attention.kernels.chunked"), "BLOCK_ELEMENTS", 0)
+        chunked = importlib.import_module("attention.kernels.chunked")
+        patch.setattr(chunked, "BLOCK_ELEMENTS", 0)
+        patch.setattr(chunked, "VISIT_ELEMENTS", visited)
         compiled = jit(jax.grad(loss, (0, 1, 2))).lower(shape, shape, shape).compile()
     assert compiled.memory_analysis().temp_size_in_bytes < 4 * 1024 * 1024 / 4
 
