@@ -1,6 +1,5 @@
 """Dropout as a function, so that its rate may be traced."""
 
-import math
 from typing import Any
 
 import jax
@@ -41,10 +40,18 @@ def dropout(x: Float[Array, "*A"], rate: float | Float[Array, ""], rng: jax.Arra
     """
     check_rate(rate)
     threshold = jnp.round(jnp.asarray(rate, jnp.float32) * 65536).astype(jnp.uint32)
-    words = jax.random.bits(rng, ((math.prod(x.shape) + 1) // 2,), jnp.uint32)
-    halves = jnp.stack([words & 0xFFFF, words >> 16]).reshape(-1)[: math.prod(x.shape)].reshape(x.shape)
     kept = 1.0 - threshold.astype(jnp.float32) / 65536
-    return jnp.where(halves >= threshold, x / kept.astype(x.dtype), jnp.zeros((), x.dtype))
+    return jnp.where(_halves(rng, x.shape) >= threshold, x / kept.astype(x.dtype), jnp.zeros((), x.dtype))
+
+
+def _halves(rng: jax.Array, shape: tuple[int, ...]) -> jax.Array:
+    """16 random bits for each element: the low halves of words, and after them on the last axis their high ones.
+
+    The other axes are those of the array, so that what is split over devices along them draws its own part alone.
+    """
+    *others, last = shape or (1,)
+    words = jax.random.bits(rng, (*others, (last + 1) // 2), jnp.uint32)
+    return jnp.concatenate([words & 0xFFFF, words >> 16], axis=-1)[..., :last].reshape(shape)
 
 
 def dropped(weights: jax.Array, how: Any, rng: jax.Array | None, block: Any) -> Any:
