@@ -129,6 +129,7 @@ def _checked(given: command_line.Config, **starts: str | None) -> configs.Config
 def _train(
     config: configs.Config, given: command_line.Config, workdir: str | os.PathLike[str] | None, *, profile: bool = False
 ) -> Result:
+    process.check_alone()
     backend.prepare()
     process.keep_freed_memory()
     folder = Path(workdir or Path("runs") / default_name(given.name, configs.words(config)))

@@ -1,7 +1,8 @@
 """Trains the points of a plan, cohort after cohort, so that a kill at any instant loses no finished work.
 
 A cohort that does not fit into memory is halved until it does. A point that cannot be trained at all is recorded with its
-reason, and the others go on. Cohorts run one after another, or, where there are several local devices, one on each.
+reason, and the others go on. Cohorts run one after another, or, where there are several local devices, each on its share of
+them: on one where as many cohorts wait as there are devices.
 """
 
 import concurrent.futures
@@ -32,6 +33,8 @@ from attention.runs.identity import ChangedError
 from attention.runs.opening import InUseError, OldRunError
 from attention.training import config as configs
 from attention.training import heartbeat, loop
+from attention.training.cohort import devices
+from attention.training.cohort.devices import Device
 from attention.training.command_line import AGAIN, FAILED
 from attention.training.process import out_of_memory, signals
 
@@ -184,36 +187,50 @@ def _run_only(plan: Plan, points: Points, name: str) -> None:
 
 
 def _work_off(plan: Plan, points: Points, queue: deque[tuple[int, list[Point]]], board: Board) -> None:
-    """Trains the cohorts of a queue on the local devices."""
-    devices = jax.local_devices()
+    """Trains the cohorts of a queue, as many at a time as there are devices at most, each on its share of them."""
     of = len(queue)
+    shares = devices.shares(devices.usable(), of)
     with signals() as caught, _logged() as logged:
 
-        def work(device: Any) -> None:
+        def work(share: Sequence[Device]) -> None:
             while queue and not caught:
                 try:
                     number, cohort = queue.popleft()
                 except IndexError:
                     return
                 what = heartbeat.doing(f"cohort {number} of {of}: {title(cohort)}")
-                with jax.default_device(device), logged(points.log(cohort)), what:
-                    parts = _train(plan, points, cohort, functools.partial(CohortProgress, board, len(cohort)), board)
+                progress = functools.partial(CohortProgress, board, len(cohort))
+                with jax.default_device(share[0] if len(shares) > 1 else None), logged(points.log(cohort)), what:
+                    parts = _train(plan, points, cohort, progress, board, share)
                 queue.extendleft((number, part) for part in reversed(parts))
 
-        if len(devices) == 1:
-            work(None)
+        if len(shares) == 1:
+            work(shares[0])
         else:
-            with concurrent.futures.ThreadPoolExecutor(len(devices)) as pool:
-                for future in [pool.submit(work, device) for device in devices]:
+            with concurrent.futures.ThreadPoolExecutor(len(shares)) as pool:
+                for future in [pool.submit(work, share) for share in shares]:
                     future.result()
         if caught:
             raise SystemExit(128 + caught[0])
 
 
 def _train(
-    plan: Plan, points: Points, cohort: list[Point], progress: Callable[[int, int], Any], board: Board
+    plan: Plan,
+    points: Points,
+    cohort: list[Point],
+    progress: Callable[[int, int], Any],
+    board: Board,
+    share: Sequence[Device],
 ) -> list[list[Point]]:
-    """Trains one cohort and takes it apart. Returns the parts to train instead, where it does not fit into memory."""
+    """Trains one cohort and takes it apart. Returns the parts to train instead, where it does not fit into memory.
+
+    Args:
+      plan, points: what it is of.
+      cohort: its points.
+      progress: shows how it goes.
+      board: where it is shown.
+      share: the devices that it trains on.
+    """
     metric, run = plan.sweep.metric, points.cohort(cohort)
     tries = _Tries(run.path)
     reason = tries.begin()
@@ -222,7 +239,8 @@ def _train(
             config = configs.cohort([point.config for point in cohort])
             final = cohort[0].phase == "final"
             named = tracking.Named(points.path.resolve().name, tuple(map(folder_name, cohort)))
-            loop.train(config, run.path, test=final, progress=progress, expected=cohort[0].content, named=named)
+            asked = {"test": final, "progress": progress, "expected": cohort[0].content, "named": named, "devices": share}
+            loop.train(config, run.path, **asked)
             points.take_apart(cohort)
     # Asked to stop, with a checkpoint written; or not to be trained.
     except (SystemExit, InUseError, OldRunError, ChangedError):
