@@ -28,6 +28,7 @@ from attention.data import batches
 from attention.lab import plan
 from attention.training import config as configs
 from attention.training import config_files, recipe
+from attention.training.cohort import devices
 from attention.training.cohort.members import new_cohort, resolve_axis
 from attention.training.cohort.update import Update
 
@@ -115,19 +116,19 @@ def curve(path: str, members: list[int], updates: int) -> None:
     for count in members:
         config = configs.from_dict({**fields, "seeds": tuple(range(count))})
         compiled = recipe.experiment(config, data=data).program
-        update = Update(compiled, axis)
+        groups = devices.layout(count, config.training.batch_size, jax.devices()[:1]).groups
+        update = Update(compiled, axis, groups, configs.member_values(config))
         seeds = jnp.asarray(config.seeds, jnp.uint32)
-        state = new_cohort(compiled, jnp.int32(count), seeds, {}, None).members
+        state = devices.spread(new_cohort(compiled, jnp.int32(count), seeds, {}, None).members, groups)
         indices = np.random.default_rng(0).integers(0, len(data.splits["train"]), (count, config.training.batch_size))
         batch = jax.device_put(batches.gather(data.splits["train"], indices, length))
-        values = {name: jnp.asarray(value) for name, value in configs.member_values(config).items()}
         for _ in range(3):
-            state, _ = update(jnp.int32(count), state, batch, values)
-        jax.block_until_ready(state)
+            state, _ = update(state, batch)
+        jax.block_until_ready(state.parts)
         start = time.monotonic()
         for _ in range(updates):
-            state, _ = update(jnp.int32(count), state, batch, values)
-        jax.block_until_ready(state)
+            state, _ = update(state, batch)
+        jax.block_until_ready(state.parts)
         rate = count * updates / (time.monotonic() - start)
         one = one or rate
         print(f"{count:4} members {rate:10.1f} members x updates/s {rate / one:6.2f} x one", flush=True)

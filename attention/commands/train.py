@@ -137,8 +137,9 @@ def _train(
 ) -> Result:
     with heartbeat.doing("loading JAX"):
         from attention.runs.opening import default_name
-        from attention.training import backend, job, longer, loop
+        from attention.training import backend, job, longer, loop, process
 
+    process.check_alone()
     backend.prepare()
     folder = Path(workdir or Path("runs") / default_name(given.name, configs.words(config)))
     state = "finished" if (folder / "result.json").exists() else "going on" if (folder / "data.json").exists() else "new"

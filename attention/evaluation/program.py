@@ -15,6 +15,7 @@ from attention.data.segments import restarted
 from attention.evaluation.trained import Trained
 from attention.files import write_atomic
 from attention.messages import shown
+from attention.training import recipe
 from attention.training.cohort.predict import predict
 
 PLATFORMS = ("cpu", "cuda", "tpu")
@@ -114,7 +115,7 @@ def difference(trained: Trained, made: Mapping[int | None, Any], weights: Any) -
 def _difference(trained: Trained, exported: Any, weights: Any, length: int) -> float:
     assert trained.task.served is not None
     texts = _random(trained, length)
-    params = jax.tree.map(lambda leaf: leaf[None], weights)
+    params = recipe.spread(jax.tree.map(lambda leaf: leaf[None], weights), trained.settings)
     outputs = predict(trained.model, params, texts, trained.settings, trained.data.bucket_lengths)
     wanted = trained.task.served({name: jnp.asarray(array[0]) for name, array in outputs.items()}, trained.facts)
     rows, columns = np.nonzero(np.arange(length) < texts.lengths[:, None])

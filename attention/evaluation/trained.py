@@ -28,6 +28,7 @@ from attention.runs import checkpoints, data_record
 from attention.runs.directory import DataRecord, RunDirectory
 from attention.tasks import Examples, Facts, Task, clean_scores
 from attention.training import by_length, config, contexts, identities, recipe
+from attention.training.cohort.devices import Spread
 from attention.training.cohort.members import abstract_params
 from attention.training.cohort.predict import of_members, predict
 from attention.training.result import summary as summarized
@@ -138,12 +139,12 @@ class Trained(NamedTuple):
     def accuracy_by_length(self, loaded: contracts.Dataset) -> dict[str, Any] | None:
         """Training's report of accuracy by length, of what ``load_data`` returns; None where the source has none."""
         known = [step is not None for step in self.meta["steps"]]
-        return by_length.measured(self.model, self.params, loaded, self.settings, self.data.bucket_lengths, known)
+        return by_length.measured(self.model, self._spread, loaded, self.settings, self.data.bucket_lengths, known)
 
     def with_contexts(self, loaded: contracts.Dataset) -> dict[str, Any] | None:
         """Training's report of contexts longer than its own, of what ``load_data`` returns; None where there is none."""
         known, split = [step is not None for step in self.meta["steps"]], recipe.scored_split(loaded, self.task)
-        return contexts.measured(self.model, self.params, loaded.splits[split], self.settings, known, split=split)
+        return contexts.measured(self.model, self._spread, loaded.splits[split], self.settings, known, split=split)
 
     def examples(self, split: str, data: str | contracts.Dataset | None = None) -> Examples:
         """The examples that ``evaluate`` scores; their answers may be missing. ``data`` may be loaded already."""
@@ -316,8 +317,13 @@ class Trained(NamedTuple):
         count = len(self.settings.seeds)
         if member is not None and not 0 <= member < count:
             raise ValueError(f"member wants 0 to {count - 1}, got {member}")
-        params = self.params if member is None else jax.tree.map(lambda leaf: leaf[member : member + 1], self.params)
+        params = self._spread if member is None else self._spread.member(member)
         return predict(self.model, params, examples.encoded, self.settings, self.data.bucket_lengths, **search)
+
+    @property
+    def _spread(self) -> Spread:
+        """The weights, members on the devices that would train them."""
+        return recipe.spread(self.params, self.settings)
 
     def score(self, examples: Examples, split: str, **search: float) -> Evaluation:
         """``evaluate`` for examples that are at hand."""

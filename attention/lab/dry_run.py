@@ -3,8 +3,6 @@
 import shlex
 from collections.abc import Sequence
 
-import jax
-
 from attention import heartbeat, installation
 from attention.lab import estimate
 from attention.lab.board import title
@@ -13,6 +11,7 @@ from attention.lab.estimate import Estimate, Range
 from attention.lab.execute import choices
 from attention.lab.plan import Plan, Point
 from attention.lab.store import Points, cohort_name
+from attention.training.cohort import devices
 
 _COUNTED = 12  # variants, of no more of which parameters and operations are counted: it takes a second for each
 
@@ -41,25 +40,28 @@ def outline(plan: Plan, points: Points | None, *, timed: bool) -> str:
     expected = (
         estimate.estimate(plan, points, {name: flops for name, (_, flops) in counts.items()}) if timed and pending else None
     )
-    keys, ranges = {point.key for point in pending}, list[Range]()
+    local = devices.usable()
+    keys, stages = {point.key for point in pending}, list[list[Range]]()
     for what, wanted in (("search", trials), ("members", final)):
         if not wanted:
             continue
         cohorts = plan.cohorts(wanted)
+        stages.append([])
+        waiting = sum(any(point.key in keys for point in cohort) for cohort in cohorts)
+        share = len(devices.shares(local, waiting)[-1])  # the least
         lines.append(f"{what}: {len(wanted)} in {len(cohorts)} {'program' if len(cohorts) == 1 else 'programs'}")
         done = sum(point.key not in keys for point in wanted)
         lines[-1] += f", {done} of them already done or failed" if done else ""
         for cohort in cohorts:
             left = [point for point in cohort if point.key in keys]
             named = title(cohort) if sweep.search is None or what == "search" else title(cohort).removesuffix(" of the search")
-            lines.append(f"  {cohort_name(cohort)}  {named}{_time(left, expected, ranges)}")
+            lines.append(f"  {cohort_name(cohort)}  {named}{_time(left, expected, stages[-1], share)}")
     if sweep.search is not None:
         drawn = ", ".join(f"{field} from {text}" for field, text in sweep.search.ranges.items())
         lines.append(f"search for each variant, {sweep.search.trials} trials: {drawn}; members use the best on validation")
     if expected is not None:
-        devices = jax.local_devices()
-        total = between(estimate.whole(ranges, len(devices), len(plan.built)))
-        lines.append(f"{total} on {len(devices)} {devices[0].device_kind}, with nothing beside it ({expected.source})")
+        total = between(estimate.whole(stages, len(local), len(plan.built)))
+        lines.append(f"{total} on {len(local)} {local[0].device_kind}, with nothing beside it ({expected.source})")
     return "\n".join(lines)
 
 
@@ -80,13 +82,13 @@ def _variants(plan: Plan, counts: dict[str, tuple[int, float]]) -> list[str]:
     return lines
 
 
-def _time(left: Sequence[Point], expected: Estimate | None, ranges: list[Range]) -> str:
-    """What is said of the time of a cohort, of which ``left`` is to be trained; notes it in ``ranges``."""
+def _time(left: Sequence[Point], expected: Estimate | None, ranges: list[Range], share: int) -> str:
+    """What is said of the time of a cohort, of which ``left`` is to be trained on so many devices; notes it in ``ranges``."""
     if not left:
         return ": done"
     if expected is None:
         return ""
-    ranges.append(expected.of(left))
+    ranges.append(expected.of(left, share))
     return f": {between(ranges[-1])}"
 
 

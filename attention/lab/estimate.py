@@ -23,6 +23,7 @@ from attention.lab.plan import Built, Plan, Point
 from attention.lab.store import Points
 from attention.training import config as configs
 from attention.training import machine, recipe
+from attention.training.cohort import devices
 from attention.training.cohort.members import new_cohort, resolve_axis
 from attention.training.cohort.predict import evaluation_lengths, predict
 from attention.training.cohort.update import cohort_step
@@ -73,18 +74,24 @@ class Estimate(NamedTuple):
     costs: Mapping[str, Cost]
     source: str
 
-    def of(self, cohort: Sequence[Point]) -> Range:
-        """A cohort, or what is left of one."""
+    def of(self, cohort: Sequence[Point], devices: int = 1) -> Range:
+        """A cohort, or what is left of one, on some devices: of several of them for a member, at least nothing is gained."""
         total = Range(0.0, 0.0)
+        if not cohort:
+            return total
         for point in cohort:
             total += self.costs[point.variant.name].member * _share(point)
-        return total + self.costs[cohort[0].variant.name].cohort if cohort else total
+        rounds = -(-len(cohort) // devices) / len(cohort)  # the members of one device after another
+        spread = Range(total.low * min(rounds, 1 / devices), total.high * rounds)
+        return spread + self.costs[cohort[0].variant.name].cohort
 
 
-def whole(cohorts: Sequence[Range], devices: int, variants: int) -> Range:
-    """All cohorts, one on each device at a time, and the report; no device shares a cohort with another."""
-    spread = (max(sum(part) / devices, max(part, default=0.0)) for part in zip(*cohorts, strict=True))
-    return Range(*spread) + _REPORT + Range(*_ROWS) * variants if cohorts else Range(0.0, 0.0)
+def whole(stages: Sequence[Sequence[Range]], devices: int, variants: int) -> Range:
+    """The cohorts of each stage, as many at a time as there are devices at most, and the report."""
+    total, begun = Range(0.0, 0.0), [cohorts for cohorts in stages if cohorts]
+    for cohorts in begun:
+        total += tuple(max(sum(part) / devices, max(part)) for part in zip(*cohorts, strict=True))
+    return total + _REPORT + Range(*_ROWS) * variants if begun else total
 
 
 def estimate(plan: Plan, points: Points | None, operations: Mapping[str, float]) -> Estimate:
@@ -177,7 +184,9 @@ def _timed(built: Built, members: int, loading: float) -> Cost:
         state, best = jax.jit(functools.partial(new_cohort, experiment.program))(count, values["seed"], {}, None)
         drawing = _seconds(clock)
         step = cohort_step(experiment.program, axis).lower(count, state, batch, values).compile()
-        score = lambda: predict(experiment.model, best, few, config, plan.bucket_lengths)
+        groups = devices.layout(len(config.seeds), config.training.batch_size, jax.local_devices()[:1]).groups
+        weights = devices.spread(best, groups)
+        score = lambda: predict(experiment.model, weights, few, config, plan.bucket_lengths)
         score()
         compiling = _seconds(clock) * len(plan.bucket_lengths)
 

@@ -1,8 +1,8 @@
 """Trains the points of a plan, cohort after cohort, so that a kill at any instant loses no finished work.
 
 A cohort that does not fit into memory is halved until it does. A point that cannot be trained at all is recorded with its
-reason, and the others go on. Cohorts run one after another, or, where there are several local devices, one on each; or as
-jobs of an executor.
+reason, and the others go on. Cohorts run one after another, or, where there are several local devices, each on its share of
+them, on one where as many cohorts wait as there are devices; or as jobs of an executor.
 """
 
 import concurrent.futures
@@ -16,7 +16,6 @@ import traceback
 from collections import deque
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 import jax
 
@@ -36,6 +35,8 @@ from attention.runs.locks import InUseError
 from attention.runs.opening import OldRunError
 from attention.training import config as configs
 from attention.training import loop
+from attention.training.cohort import devices
+from attention.training.cohort.devices import Device
 from attention.training.command_line import AGAIN, FAILED
 from attention.training.job import reason_of
 from attention.training.process import signals
@@ -199,7 +200,7 @@ def _named(plan: Plan, points: Points, name: str) -> list[Point]:
 
 
 def _work_off(plan: Plan, points: Points, queue: deque[tuple[int, list[Point]]], board: Board, executor: Executor) -> None:
-    """Trains the cohorts of a queue, on the local devices or as jobs."""
+    """Trains the cohorts of a queue, each on its share of the local devices or as a job."""
     of, busy, broken = len(queue), list[InUseError](), list[bool]()
     with contextlib.ExitStack() as stack:
         session = None if executor.open is None else stack.enter_context(executor.open())
@@ -210,8 +211,9 @@ def _work_off(plan: Plan, points: Points, queue: deque[tuple[int, list[Point]]],
             return (caught[0] == signal.SIGINT or not executor.lasting) if caught else False if broken else None
 
         jobs = None if session is None else Jobs(points, executor, session, left)
+        shares = devices.shares(devices.usable(), of) if jobs is None else [()] * min(executor.concurrent, of)
 
-        def work(device: Any) -> None:
+        def work(share: Sequence[Device]) -> None:
             while queue and left() is None:
                 try:
                     number, cohort = queue.popleft()
@@ -219,8 +221,8 @@ def _work_off(plan: Plan, points: Points, queue: deque[tuple[int, list[Point]]],
                     return
                 what = heartbeat.doing(f"cohort {number} of {of}: {title(cohort)}")
                 try:
-                    with jax.default_device(device), logged(points.log(cohort)), what:
-                        parts = _alone(plan, points, cohort, board, jobs)
+                    with jax.default_device(share[0] if len(shares) > 1 and share else None), logged(points.log(cohort)), what:
+                        parts = _alone(plan, points, cohort, board, jobs, share)
                 except InUseError as error:
                     busy.append(error)
                     continue
@@ -229,12 +231,11 @@ def _work_off(plan: Plan, points: Points, queue: deque[tuple[int, list[Point]]],
                     raise
                 queue.extendleft((number, part) for part in reversed(parts))
 
-        devices = jax.local_devices() if jobs is None else [None] * min(executor.concurrent, of)
-        if len(devices) == 1:
-            work(None)
-        elif devices:
-            with concurrent.futures.ThreadPoolExecutor(len(devices)) as pool:
-                for future in [pool.submit(work, device) for device in devices]:
+        if len(shares) == 1:
+            work(shares[0])
+        elif shares:
+            with concurrent.futures.ThreadPoolExecutor(len(shares)) as pool:
+                for future in [pool.submit(work, share) for share in shares]:
                     future.result()
         if caught:
             raise SystemExit(128 + caught[0])
@@ -242,12 +243,23 @@ def _work_off(plan: Plan, points: Points, queue: deque[tuple[int, list[Point]]],
         raise busy[0]
 
 
-def _alone(plan: Plan, points: Points, cohort: list[Point], board: Board, jobs: Jobs | None) -> list[list[Point]]:
-    """Trains one cohort, unless another process does (InUseError) or has done so. Returns the parts to train instead."""
+def _alone(
+    plan: Plan, points: Points, cohort: list[Point], board: Board, jobs: Jobs | None, share: Sequence[Device]
+) -> list[list[Point]]:
+    """Trains one cohort, unless another process does (InUseError) or has done so. Returns the parts to train instead.
+
+    Args:
+      plan, points: what it is of.
+      cohort: its points.
+      board: where it is shown how it goes.
+      jobs: where it is trained; None for here.
+      share: the devices that it trains on here.
+    """
     with locks.take(points.path / f".lock-{cohort_name(cohort)}"):
         if points.pending(cohort):
-            train = _train if jobs is None else functools.partial(_train_as_job, jobs)
-            return train(plan, points, cohort, board)
+            if jobs is None:
+                return _train(plan, points, cohort, board, share)
+            return _train_as_job(jobs, plan, points, cohort, board)
     for point in cohort:
         board.known(point.variant.name, _value(points, point, plan.sweep.metric))
     return []
@@ -268,8 +280,8 @@ def _train_as_job(jobs: Jobs, plan: Plan, points: Points, cohort: list[Point], b
     return _settled(plan, points, cohort, board, end.reason or None)
 
 
-def _train(plan: Plan, points: Points, cohort: list[Point], board: Board) -> list[list[Point]]:
-    """Trains one cohort and takes it apart. Returns the parts to train instead, where it does not fit into memory."""
+def _train(plan: Plan, points: Points, cohort: list[Point], board: Board, share: Sequence[Device]) -> list[list[Point]]:
+    """Trains one cohort on devices and takes it apart. Returns the parts to train instead, where it does not fit into memory."""
     run = points.cohort(cohort)
     tries = Tries(run.path)
     progress = functools.partial(CohortProgress, board, len(cohort))
@@ -279,7 +291,8 @@ def _train(plan: Plan, points: Points, cohort: list[Point], board: Board) -> lis
             config = configs.cohort([point.config for point in cohort])
             final = cohort[0].phase == "final"
             named = tracking.Named(points.path.resolve().name, tuple(map(folder_name, cohort)))
-            loop.train(config, run.path, test=final, progress=progress, expected=cohort[0].content, named=named)
+            asked = {"test": final, "progress": progress, "expected": cohort[0].content, "named": named, "devices": share}
+            loop.train(config, run.path, **asked)
             points.take_apart(cohort)
     # Asked to stop, with a checkpoint written; or not to be trained.
     except (SystemExit, InUseError, OldRunError, ChangedError):

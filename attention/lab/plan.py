@@ -62,7 +62,7 @@ def section(
         Variants are then called equivalent where that is shown; 0 for no such margin.
       title: the heading of the report; the name of the config file where empty.
       data_name: what the report calls the data; their spec where empty.
-      max_members: points of a cohort at most.
+      max_members: points of a cohort at most, and so on one device; several devices share them.
       drop_incompatible: whether variants that cannot be built are left out, with their reasons, or stop the sweep.
       search: by field, what is searched for each variant before its seeds are trained: ``log(1e-4, 1e-2)``,
         ``uniform(0, 0.5)`` or ``choice(0.1, 0.3)``; None to search nothing.

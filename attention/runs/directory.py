@@ -183,9 +183,9 @@ class RunDirectory:
         """Hashes of the files of the package; none where an older version trained."""
         return json_files.read(self.sources) if self.sources.exists() else {}
 
-    def record_kernel(self, kernel: str) -> None:
-        """Adds the kernel that the model runs to ``environment.json``."""
-        json_files.write(self.environment, {**self.read_environment(), "kernel": kernel})
+    def record(self, **facts: Any) -> None:
+        """Adds to ``environment.json`` what is known once the model is: its kernel, and the devices that it trains on."""
+        json_files.write(self.environment, {**self.read_environment(), **facts})
 
     def write_result(self, result: Mapping[str, Any]) -> None:
         """Writes ``result.json``, with which a run is finished, and in it the hashes of what else is read of a finished run."""

@@ -3,6 +3,7 @@
 import dataclasses
 import functools
 import math
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
@@ -13,7 +14,9 @@ from attention.data.contracts import Encoded
 from attention.runs import checkpoints
 from attention.runs.directory import DataRecord, RunDirectory
 from attention.training import longer, machine, recipe
-from attention.training.cohort.members import Axis, Cohort, Members, new_cohort
+from attention.training.cohort import devices
+from attention.training.cohort.devices import Layout, Spread
+from attention.training.cohort.members import Axis, Cohort, new_cohort
 from attention.training.cohort.update import Update
 from attention.training.config import member_values
 from attention.training.process import Spent
@@ -48,6 +51,7 @@ class Setting(NamedTuple):
     run: RunDirectory
     update: Update
     axis: Axis
+    layout: Layout
 
     @property
     def rungs(self) -> list[int]:
@@ -81,8 +85,8 @@ def class_counts(encoded: Encoded, classes: int) -> dict[str, list[int]]:
 class Course:
     """How far a run has come. Checkpoints hold all of it but ``pending``, which is empty by then."""
 
-    members: Members
-    best: Any  # weights of the best validation of each member
+    members: Spread  # of ``Members``
+    best: Spread  # weights of the best validation of each member
     records: list[Record]
     step: int = 0
     train_seconds: float = 0.0  # in updates, validations and checkpoints
@@ -123,7 +127,7 @@ _COUNTED = ("train_seconds", "step_seconds", "compile_seconds", "examples")
 def start(setting: Setting, weights: Any, vectors: Any, earlier: longer.Earlier | None = None) -> Course:
     """A new course, or that of the newest checkpoint: of the run itself, or of the earlier one that it goes on with."""
     config = setting.experiment.config
-    seeds = jnp.asarray(config.seeds, jnp.uint32)
+    seeds, groups = jnp.asarray(config.seeds, jnp.uint32), setting.layout.groups
     make = functools.partial(new_cohort, setting.experiment.program)
     arguments = (jnp.int32(len(config.seeds)), seeds, weights, vectors)
     like = jax.eval_shape(make, *arguments)
@@ -133,8 +137,7 @@ def start(setting: Setting, weights: Any, vectors: Any, earlier: longer.Earlier 
     found = checkpoints.restore(setting.run.checkpoints, like)
     if found is None:
         setting.run.truncate_metrics(0)
-        cohort = jax.jit(make)(*arguments)
-        return Course(cohort.members, cohort.best, [Record(seed) for seed in config.seeds])
+        return Course(*_new(setting, make, arguments), [Record(seed) for seed in config.seeds])
     for damaged in found.skipped:
         print(f"note: skipped a damaged checkpoint, {damaged}")
     meta = found.meta
@@ -142,7 +145,7 @@ def start(setting: Setting, weights: Any, vectors: Any, earlier: longer.Earlier 
     setting.run.truncate_metrics(meta["metrics_size"])
     print(f"{setting.run.path}: going on after update {found.step} of {setting.experiment.steps}")
     # Copied: what NumPy owns must not be donated.
-    members, best = jax.tree.map(lambda x: jnp.array(x, copy=True), found.tree)
+    members, best = (devices.spread(jax.tree.map(lambda x: jnp.array(x, copy=True), tree), groups) for tree in found.tree)
     records = [Record(**record) for record in meta["records"]]
     times: dict[str, Any] = {name: meta[name] for name in _COUNTED}
     times |= {"logged": tuple(meta["logged"]), "saved_at": meta["train_seconds"], "saved_step": found.step}
@@ -151,12 +154,23 @@ def start(setting: Setting, weights: Any, vectors: Any, earlier: longer.Earlier 
     return Course(members, best, records, found.step, **times)
 
 
+def _new(setting: Setting, make: Callable[..., Cohort], arguments: tuple[Any, ...]) -> tuple[Spread, Spread]:
+    """The members and their weights before the first update, drawn group after group on one device, with one program."""
+    _, seeds, weights, vectors = arguments
+    drawn, groups = jax.jit(make), setting.layout.groups
+    parts = []
+    for group in groups:
+        count = jnp.int32(group.end - group.first)
+        parts.append(jax.device_put(drawn(count, group.members(seeds), group.members(weights), vectors), group.whole))
+    return Spread(groups, tuple(part.members for part in parts)), Spread(groups, tuple(part.best for part in parts))
+
+
 def write_metrics(setting: Setting, course: Course, progress: Progress) -> None:
     """Writes the line of metrics that is waiting for its update, and notes the members that failed."""
     if course.pending is None:
         return
     step, sums, *spent = course.pending
-    sums, course.pending = jax.device_get(sums), None
+    sums, course.pending = jax.device_get(sums.joined()), None
     experiment = setting.experiment
     factor = float(experiment.program.factor(jnp.float32(step - 1)))
     rates = member_values(experiment.config)["learning_rate"] * factor
@@ -204,10 +218,10 @@ def save(setting: Setting, course: Course) -> None:
     if course.improved:
         steps = [record.best_step for record in course.records]
         meta = {"seeds": list(setting.experiment.config.seeds), "steps": steps, "run": setting.run.token}
-        checkpoints.save_named(folder, checkpoints.BEST, course.step, course.best, meta)
+        checkpoints.save_named(folder, checkpoints.BEST, course.step, course.best.joined(), meta)
         course.improved = False
     course.saved_at, course.saved_step = course.train_seconds, course.step
     meta = {name: getattr(course, name) for name in (*_COUNTED, "logged", "loads", "process_seconds")}
     meta["records"] = [dataclasses.asdict(record) for record in course.records]
     meta |= {"metrics_size": setting.run.metrics_size(), "run": setting.run.token}
-    checkpoints.save(folder, course.step, Cohort(course.members, course.best), meta)
+    checkpoints.save(folder, course.step, Cohort(course.members.joined(), course.best.joined()), meta)

@@ -29,6 +29,7 @@ from attention.data.contracts import LENGTHS, Dataset
 from attention.files import write_atomic
 from attention.metrics import summarize
 from attention.text_table import table as text_table
+from attention.training.cohort.devices import Spread
 from attention.training.cohort.predict import of_members, predict
 from attention.training.config import Config
 
@@ -48,13 +49,13 @@ def edges(trained: int, longest: int) -> tuple[int, ...]:
 
 
 def measured(
-    model: Any, params: Any, data: Dataset, config: Config, bucket_lengths: Sequence[int], known: Sequence[bool]
+    model: Any, params: Spread, data: Dataset, config: Config, bucket_lengths: Sequence[int], known: Sequence[bool]
 ) -> dict[str, Any] | None:
     """The report of each member on the texts of ``LENGTHS``; None where the source has no such texts.
 
     Args:
       model: the model.
-      params: with a leading axis of members.
+      params: of its members, on their devices.
       data: what the run is tested on.
       config: of the run.
       bucket_lengths: the padded lengths of training.

@@ -31,6 +31,7 @@ from attention.data.contracts import ELSEWHERE, Encoded
 from attention.files import write_atomic
 from attention.metrics import summarize
 from attention.text_table import table as text_table
+from attention.training.cohort.devices import Spread
 from attention.training.cohort.predict import predict
 from attention.training.config import Config
 
@@ -42,13 +43,13 @@ COMPARED = ("nll", "difference")
 
 
 def measured(
-    model: Any, params: Any, encoded: Encoded, config: Config, known: Sequence[bool], *, split: str
+    model: Any, params: Spread, encoded: Encoded, config: Config, known: Sequence[bool], *, split: str
 ) -> dict[str, Any] | None:
     """The report; None where rows are not cut from documents, and for a split that has too few windows of 2T.
 
     Args:
       model: the model.
-      params: with a leading axis of members.
+      params: of its members, on their devices.
       encoded: a split, as it is evaluated.
       config: of the run.
       known: whether each member has been validated.
@@ -120,7 +121,7 @@ def before(tokens: np.ndarray, wanted: np.ndarray, ends: np.ndarray, length: int
     return Encoded(tokens[taken].ravel(), offsets, np.full(len(ends), -1, np.int32), wanted=answers.ravel())
 
 
-def _nll(model: Any, params: Any, rows: Encoded, config: Config, times: int) -> np.ndarray:
+def _nll(model: Any, params: Spread, rows: Encoded, config: Config, times: int) -> np.ndarray:
     """The nats of all that is asked for, ``[M n K]``, in batches of no more tokens than those of training."""
     size = config.training.batch_size // config.training.accumulation
     training = dataclasses.replace(config.training, batch_size=max(1, size // times), accumulation=1)

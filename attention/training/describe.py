@@ -11,6 +11,7 @@ import numpy as np
 
 from attention.data import batches
 from attention.training import recipe
+from attention.training.cohort.devices import Group
 from attention.training.cohort.members import Members, new_cohort, resolve_axis
 from attention.training.cohort.program import Program
 from attention.training.cohort.update import cohort_step, train_step
@@ -64,16 +65,32 @@ def _cost(experiment: Experiment, members: Members) -> list[str]:
     """Operations and memory of one update at the longest bucket, as XLA counts them."""
     config, length = experiment.config, experiment.plan.bucket_lengths[-1]
     axis, count = resolve_axis(config.cohort.axis), len(config.seeds)
-    step = cohort_step(experiment.program, axis)
-    compiled = step.lower(jnp.int32(count), members, filler(experiment), member_values(config)).compile()
+    layout = recipe.layout(config)
+    several = layout.used + len(layout.idle) > 1
+    compiled = lowered(experiment, members, layout.groups[0]).compile()  # no group has more members than the first
     memory: Any = compiled.memory_analysis()
     flops = flops_per_example(experiment, members)
     state, work = memory.argument_size_in_bytes, memory.temp_size_in_bytes
     return [
         f"update: {config.training.batch_size} examples of {length} tokens for each of {count} members, axis {axis}",
         f"  {flops:.3g} floating-point operations per example, forward and backward",
-        f"  {state / 2**20:.1f} MiB of state and batch, {work / 2**20:.1f} MiB while it computes",
+        f"  {state / 2**20:.1f} MiB of state and batch, {work / 2**20:.1f} MiB while it computes"
+        + (", on each device" if several else ""),
+        *([f"devices: {layout}"] if several else []),
     ]
+
+
+def lowered(experiment: Experiment, members: Members, group: Group) -> jax.stages.Lowered:
+    """The update of the members of a group at the longest bucket, on its devices."""
+    config, size = experiment.config, group.end - group.first
+    step = cohort_step(experiment.program, resolve_axis(config.cohort.axis), group)
+
+    def some(tree: Any, sharding: jax.sharding.Sharding) -> Any:
+        return jax.tree.map(lambda x: jax.ShapeDtypeStruct((size, *x.shape[1:]), x.dtype, sharding=sharding), tree)
+
+    count = jax.ShapeDtypeStruct((), jnp.int32, sharding=group.whole)
+    batch, values = some(_filler(experiment), group.rows(axis=1)), some(member_values(config), group.whole)
+    return step.lower(count, some(members, group.whole), batch, values)
 
 
 def flops_per_example(experiment: Experiment, members: Members) -> float:

@@ -2,6 +2,7 @@
 
 import contextlib
 import functools
+import math
 import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -33,6 +34,7 @@ from attention.training import (
     validation,
 )
 from attention.training.bookkeeping import Course, Setting
+from attention.training.cohort.devices import Device, Spread
 from attention.training.cohort.members import resolve_axis, take_sums
 from attention.training.cohort.predict import of_members, predict
 from attention.training.cohort.update import Update
@@ -52,6 +54,7 @@ def train(
     config_file: str | None = None,
     expected: Content | None = None,
     named: tracking.Named | None = None,
+    devices: Sequence[Device] | None = None,
 ) -> dict[str, Any]:
     """Trains a cohort, or goes on with a run that was cut off, and writes ``result.json``.
 
@@ -65,6 +68,7 @@ def train(
       config_file: the text of the file that asked for it, of which the run keeps a copy.
       expected: the data and the start that it was planned with, if it was.
       named: what trackers call it and its members, where that is not after the folder.
+      devices: that its members are spread over; all of this process where None.
 
     Returns:
       The result, as ``result.json`` holds it.
@@ -108,7 +112,11 @@ def train(
         if config_file is not None and not opened.run.config_file.exists():
             write_atomic(opened.run.config_file, config_file.encode())
         axis = resolve_axis(config.cohort.axis)
-        setting = Setting(experiment, opened.run, Update(experiment.program, axis), axis)
+        layout = recipe.layout(config, devices)
+        if layout.used + len(layout.idle) > 1:
+            print(f"devices: {layout}")
+        update = Update(experiment.program, axis, layout.groups, member_values(config))
+        setting = Setting(experiment, opened.run, update, axis, layout)
         _write_data(setting, found)
         with heartbeat.doing("drawing the first weights"):
             course = bookkeeping.start(setting, start, vectors, begun.earlier)
@@ -159,14 +167,15 @@ def _moved(opened: Opened) -> list[str]:
 
 
 def _write_data(setting: Setting, found: Identity) -> None:
-    """The tokenizer, the kernel and what the run is, and last ``data.json``, which says that they are whole."""
+    """The tokenizer, the kernel, the devices and what the run is, and last ``data.json``, which says that they are whole."""
     run, experiment = setting.run, setting.experiment
     data = experiment.data
     if run.data.exists():
         return
     run.tokenizer.mkdir(exist_ok=True)
     data.tokenizer.save(data.tokenizer_state, run.tokenizer)
-    run.record_kernel(_kernel(setting))
+    idle = [str(device) for device in setting.layout.idle]
+    run.record(kernel=_kernel(setting), devices_used=setting.layout.used, idle_devices=idle)
     run.write_config(to_dict(experiment.config))  # a run that was cut off before may have had other paths
     run.write_identity(found, identities.places(experiment.config, experiment.data))
     run.write_data(setting.record)
@@ -190,8 +199,6 @@ def _train(
 ) -> Pace:
     """Updates until the last one, until every member has stopped, or until a signal is caught. Returns how long things take."""
     experiment, update, compiled = setting.experiment, setting.update, setting.update.compiling
-    count = jnp.int32(len(course.records))
-    values = {name: jnp.asarray(value) for name, value in member_values(experiment.config).items()}
     batch_of = Batches(experiment.data.splits["train"], experiment.plan, experiment.config.seeds)
     batch = batch_of(course.step) if course.step < experiment.steps else {}
     trace = Trace(setting.run.path / "profile" if profile else None)
@@ -202,13 +209,12 @@ def _train(
             # ---- one update: the next batch is gathered while the device computes, two updates are under way at most
             interrupted = list(caught)
             trace.before()
-            course.members, done = update(count, course.members, batch, values)
+            course.members, done = update(course.members, batch)
             course.step += 1
             course.examples += int(batch["weight"][0].sum())
             if course.step < experiment.steps:
                 batch = batch_of(course.step)
-            if before is not None:
-                before.block_until_ready()
+            jax.block_until_ready(before)
             before = done
             trace.after(done)
             spent, compiling = clock.spent(), update.compiling.less(compiled)
@@ -227,7 +233,7 @@ def _train(
                 continue
 
             # ---- validation and checkpoint
-            done.block_until_ready()
+            jax.block_until_ready(done)
             spent = clock.spent()
             course.stepped(spent, Spent())
             pace.updating += spent.seconds
@@ -267,7 +273,13 @@ def _scored(setting: Setting) -> int:
     return sum(len(split) for name, split in setting.experiment.data.splits.items() if name not in ("train", "validation"))
 
 
-_take_sums = jax.jit(take_sums, donate_argnums=0)
+def _take_sums(members: Spread) -> tuple[Spread, Spread]:
+    """``take_sums`` of the members of each group."""
+    both = members.map(_taken)
+    return both.map(lambda pair: pair[0]), both.map(lambda pair: pair[1])
+
+
+_taken = jax.jit(take_sums, donate_argnums=0)
 
 
 def _due(setting: Setting, course: Course, *, interrupted: bool) -> tuple[bool, bool, bool]:
@@ -288,7 +300,7 @@ def _finish(setting: Setting, course: Course, *, test: bool) -> dict[str, Any]:
     known = [record.best is not None for record in course.records]
     nothing = [None] * len(known)
     tested, clean = _test(setting, course, known) if test else (nothing, nothing)
-    updates = np.asarray(course.members.step).tolist()
+    updates = np.asarray(course.members.map(lambda part: part.step).joined()).tolist()
     members = [
         {
             "seed": record.seed,
@@ -316,7 +328,7 @@ def _finish(setting: Setting, course: Course, *, test: bool) -> dict[str, Any]:
         "tested": test,
         "clean": result.clean(data, [member["clean"] for member in members], task) if split == "test" else None,
         **(_longer(setting, course, known) if test else {"by_length": None, "contexts": None}),
-        "parameters": sum(leaf.size for leaf in jax.tree.leaves(course.best)) // len(members),
+        "parameters": sum(math.prod(leaf.shape[1:]) for leaf in jax.tree.leaves(course.best.parts[0])),
         "steps": course.step,
         "train_seconds": course.train_seconds,
         "step_seconds": course.step_seconds,
@@ -328,6 +340,8 @@ def _finish(setting: Setting, course: Course, *, test: bool) -> dict[str, Any]:
         "work_bytes": setting.update.work_bytes,
         **bookkeeping.speed(setting, len(members) * course.examples / max(course.step_seconds, 1e-9)),
         "device": f"{device.device_kind} ({os.cpu_count()} cores)" if device.platform == "cpu" else device.device_kind,
+        "devices": setting.layout.used,
+        "idle_devices": [str(each) for each in setting.layout.idle],
         "kernel": _kernel(setting),
         "continued": json_files.read(setting.run.continued) if setting.run.continued.exists() else None,
         "ended": environment.now(),

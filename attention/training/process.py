@@ -2,6 +2,7 @@
 
 import contextlib
 import ctypes
+import os
 import platform
 import signal
 import sys
@@ -31,6 +32,15 @@ def keep_freed_memory() -> None:
     # M_ARENA_MAX: one heap, which may grow without bound; M_MMAP_MAX: no blocks outside of it; M_TRIM_THRESHOLD.
     for option, value in ((-8, 1), (-4, 0), (-1, 2**31 - 1)):
         ctypes.CDLL(None).mallopt(option, value)
+
+
+def check_alone() -> None:
+    """Raises ValueError where Slurm has started this process as one of several: they would train the same run."""
+    tasks = os.environ.get("SLURM_NTASKS", "")
+    if tasks.isdecimal() and int(tasks) > 1:
+        raise ValueError(
+            f"SLURM_NTASKS={tasks}: one process per run, which takes all devices of its machine; give srun or sbatch --ntasks=1"
+        )
 
 
 def out_of_memory(error: BaseException) -> bool:
@@ -77,11 +87,11 @@ class Trace:
         if self._folder is not None and self._updates == PROFILED[0]:
             jax.profiler.start_trace(self._folder)
 
-    def after(self, tick: jax.Array) -> None:
-        """It has been dispatched; ``tick`` is ready when it is done."""
+    def after(self, tick: Any) -> None:
+        """It has been dispatched; ``tick``, an array or a tree of them, is ready when it is done."""
         self._updates += 1
         if self._folder is not None and self._updates == PROFILED[1]:
-            tick.block_until_ready()
+            jax.block_until_ready(tick)
             self.close()
 
     def close(self) -> None:

@@ -2,9 +2,11 @@
 
 import dataclasses
 import inspect
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import jax
 import numpy as np
 
 from attention import heartbeat, rivals, specs, tensors
@@ -15,6 +17,8 @@ from attention.messages import shown
 from attention.rivals import Rival
 from attention.tasks import Task
 from attention.training import budget
+from attention.training.cohort import devices as cohort_devices
+from attention.training.cohort.devices import Device, Layout, Spread
 from attention.training.cohort.program import Program, program
 from attention.training.config import Config, reading
 
@@ -79,6 +83,22 @@ def experiment(config: Config, *, data: contracts.Dataset | None = None, tokeniz
     shape = {"steps": steps, "warmup": warmup, "class_weights": weights}
     eval_every = training.eval_every or plan.steps_per_epoch
     return Experiment(config, task, data, plan, model, steps, eval_every, program(config, model, **shape))
+
+
+def layout(config: Config, devices: Sequence[Device] | None = None) -> Layout:
+    """Which members of a config lie on which devices: on these, or on all of this process where None."""
+    return cohort_devices.layout(len(config.seeds), _rows(config), cohort_devices.usable() if devices is None else devices)
+
+
+def spread(params: Any, config: Config) -> Spread:
+    """Weights ``[M ...]`` on the devices of this process, as those of M members that are trained are."""
+    members = len(jax.tree.leaves(params)[0])
+    return cohort_devices.spread(params, cohort_devices.layout(members, _rows(config), cohort_devices.usable()).groups)
+
+
+def _rows(config: Config) -> int:
+    """Of a batch that is computed at once."""
+    return config.training.batch_size // config.training.accumulation
 
 
 def checked_model(config: Config) -> Any:

@@ -113,7 +113,9 @@ def _rival(result: Mapping[str, Any], metrics: Sequence[Metric]) -> list[str]:
 
 def _cost(result: Mapping[str, Any]) -> list[str]:
     """Parameters and times; of a busy machine without a speed, and with the time of the processors."""
-    where = f"on {result['device']} ({result['kernel']})"
+    used, idle = result.get("devices", 1), result.get("idle_devices", [])
+    several = f"{used} of {used + len(idle)} devices, each " if used + len(idle) > 1 else ""
+    where = f"on {several}{result['device']} ({result['kernel']})"
     parts = f"{result['parameters']:,} parameters, trained in {duration(result['train_seconds'])}"
     reason = machine.busy_in(result)
     if reason is None:

@@ -1,15 +1,19 @@
 """The validations of a run: scores of every member, its best weights, and which members stop."""
 
+import functools
 from collections.abc import Sequence
 from typing import Any
 
 import jax
-import jax.numpy as jnp
+import numpy as np
 
 from attention.tasks import Task
 from attention.training.bookkeeping import Course, Record, Setting
-from attention.training.cohort.members import Cohort, evaluated, keep_best
+from attention.training.cohort import devices
+from attention.training.cohort.devices import Group, Spread
+from attention.training.cohort.members import Cohort, Members, evaluated, keep_best
 from attention.training.cohort.predict import measure, of_members, predict
+from attention.training.cohort.program import Program
 from attention.training.progress import Progress
 
 
@@ -21,7 +25,7 @@ def validate(setting: Setting, course: Course, progress: Progress) -> None:
     """
     config, task, model = setting.experiment.config, setting.experiment.task, setting.experiment.model
     program, encoded = setting.experiment.program, setting.experiment.data.splits["validation"]
-    weights = evaluated(program, course.members)
+    weights = course.members.map(functools.partial(evaluated, program))
     outputs = predict(model, weights, encoded, config, setting.record.bucket_lengths)
     measured = measure(model, weights, encoded, config)
     scores = [
@@ -32,8 +36,7 @@ def validate(setting: Setting, course: Course, progress: Progress) -> None:
     if course.step in setting.rungs:
         for record in _losers(course.records, task):
             _stop(record, f"in the worse half after update {course.step}", progress)
-    cohort = Cohort(course.members, course.best)
-    course.members, course.best = _keep_best(program, cohort, jnp.asarray(better), jnp.asarray(course.active))
+    _keep(program, course, np.array(better), np.array(course.active))
     course.improved |= any(better)
     columns = {metric.name: [None if score is None else score[metric.name] for score in scores] for metric in task.metrics}
     attention = {
@@ -43,6 +46,18 @@ def validate(setting: Setting, course: Course, progress: Progress) -> None:
     line: dict[str, Any] = {"split": "validation", "step": course.step, **columns}
     setting.run.append_metrics({**line, "attention": attention} if attention else line)
     progress.validated(course.step, columns[task.metrics[0].name], share=task.metrics[0].share)
+
+
+def _keep(program: Program, course: Course, better: np.ndarray, active: np.ndarray) -> None:
+    """``keep_best`` of the members of each group."""
+
+    def keep(group: Group, members: Members, best: Any) -> Cohort:
+        return _keep_best(program, Cohort(members, best), *group.members((better, active)))
+
+    groups = course.members.groups
+    kept = devices.side_by_side(keep, groups, course.members.parts, course.best.parts)
+    course.members = Spread(groups, tuple(part.members for part in kept))
+    course.best = Spread(groups, tuple(part.best for part in kept))
 
 
 _keep_best = jax.jit(keep_best, static_argnums=0, donate_argnums=1)

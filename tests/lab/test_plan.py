@@ -319,8 +319,8 @@ def test_ranges(seconds, words):
 
 
 def test_cohorts_are_spread_over_devices_and_none_is_cut():
-    alone = estimate.whole([Range(10.0, 20.0), Range(30.0, 40.0)], 1, 2)
-    both = estimate.whole([Range(10.0, 20.0), Range(30.0, 40.0)], 2, 2)
+    alone = estimate.whole([[Range(10.0, 20.0), Range(30.0, 40.0)]], 1, 2)
+    both = estimate.whole([[Range(10.0, 20.0), Range(30.0, 40.0)]], 2, 2)
     assert alone.low - both.low == 10.0
     assert alone.high - both.high == 20.0
     assert estimate.whole([], 1, 2) == (0.0, 0.0)

@@ -39,7 +39,7 @@ def test_environment_is_recorded_and_its_changes_are_said(tmp_path):
     assert {"python", "jax", "jaxlib", "flax", "optax", "numpy", "device", "device_count", "cores"} <= set(environment)
     assert {"platform", "system", "processor", "git_commit", "git_dirty"} <= set(environment)
     assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", environment["started"])
-    run.record_kernel("dense")
+    run.record(kernel="dense")
     assert run.read_environment() == {**environment, "kernel": "dense"}
     files.write_json(run.environment, {**environment, "jax": "0.1"})
     with open_run(tmp_path, CONFIG) as opened:

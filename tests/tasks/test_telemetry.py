@@ -14,7 +14,7 @@ from attention.records import Mixer
 from attention.runs import directory
 from attention.tasks import _telemetry as telemetry
 from attention.tasks import classification
-from attention.training import config, loop, validation
+from attention.training import config, loop, recipe, validation
 from attention.training.cohort import predict
 from attention.training.cohort.members import abstract_params
 from tests.support import toy
@@ -93,7 +93,8 @@ def cohort_params(model, members=2):
 
 def measured(model, params, encoded, axis="map"):
     """What a run with these weights would log."""
-    return predict.measure(model, params, encoded, config.from_dict({"cohort": {"axis": axis}}))
+    settings = config.from_dict({"cohort": {"axis": axis}})
+    return predict.measure(model, recipe.spread(params, settings), encoded, settings)
 
 
 def captured(model, params, member, tokens, valid):

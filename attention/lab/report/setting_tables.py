@@ -17,6 +17,8 @@ _ENVIRONMENT = {
     "cores": "cores",
     "device": "device",
     "device_count": "devices",
+    "devices_used": "devices of a cohort",
+    "idle_devices": "idle devices",
     "platform": "platform",
     "system": "system",
     "version": "attention-lab",

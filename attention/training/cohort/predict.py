@@ -12,6 +12,8 @@ import numpy as np
 from attention import specs
 from attention.data.batches import evaluation_batches, inputs
 from attention.data.contracts import Encoded
+from attention.training.cohort import devices
+from attention.training.cohort.devices import Group, Spread
 from attention.training.cohort.members import Axis, over_members, resolve_axis
 from attention.training.config import Config
 
@@ -20,7 +22,7 @@ LONGER = 4  # padded lengths beside those of training, at most
 
 def predict(
     model: Any,
-    params: Any,
+    params: Spread,
     encoded: Encoded,
     config: Config,
     bucket_lengths: Sequence[int],
@@ -30,7 +32,7 @@ def predict(
 
     Args:
       model: the model; programs are compiled once for each model, axis, search and shape of a batch.
-      params: its parameters with a leading axis of members.
+      params: its parameters, members on their devices.
       encoded: the examples.
       config: of the run: its task, batches and axis; ``config.data.seed`` fixes what a method draws at random even at test.
       bucket_lengths: the padded lengths of training.
@@ -44,10 +46,13 @@ def predict(
     axis, rng = resolve_axis(config.cohort.axis), jax.random.key(config.data.seed)
     size = config.training.batch_size // config.training.accumulation
     lengths = evaluation_lengths(model, encoded, bucket_lengths)
-    found: list[tuple[np.ndarray, dict[str, jax.Array]]] = []
+    found: list[tuple[np.ndarray, list[dict[str, jax.Array]]]] = []
     for indices, batch in evaluation_batches(encoded, batch_size=size, bucket_lengths=lengths):
-        found.append((indices, _outputs(task.forward, options, model, axis, members_of(params), params, asked(batch), rng)))
-    return {name: _joined([(indices, block[name]) for indices, block in found], len(encoded)) for name in found[0][1]}
+        found.append((indices, _of_groups(task.forward, options, model, axis, params, asked(batch), rng)))
+    return {
+        name: _joined([(indices, [part[name] for part in parts]) for indices, parts in found], len(encoded))
+        for name in found[0][1][0]
+    }
 
 
 def asked(batch: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
@@ -69,18 +74,20 @@ def evaluation_lengths(model: Any, encoded: Encoded, bucket_lengths: Sequence[in
     return (*bucket_lengths, *(min(-(-length // 8) * 8, limit) for length in spaced))
 
 
-def _joined(blocks: Sequence[tuple[np.ndarray, jax.Array]], count: int) -> np.ndarray:
-    """Blocks ``[M B ...]`` in the places of their examples, ``[M n ...]``."""
-    shape = np.max([block.shape for _, block in blocks], axis=0)
-    joined = np.zeros((shape[0], count, *shape[2:]), blocks[0][1].dtype)
-    for indices, block in blocks:
+def _joined(blocks: Sequence[tuple[np.ndarray, Sequence[jax.Array]]], count: int) -> np.ndarray:
+    """Blocks ``[M B ...]``, in parts by member, in the places of their examples, ``[M n ...]``."""
+    shape = np.max([parts[0].shape for _, parts in blocks], axis=0)
+    members = [len(part) for part in blocks[0][1]]
+    joined = np.zeros((sum(members), count, *shape[2:]), blocks[0][1][0].dtype)
+    for indices, parts in blocks:
         real = indices >= 0
-        inside = tuple(slice(size) for size in block.shape[2:])
-        joined[(slice(None), indices[real], *inside)] = np.asarray(block)[:, real]
+        inside = tuple(slice(size) for size in parts[0].shape[2:])
+        for end, part in zip(np.cumsum(members), parts):
+            joined[(slice(end - len(part), end), indices[real], *inside)] = np.asarray(part)[:, real]
     return joined
 
 
-def measure(model: Any, params: Any, encoded: Encoded, config: Config) -> dict[str, np.ndarray]:
+def measure(model: Any, params: Spread, encoded: Encoded, config: Config) -> dict[str, np.ndarray]:
     """What the task measures of each member on a sample of a split, ``[M ...]`` by name; ``{}`` where there is nothing.
 
     A member's numbers are those of the run with its seed alone, bitwise where members are mapped over.
@@ -90,12 +97,26 @@ def measure(model: Any, params: Any, encoded: Encoded, config: Config) -> dict[s
     if telemetry is None or batch is None:
         return {}
     axis, rng = resolve_axis(config.cohort.axis), jax.random.key(config.data.seed)
-    return jax.device_get(_outputs(telemetry.measure, (), model, axis, members_of(params), params, inputs(batch), rng))
+    found = _of_groups(telemetry.measure, (), model, axis, params, inputs(batch), rng)
+    return jax.device_get(Spread(params.groups, tuple(found)).joined())
 
 
-def members_of(params: Any) -> jax.Array:
-    """M, as an argument of a program: see ``over_members``."""
-    return jnp.int32(len(jax.tree.leaves(params)[0]))
+def _of_groups(
+    forward: Callable[..., dict[str, jax.Array]],
+    options: tuple[tuple[str, float], ...],
+    model: Any,
+    axis: Axis,
+    params: Spread,
+    given: Mapping[str, np.ndarray],
+    rng: jax.Array,
+) -> list[dict[str, jax.Array]]:
+    """``forward`` of the members of each group, ``[M' ...]``, on its devices."""
+
+    def of(group: Group, part: Any) -> dict[str, jax.Array]:
+        count = jnp.int32(group.end - group.first)  # an argument of the program: see ``over_members``
+        return _outputs(forward, options, model, axis, count, part, group.batch(given, axis=0), rng)
+
+    return devices.side_by_side(of, params.groups, params.parts)
 
 
 @functools.partial(jax.jit, static_argnames=("forward", "options", "model", "axis"))

@@ -26,6 +26,7 @@ class Program(NamedTuple):
       frozen_embeddings: whether the embedding is not to decay.
       decay_embeddings: whether embedding and tables of positions decay, where they are not frozen.
       dropout, word_dropout, clip, average: whether any member has it.
+      rows: how the rows of the parts of a batch, ``[parts rows ...]``, lie on the devices that share them; None for one device.
     """
 
     task: Task
@@ -40,6 +41,7 @@ class Program(NamedTuple):
     word_dropout: bool = False
     clip: bool = False
     average: bool = False
+    rows: jax.sharding.Sharding | None = None
 
     def steps(self, params: Any, learning_rate: Any = 0.0, weight_decay: Any = 0.0) -> optax.GradientTransformation:
         """The optimizer for these weights; the structure of its state does not depend on the numbers."""

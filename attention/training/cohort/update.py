@@ -8,17 +8,20 @@
 """
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 
 from attention import heartbeat
 from attention.data.batches import inputs
 from attention.data.contracts import UNKNOWN
 from attention.precision import multiplying
+from attention.training.cohort import devices
+from attention.training.cohort.devices import Group, Spread
 from attention.training.cohort.members import Axis, Members, member_key, over_members
 from attention.training.cohort.program import Program
 from attention.training.process import Clock, Spent
@@ -28,49 +31,67 @@ Values = dict[str, jax.Array]
 
 
 class Update:
-    """The update of a cohort as ``cohort_step`` has it, compiled once per shape of a batch.
+    """The update of a cohort as ``cohort_step`` has it, compiled once per shape of a batch for each group of devices.
+
+    Args:
+      program: what is trained.
+      axis: how members follow each other on a device.
+      groups: of devices.
+      values: the seed and the per-member fields, ``[M]``.
 
     Attributes:
       compiling: spent on it so far.
-      state_bytes, work_bytes: what the largest of its programs takes: state and batch, and while it computes.
+      state_bytes, work_bytes: what the largest of its programs takes of a device: state and batch, and while it computes.
     """
 
-    def __init__(self, program: Program, axis: Axis):
-        self._step = cohort_step(program, axis)
-        self._compiled: dict[tuple[int, ...], Any] = {}
+    def __init__(self, program: Program, axis: Axis, groups: Sequence[Group], values: Mapping[str, Any]):
+        self._groups = groups
+        alone = cohort_step(program, axis)  # one for all groups of one device, so that it is traced once
+        self._steps = [alone if len(group.devices) == 1 else cohort_step(program, axis, group) for group in groups]
+        self._counts = [jax.device_put(jnp.int32(group.end - group.first), group.whole) for group in groups]
+        self._values = devices.spread({name: jnp.asarray(value) for name, value in values.items()}, groups).parts
+        self._compiled: dict[tuple[int, ...], list[Any]] = {}
         self.compiling = Spent()
         self.state_bytes = self.work_bytes = 0
 
-    def __call__(self, count: jax.Array, members: Members, batch: Batch, values: Values) -> tuple[Members, jax.Array]:
-        """The members after an update, and what is ready when it is done."""
+    def __call__(self, members: Spread, batch: Mapping[str, np.ndarray]) -> tuple[Spread, list[jax.Array]]:
+        """The members after an update with a batch ``[M B ...]``, and what is ready when it is done."""
+        own = [group.batch(group.members(batch), axis=1) for group in self._groups]
+        given = list(zip(self._counts, members.parts, own, self._values))
         shape = tuple(size for name in sorted(batch) for size in batch[name].shape)
         if shape not in self._compiled:
             clock = Clock()
             with heartbeat.doing("compiling an update"):
-                compiled = self._step.lower(count, members, batch, values).compile()
+                lowered = [step.lower(*arguments) for step, arguments in zip(self._steps, given)]
+                self._compiled[shape] = devices.side_by_side(lambda each: each.compile(), lowered)
             self.compiling = self.compiling.more(clock.spent())
-            memory: Any = compiled.memory_analysis()
-            if memory is not None:  # None on devices that do not tell
-                self.state_bytes = max(self.state_bytes, memory.argument_size_in_bytes)
-                self.work_bytes = max(self.work_bytes, memory.temp_size_in_bytes)
-            self._compiled[shape] = compiled
-        return self._compiled[shape](count, members, batch, values)
+            for compiled in self._compiled[shape]:
+                memory: Any = compiled.memory_analysis()
+                if memory is not None:  # None on devices that do not tell
+                    self.state_bytes = max(self.state_bytes, memory.argument_size_in_bytes)
+                    self.work_bytes = max(self.work_bytes, memory.temp_size_in_bytes)
+        done = [compiled(*arguments) for compiled, arguments in zip(self._compiled[shape], given)]
+        return Spread(members.groups, tuple(part for part, _ in done)), [tick for _, tick in done]
 
 
-def cohort_step(program: Program, axis: Axis) -> jax.stages.Wrapped:
-    """The compiled update of a cohort.
+def cohort_step(program: Program, axis: Axis, group: Group | None = None) -> jax.stages.Wrapped:
+    """The compiled update of a cohort, or of those of its members that a group of devices has.
 
     Returns:
       ``step(count, members, batch, values) -> (members, tick)``. Members are donated; ``batch`` leaves are ``[M B ...]``,
       ``values`` ``[M]``; ``tick`` is ready when the update is done. Compiled once per shape of a batch.
     """
+    whole = None
+    if group is not None and len(group.devices) > 1:
+        whole = group.whole
+        program = program._replace(rows=group.rows(axis=1)) if program.accumulation > 1 else program
     mapped = over_members(functools.partial(train_step, program), axis, runs=lambda member: member.active)
 
     def step(count: jax.Array, members: Members, batch: Batch, values: Values) -> tuple[Members, jax.Array]:
         members = mapped(count, members, batch, values)
         return members, members.step
 
-    return jax.jit(step, donate_argnums=1)
+    return jax.jit(step, donate_argnums=1, out_shardings=whole)
 
 
 def _precisely(step: Callable[..., Members]) -> Callable[..., Members]:
@@ -135,6 +156,8 @@ def _gradients(program: Program, params: Any, batch: Batch, values: Values, key:
     if program.accumulation == 1:
         return gradient(program, params, batch, values, jax.random.fold_in(key, 0), jnp.sum(weights))
     parts = jax.tree.map(lambda x: x.reshape(program.accumulation, -1, *x.shape[1:]), batch)
+    if program.rows is not None:  # each part, not each device, has rows of its own
+        parts = jax.lax.with_sharding_constraint(parts, program.rows)
 
     def add(total: Any, numbered: tuple[jax.Array, Batch]) -> tuple[Any, None]:
         index, part = numbered
