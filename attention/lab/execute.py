@@ -281,7 +281,7 @@ def _train_as_job(jobs: Jobs, plan: Plan, points: Points, cohort: list[Point], b
 
 
 def _train(plan: Plan, points: Points, cohort: list[Point], board: Board, share: Sequence[Device]) -> list[list[Point]]:
-    """Trains one cohort on devices and takes it apart. Returns the parts to train instead, where it does not fit into memory."""
+    """Trains one cohort on devices and takes it apart. Returns the parts to train instead, where memory does not do."""
     run = points.cohort(cohort)
     tries = Tries(run.path)
     progress = functools.partial(CohortProgress, board, len(cohort))

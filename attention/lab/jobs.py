@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import attention
+from attention import heartbeat
 from attention.files import TryAgainError
 from attention.lab import sweep_record
 from attention.lab.board import Board
@@ -33,7 +34,7 @@ from attention.lab.tries import Tries
 from attention.runs import tracking
 from attention.runs.directory import RunDirectory
 from attention.training import config as configs
-from attention.training import heartbeat, job
+from attention.training import job
 from attention.training.job import Ended
 
 AGAIN, AGAIN_AFTER = 3, 10.0  # how often what is worth trying again is tried, and after how many seconds

@@ -89,7 +89,7 @@ def lowered(experiment: Experiment, members: Members, group: Group) -> jax.stage
         return jax.tree.map(lambda x: jax.ShapeDtypeStruct((size, *x.shape[1:]), x.dtype, sharding=sharding), tree)
 
     count = jax.ShapeDtypeStruct((), jnp.int32, sharding=group.whole)
-    batch, values = some(_filler(experiment), group.rows(axis=1)), some(member_values(config), group.whole)
+    batch, values = some(filler(experiment), group.rows(axis=1)), some(member_values(config), group.whole)
     return step.lower(count, some(members, group.whole), batch, values)
 
 
