@@ -113,7 +113,8 @@ def main(argv: list[str]) -> None:
         backend.prepare()
         print(describe.describe(config))
         return
-    from attention.training import job
+    with heartbeat.doing("loading JAX"):
+        from attention.training import job
 
     with job.reporting():
         record = _train(config, given, values.workdir, profile=values.profile).record
