@@ -12,6 +12,8 @@ attention-train --list=encoding                           what there is
 attention-train --describe                                what would be trained, and what it costs
 """
 
+import gc
+import importlib
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -113,7 +115,9 @@ def main(argv: list[str]) -> None:
         backend.prepare()
         print(describe.describe(config))
         return
-    with heartbeat.doing("loading JAX"):
+    with heartbeat.watching(), heartbeat.doing("loading JAX"):
+        importlib.import_module("attention.training.loop")
+        gc.freeze()  # what is loaded stays: the collector does not look through it again, a second before the first update
         from attention.training import job
 
     with job.reporting():
