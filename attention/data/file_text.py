@@ -81,7 +81,7 @@ class FileContent(Content):
 
     @property
     def share(self) -> float:
-        """How much is read of what is read last."""
+        """How much of its lines was read, where they are."""
         return 0.0 if self._read is None else 1 - self._read.left / (self._stop - self._start)
 
     def begin(self, most: int) -> str:
@@ -104,7 +104,8 @@ class FileContent(Content):
             file.seek(self._start)
             start = self._start + sum(len(file.readline()) for _ in range(skip))
         try:
-            with self._text(start, max(start, self._end()), newline=newline) as text:
+            self._read = _Part(self._path, start, max(start, self._end()))
+            with _as_text(self._read, newline) as text:
                 yield from text
         except UnicodeDecodeError:
             raise _changed(self._path) from None
@@ -125,8 +126,7 @@ class FileContent(Content):
         return end
 
     def _text(self, start: int, stop: int, *, newline: str) -> io.TextIOWrapper:
-        self._read = _Part(self._path, start, stop)
-        return io.TextIOWrapper(io.BufferedReader(self._read, _READ), "utf-8", newline=newline)
+        return _as_text(_Part(self._path, start, stop), newline)
 
 
 class _Part(io.RawIOBase):
@@ -155,6 +155,10 @@ class _Part(io.RawIOBase):
         """As of every file."""
         self._file.close()
         super().close()
+
+
+def _as_text(part: _Part, newline: str) -> io.TextIOWrapper:
+    return io.TextIOWrapper(io.BufferedReader(part, _READ), "utf-8", newline=newline)
 
 
 def _changed(path: Path) -> ValueError:

@@ -211,6 +211,17 @@ def test_a_file_that_changes_while_it_is_read_is_named(tmp_path, monkeypatch):
         assert "a.csv has changed while it was read" in error_of(functools.partial(list, read))
 
 
+def test_reading_says_how_far_it_is(tmp_path, monkeypatch):
+    small(monkeypatch)
+    path, said = write(tmp_path / "a.csv", csv()), []
+    add = texts.Collected.add
+    monkeypatch.setattr(texts.Collected, "add", lambda self, some: said.extend(heartbeat.under_way()) or add(self, some))
+    tables.read(path, text="text", label="label")
+    shares = [int(line.split(", ")[1].split(" %")[0]) for line in said if " %" in line]
+    assert shares == sorted(shares)
+    assert shares[-1] > 80
+
+
 def test_texts_stay_in_their_file_and_are_read_from_there(tmp_path, monkeypatch):
     small(monkeypatch)
     table = tables.read(write(tmp_path / "a.csv", csv()), text="text", label="label")
