@@ -11,7 +11,6 @@ Source: https://docs.ray.io/en/latest/ray-core/actors/named-actors.html
 """
 
 import functools
-import importlib
 import os
 import threading
 from collections.abc import Collection
@@ -44,7 +43,9 @@ def build(*, address: str = "auto", gpus: float = 0.0, cpus: float = 1.0, concur
 
 def _open(address: str, gpus: float, cpus: float) -> Session:
     installation.require("ray")
-    ray = importlib.import_module("ray")
+    import ray as package
+
+    ray: Any = package  # which the file of its name hides from tools
     try:
         ray.init(address=address, namespace=_NAMESPACE, logging_level="ERROR", log_to_driver=False)
     except (ConnectionError, RuntimeError, ValueError) as error:
