@@ -30,7 +30,7 @@ def sweep(tmp_path_factory):
 @pytest.fixture(autouse=True)
 def emptied():
     yield
-    subprocess.run(["scancel", "--user=root", "--wckey="], capture_output=True)
+
     for name in queued():
         call("scancel", f"--name={name}")
 
