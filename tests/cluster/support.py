@@ -30,7 +30,7 @@ def main(argv):
 sys.exit(command_line.run_main(main))
 """
 # Four cohorts of two members, each long enough to be met at work, with checkpoints on the way.
-LONG = {"steps": 1200, "eval_every": 100, "checkpoint_every": 40}
+LONG = {"steps": 600, "eval_every": 100, "checkpoint_every": 40}
 TABLE = grid.product(
     grid.param("model.pooling", ["mean", "max"]), grid.param("training.learning_rate", {"slow": 0.01, "fast": 0.05})
 )
