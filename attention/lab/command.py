@@ -11,7 +11,7 @@ from attention.files import write_atomic
 from attention.lab import dry_run as outline
 from attention.lab import execute, plan, report, results, sweep_record
 from attention.lab.collect import collect
-from attention.lab.store import Points
+from attention.lab.store import Points, choices
 from attention.runs.opening import default_name
 from attention.training import command_line, following
 
@@ -77,7 +77,7 @@ def sweep(
             write_atomic(points.config_file, given.text.encode())
         if retrain_changed:
             print(execute.set_changed_aside(planned, points), flush=True)
-        elif stale := points.with_other_sources([*planned.trials(), *planned.points(execute.choices(planned, points))]):
+        elif stale := points.with_other_sources([*planned.trials(), *planned.points(choices(planned, points))]):
             print(
                 f"note: {len(stale)} members were trained with other files of the package; --retrain_changed trains them again"
             )
@@ -89,7 +89,7 @@ def sweep(
         if only is not None:
             return code
         with heartbeat.doing("collecting the rows"):
-            found = collect(planned, points, execute.choices(planned, points), begun.command)
+            found = collect(planned, points, choices(planned, points), begun.command)
             results.write(path / "results.parquet", found)
         with heartbeat.doing("drawing the report"):
             print(report.write(path))

@@ -8,9 +8,8 @@ from attention.lab import estimate
 from attention.lab.board import title
 from attention.lab.collect import notes
 from attention.lab.estimate import Estimate, Range
-from attention.lab.execute import choices
 from attention.lab.plan import Plan, Point
-from attention.lab.store import Points, cohort_name
+from attention.lab.store import Points, choices, cohort_name
 from attention.training.cohort import devices
 
 _COUNTED = 12  # variants, of no more of which parameters and operations are counted: it takes a second for each

@@ -27,7 +27,7 @@ from attention.lab.executors import Executor
 from attention.lab.jobs import Jobs, last_lines
 from attention.lab.plan import BEYOND, Plan, Point
 from attention.lab.report.numbers import Metric
-from attention.lab.store import Points, cohort_name, folder_name, test_scores
+from attention.lab.store import Points, choices, cohort_name, folder_name, test_scores
 from attention.lab.tries import Tries
 from attention.runs import locks, tracking
 from attention.runs.identity import ChangedError
@@ -102,25 +102,6 @@ def run(
         if points.pending(trials):
             raise TryAgainError(f"{points.path}: trials of the search are still to be trained; the same command tries again")
     _stage(plan, points, plan.points(choices(plan, points)), executor, retry_failed=retry_failed)
-
-
-def choices(plan: Plan, points: Points) -> dict[str, dict[str, float]]:
-    """The values of the best trial of each variant, by validation; a variant all of whose trials failed is not there."""
-    found = {}
-    search = plan.sweep.search
-    draws = [] if search is None else search.draws()
-    task = plan.sweep.task
-    trials = plan.trials()
-    for start in range(0, len(trials), max(len(draws), 1)):
-        scored = []
-        for drawn, trial in zip(draws, trials[start : start + len(draws)]):
-            run = points.run(trial)
-            member = run.read_result()["members"][0] if run.finished else {"failed": True, "validation": None}
-            if member["validation"] is not None and not member["failed"]:
-                scored.append((task.quality(member["validation"]), drawn))
-        if scored:
-            found[trials[start].variant.name] = max(scored, key=lambda each: each[0])[1]
-    return found
 
 
 def _stage(plan: Plan, points: Points, wanted: Sequence[Point], executor: Executor, *, retry_failed: bool) -> None:

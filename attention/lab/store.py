@@ -28,7 +28,7 @@ from typing import Any
 
 from attention import specs
 from attention.files import TEMPORARY, json_hash, sync_folder
-from attention.lab.plan import BEYOND, Phase, Point, key
+from attention.lab.plan import BEYOND, Phase, Plan, Point, key
 from attention.lab.results import LONGER
 from attention.runs import checkpoints, environment, json_files, tracking
 from attention.runs.directory import RunDirectory
@@ -190,6 +190,25 @@ class Points:
 
     def _failure(self, point: Point) -> Path:
         return self.path / "failures" / f"{point.key[:12]}.json"
+
+
+def choices(plan: Plan, points: Points) -> dict[str, dict[str, float]]:
+    """The values of the best trial of each variant, by validation; a variant all of whose trials failed is not there."""
+    found = {}
+    search = plan.sweep.search
+    draws = [] if search is None else search.draws()
+    task = plan.sweep.task
+    trials = plan.trials()
+    for start in range(0, len(trials), max(len(draws), 1)):
+        scored = []
+        for drawn, trial in zip(draws, trials[start : start + len(draws)]):
+            run = points.run(trial)
+            member = run.read_result()["members"][0] if run.finished else {"failed": True, "validation": None}
+            if member["validation"] is not None and not member["failed"]:
+                scored.append((task.quality(member["validation"]), drawn))
+        if scored:
+            found[trials[start].variant.name] = max(scored, key=lambda each: each[0])[1]
+    return found
 
 
 def test_scores(result: Mapping[str, Any]) -> dict[str, float | None] | None:

@@ -29,8 +29,8 @@ def main(argv):
 
 sys.exit(command_line.run_main(main))
 """
-# Four cohorts of two members, each long enough to be met at work, with a checkpoint after every tenth update.
-LONG = {"steps": 300, "eval_every": 20, "checkpoint_every": 10}
+# Four cohorts of two members, each long enough to be met at work, with checkpoints on the way.
+LONG = {"steps": 600, "eval_every": 100, "checkpoint_every": 40}
 TABLE = grid.product(
     grid.param("model.pooling", ["mean", "max"]), grid.param("training.learning_rate", {"slow": 0.01, "fast": 0.05})
 )
@@ -68,7 +68,7 @@ class Running:
     def __init__(self, process: subprocess.Popen, workdir: Path):
         self.process, self.workdir = process, workdir
 
-    def until(self, reached, seconds=240.0):
+    def until(self, reached, seconds=600.0):
         """What ``reached`` gives, as soon as that is something."""
         end = time.monotonic() + seconds
         while time.monotonic() < end and self.process.poll() is None:

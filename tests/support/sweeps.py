@@ -1,6 +1,6 @@
 """Sweeps small enough to run in a moment, for the tests of the laboratory."""
 
-from attention.lab import execute, grid, plan, results
+from attention.lab import execute, grid, plan, results, store
 from attention.lab.collect import collect
 from attention.training import config as configs
 from tests.support import toy
@@ -26,7 +26,7 @@ def run(given, folder, **options):
     made = planned(given)
     with execute.opened(folder, made) as points:
         execute.run(made, points, **options)
-        found = collect(made, points, execute.choices(made, points), "python sweep.py")
+        found = collect(made, points, store.choices(made, points), "python sweep.py")
         results.write(folder / "results.parquet", found)
     return results.read(folder / "results.parquet").rows
 

@@ -1,7 +1,7 @@
 """A Ray cluster: each cohort is a process under an actor of its own, which Ray places where there is room.
 
 The actor starts the command and says whether it still runs. It outlives the sweep, which finds it by its name when it comes
-back, and ends by itself half a minute after its command. A process whose actor is killed is told to stop, writes a checkpoint,
+back, and ends by itself seconds after its command. A process whose actor is killed is told to stop, writes a checkpoint,
 and the cohort goes on under another one. The nodes need the package at the same path, and the sweep's directory under the same
 name.
 
@@ -11,7 +11,6 @@ Source: https://docs.ray.io/en/latest/ray-core/actors/named-actors.html
 """
 
 import functools
-import importlib
 import os
 import threading
 from collections.abc import Collection
@@ -44,7 +43,9 @@ def build(*, address: str = "auto", gpus: float = 0.0, cpus: float = 1.0, concur
 
 def _open(address: str, gpus: float, cpus: float) -> Session:
     installation.require("ray")
-    ray = importlib.import_module("ray")
+    import ray as package
+
+    ray: Any = package  # which the file of its name hides from tools
     try:
         ray.init(address=address, namespace=_NAMESPACE, logging_level="ERROR", log_to_driver=False)
     except (ConnectionError, RuntimeError, ValueError) as error:
@@ -128,7 +129,7 @@ def _worker() -> type:
 
             def end() -> None:
                 self.process.wait()
-                time.sleep(30)
+                time.sleep(5)
                 os._exit(0)
 
             # Of a cluster that is itself a job of Slurm's with several tasks, each process trains a run of its own.
