@@ -41,7 +41,7 @@ def get_config() -> Any:  # a ConfigDict, whose fields a type checker cannot kno
     model.mask = "full"  # spec of who may attend to whom, terms joined by &; --list=mask
     model.pooling = "mean"  # spec of how a sequence becomes one vector; --list=pooling
     model.dim = 64  # width of the model
-    model.kernel = "auto"  # how attention is computed: auto (by size and device), dense or chunked
+    model.kernel = "auto"  # how attention is computed: auto (by size and device), dense, chunked or cudnn
     model.compute_dtype = "float32"  # of the matrix products: float32 or bfloat16; weights are float32 always
     model.matmul_precision = "highest"  # of products of float32 on GPU and TPU: highest, high or default, which round; see docs
     model.vectors = ""  # pretrained word vectors: text (GloVe, word2vec, fastText), also gzipped, or .safetensors

@@ -31,7 +31,7 @@ class TextClassifier(Model):
       pooling: how states become one vector.
       dims: the sizes.
       num_classes: C.
-      kernel: "auto", "dense" or "chunked".
+      kernel: "auto", "dense", "chunked" or "cudnn".
       compute_dtype: "float32" or "bfloat16"; parameters are float32 always, and so are weights of attention and logits.
       embedding_init: standard deviation of the embeddings at the start.
       frozen_embeddings: whether the embedding table is kept as it is.
@@ -159,7 +159,7 @@ def classifier(
       mask: who may attend to whom.
       pooling: how states become one vector.
       dim: D, width of the model.
-      kernel: "auto", "dense" or "chunked".
+      kernel: "auto", "dense", "chunked" or "cudnn".
       compute_dtype: "float32" or "bfloat16".
       matmul_precision: of products of float32, which a GPU or TPU rounds their factors for: "highest" (not at all), "high" or
         "default" (what JAX does by itself). A CPU does not round.

@@ -34,7 +34,7 @@ class Seq2Seq(Model):
       decoder: an ``attention.decoders._decoder.Decoder``.
       parts: encoding, score, normalizer and mask of the encoder; the decoder's mask is causal in addition.
       dims: the sizes.
-      kernel: "auto", "dense" or "chunked".
+      kernel: "auto", "dense", "chunked" or "cudnn".
       compute_dtype: "float32" or "bfloat16"; parameters are float32 always, and so are weights of attention and logits.
       embedding_init: standard deviation of the embeddings at the start.
       frozen_embeddings: whether the embedding table is kept as it is.
@@ -188,7 +188,7 @@ def seq2seq(
       normalizer: how scores become weights.
       mask: who may attend to whom in the source; in the target, which is one segment, ``causal`` in addition.
       dim: D, width of the model.
-      kernel: "auto", "dense" or "chunked".
+      kernel: "auto", "dense", "chunked" or "cudnn".
       compute_dtype: "float32" or "bfloat16".
       matmul_precision: of products of float32, which a GPU or TPU rounds their factors for: "highest" (not at all), "high" or
         "default" (what JAX does by itself). A CPU does not round.

@@ -34,7 +34,7 @@ class TokenModel(Model):
       parts: encoding, score, normalizer and mask.
       dims: the sizes.
       num_classes: C; 0 where the classes are the tokens.
-      kernel: "auto", "dense" or "chunked".
+      kernel: "auto", "dense", "chunked" or "cudnn".
       compute_dtype: "float32" or "bfloat16"; parameters are float32 always, and so are weights of attention and logits.
       embedding_init: standard deviation of the embeddings at the start.
       frozen_embeddings: whether the embedding table is kept as it is.
@@ -213,7 +213,7 @@ def language_model(
       normalizer: how scores become weights.
       mask: who may attend to whom; a causal one.
       dim: D, width of the model.
-      kernel: "auto", "dense" or "chunked".
+      kernel: "auto", "dense", "chunked" or "cudnn".
       compute_dtype: "float32" or "bfloat16".
       matmul_precision: of products of float32, which a GPU or TPU rounds their factors for: "highest" (not at all), "high" or
         "default" (what JAX does by itself). A CPU does not round.

@@ -3,12 +3,14 @@
 import itertools
 import math
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
 import attention
 from tests.support.evidence import MixerCase, MixerEvidence
+from tests.support.helpers import jit, normal
 from tests.support.mixers import HEADS, MHA, VALID, D, N, assert_same, flat, made, of_heads, outputs, softmax, states, witness
 from tests.support.row import Row
 
@@ -109,3 +111,17 @@ def test_landmarks_share_the_valid_tokens(n, sizes):
     wanted = [np.mean(range(a, b)) if b > a else 0 for a, b in itertools.pairwise(starts)]
     np.testing.assert_allclose(means[:, 0, 0], wanted)
     np.testing.assert_array_equal(there, np.array(sizes) > 0)
+
+
+def test_landmarks_that_there_are_not_take_no_memory():
+    """Of 8 tokens there are 8 landmarks at most."""
+    shape = jax.ShapeDtypeStruct((64, 8, 2, 4), jnp.float32)
+
+    def temporary(**options):
+        loss = lambda *arrays: jnp.sum(attention.nystrom_attention(*arrays, **options) ** 2)
+        return jit(jax.grad(loss, (0, 1, 2))).lower(shape, shape, shape).compile().memory_analysis().temp_size_in_bytes
+
+    assert temporary(landmarks=64) == temporary(landmarks=8)
+    x = normal(0, 2, 5, 2, 4)
+    found, wanted = (attention.nystrom_attention(x, x, x, landmarks=landmarks) for landmarks in (64, 5))
+    np.testing.assert_array_equal(found, wanted)
