@@ -166,7 +166,7 @@ def run(
     if groups > 1:
         key, value = (jnp.repeat(each, groups, axis=-2) for each in (key, value))
     *batch, T, N, _ = query.shape
-    runs = chosen(kernel, Ask(parts, (*batch, N, T, key.shape[-3]), weights)).kernel
+    runs = chosen(kernel, Ask(parts, (*batch, N, T, key.shape[-3]), weights, ordered)).kernel
     problem = Problem(query, key, value, (), (), (), where, bias, call, encoding_call, of, dropout, parts, ordered)
     if runs.plan is not None:
         problem = runs.plan(problem)  # before anything is prepared for keys that follow each other

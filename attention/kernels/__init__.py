@@ -59,11 +59,13 @@ class Ask(NamedTuple):
       parts: the records.
       scores: the shape ``(*B, N, T, S)``.
       weights: whether the weights are to be returned.
+      ordered: whether positions are 0, 1, ..., so that blocks may be skipped statically.
     """
 
     parts: Parts
     scores: tuple[int, ...]
     weights: bool = False
+    ordered: bool = True
 
     @property
     def reads(self) -> Reads:
