@@ -3,8 +3,8 @@
 python -m benchmarks.kernels [--length=2048] [--repetitions=20] [--keep_freed_memory] [--table] [--json=PATH]
 
 A mask's peer is full attention by the same kernel, an encoding's is SDPA with a dense bias, and the others' plain SDPA, or
-jax.nn without torch. ``--table`` measures the ``dense`` kernel against ``chunked`` by mask and length instead, for what
-``auto`` chooses. On Linux much of the time of whatever needs much memory goes into having its pages mapped anew in each
+jax.nn without torch. ``--table`` measures the ``dense`` kernel against ``chunked`` by mask instead, for what ``auto``
+chooses. On Linux much of the time of whatever needs much memory goes into having its pages mapped anew in each
 call; ``--keep_freed_memory`` measures without that, as train.py runs.
 """
 
@@ -39,20 +39,19 @@ COLUMNS = {
     **_runner.TARGETS,
     "temporary MiB": lambda row: "" if row.facts.get("temporary_mib") is None else f"{row.facts['temporary_mib']:.0f}",
 }
-# For ``auto``: masks that leave all, half, a fourth and fewer of the scores, by length.
+# For ``auto``: masks that leave all, half, a fourth and fewer of the scores.
 MASKS = ("full", "causal", "local(window=256)", "local(window=64)", "bigbird(block=64, random_blocks=1)")
-LENGTHS = (128, 256, 512, 1024)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Prints a table for the forward pass and one for both."""
     parser = _runner.parser(__doc__)
     parser.add_argument("--length", type=int, default=2048, help="T and S")
-    parser.add_argument("--table", action="store_true", help="dense against chunked, by mask and length")
+    parser.add_argument("--table", action="store_true", help="dense against chunked, by mask")
     options = parser.parse_args(arguments)
     report = _runner.Report(options)
     if options.table:
-        _table(report)
+        _table(report, options.length)
     else:
         for backward in (False, True):
             what = "forward and backward" if backward else "forward"
@@ -104,15 +103,14 @@ def _torch_cases(arrays: Sequence[jax.Array], backward: bool) -> list[_runner.Ca
     ]
 
 
-def _table(report: _runner.Report) -> None:
+def _table(report: _runner.Report, length: int) -> None:
     """The time of ``dense`` in those of ``chunked``, forward and backward: above 1 ``chunked`` is faster."""
-    for length in LENGTHS:
-        cases, arrays = [], _arrays(length)
-        for mask in MASKS:
-            for kernel, peer in (("chunked", None), ("dense", f"chunked {mask}")):
-                function = _passes(functools.partial(attention.attend, kernel=kernel, mask=mask), True)
-                cases.append(_runner.compiled(f"{kernel} {mask}", function, *arrays, peer=peer or f"chunked {mask}"))
-        report.run(f"B4 N4 T{length} H64 float32, forward and backward", cases, COLUMNS)
+    cases, arrays = [], _arrays(length)
+    for mask in MASKS:
+        for kernel in ("chunked", "dense"):
+            function = _passes(functools.partial(attention.attend, kernel=kernel, mask=mask), True)
+            cases.append(_runner.compiled(f"{kernel} {mask}", function, *arrays, peer=f"chunked {mask}"))
+    report.run(f"B4 N4 T{length} H64 float32, forward and backward", cases, COLUMNS)
 
 
 if __name__ == "__main__":

@@ -88,6 +88,11 @@ class Ask(NamedTuple):
     given: Given | None = None
 
     @property
+    def ordered(self) -> bool:
+        """Whether positions are 0, 1, ..., as far as is known, so that blocks may be skipped statically."""
+        return self.given is None or self.given.ordered
+
+    @property
     def reads(self) -> Reads:
         """What the normalizer and the encoding need of the scores at a time."""
         return most(self.parts.encoding.reads, self.parts.normalizer.reads)

@@ -93,6 +93,18 @@ def visits(mask: Mask, T: int, S: int, rows: int, size: int) -> Visits:
     return Visits(rows, size, queries * rows, np.minimum(keys * size, S - size), keys * size)
 
 
+def share(mask: Mask, T: int, S: int, size: int = 64) -> float:
+    """The share of the scores that a mask leaves in blocks of ``size`` queries and keys, for positions 0, 1, ..."""
+    of_queries, of_keys = (-(-length // size) for length in (T, S))
+    found = [of_queries * of_keys]
+    if mask.blocks is not None and (keep := mask.blocks(T, S, size, size, None)) is not None:
+        found.append(int(np.sum(keep)))
+    if mask.limits is not None and (limits := mask.limits(T, S, size, size)) is not None:
+        few, many = min(limits[0], of_keys), min(limits[1], of_queries)
+        found.append((of_queries - many) * few + many * of_keys)
+    return min(found) / (of_queries * of_keys)
+
+
 def listed(plan: Plan | Visits) -> bool:
     """Whether any block of queries reads keys that do not follow each other."""
     return isinstance(plan, Plan) and any(np.ndim(group.keys) > 1 for group in plan.groups)

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from attention.carries import varying
 from attention.dropout import dropped
@@ -258,10 +259,13 @@ def _product(left: jax.Array, right: jax.Array, wide: Any) -> jax.Array:
     return jnp.matmul(left, right, preferred_element_type=wide)
 
 
-def _steps(plan: Visits) -> tuple[jax.Array | None, ...]:
-    """What a loop over the visits reads: first query, first key, first key that is new, number."""
-    new = None if (plan.fresh == plan.keys).all() else jnp.asarray(plan.fresh, jnp.int32)
-    return jnp.asarray(plan.queries, jnp.int32), jnp.asarray(plan.keys, jnp.int32), new, jnp.arange(len(plan.queries))
+def _steps(plan: Visits) -> tuple[np.ndarray | None, ...]:
+    """What a loop over the visits reads: first query, first key, first key that is new, number.
+
+    NumPy arrays, since forward and backward pass may be traced apart.
+    """
+    new = None if (plan.fresh == plan.keys).all() else plan.fresh.astype(np.int32)
+    return plan.queries.astype(np.int32), plan.keys.astype(np.int32), new, np.arange(len(plan.queries), dtype=np.int32)
 
 
 def _cut(path: Any, leaf: Any, lead: int, T: int, S: int) -> _Cut:

@@ -3,6 +3,10 @@
 A block's scores are recomputed in the backward pass. Every normalizer that reads blocks or rows is served, and every bias,
 which is asked for block by block. Where the mask names blocks without an allowed pair, only the keys it leaves are read.
 Where even few rows of scores are too many, a normalizer that can be streamed takes its rows in blocks of keys too, in one pass.
+
+Softmax and its kin on scores that are products go in visits of some queries to some keys (``_visits``), where that costs less.
+These have a backward pass of their own: ``jax.jvp`` and ``jax.jacfwd`` of the attention itself are refused by JAX; forward over
+reverse, as in ``jax.hessian``, works, and the dense kernel does both.
 """
 
 import dataclasses
