@@ -88,7 +88,7 @@ def made(experiment: recipe.Experiment, batch: Mapping[str, np.ndarray]) -> dict
         return total / len(batch["labels"])
 
     steps: dict[str, Step] = {"ours": ours}
-    if importlib.util.find_spec("torch") is not None:  # which the rest of the project does without
+    if has_torch():
         from benchmarks import _training_twin
 
         numbers = [float(values[name][0]) for name in ("learning_rate", "weight_decay", "clip_norm")]
@@ -97,6 +97,11 @@ def made(experiment: recipe.Experiment, batch: Mapping[str, np.ndarray]) -> dict
                 weights, batch, *numbers, compiled=compiled
             )
     return steps
+
+
+def has_torch() -> bool:
+    """Whether PyTorch is there, which the rest of the project does without."""
+    return importlib.util.find_spec("torch") is not None
 
 
 def check(losses: Mapping[str, Sequence[float]]) -> None:

@@ -8,7 +8,7 @@ import pytest
 
 import attention
 from attention import specs as variants
-from benchmarks import _runner
+from benchmarks import _runner, training
 from benchmarks import normalizers as benchmark
 
 NAMES = attention.names("normalizer")
@@ -105,3 +105,26 @@ def test_masks_of_the_benchmark():
     where = benchmark.make_inputs((2, 2, 64, 64)).where
     assert bool(where.any(-1).all())
     assert 0.75 < float(where.mean()) < 0.85
+
+
+def test_the_training_benchmark_from_end_to_end(tmp_path, capsys, monkeypatch):
+    """Without PyTorch ours is alone."""
+    monkeypatch.setattr(training, "has_torch", lambda: False)
+    path = tmp_path / "update.json"
+    training.main(["--lengths=16", "--batch=4", "--repetitions=2", f"--json={path}"])
+    assert "ours: first losses 2." in capsys.readouterr().out
+    (group,) = json.loads(path.read_text())["groups"]
+    assert [case["name"] for case in group["cases"]] == ["ours"]
+    assert (group["length"], group["target"]) == (16, training.TARGET)
+
+
+@pytest.mark.parametrize("lengths", ["", "0", "12", "16,", "16,x"])
+def test_lengths_that_are_no_padded_ones(lengths, capsys):
+    with pytest.raises(SystemExit, match="2"):
+        training.main([f"--lengths={lengths}"])
+    assert "--lengths wants multiples of 8 between commas" in capsys.readouterr().err
+
+
+def test_losses_that_differ_are_told(capsys):
+    with pytest.raises(AssertionError, match="torch eager is not the model of ours"):
+        training.check({"ours": [2.0, 1.0], "torch eager": [2.0, 1.1]})

@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
+from attention.broadcast import by_token
 from attention.dropout import dropout
 from attention.positions import counted
 from attention.records import Call, Context, Dims, Encoding, Params, Parts, merged
@@ -136,7 +137,7 @@ def put(place: Any, room: jax.Array, new: jax.Array) -> jax.Array:
 def normed(x: jax.Array, name: str, norm_type: NormType, bias: bool) -> jax.Array:
     """``x`` after a norm, which is made in the module that is running."""
     options = {} if norm_type == "rms" else {"use_bias": bias}
-    return NORMS[norm_type](dtype=x.dtype, name=name, **options)(x)
+    return by_token(NORMS[norm_type](dtype=x.dtype, name=name, **options), x)
 
 
 class MLP(nn.Module):
@@ -154,6 +155,10 @@ class MLP(nn.Module):
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
         """``[B T D]`` to ``[B T D]``."""
+        return by_token(self._of_tokens, x)
+
+    @nn.nowrap
+    def _of_tokens(self, x: jax.Array) -> jax.Array:
         start = nn.initializers.lecun_normal() if self.std is None else nn.initializers.normal(self.std)
         scaled = lambda *args: self.scale * start(*args)
         options: dict[str, Any] = {"use_bias": self.bias, "dtype": x.dtype}

@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 
 from attention.attend import run
+from attention.broadcast import by_token
 from attention.records import Call, Context, Dims, Mixer, Params
 
 
@@ -29,15 +30,23 @@ def init_heads(rng: jax.Array, dims: Dims, names: tuple[str, ...] = ("query", "k
     return params
 
 
-def project(layer: Params, x: jax.Array, equation: str = "...td,dnh->...tnh") -> jax.Array:
-    """A linear layer, with its bias where it has one, in the type of ``x``."""
-    y = jnp.einsum(equation, x, layer["kernel"].astype(x.dtype))
-    return y + layer["bias"].astype(x.dtype) if "bias" in layer else y
+def project(layer: Params, x: jax.Array) -> jax.Array:
+    """A linear layer ``[*B T D]`` to ``[*B T N H]``, with its bias where it has one, in the type of ``x``."""
+    return _linear(layer, x, layer["kernel"].shape[1:])
 
 
 def merge(layer: Params, heads: jax.Array) -> jax.Array:
     """The output projection, ``[*B T N H]`` to ``[*B T D]``."""
-    return project(layer, heads, "...tnh,nhd->...td")
+    *lead, N, H = heads.shape
+    return _linear(layer, heads.reshape(*lead, N * H), layer["kernel"].shape[2:])
+
+
+def _linear(layer: Params, x: jax.Array, into: tuple[int, ...]) -> jax.Array:
+    """As one product of two axes each."""
+    kernel = layer["kernel"].reshape(x.shape[-1], -1).astype(x.dtype)
+    bias = layer["bias"].reshape(-1).astype(x.dtype) if "bias" in layer else None
+    y = by_token(lambda x: x @ kernel if bias is None else x @ kernel + bias, x)
+    return y.reshape(*x.shape[:-1], *into)
 
 
 def triple(params: Params, x: jax.Array, context: Context) -> tuple[jax.Array, jax.Array, jax.Array]:
