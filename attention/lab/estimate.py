@@ -75,14 +75,15 @@ class Estimate(NamedTuple):
     source: str
 
     def of(self, cohort: Sequence[Point], devices: int = 1) -> Range:
-        """A cohort, or what is left of one, on some devices: of several of them for a member, at least nothing is gained."""
+        """A cohort, or what is left of one, on some devices; what several of them for a member gain is not known."""
         total = Range(0.0, 0.0)
         if not cohort:
             return total
         for point in cohort:
             total += self.costs[point.variant.name].member * _share(point)
         rounds = -(-len(cohort) // devices) / len(cohort)  # the members of one device after another
-        spread = Range(total.low * min(rounds, 1 / devices), total.high * rounds)
+        least = min(rounds, len(cohort) / devices * rounds)
+        spread = Range(total.low * least, total.high * rounds)
         return spread + self.costs[cohort[0].variant.name].cohort
 
 

@@ -318,12 +318,23 @@ def test_ranges(seconds, words):
     assert dry_run.between(Range(*seconds)) == words
 
 
+def test_members_of_a_cohort_share_its_devices(source):
+    points = sweeps.planned(sweeps.fields(source, POOLINGS[:1], seeds=(0, 1, 2))).points()
+    expected = estimate.Estimate({points[0].variant.name: Cost(Range(1.0, 2.0), Range(10.0, 20.0))}, "")
+    assert expected.of(points) == (31.0, 62.0)
+    assert expected.of(points, 2) == pytest.approx((21.0, 42.0))  # two, and then one
+    assert expected.of(points, 6) == pytest.approx((6.0, 22.0))  # two for each, which gain all or nothing
+    assert expected.of([], 2) == (0.0, 0.0)
+
+
 def test_cohorts_are_spread_over_devices_and_none_is_cut():
     alone = estimate.whole([[Range(10.0, 20.0), Range(30.0, 40.0)]], 1, 2)
     both = estimate.whole([[Range(10.0, 20.0), Range(30.0, 40.0)]], 2, 2)
     assert alone.low - both.low == 10.0
     assert alone.high - both.high == 20.0
     assert estimate.whole([], 1, 2) == (0.0, 0.0)
+    one, other = [Range(10.0, 20.0)], [Range(30.0, 40.0)]  # the members of a search wait for it
+    assert estimate.whole([one, other], 2, 2) == alone
 
 
 def test_variants_with_other_tokens_are_not_compared_by_a_mean_over_tokens(source):

@@ -103,7 +103,7 @@ def layout(members: int, rows: int, devices: Sequence[Device]) -> Layout:
 
     Example:
       >>> str(layout(3, 32, jax.devices()))  # of eight
-      '6 of 8 devices (cpu), one member on 2; idle: TFRT_CPU_6, TFRT_CPU_7'
+      '6 of 8 devices (cpu), one member on 2; idle: cpu:6, cpu:7'
 
     Args:
       members: M, 1 or more.
