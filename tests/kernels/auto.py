@@ -8,7 +8,7 @@ import pytest
 
 import attention
 from attention.attend import parts_of
-from attention.kernels import Ask, _plan, chosen
+from attention.kernels import Ask, Given, _plan, chosen
 from attention.kernels.auto import MOST
 from attention.records import Call
 from tests.support.evidence import KernelEvidence
@@ -38,7 +38,8 @@ def test_fewer_scores_suffice_where_a_mask_leaves_few(left, monkeypatch):
     few, many = ((heads, T, T) for heads in (most // T**2, 2 * most // T**2))
     assert chosen("auto", Ask(parts, few)).spec == "dense"
     assert chosen("auto", Ask(parts, many)).spec == "chunked"
-    assert chosen("auto", Ask(parts, many, ordered=False)).spec == ("chunked" if left == len(MOST) - 1 else "dense")
+    elsewhere = Given((jnp.float32,) * 3, (8, 8), ordered=False)
+    assert chosen("auto", Ask(parts, many, given=elsewhere)).spec == ("chunked" if left == len(MOST) - 1 else "dense")
 
 
 @pytest.mark.parametrize("spec", ["full", "causal", "local(window=64)", "bigbird(block=16, random_blocks=1)", "longformer"])
