@@ -150,6 +150,19 @@ def test_members_side_by_side(visits):
     assert_close(together, jax.tree.map(lambda *each: jnp.stack(each), *alone))
 
 
+def test_inside_a_loop(visits):
+    """Of layers, where forward and backward pass are traced apart."""
+    query, key, value = inputs(T=40, S=40, K=4)
+
+    def loss(kernel):
+        attend = lambda x, _: (attention.attend(x, key, value, mask="causal", kernel=kernel), None)
+        return lambda x: jnp.sum(jax.lax.scan(attend, x, None, length=2)[0] ** 2)
+
+    dense, chunked = (jit(jax.value_and_grad(loss(kernel)))(query) for kernel in ("dense", "chunked"))
+    assert_close(chunked, dense)
+    assert visits
+
+
 def test_what_cannot_be_visited(visits):
     """What reads rows, sums values of its own, or has weights or scores of another make."""
     query, key, value = inputs(T=40, S=40)
