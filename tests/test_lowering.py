@@ -116,7 +116,7 @@ def test_every_config(name, files, monkeypatch, tmp_path):
     text = config_files.find(name)[0].read_text()
     if fields["task"] == "classification" or "ATTENTION_DATA_DIR" in text:
         fields["data"]["source"] = files[fields["task"]]
-    fields["data"]["max_length"] = min(fields["data"]["max_length"], 64)
+        fields["data"]["max_length"] = min(fields["data"]["max_length"], 64)
     fields["training"]["batch_size"] = 8
     fields["rival"] = "none"
     settings = configs.members(configs.from_dict(fields))[0]
