@@ -16,7 +16,7 @@ from attention.commands import train as entry
 from attention.training import command_line
 from attention.training.cohort import devices
 from tests.support import toy
-from tests.training.eight_devices import HEADS, LENGTH
+from tests.training.eight_devices import HEADS, LENGTH, ROWS
 
 ROOT = Path(__file__).parent.parent.parent
 
