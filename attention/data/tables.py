@@ -309,7 +309,7 @@ def _add_file(rows: _Rows, asked: Asked) -> None:
         del data
         rows.add(asked.path, *_text_rows(asked, content, suffix))
         return
-    workers.expect()
+    workers.expect(os.path.getsize(asked.path))
     with heartbeat.doing(f"reading {shown(asked.path)}") as step:
         unit, read = _text_rows(asked, content, suffix)
         rows.add(asked.path, unit, _followed(read, content, step))

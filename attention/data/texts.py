@@ -14,7 +14,7 @@ from attention.messages import shown
 
 _READ = 2**18  # bytes that are read at once
 _DISTINCT = 2**16  # labels above which they are many
-_HELD = 2**24  # bytes of texts above which they are written to a file
+HELD = 2**24  # bytes of texts above which they are written to a file
 
 
 class Bytes(Protocol):
@@ -133,7 +133,7 @@ def take(texts: Sequence[Any], chosen: np.ndarray) -> Sequence[Any]:
 
 def in_file(texts: Sequence[str]) -> FileTexts | None:
     """The texts, where they stand in files and are many."""
-    return texts if isinstance(texts, FileTexts) and texts.size > _HELD else None
+    return texts if isinstance(texts, FileTexts) and texts.size > HELD else None
 
 
 class Kept:
@@ -199,7 +199,7 @@ class Collected:
         """Some more texts."""
         self._texts += texts
         self._size += sum(map(len, texts))
-        if self._size > (_READ if self._kept else _HELD):
+        if self._size > (_READ if self._kept else HELD):
             self._write()
 
     def done(self) -> Sequence[str]:

@@ -17,6 +17,7 @@ from typing import IO, Any, NamedTuple
 import numpy as np
 
 from attention import heartbeat
+from attention.data import texts
 from attention.data.texts import FileTexts, parted
 from attention.files import TryAgainError
 
@@ -178,10 +179,10 @@ def kept() -> Iterator[None]:
                     _idle.pop().stop()
 
 
-def expect() -> None:
-    """Starts the processes, where there is to be work for them soon."""
+def expect(size: int) -> None:
+    """Starts the processes, where texts of so many bytes are work for them."""
     with _lock:
-        while _keeping[0] and count() > 1 and len(_idle) < count():
+        while _keeping[0] and size > texts.HELD and count() > 1 and len(_idle) < count():
             _idle.append(_Process())
 
 

@@ -28,7 +28,7 @@ def small(monkeypatch, processes=1):
     """Everything is large: files are read, and texts held and handed over, a few at a time."""
     values = {
         file_text: {"_LARGE": 0, "_READ": 97},
-        texts: {"_HELD": 0, "_READ": 100, "_DISTINCT": 1},
+        texts: {"HELD": 0, "_READ": 100, "_DISTINCT": 1},
         workers: {"_AT_ONCE": 300},
         counting: {"_REMEMBERED": 8},
         _corpus_cache: {"LARGE": 0, "_READ": 150},
@@ -154,7 +154,7 @@ def test_several_processes_give_what_one_gives(tmp_path, monkeypatch):
     whole = [everything(load(spec, tmp_path / "small", **options)) for options in asked]
     small(monkeypatch, processes=2)
     with workers.kept():
-        workers.expect()
+        workers.expect(1)
         assert [everything(load(spec, tmp_path / "large", **options)) for options in asked] == whole
     assert not workers._idle
 
