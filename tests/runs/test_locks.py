@@ -67,6 +67,7 @@ def held(path, *, host, process, age):
         (None, os.getpid(), 60, False),
         (None, 2**22 + 1, 0, True),  # a process of this machine that there is not
     ],
+    ids=["elsewhere", "elsewhere, and silent", "this process", "a process that has ended"],
 )
 def test_a_lease_that_nobody_renews_is_nobodys(system, tmp_path, host, process, age, free):
     held(tmp_path / ".lock.lease", host=host or socket.gethostname(), process=process, age=age)
