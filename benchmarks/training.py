@@ -10,7 +10,6 @@ import argparse
 import importlib.util
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -19,6 +18,7 @@ import numpy as np
 from attention.data import batches
 from attention.training import config as configs
 from attention.training import config_files, recipe
+from attention.training.cohort import devices
 from attention.training.cohort.members import new_cohort, resolve_axis
 from attention.training.cohort.update import Update
 from benchmarks import _runner
@@ -77,15 +77,17 @@ def made(experiment: recipe.Experiment, batch: Mapping[str, np.ndarray]) -> dict
     draw = jax.jit(lambda count: new_cohort(experiment.program, count, seeds, {}, None).members)
     members, weights = draw(count), jax.tree.map(lambda leaf: np.array(leaf[0]), draw(count).params)
     values = {name: jnp.asarray(value) for name, value in configs.member_values(experiment.config).items()}
-    update: Any = Update(experiment.program, axis)  # which takes NumPy's arrays, as train.py gives them
+    groups = devices.layout(1, experiment.config.training.batch_size, jax.devices()[:1]).groups
+    update, state = Update(experiment.program, axis, groups, values), devices.spread(members, groups)
     of_members = {name: array[None] for name, array in batch.items()}
     before = 0.0
 
     def ours() -> float:
-        nonlocal members, before
-        members, done = update(count, members, of_members, values)
-        done.block_until_ready()
-        total, before = float(members.sums["loss"][0]) - before, float(members.sums["loss"][0])
+        nonlocal state, before
+        state, done = update(state, of_members)  # NumPy's arrays, as train.py gives them
+        jax.block_until_ready(done)
+        loss = float(state.joined().sums["loss"][0])
+        total, before = loss - before, loss
         return total / len(batch["labels"])
 
     steps: dict[str, Step] = {"ours": ours}

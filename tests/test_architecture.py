@@ -11,7 +11,7 @@ import attention
 
 ROOT = Path(attention.__file__).parent.parent
 LONGEST = 12  # files in a chain of imports at module level
-ENTERED = 35  # files on the way from `--config.model.encoding=rope` to the first logits
+ENTERED = 36  # files on the way from `--config.model.encoding=rope` to the first logits
 
 # Goes the way twice and counts the second time, so that what imports run is left out.
 TRAVEL = """

@@ -18,11 +18,13 @@ def build() -> Kernel:
     """Chooses by the number of scores and the share that the mask leaves, and by what the parts and the caller need."""
 
     def choose(ask: Ask, device: str) -> str:
-        known = all(isinstance(size, int) for size in ask.scores)  # jax.export may leave sizes open
-        if not known or ask.reads == "all" or ask.weights:
+        if not all(isinstance(size, int) for size in ask.scores):  # jax.export may leave sizes open
+            return "dense"
+        count = math.prod(ask.scores)
+        if count <= MOST[0][1] or ask.reads == "all" or ask.weights:
             return "dense"
         left = share(ask.parts.mask, *ask.scores[-2:]) if ask.ordered else 1.0
-        return "chunked" if math.prod(ask.scores) > next(most for at_most, most in MOST if left <= at_most) else "dense"
+        return "chunked" if count > next(most for at_most, most in MOST if left <= at_most) else "dense"
 
     def run(problem):
         raise AssertionError("another kernel runs in the place of auto")

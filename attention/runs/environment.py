@@ -55,7 +55,7 @@ def now() -> str:
 @functools.cache
 def processor() -> str | None:
     """The name that the processor gives itself, on one line; where the system does not tell it, None."""
-    lines = _text("/proc/cpuinfo").splitlines()
+    lines = system_text("/proc/cpuinfo").splitlines()
     found = {name.strip(): " ".join(value.split()) for name, _, value in (line.partition(":") for line in lines)}
     told = found.get("model name") or found.get("Model") or _ask("sysctl", "-n", "machdep.cpu.brand_string")
     return told or " ".join(platform.processor().split()) or None
@@ -99,7 +99,7 @@ def _ask(*command: str) -> str | None:
     return done.stdout.strip() if done.returncode == 0 else None
 
 
-def _text(path: str) -> str:
+def system_text(path: str) -> str:
     """What a file of the system says; nothing where there is none."""
     try:
         return Path(path).read_text(encoding="utf-8", errors="replace")

@@ -31,10 +31,13 @@ def linux_alone(source):
         if isinstance(function, ast.Module):
             asked = LINUX  # the functions are walked by themselves
         read = {
-            id(node.args[0]) for node in ast.walk(function) if isinstance(node, ast.Call) and ast.unparse(node.func) == "_text"
+            id(part)
+            for node in ast.walk(function)
+            if isinstance(node, ast.Call) and ast.unparse(node.func) == "system_text"
+            for part in ast.walk(node.args[0])
         }
         for node in ast.walk(function):
-            if id(node) in read:  # `environment._text` has nothing to say of a file that is not there
+            if id(node) in read:  # `environment.system_text` has nothing to say of a file that is not there
                 continue
             if isinstance(node, ast.Attribute) and ast.unparse(node.value) == "os" and node.attr in LINUX - asked:
                 found.append(f"line {node.lineno}: os.{node.attr}")
@@ -52,7 +55,7 @@ def test_nothing_is_for_linux_alone():
 def test_what_is_for_linux_alone_is_found():
     assert linux_alone("import os\ndef f():\n    return os.sched_getaffinity(0)\n") == ["line 3: os.sched_getaffinity"]
     assert linux_alone("def f():\n    return open('/proc/meminfo')\n")
-    assert not linux_alone("def f():\n    return _text('/proc/meminfo')\n")
+    assert not linux_alone("def f():\n    return system_text('/proc/meminfo')\n")
     assert not linux_alone("def f():\n    return os.fdatasync(1) if hasattr(os, 'fdatasync') else None\n")
 
 

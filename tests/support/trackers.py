@@ -23,7 +23,7 @@ SCRIPT = """
 import json, sys, time
 from attention.training import config, loop
 class Slow(loop.Progress):
-    def advance(self, step):
+    def advance(self, step, left=None):
         super().advance(step)
         time.sleep(0.02)
 loop.train(config.from_dict(json.load(open(sys.argv[1]))), sys.argv[2], progress=Slow)

@@ -51,7 +51,8 @@ def untrained(source, *, data=None, seeds=(0, 1), **model):
 
 def report(source, **given):
     settings, model, params, encoded = untrained(source, **given)
-    return contexts.measured(model, params, encoded, settings, [True] * len(settings.seeds), split="test")
+    spread = recipe.spread(params, settings)
+    return contexts.measured(model, spread, encoded, settings, [True] * len(settings.seeds), split="test")
 
 
 # ---------------------------------------------------------------------------------------------- windows
@@ -98,7 +99,7 @@ def reference(ask, tokens, wanted, ends, length):
 @pytest.mark.parametrize("data", [{}, {"stride": 3}])
 def test_against_one_window_at_a_time(source, data):
     settings, model, params, encoded = untrained(source, data=data)
-    found = contexts.measured(model, params, encoded, settings, [True, True], split="test")
+    found = contexts.measured(model, recipe.spread(params, settings), encoded, settings, [True, True], split="test")
     tokens, wanted = contexts.stream(encoded)
     ends = range(8 * T, len(tokens) + 1, 8 * T)
     assert (found["windows"], found["of"], found["tokens"]) == (len(ends), len(ends), len(ends) * T // 2)
@@ -146,7 +147,8 @@ def test_few_windows_of_a_long_split(source, monkeypatch):
 
 def test_where_there_is_none(source):
     settings, model, params, encoded = untrained(source)
-    ask = lambda split: contexts.measured(model, params, split, settings, [True, True], split="test")
+    spread = recipe.spread(params, settings)
+    ask = lambda split: contexts.measured(model, spread, split, settings, [True, True], split="test")
     rows = Encoded(encoded.flat[:8], np.array([0, 8]), np.zeros(1, np.int32), wanted=encoded.wanted[:8])
     assert ask(rows) is None  # rows that a source has
     short = np.array([0, 200])
@@ -155,13 +157,14 @@ def test_where_there_is_none(source):
 
 def test_one_member_of_a_report(source):
     settings, model, params, encoded = untrained(source)
-    found = contexts.measured(model, params, encoded, settings, [True, False], split="test")
+    spread = recipe.spread(params, settings)
+    found = contexts.measured(model, spread, encoded, settings, [True, False], split="test")
     assert found["contexts"][1]["nll"]["members"][1] is None
     assert found["contexts"][1]["nll"]["mean"] == found["contexts"][1]["nll"]["members"][0]
     nobody = contexts.of_member(found, 1)
     assert nobody["contexts"][1]["difference"] == {"members": [None], "mean": None, "std": None, "ci95": None}
     assert contexts.table(nobody).split("\n")[-1].split() == ["64", "-", "-"]
-    alone = contexts.measured(model, jax.tree.map(lambda leaf: leaf[:1], params), encoded, settings, [True], split="test")
+    alone = contexts.measured(model, spread.member(0), encoded, settings, [True], split="test")
     assert contexts.of_member(found, 0) == alone
 
 

@@ -22,6 +22,7 @@ from pathlib import Path
 import jax
 
 from attention.lab.executors import Executor, Job, Seen, Session, at_least
+from attention.runs.environment import system_text
 
 __all__: list[str] = []
 
@@ -96,7 +97,7 @@ def _open(processes: int) -> Session:
 
 def _shares(processes: int) -> list[list[int]]:
     """The cores of each process; none where the system cannot bind it to them."""
-    if not hasattr(os, "sched_setaffinity"):
+    if not hasattr(os, "sched_getaffinity"):
         return [[]] * processes
     cores = sorted(os.sched_getaffinity(0))
     if processes > len(cores):
@@ -107,7 +108,7 @@ def _shares(processes: int) -> list[list[int]]:
 @contextlib.contextmanager
 def _bound(cores: list[int]) -> Iterator[None]:
     """Binds this thread to cores, and so the process that it starts."""
-    if not cores:
+    if not (cores and hasattr(os, "sched_getaffinity") and hasattr(os, "sched_setaffinity")):
         yield
         return
     before = os.sched_getaffinity(0)
@@ -141,8 +142,5 @@ def _alive(path: Path) -> int | None:
 
 def _began(process: int) -> str:
     """When a process began, in the system's own count; an empty string where it does not say so, or the process has ended."""
-    try:
-        fields = Path(f"/proc/{process}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()
-    except OSError:
-        return ""
-    return "" if fields[0] == "Z" else fields[19]
+    fields = system_text(f"/proc/{process}/stat").rpartition(")")[2].split()
+    return fields[19] if fields and fields[0] != "Z" else ""
