@@ -1,16 +1,13 @@
 """What is under way is said where nothing else is, and nothing is said beside what shows it."""
 
-import os
-import pty
 import re
-import subprocess
-import sys
 import threading
 import time
 
 import pytest
 
 from attention import heartbeat
+from tests.support.terminal import printed_on_terminal
 
 
 @pytest.fixture
@@ -171,20 +168,7 @@ print("done")
 
 
 def test_a_terminal_has_a_line_that_is_drawn_anew_below_what_is_printed():
-    leader, follower = pty.openpty()
-    environment = {**os.environ, "TERM": "xterm", "COLUMNS": "60"}
-    with subprocess.Popen([sys.executable, "-c", DRAWN], stdout=follower, stderr=follower, env=environment) as process:
-        os.close(follower)
-        printed = b""
-        try:
-            while block := os.read(leader, 65536):
-                printed += block
-        except OSError:  # the other end is closed
-            pass
-    os.close(leader)
-    assert process.returncode == 0, printed.decode()
-    plain = re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", printed.decode())
-    lines = [line.strip() for line in re.split(r"[\r\n]+", plain)]
+    printed, lines = printed_on_terminal(DRAWN, columns=60)
     assert [line for line in lines if line in ("a line that stays", "a line of another", "done")] == [
         "a line that stays",
         "a line of another",

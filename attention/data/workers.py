@@ -220,7 +220,7 @@ def serve() -> None:
             answer = [b"done", said, *(array.tobytes() for array in arrays)]
         except ValueError as error:
             answer = [b"error", str(error).encode("utf-8", "backslashreplace")]
-        except Exception:
+        except Exception:  # a fault of the work: who asked for it raises it, with where it arose
             answer = [b"failed", traceback.format_exc().encode("utf-8", "backslashreplace")]
         _write(write, answer)
 

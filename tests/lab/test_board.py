@@ -1,7 +1,5 @@
 """What a sweep shows while it runs."""
 
-import os
-import pty
 import re
 import subprocess
 import sys
@@ -9,6 +7,7 @@ import time
 
 from attention.lab.board import Board, CohortProgress
 from attention.lab.report.numbers import Metric
+from tests.support.terminal import printed_on_terminal
 
 NAMES = ["none", "mask=[bold]local[/x]"]
 
@@ -86,20 +85,7 @@ def test_each_thing_under_way_has_lines_in_a_file():
 
 
 def test_a_terminal_has_lines_before_and_after_the_table_and_the_table_in_between():
-    leader, follower = pty.openpty()
-    environment = {**os.environ, "TERM": "xterm", "COLUMNS": "100"}
-    with subprocess.Popen([sys.executable, "-c", WORK], stdout=follower, stderr=follower, env=environment) as process:
-        os.close(follower)
-        printed = b""
-        try:
-            while block := os.read(leader, 65536):
-                printed += block
-        except OSError:  # the other end is closed
-            pass
-    os.close(leader)
-    assert process.returncode == 0
-    plain = re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", printed.decode())
-    lines = [line.strip() for line in re.split(r"[\r\n]+", plain)]
+    printed, lines = printed_on_terminal(WORK, columns=100)
     drawn = [step.replace(r"\(\d s\)", r" *\d s") for step in (STEPS[0], STEPS[-1])]
     for step in (drawn[0], *STEPS[1:-1], drawn[1]):
         assert any(re.fullmatch(step, line) for line in lines), step

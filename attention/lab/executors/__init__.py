@@ -52,7 +52,7 @@ class Session(NamedTuple):
       poll: what is known of jobs, whichever process started them, by name; those that are not there are not known. Raises
         TryAgainError where nothing can be known at the moment.
       cancel: asks jobs to stop, with time to write a checkpoint.
-      close: lets go of what the session holds; jobs stay as they are.
+      close: gives up what it holds; jobs stay as they are.
     """
 
     start: Callable[[Job], None]
