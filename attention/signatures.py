@@ -12,7 +12,9 @@ import inspect
 import math
 import operator
 import re
+import threading
 import typing
+import warnings
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -48,7 +50,7 @@ def documentation(module: str) -> str:
 def public(module: str) -> tuple[str, ...]:
     """The names in ``__all__`` of a file; none where it has no such list."""
     found = re.search(r"^__all__\b[^=\n]*=\s*(\[[^\]]*\])", _text(module), re.MULTILINE)  # sooner than parsing every file
-    return tuple(ast.literal_eval(found[1])) if found else ()
+    return tuple(ast.literal_eval(syntax(found[1], mode="eval"))) if found else ()
 
 
 def defines(module: str, name: str) -> bool:
@@ -82,7 +84,17 @@ def parameters(module: str, function: str) -> tuple[Written, ...]:
 
 @functools.cache
 def _tree(module: str) -> ast.Module:
-    return ast.parse(_text(module), module)
+    return syntax(_text(module), module)
+
+
+_PARSING = threading.RLock()
+
+
+def syntax(text: str, file: str = "<unknown>", mode: str = "exec") -> Any:
+    """``ast.parse`` for threads: those of CPython 3.11 share one count of depth, and two at once raise SystemError."""
+    with _PARSING, warnings.catch_warnings():
+        warnings.simplefilter("ignore", SyntaxWarning)  # a backslash that escapes nothing is a backslash
+        return ast.parse(text, file, mode)
 
 
 def _text(module: str) -> str:

@@ -18,7 +18,6 @@ import re
 import sys
 import types
 import typing
-import warnings
 from collections.abc import Iterable
 from typing import Any, NamedTuple
 
@@ -90,9 +89,7 @@ def parse(text: str) -> Spec:
 
 def _parsed(text: str) -> Spec:
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", SyntaxWarning)  # a backslash that escapes nothing is a backslash
-            tree = ast.parse(text, mode="eval")
+        tree = signatures.syntax(text, mode="eval")
     except (SyntaxError, ValueError, RecursionError) as error:
         column = getattr(error, "offset", None)
         place = (f" near column {column}" if column else "") + (" (a backslash is written twice)" if "\\" in text else "")
