@@ -19,6 +19,8 @@ from attention.messages import duration
 from attention.training.progress import Progress
 
 _ENOUGH = 0.1  # of the updates, before which compiling is too much of the time to tell what is left
+_FEW = 4  # jobs that have a line each in a log; more are counted
+_COUNTED = 60.0  # seconds after which counts that are still the same are said again
 
 
 class Board:
@@ -36,6 +38,8 @@ class Board:
         self._values: dict[str, list[float]] = {name: [] for name in variants}
         self._failed = dict.fromkeys(variants, 0)
         self._updates, self._done, self._start = updates, 0.0, time.monotonic()
+        self._jobs: dict[str, bool] = {}  # those that are followed: whether they run
+        self._told = "", -_COUNTED  # the counts said last, and when
         self._lock = threading.Lock()
         self._console = Console(file=sys.stdout, markup=False, highlight=False)  # a name is text, whatever it holds
         self._live: Live | None = None
@@ -43,8 +47,7 @@ class Board:
 
     def __enter__(self) -> "Board":
         table = self._console.is_terminal
-        beat = None if table else lambda line: self.say(f"{line}; {self.left()}")  # the table has it
-        self._open.enter_context(heartbeat.said_by(beat))
+        self._open.enter_context(heartbeat.said_by(None if table else self._beat))  # the table has it
         if table:
             self._live = Live(
                 get_renderable=self._drawn,
@@ -64,6 +67,30 @@ class Board:
         with self._lock:
             self._console.print(line, soft_wrap=True)
         heartbeat.heard()
+
+    def _beat(self, line: str) -> None:
+        """Says what is under way: a line of it, or of many jobs, which have one each, their counts where these are news."""
+        counts = self._counts()
+        if len(self._jobs) <= _FEW:
+            self.say(f"{line}; {self.left()}")
+        elif counts != self._told[0] or time.monotonic() - self._told[1] >= _COUNTED:
+            self._told = counts, time.monotonic()
+            self.say(f"{counts} ({duration(time.monotonic() - self._start)}); {self.left()}")
+
+    def job(self, name: str, runs: bool | None) -> None:
+        """A job runs, or waits to; None where it is over."""
+        with self._lock:
+            if runs is None:
+                self._jobs.pop(name, None)
+            else:
+                self._jobs[name] = runs
+
+    def _counts(self) -> str:
+        """How many jobs run and wait, and how many members are done."""
+        with self._lock:
+            running, jobs = sum(self._jobs.values()), len(self._jobs)
+            done = sum(map(len, self._values.values())) + sum(self._failed.values())
+        return f"jobs: {running} run, {jobs - running} wait; members: {done} of {self._members * len(self._variants)} done"
 
     def known(self, name: str, value: float | None) -> None:
         """The metric of a member of a variant, None where it failed."""
@@ -103,7 +130,8 @@ class Board:
 
     def _drawn(self) -> Group:
         lines = (Text(line) for line in heartbeat.under_way())  # names are no markup
-        return Group(self.standing(), *lines, self.left())
+        counts = [self._counts()] if len(self._jobs) > _FEW else []
+        return Group(self.standing(), "; ".join([*counts, self.left()]), *lines)  # of many lines, the last ones find no room
 
     def show_standing(self) -> None:
         """Prints the scores so far, where no live table shows them."""

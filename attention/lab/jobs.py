@@ -77,8 +77,7 @@ class Jobs:
         """
         run = self._points.cohort(cohort)
         tries, current, mine, again = Tries(run.path), self._latest(cohort), False, 0
-        with heartbeat.doing("starting") as doing:
-            shown = _Shown(board, run, len(cohort), steps, doing)
+        with heartbeat.doing("starting") as doing, _Shown(board, run, len(cohort), steps, doing) as shown:
             while not run.finished:
                 if current is None:
                     if (reason := tries.begin()) is not None:
@@ -242,13 +241,22 @@ class _Shown:
         self._board, self._run, self._members, self._steps, self._doing = board, run, members, steps, doing
         self._step = _step(run.metrics)
         board.spared(members, self._step)
+        board.job(run.path.name, False)
+
+    def __enter__(self) -> "_Shown":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._board.job(self._run.path.name, None)
 
     def show(self, seen: Seen | None, beat: job.Beat | None) -> None:
         """The update that it has come to, or what it waits for."""
         step = _step(self._run.metrics)
         self._board.trained(self._members, step - self._step)
         self._step = step
-        if seen is None or seen.state == "waiting":
+        waits = seen is None or seen.state == "waiting"
+        self._board.job(self._run.path.name, not waits)
+        if waits:
             self._doing.text = f"waiting{f' ({seen.why})' if seen is not None and seen.why else ''}"
         else:
             where = "" if beat is None else f" on {beat.host}"

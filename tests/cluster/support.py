@@ -40,7 +40,7 @@ class Sweeps:
     """Starts sweeps over the same data; ``rows`` are those that one process makes of them."""
 
     def __init__(self, folder: Path):
-        self.folder = folder
+        self.folder, self.started = folder, list[Running]()
         self.environment = {
             **os.environ,
             "ATTENTION_CACHE_DIR": str(folder / "cache"),
@@ -53,13 +53,21 @@ class Sweeps:
     def start(self, workdir: Path, executor: str) -> "Running":
         command = [sys.executable, "-c", SCRIPT, str(self.folder / "fields.json"), str(workdir), executor]
         streams = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
-        return Running(subprocess.Popen(command, cwd=ROOT, env=self.environment, **streams), workdir)
+        self.started.append(Running(subprocess.Popen(command, cwd=ROOT, env=self.environment, **streams), workdir))
+        return self.started[-1]
 
     def finished(self, running: "Running"):
         """The rows of a sweep that ends well, without what the machine decides."""
-        said = running.process.communicate(timeout=600)[0]
-        assert running.process.returncode == 0, said
+        code, said = running.end()
+        assert code == 0, said
         return sweeps.unmeasured(results.read(running.workdir / "results.parquet").rows)
+
+    def end(self):
+        """Kills what is still at work."""
+        for running in self.started:
+            running.process.kill()
+            running.process.communicate()
+        self.started.clear()
 
 
 class Running:
@@ -76,20 +84,45 @@ class Running:
                 return found
             time.sleep(0.1)
         self.process.kill()
-        raise AssertionError(self.process.communicate()[0])
+        raise AssertionError(f"it does not come to that: {self.process.communicate()[0]}")
 
-    def training(self):
-        """The numbers of the processes that have come to a checkpoint, by the names of their jobs."""
-        found = {}
+    def held(self, process_of=int):
+        """The number of a job that has come to a checkpoint, and its process, stopped so that it does not end of itself."""
+        return self.until(lambda: next(filter(None, (self._hold(*job, process_of) for job in self._training())), None))
+
+    def _training(self):
+        """The folders of jobs that have come to a checkpoint and have not ended, and their numbers."""
         for path in self.workdir.glob("jobs/*/job.json"):
             cohort = path.parent.name.rpartition("-")[0]
             begun = any((self.workdir / "cohorts" / cohort / "checkpoints").glob("step-*"))
-            if begun and not (path.parent / "ended.json").exists():
-                found[path.parent.name] = json.loads(path.read_text())["id"]
-        return found
+            if begun and not _over(path.parent):
+                yield path.parent, json.loads(path.read_text())["id"]
+
+    def _hold(self, folder, number, process_of):
+        try:
+            process = process_of(number)
+            os.kill(process, signal.SIGSTOP)
+        except (LookupError, ProcessLookupError, subprocess.CalledProcessError):  # it has ended just now
+            return None
+        if not _over(folder):
+            return number, process
+        os.kill(process, signal.SIGCONT)
+        return None
+
+    def end(self, seconds=600.0):
+        """Waits for its end; returns the exit code and what was said."""
+        try:
+            said = self.process.communicate(timeout=seconds)[0]
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            raise AssertionError(f"it does not end in {seconds:.0f} s: {self.process.communicate()[0]}") from None
+        return self.process.returncode, said
 
     def stop(self, number=signal.SIGINT):
-        """Sends a signal; returns the exit code and what was said."""
+        """Sends a signal; returns as ``end``."""
         self.process.send_signal(number)
-        said = self.process.communicate(timeout=120)[0]
-        return self.process.returncode, said
+        return self.end(120)
+
+
+def _over(folder: Path) -> bool:
+    return (folder / "ended.json").exists() or (folder / "settled").exists()

@@ -1,10 +1,13 @@
 """Sweeps on a real Ray cluster of one node, whatever happens to its workers: the rows are those of one process."""
 
+import contextlib
 import importlib.util
 import os
 import signal
+import socket
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -16,69 +19,93 @@ pytestmark = [
     pytest.mark.cluster,
     pytest.mark.skipif(importlib.util.find_spec("ray") is None, reason="needs requirements-cluster.txt"),
 ]
-PORT = 6399
-RAY = f"ray(address='127.0.0.1:{PORT}', cpus=1, concurrent=2)"
+RAY = Path(sys.executable).with_name("ray")
 
 
 @pytest.fixture(scope="module")
 def sweep(tmp_path_factory):
-    """Beside it runs a cluster, whose folder has a short name because its sockets are in it."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("RAY_USAGE_STATS_ENABLED", "0")
-        program = Path(sys.executable).with_name("ray")
-        flags = ["--head", f"--port={PORT}", "--num-cpus=2", "--include-dashboard=false", "--disable-usage-stats"]
-        subprocess.run([program, "start", *flags], check=True, capture_output=True, timeout=300)
-        yield Sweeps(tmp_path_factory.mktemp("ray"))
-        subprocess.run([program, "stop"], capture_output=True, timeout=120)
+    return Sweeps(tmp_path_factory.mktemp("ray"))
 
 
-def at_work(running):
-    """The process of a job that has come to a checkpoint."""
-    return int(running.until(lambda: next(iter(running.training().values()), None)))
+@pytest.fixture(scope="module")
+def executor(sweep):
+    """That of a cluster with a folder and ports of its own, beside whatever Ray there is."""
+    port, client = free_ports(2)
+    with tempfile.TemporaryDirectory(
+        prefix="ray", dir="/tmp", ignore_cleanup_errors=True
+    ) as folder:  # sockets have its name in theirs
+        own = [f"--temp-dir={folder}", "--node-ip-address=127.0.0.1", f"--port={port}", f"--ray-client-server-port={client}"]
+        own += ["--min-worker-port=0", "--max-worker-port=0", "--dashboard-agent-listen-port=0", "--include-dashboard=false"]
+        size = ["--num-cpus=2", "--object-store-memory=100000000"]
+        command = [RAY, "start", "--head", "--block", *own, *size, "--disable-usage-stats"]
+        with open(f"{folder}/said", "w+") as said:
+            process = subprocess.Popen(command, stdout=said, stderr=subprocess.STDOUT, start_new_session=True)
+            try:
+                answers = [RAY, "health-check", f"--address=127.0.0.1:{port}"]
+                end = time.monotonic() + 300
+                while subprocess.run(answers, capture_output=True).returncode:
+                    if process.poll() is not None or time.monotonic() > end:
+                        pytest.fail(f"Ray does not begin: {Path(said.name).read_text()}")
+                    time.sleep(0.5)
+                yield f"ray(address='127.0.0.1:{port}', cpus=1, concurrent=2)"
+            finally:
+                process.terminate()
+                with contextlib.suppress(subprocess.TimeoutExpired):
+                    process.wait(60)
+                with contextlib.suppress(ProcessLookupError):
+                    os.killpg(process.pid, signal.SIGKILL)
+
+
+def free_ports(count):
+    with contextlib.ExitStack() as stack:
+        held = [stack.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in range(count)]
+        return [each.getsockname()[1] for each in held]
+
+
+@pytest.fixture(autouse=True)
+def emptied(sweep):
+    yield
+
+    sweep.end()
 
 
 def parent(process):
     return int(Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[1])
 
 
-def worker_killed(running):
-    os.kill(parent(at_work(running)), signal.SIGKILL)
-
-
-def process_killed(running):
-    os.kill(at_work(running), signal.SIGKILL)
-
-
-@pytest.mark.parametrize("event", [worker_killed, process_killed])
-def test_whatever_happens_rows_are_the_same(sweep, tmp_path, event):
-    running = sweep.start(tmp_path / "it's a sweep", RAY)
-    event(running)
+def test_whatever_happens_to_workers_and_processes_rows_are_the_same(sweep, executor, tmp_path):
+    running = sweep.start(tmp_path / "it's a sweep", executor)
+    _, process = running.held()
+    os.kill(parent(process), signal.SIGKILL)
+    os.kill(process, signal.SIGCONT)  # to be told to stop, since its worker has died
+    os.kill(running.held()[1], signal.SIGKILL)
     assert sweep.finished(running) == sweep.rows
 
 
-def test_it_is_left_and_joined(sweep, tmp_path):
-    running = sweep.start(tmp_path / "sweep", RAY)
-    at_work(running)
-    running.process.kill()
-    running.process.communicate()
-    assert sweep.finished(sweep.start(tmp_path / "sweep", RAY)) == sweep.rows
+def test_it_is_left_and_joined(sweep, executor, tmp_path):
+    running = sweep.start(tmp_path / "sweep", executor)
+    _, process = running.held()
+    running.stop(signal.SIGKILL)
+    os.kill(process, signal.SIGCONT)
+    assert sweep.finished(sweep.start(tmp_path / "sweep", executor)) == sweep.rows
     assert {path.name.rpartition("-")[2] for path in (tmp_path / "sweep" / "jobs").iterdir()} == {"1"}  # none was started twice
 
 
-def test_an_interrupt_stops_what_it_started(sweep, tmp_path):
-    running = sweep.start(tmp_path / "sweep", RAY)
-    process = at_work(running)
-    code, _ = running.stop(signal.SIGINT)
-    assert code == 130
+def test_an_interrupt_stops_what_it_started(sweep, executor, tmp_path):
+    running = sweep.start(tmp_path / "sweep", executor)
+    _, process = running.held()
+    os.kill(process, signal.SIGCONT)
+    code, said = running.stop(signal.SIGINT)
+    assert code == 130, said
     end = time.monotonic() + 60
     while Path(f"/proc/{process}").exists() and time.monotonic() < end:
         time.sleep(0.2)
     assert not Path(f"/proc/{process}").exists()
-    assert sweep.finished(sweep.start(tmp_path / "sweep", RAY)) == sweep.rows
+    assert sweep.finished(sweep.start(tmp_path / "sweep", executor)) == sweep.rows
 
 
 def test_a_cluster_that_is_not_there_is_one_line(sweep, tmp_path):
-    running = sweep.start(tmp_path / "sweep", "ray(address='127.0.0.1:6398')")
-    said = running.process.communicate(timeout=300)[0]
-    assert running.process.returncode == 2
-    assert said.strip().splitlines()[-1].startswith("error: there is no Ray cluster at address='127.0.0.1:6398'")
+    address = f"127.0.0.1:{free_ports(1)[0]}"
+    code, said = sweep.start(tmp_path / "sweep", f"ray(address='{address}')").end()
+    assert code == 2
+    assert said.strip().splitlines()[-1].startswith(f"error: there is no Ray cluster at address='{address}'")

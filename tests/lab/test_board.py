@@ -46,6 +46,32 @@ def test_time_left_follows_from_the_updates_still_to_be_made(monkeypatch):
     assert shown.left() == "about 30 s left"
 
 
+def test_many_jobs_are_counted_where_that_is_news(monkeypatch, capsys):
+    now = [100.0]
+    monkeypatch.setattr(time, "monotonic", lambda: now[0])
+    shown = board()
+    for number in range(4):
+        shown.job(f"{number}", runs=True)
+    shown._beat("update 3 of 10")
+    shown.job("4", runs=False)
+    for seconds in (7.0, 0.0, 0.0, 59.0, 1.0):  # a line of each job is one of the sweep
+        now[0] += seconds
+        shown._beat("update 3 of 10")
+    shown.known("none", None)
+    shown.job("0", runs=None)
+    shown.job("5", runs=False)
+    shown._beat("update 4 of 10")
+    shown.job("4", runs=None)
+    shown._beat("update 5 of 10")
+    assert capsys.readouterr().out.splitlines() == [
+        "update 3 of 10; time left unknown",
+        "jobs: 4 run, 1 wait; members: 0 of 6 done (7 s); time left unknown",
+        "jobs: 4 run, 1 wait; members: 0 of 6 done (1 min 07 s); time left unknown",
+        "jobs: 3 run, 2 wait; members: 1 of 6 done (1 min 07 s); time left unknown",
+        "update 5 of 10; time left unknown",
+    ]
+
+
 WORK = """
 import time
 from attention.lab.board import Board, CohortProgress

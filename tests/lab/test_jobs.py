@@ -9,6 +9,7 @@ import pytest
 from attention import specs
 from attention.files import TryAgainError
 from attention.lab import execute, jobs, sweep_record
+from attention.lab.board import Board
 from attention.lab.executors import Executor, Seen, Session
 from attention.runs import json_files
 from attention.runs.directory import RunDirectory
@@ -117,6 +118,20 @@ def test_rows_are_those_of_the_sweep_in_one_process(grid, done, tmp_path):
     again = Scripted()
     run(grid, tmp_path / "it's a sweep", again)
     assert again.started == []
+
+
+def test_the_board_knows_which_jobs_run(grid, tmp_path, monkeypatch):
+    told = []
+    monkeypatch.setattr(Board, "job", lambda self, name, runs: told.append((name, runs)))
+
+    def runs(one):
+        threading.Timer(0.1, lambda: scripted.seen.update({one.name: train(one)})).start()
+        return Seen("running")
+
+    scripted = Scripted(runs, lambda one: None, runs)
+    run(grid, tmp_path / "sweep", scripted)
+    first, second = (one.name.split("-")[2] for one in (scripted.started[0], scripted.started[-1]))
+    assert list(dict.fromkeys(told)) == [(name, state) for name in (first, second) for state in (False, True, None)]
 
 
 def test_ends_that_are_no_fault_are_not_counted(grid, done, tmp_path):
