@@ -24,13 +24,13 @@ def main(argv):
     backend.prepare()
     executor = specs.build("executor", argv[3])
     if executor.open is not None:
-        executor = executor._replace(every=1.0, patience=8.0)  # quicker than on a cluster of many
+        executor = executor._replace(every=0.5, patience=3.0)  # quicker than on a cluster of many
     sweeps.run(json.load(open(argv[1])), Path(argv[2]), executor=executor)
 
 sys.exit(command_line.run_main(main))
 """
 # Four cohorts of two members, each long enough to be met at work, with checkpoints on the way.
-LONG = {"steps": 600, "eval_every": 100, "checkpoint_every": 40}
+LONG = {"steps": 200, "eval_every": 100, "checkpoint_every": 20}
 TABLE = grid.product(
     grid.param("model.pooling", ["mean", "max"]), grid.param("training.learning_rate", {"slow": 0.01, "fast": 0.05})
 )

@@ -73,13 +73,19 @@ def parent(process):
     return int(Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[1])
 
 
+def gone(process):
+    return not Path(f"/proc/{process}").exists()
+
+
 def test_whatever_happens_to_workers_and_processes_rows_are_the_same(sweep, executor, tmp_path):
     running = sweep.start(tmp_path / "it's a sweep", executor)
     _, process = running.held()
     os.kill(parent(process), signal.SIGKILL)
     os.kill(process, signal.SIGCONT)  # to be told to stop, since its worker has died
+    running.until(lambda: gone(process))
     os.kill(running.held()[1], signal.SIGKILL)
     assert sweep.finished(running) == sweep.rows
+    assert len(list(running.workdir.glob("jobs/*"))) >= 6  # of four cohorts
 
 
 def test_it_is_left_and_joined(sweep, executor, tmp_path):
@@ -98,9 +104,9 @@ def test_an_interrupt_stops_what_it_started(sweep, executor, tmp_path):
     code, said = running.stop(signal.SIGINT)
     assert code == 130, said
     end = time.monotonic() + 60
-    while Path(f"/proc/{process}").exists() and time.monotonic() < end:
+    while not gone(process) and time.monotonic() < end:
         time.sleep(0.2)
-    assert not Path(f"/proc/{process}").exists()
+    assert gone(process)
     assert sweep.finished(sweep.start(tmp_path / "sweep", executor)) == sweep.rows
 
 

@@ -97,6 +97,7 @@ def test_whatever_happens_to_jobs_rows_are_the_same(sweep, tmp_path):
     for event in (requeued, cancelled, killed, cancelled_with_all):
         event(running)
     assert sweep.finished(running) == sweep.rows
+    assert len(list(running.workdir.glob("jobs/*"))) >= 7  # four cohorts; one that is requeued stays the same job
 
 
 @owned
