@@ -254,13 +254,13 @@ class _Shown:
         step = _step(self._run.metrics)
         self._board.trained(self._members, step - self._step)
         self._step = step
-        waits = seen is None or seen.state == "waiting"
-        self._board.job(self._run.path.name, not waits)
-        if waits:
+        self._board.job(self._run.path.name, seen is not None and seen.state == "running")
+        if seen is None or seen.state == "waiting":
             self._doing.text = f"waiting{f' ({seen.why})' if seen is not None and seen.why else ''}"
+        elif seen.state == "running":
+            self._doing.text = f"update {step} of {self._steps}{'' if beat is None else f' on {beat.host}'}"
         else:
-            where = "" if beat is None else f" on {beat.host}"
-            self._doing.text = f"update {step} of {self._steps}{where}"
+            self._doing.text = f"ended ({seen.why}), which is believed once nothing more is heard of it"
 
     def finished(self) -> None:
         """Updates that its members stopped short of are not to be made any more."""

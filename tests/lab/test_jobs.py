@@ -6,7 +6,7 @@ import threading
 
 import pytest
 
-from attention import specs
+from attention import heartbeat, specs
 from attention.files import TryAgainError
 from attention.lab import execute, jobs, sweep_record
 from attention.lab.board import Board
@@ -132,6 +132,18 @@ def test_the_board_knows_which_jobs_run(grid, tmp_path, monkeypatch):
     run(grid, tmp_path / "sweep", scripted)
     first, second = (one.name.split("-")[2] for one in (scripted.started[0], scripted.started[-1]))
     assert list(dict.fromkeys(told)) == [(name, state) for name in (first, second) for state in (False, True, None)]
+
+
+def test_a_death_is_shown_while_something_may_still_be_heard(grid, tmp_path):
+    shown = []
+
+    class Watched(Scripted):
+        def poll(self, asked):
+            shown.extend(heartbeat.under_way())
+            return super().poll(asked)
+
+    run(grid, tmp_path / "sweep", Watched(dies(why="preempted", fault=False), patience=0.3))
+    assert any("mean, 2 members: ended (preempted), which is believed" in line for line in shown)
 
 
 def test_ends_that_are_no_fault_are_not_counted(grid, done, tmp_path):

@@ -12,6 +12,7 @@ Source: https://docs.ray.io/en/latest/ray-core/actors/named-actors.html
 
 import functools
 import os
+import socket
 import threading
 from collections.abc import Collection
 from pathlib import Path
@@ -24,6 +25,7 @@ __all__: list[str] = []
 
 PASSED = ("ATTENTION_", "JAX_", "XLA_", "TFDS_", "HF_", "WANDB_", "MLFLOW_")
 _NAMESPACE = "attention-lab"
+_LISTENS = 10.0  # seconds that a cluster has to take a connection
 _ANSWER = 2.0  # seconds that actors have to answer; one that has not been placed does not
 
 
@@ -47,8 +49,9 @@ def _open(address: str, gpus: float, cpus: float) -> Session:
 
     ray: Any = package  # which the file of its name hides from tools
     try:
+        _reach(os.environ.get("RAY_ADDRESS", address) if address == "auto" else address)
         ray.init(address=address, namespace=_NAMESPACE, logging_level="ERROR", log_to_driver=False)
-    except (ConnectionError, RuntimeError, ValueError) as error:
+    except (OSError, RuntimeError, ValueError) as error:
         raise ValueError(f"there is no Ray cluster at address={address!r}, which 'ray start --head' begins: {error}") from None
     worker, lock = ray.remote(_worker()), threading.Lock()
     actors, asked, over = dict[str, Any](), dict[str, Any](), dict[str, Seen]()
@@ -106,6 +109,13 @@ def _open(address: str, gpus: float, cpus: float) -> Session:
         return over[name]
 
     return Session(start, poll, cancel, close=ray.shutdown)
+
+
+def _reach(address: str) -> None:
+    """Raises OSError where nobody listens at ``host:port``: Ray itself tries for minutes, and prints what it tries."""
+    host, separate, port = address.rpartition("/")[2].rpartition(":")
+    if separate and port.isdigit():
+        socket.create_connection((host.strip("[]"), int(port)), timeout=_LISTENS).close()
 
 
 def _worker() -> type:

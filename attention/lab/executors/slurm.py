@@ -159,7 +159,7 @@ def _read(line: str) -> tuple[str, Seen]:
         start += width
     name, state, reason, status = fields
     if state in _WAITING:
-        return name, Seen("waiting", reason)
+        return name, Seen("waiting", "" if reason == "None" else reason)
     if state in _RUNNING:
         return name, Seen("running")
     code = _code(status)

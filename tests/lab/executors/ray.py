@@ -1,5 +1,10 @@
 """Evidence of Ray, which tests/cluster starts."""
 
+import socket
+
+import pytest
+
+from attention.lab.executors import ray
 from tests.support.evidence import ExecutorEvidence
 from tests.support.row import Row
 
@@ -15,3 +20,13 @@ ROW = Row(
         },
     ),
 )
+
+
+@pytest.mark.parametrize("form", ["{}", "ray://{}"])
+def test_an_address_where_nobody_listens_is_no_cluster(form):
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        address = form.format(f"127.0.0.1:{server.getsockname()[1]}")
+        ray._reach(address)
+    with pytest.raises(OSError, match="refused"):
+        ray._reach(address)
+    ray._reach("auto")

@@ -174,6 +174,12 @@ def test_what_squeue_says(tmp_path, cluster, state, status, seen):
     assert specs.build("executor", "slurm").open().poll([one]) == {one.name: seen}
 
 
+def test_a_job_that_waits_for_nothing_that_is_known(tmp_path, cluster):
+    one = job(tmp_path)
+    cluster.answers("squeue", out=line(one.name, "PENDING", "None", "0"))
+    assert specs.build("executor", "slurm").open().poll([one]) == {one.name: Seen("waiting")}
+
+
 def test_a_slurm_that_does_not_answer(tmp_path, cluster):
     cluster.answers("squeue", err="slurm_load_jobs error: Unable to contact slurm controller (connect failure)", code=1)
     session, one = specs.build("executor", "slurm").open(), job(tmp_path)
