@@ -30,7 +30,7 @@ def main(argv):
 sys.exit(command_line.run_main(main))
 """
 # Four cohorts of two members, each long enough to be met at work, with checkpoints on the way.
-LONG = {"steps": 200, "eval_every": 100, "checkpoint_every": 20}
+LONG = {"steps": 600, "eval_every": 300, "checkpoint_every": 30}
 TABLE = grid.product(
     grid.param("model.pooling", ["mean", "max"]), grid.param("training.learning_rate", {"slow": 0.01, "fast": 0.05})
 )
@@ -82,20 +82,18 @@ class Running:
         while time.monotonic() < end and self.process.poll() is None:
             if found := reached():
                 return found
-            time.sleep(0.1)
+            time.sleep(0.02)
         self.process.kill()
         raise AssertionError(f"it does not come to that: {self.process.communicate()[0]}")
 
     def held(self, process_of=int):
-        """The number of a job that has come to a checkpoint, and its process, stopped so that it does not end of itself."""
+        """The number of a job between its first checkpoint and the middle, and its process, stopped where it is."""
         return self.until(lambda: next(filter(None, (self._hold(*job, process_of) for job in self._training())), None))
 
     def _training(self):
-        """The folders of jobs that have come to a checkpoint and have not ended, and their numbers."""
+        """The folders of jobs that have come to a checkpoint, and their numbers."""
         for path in self.workdir.glob("jobs/*/job.json"):
-            cohort = path.parent.name.rpartition("-")[0]
-            begun = any((self.workdir / "cohorts" / cohort / "checkpoints").glob("step-*"))
-            if begun and not _over(path.parent):
+            if self._between(path.parent):
                 yield path.parent, json.loads(path.read_text())["id"]
 
     def _hold(self, folder, number, process_of):
@@ -104,10 +102,17 @@ class Running:
             os.kill(process, signal.SIGSTOP)
         except (LookupError, ProcessLookupError, subprocess.CalledProcessError):  # it has ended just now
             return None
-        if not _over(folder):
+        if self._between(folder):
             return number, process
         os.kill(process, signal.SIGCONT)
         return None
+
+    def _between(self, folder):
+        """Whether a job has come to a checkpoint, but no further than to the middle."""
+        over = any((folder / name).exists() for name in ("ended.json", "settled"))
+        found = (self.workdir / "cohorts" / folder.name.rpartition("-")[0]).glob("checkpoints/step-*")
+        reached = [int(path.name[5:13]) for path in found]
+        return bool(reached) and max(reached) <= LONG["steps"] / 2 and not over
 
     def end(self, seconds=600.0):
         """Waits for its end; returns the exit code and what was said."""
@@ -122,7 +127,3 @@ class Running:
         """Sends a signal; returns as ``end``."""
         self.process.send_signal(number)
         return self.end(120)
-
-
-def _over(folder: Path) -> bool:
-    return (folder / "ended.json").exists() or (folder / "settled").exists()
