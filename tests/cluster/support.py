@@ -100,7 +100,10 @@ class Running:
         try:
             process = process_of(number)
             os.kill(process, signal.SIGSTOP)
-        except (LookupError, ProcessLookupError, subprocess.CalledProcessError):  # it has ended just now
+            while (letter := state(process)[0]) != "T":
+                if letter == "Z":
+                    return None
+        except (LookupError, FileNotFoundError, ProcessLookupError, subprocess.CalledProcessError):  # it has ended just now
             return None
         if self._between(folder):
             return number, process
@@ -127,3 +130,9 @@ class Running:
         """Sends a signal; returns as ``end``."""
         self.process.send_signal(number)
         return self.end(120)
+
+
+def state(process):
+    """Of a process of Linux's: its letter, and its parent."""
+    letter, parent = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[:2]
+    return letter, int(parent)

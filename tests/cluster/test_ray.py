@@ -2,6 +2,7 @@
 
 import contextlib
 import importlib.util
+import json
 import os
 import signal
 import socket
@@ -13,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cluster.support import Sweeps
+from tests.cluster.support import Sweeps, state
 
 pytestmark = [
     pytest.mark.cluster,
@@ -69,12 +70,6 @@ def emptied(sweep):
     sweep.end()
 
 
-def state(process):
-    """Of a process of Linux's: its letter, and its parent."""
-    letter, parent = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[:2]
-    return letter, int(parent)
-
-
 def gone(process):
     """Also one for which nobody waits."""
     try:
@@ -89,6 +84,7 @@ def test_whatever_happens_to_workers_and_processes_rows_are_the_same(sweep, exec
     os.kill(state(process)[1], signal.SIGKILL)
     os.kill(process, signal.SIGCONT)  # to be told to stop, since its worker has died
     running.until(lambda: gone(process))
+    assert "stopped" in [json.loads(path.read_text())["how"] for path in running.workdir.glob("jobs/*/ended.json")]
     os.kill(running.held()[1], signal.SIGKILL)
     assert sweep.finished(running) == sweep.rows
     assert len(list(running.workdir.glob("jobs/*"))) >= 6  # of four cohorts

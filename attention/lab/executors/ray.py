@@ -152,6 +152,7 @@ def _worker() -> type:
                     stdin=subprocess.DEVNULL,
                     stdout=file,
                     stderr=subprocess.STDOUT,
+                    start_new_session=True,  # Ray kills what is left of the group of an actor that died
                     preexec_fn=told_to_stop if os.uname().sysname == "Linux" else None,
                 )
             threading.Thread(target=end, daemon=True).start()
