@@ -20,7 +20,7 @@ from attention.training.progress import Progress
 
 _ENOUGH = 0.1  # of the updates, before which compiling is too much of the time to tell what is left
 _FEW = 4  # jobs that have a line each in a log; more are counted
-_COUNTED = 60.0  # seconds after which counts that are still the same are said again
+_COUNTED, _APART = 60.0, 1.0  # seconds after which counts are said again, where they are the same, and where they are others
 
 
 class Board:
@@ -70,10 +70,10 @@ class Board:
 
     def _beat(self, line: str) -> None:
         """Says what is under way: a line of it, or of many jobs, which have one each, their counts where these are news."""
-        counts = self._counts()
+        counts, since = self._counts(), time.monotonic() - self._told[1]
         if len(self._jobs) <= _FEW:
             self.say(f"{line}; {self.left()}")
-        elif counts != self._told[0] or time.monotonic() - self._told[1] >= _COUNTED:
+        elif since >= (_COUNTED if counts == self._told[0] else _APART):
             self._told = counts, time.monotonic()
             self.say(f"{counts} ({duration(time.monotonic() - self._start)}); {self.left()}")
 

@@ -1,5 +1,6 @@
 """A sweep small enough for a cluster of one machine, in a process of its own."""
 
+import contextlib
 import json
 import os
 import signal
@@ -63,8 +64,11 @@ class Sweeps:
         return sweeps.unmeasured(results.read(running.workdir / "results.parquet").rows)
 
     def end(self):
-        """Kills what is still at work."""
+        """Kills what is still at work, and lets go of what is held, which may have been told to end."""
         for running in self.started:
+            for process in running.stopped:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(process, signal.SIGCONT)
             running.process.kill()
             running.process.communicate()
         self.started.clear()
@@ -74,7 +78,7 @@ class Running:
     """A sweep at work."""
 
     def __init__(self, process: subprocess.Popen, workdir: Path):
-        self.process, self.workdir = process, workdir
+        self.process, self.workdir, self.stopped = process, workdir, list[int]()
 
     def until(self, reached, seconds=600.0):
         """What ``reached`` gives, as soon as that is something."""
@@ -106,6 +110,7 @@ class Running:
         except (LookupError, FileNotFoundError, ProcessLookupError, subprocess.CalledProcessError):  # it has ended just now
             return None
         if self._between(folder):
+            self.stopped.append(process)
             return number, process
         os.kill(process, signal.SIGCONT)
         return None

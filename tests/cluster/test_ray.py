@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cluster.support import Sweeps, state
+from tests.cluster.support import state
 
 pytestmark = [
     pytest.mark.cluster,
@@ -24,17 +24,11 @@ RAY = Path(sys.executable).with_name("ray")
 
 
 @pytest.fixture(scope="module")
-def sweep(tmp_path_factory):
-    return Sweeps(tmp_path_factory.mktemp("ray"))
-
-
-@pytest.fixture(scope="module")
-def executor(sweep):
+def executor():
     """That of a cluster with a folder and ports of its own, beside whatever Ray there is."""
     port, client = free_ports(2)
-    with tempfile.TemporaryDirectory(
-        prefix="ray", dir="/tmp", ignore_cleanup_errors=True
-    ) as folder:  # sockets have its name in theirs
+    # A short name, for sockets have it in theirs.
+    with tempfile.TemporaryDirectory(prefix="ray", dir="/tmp", ignore_cleanup_errors=True) as folder:
         own = [f"--temp-dir={folder}", "--node-ip-address=127.0.0.1", f"--port={port}", f"--ray-client-server-port={client}"]
         own += ["--min-worker-port=0", "--max-worker-port=0", "--dashboard-agent-listen-port=0", "--include-dashboard=false"]
         size = ["--num-cpus=2", "--object-store-memory=100000000"]
@@ -61,13 +55,6 @@ def free_ports(count):
     with contextlib.ExitStack() as stack:
         held = [stack.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in range(count)]
         return [each.getsockname()[1] for each in held]
-
-
-@pytest.fixture(autouse=True)
-def emptied(sweep):
-    yield
-
-    sweep.end()
 
 
 def gone(process):

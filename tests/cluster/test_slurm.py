@@ -9,8 +9,6 @@ from pathlib import Path
 
 import pytest
 
-from tests.cluster.support import Sweeps
-
 pytestmark = [
     pytest.mark.cluster,
     pytest.mark.skipif(
@@ -23,16 +21,10 @@ OWN = os.environ.get("ATTENTION_TESTS_SLURM")  # folder of a Slurm that is there
 owned = pytest.mark.skipif(OWN is None, reason="ends the controller of Slurm, of one of its own: bash .ci/slurm")
 
 
-@pytest.fixture(scope="module")
-def sweep(tmp_path_factory):
-    return Sweeps(tmp_path_factory.mktemp("slurm"))
-
-
 @pytest.fixture(autouse=True)
-def emptied(sweep):
+def emptied():
     yield
 
-    sweep.end()
     for name in queued():
         if name.startswith("attention-") or name == "another":
             call("scancel", f"--name={name}")

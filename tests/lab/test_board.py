@@ -60,14 +60,16 @@ def test_many_jobs_are_counted_where_that_is_news(monkeypatch, capsys):
     shown.known("none", None)
     shown.job("0", runs=None)
     shown.job("5", runs=False)
-    shown._beat("update 4 of 10")
+    for seconds in (0.0, 1.0):  # not within one look at the jobs
+        now[0] += seconds
+        shown._beat("update 4 of 10")
     shown.job("4", runs=None)
     shown._beat("update 5 of 10")
     assert capsys.readouterr().out.splitlines() == [
         "update 3 of 10; time left unknown",
         "jobs: 4 run, 1 wait; members: 0 of 6 done (7 s); time left unknown",
         "jobs: 4 run, 1 wait; members: 0 of 6 done (1 min 07 s); time left unknown",
-        "jobs: 3 run, 2 wait; members: 1 of 6 done (1 min 07 s); time left unknown",
+        "jobs: 3 run, 2 wait; members: 1 of 6 done (1 min 08 s); time left unknown",
         "update 5 of 10; time left unknown",
     ]
 
