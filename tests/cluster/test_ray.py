@@ -19,6 +19,7 @@ from tests.cluster.support import state
 pytestmark = [
     pytest.mark.cluster,
     pytest.mark.skipif(importlib.util.find_spec("ray") is None, reason="needs requirements-cluster.txt"),
+    pytest.mark.skipif(sys.platform != "linux", reason="finds processes in /proc"),
 ]
 RAY = Path(sys.executable).with_name("ray")
 
