@@ -40,7 +40,7 @@ from attention.training.cohort.predict import of_members, predict
 from attention.training.cohort.update import Update
 from attention.training.config import BESIDE, PATHS, Config, from_dict, member_values, to_dict, words
 from attention.training.pace import Pace
-from attention.training.process import Clock, Spent, Trace, signals
+from attention.training.process import Clock, Spent, Trace, set_gaps_aside, signals
 from attention.training.progress import Progress
 
 
@@ -241,6 +241,8 @@ def _train(
             if validating:
                 with heartbeat.doing("validating"):
                     validation.validate(setting, course, progress)
+                if pace.scoring is None and jax.default_backend() == "cpu":
+                    set_gaps_aside()  # of compiling what scores
             spent = clock.spent()
             course.train_seconds += spent.seconds
             if validating:

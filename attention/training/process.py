@@ -2,6 +2,7 @@
 
 import contextlib
 import ctypes
+import mmap
 import os
 import platform
 import signal
@@ -32,6 +33,30 @@ def keep_freed_memory() -> None:
     # M_ARENA_MAX: one heap, which may grow without bound; M_MMAP_MAX: no blocks outside of it; M_TRIM_THRESHOLD.
     for option, value in ((-8, 1), (-4, 0), (-1, 2**31 - 1)):
         ctypes.CDLL(None).mallopt(option, value)
+
+
+class _Mallinfo(ctypes.Structure):
+    _fields_ = [(name, ctypes.c_size_t) for name in ("a", "b", "c", "d", "e", "f", "g", "h", "i", "keepcost")]
+
+
+def set_gaps_aside() -> None:
+    """Takes the gaps between blocks in glibc's heap out of use, and gives their memory back; elsewhere nothing changes.
+
+    A compiler leaves tens of thousands of them. An update whose arrays lie there takes a fifth longer than one whose arrays
+    lie behind them all, as after a program has come from the cache.
+    """
+    libc = ctypes.CDLL(None)
+    if platform.libc_ver()[0] != "glibc" or not hasattr(libc, "mallinfo2"):
+        return
+    libc.mallinfo2.restype, libc.sbrk.restype, libc.malloc.restype = _Mallinfo, ctypes.c_size_t, ctypes.c_size_t
+    libc.malloc.argtypes, libc.free.argtypes = [ctypes.c_size_t], [ctypes.c_size_t]
+    libc.madvise.argtypes = [ctypes.c_size_t, ctypes.c_size_t, ctypes.c_int]
+    for size in (2**20, 2**18, 2**16):
+        end = libc.sbrk(0) - libc.mallinfo2().keepcost  # of the last block in use
+        while (block := libc.malloc(size)) and block < end:  # never freed
+            page = -(-block // mmap.PAGESIZE) * mmap.PAGESIZE
+            libc.madvise(page, (block + size - page) // mmap.PAGESIZE * mmap.PAGESIZE, mmap.MADV_DONTNEED)
+        libc.free(block)
 
 
 def check_alone() -> None:

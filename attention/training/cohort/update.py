@@ -24,7 +24,7 @@ from attention.training.cohort import devices
 from attention.training.cohort.devices import Group, Spread
 from attention.training.cohort.members import Axis, Members, member_key, over_members
 from attention.training.cohort.program import Program
-from attention.training.process import Clock, Spent
+from attention.training.process import Clock, Spent, set_gaps_aside
 
 Batch = dict[str, jax.Array]
 Values = dict[str, jax.Array]
@@ -64,6 +64,8 @@ class Update:
             with heartbeat.doing("compiling an update"):
                 lowered = [step.lower(*arguments) for step, arguments in zip(self._steps, given)]
                 self._compiled[shape] = devices.side_by_side(lambda each: each.compile(), lowered)
+            if jax.default_backend() == "cpu":
+                set_gaps_aside()
             self.compiling = self.compiling.more(clock.spent())
             for compiled in self._compiled[shape]:
                 memory: Any = compiled.memory_analysis()

@@ -1,0 +1,44 @@
+"""The heap of a process that compiles and then computes."""
+
+import platform
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent.parent
+# Every second block of 128 KiB is freed again, and where the next ones come from is told, with the memory in use.
+SCRIPT = """
+import ctypes, sys
+from attention.training import process
+
+process.keep_freed_memory()
+libc = ctypes.CDLL(None)
+libc.malloc.restype, libc.malloc.argtypes, libc.free.argtypes = ctypes.c_size_t, [ctypes.c_size_t], [ctypes.c_size_t]
+blocks = [libc.malloc(2**17) for _ in range(600)]
+for block in blocks:
+    ctypes.memset(block, 1, 2**17)
+for block in blocks[::2]:
+    libc.free(block)
+
+def used():
+    return int(open("/proc/self/statm").read().split()[1])
+
+before = used()
+if sys.argv[1] == "aside":
+    process.set_gaps_aside()
+after = used()
+print(libc.malloc(2**16) > max(blocks), before - after)
+"""
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="glibc's heap")
+@pytest.mark.parametrize(("given", "behind"), [("aside", "True"), ("left", "False")])
+def test_gaps_set_aside_are_given_back_and_not_used_again(given, behind):
+    done = subprocess.run([sys.executable, "-c", SCRIPT, given], capture_output=True, text=True, cwd=ROOT)
+    assert done.returncode == 0, done.stderr
+    found, pages = done.stdout.split()
+    assert found == behind
+    if given == "aside":
+        assert int(pages) > 200 * 2**17 / 2**14  # most of 300 gaps, in pages of at most 16 KiB
