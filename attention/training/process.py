@@ -127,12 +127,17 @@ class Trace:
         self._folder = None
 
 
+_ONE = 1.0  # seconds within which signals are one
 _listening: list[list[int]] = []  # of the ``signals`` under way, at most one
 
 
 @contextlib.contextmanager
 def signals() -> Iterator[list[int]]:
-    """The list that SIGINT and SIGTERM are noted in; the second one acts as without us. Within another, it is that list."""
+    """The list that the first SIGINT or SIGTERM is noted in; a second one acts as without us. Within another, it is that list.
+
+    Within a second they are one: a parent that dies has one sent for each of its threads, and schedulers tell all processes,
+    of which some pass it on.
+    """
     if _listening:
         yield _listening[0]
         return
@@ -142,11 +147,17 @@ def signals() -> Iterator[list[int]]:
         return
     _listening.append(caught)
     before: dict[int, Any] = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    since = 0.0
 
     def note(number: int, _: Any) -> None:
-        caught.append(number)
-        signal.signal(number, before[number])
-        print("\nstopping after this update ...", file=sys.stderr, flush=True)
+        nonlocal since
+        if not caught:
+            caught.append(number)
+            since = time.monotonic()
+            print("\nstopping after this update ...", file=sys.stderr, flush=True)
+        elif time.monotonic() - since >= _ONE:
+            signal.signal(number, before[number])
+            signal.raise_signal(number)
 
     for number in before:
         signal.signal(number, note)

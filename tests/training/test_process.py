@@ -1,11 +1,14 @@
-"""The heap of a process that compiles and then computes."""
+"""The heap of a process that compiles and then computes, and the signals that end it."""
 
 import platform
+import signal
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+
+from attention.training import process
 
 ROOT = Path(__file__).parent.parent.parent
 # Every second block of 128 KiB is freed again, and where the next ones come from is told, with the memory in use.
@@ -42,3 +45,14 @@ def test_gaps_set_aside_are_given_back_and_not_used_again(given, behind):
     assert found == behind
     if given == "aside":
         assert int(pages) > 200 * 2**17 / 2**14  # most of 300 gaps, in pages of at most 16 KiB
+
+
+def test_signals_that_come_together_are_one_and_a_later_one_acts_as_without_us(monkeypatch):
+    with process.signals() as caught:
+        for number in (signal.SIGTERM, signal.SIGTERM, signal.SIGINT):
+            signal.raise_signal(number)
+        assert caught == [signal.SIGTERM]
+        monkeypatch.setattr(process, "_ONE", 0.0)
+        with pytest.raises(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGINT)
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
