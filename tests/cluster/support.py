@@ -45,6 +45,7 @@ class Sweeps:
         self.environment = {
             **os.environ,
             "ATTENTION_CACHE_DIR": str(folder / "cache"),
+            "RAY_AUTH_MODE": "disabled",  # as the Ray of these tests is begun
             "PYTHONPATH": str(ROOT),
         }
         given = sweeps.fields(toy.write_data(folder), TABLE, baseline="mean, slow", max_members=2, training=LONG)

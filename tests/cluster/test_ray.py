@@ -35,11 +35,12 @@ def executor():
         size = ["--num-cpus=2", "--object-store-memory=100000000"]
         command = [RAY, "start", "--head", "--block", *own, *size, "--disable-usage-stats"]
         with open(f"{folder}/said", "w+") as said:
-            process = subprocess.Popen(command, stdout=said, stderr=subprocess.STDOUT, start_new_session=True)
+            open_to_all = {**os.environ, "RAY_AUTH_MODE": "disabled"}  # whatever token a Ray before has left in the home folder
+            process = subprocess.Popen(command, stdout=said, stderr=subprocess.STDOUT, start_new_session=True, env=open_to_all)
             try:
                 answers = [RAY, "health-check", f"--address=127.0.0.1:{port}"]
                 end = time.monotonic() + 300
-                while subprocess.run(answers, capture_output=True).returncode:
+                while subprocess.run(answers, capture_output=True, env=open_to_all).returncode:
                     if process.poll() is not None or time.monotonic() > end:
                         pytest.fail(f"Ray does not begin: {Path(said.name).read_text()}")
                     time.sleep(0.5)
