@@ -1,12 +1,9 @@
-import concurrent.futures
 import functools
-import gc
 import inspect
 import pickle
 import re
 import sys
 import textwrap
-from pathlib import Path
 
 import hypothesis.strategies as st
 import jax
@@ -14,7 +11,7 @@ import pytest
 from hypothesis import given
 
 import attention
-from attention import messages, signatures, specs
+from attention import messages, specs
 from attention.records import Encoding, merged
 from attention.specs import Spec, canonical, check, parse
 from tests.support.helpers import unchecked
@@ -403,22 +400,3 @@ def test_one_line_keeps_the_beginning_and_the_end():
     assert (long[:7], long[-4:]) == ("begin x", " end")
     assert messages.listed(["a\n", *"bcd"], 2) == r"a\n, b, ... (4 in all)"
     assert messages.quoted("ab" * 10**6, 21) == "'abababababa...babab'"
-
-
-def test_threads_read_files_at_once():
-    text = Path(signatures.__file__).read_text(encoding="utf-8")
-
-    def seen(phase, information):
-        """As JAX has one: Python code in the middle of a collection, where another thread may go on."""
-
-    interval, threshold = sys.getswitchinterval(), gc.get_threshold()
-    gc.callbacks.append(seen)
-    try:
-        sys.setswitchinterval(1e-6)
-        gc.set_threshold(100)
-        with concurrent.futures.ThreadPoolExecutor(4) as threads:
-            assert len(list(threads.map(signatures.syntax, [text] * 100))) == 100
-    finally:
-        gc.callbacks.remove(seen)
-        sys.setswitchinterval(interval)
-        gc.set_threshold(*threshold)

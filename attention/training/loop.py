@@ -241,7 +241,7 @@ def _train(
             if validating:
                 with heartbeat.doing("validating"):
                     validation.validate(setting, course, progress)
-                if pace.scoring is None and jax.default_backend() == "cpu":
+                if pace.scoring is None:
                     set_gaps_aside()  # of compiling what scores
             spent = clock.spent()
             course.train_seconds += spent.seconds

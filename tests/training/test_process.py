@@ -13,10 +13,11 @@ from attention.training import process
 ROOT = Path(__file__).parent.parent.parent
 # Every second block of 128 KiB is freed again, and where the next ones come from is told, with the memory in use.
 SCRIPT = """
-import ctypes, sys
+import ctypes, sys, jax
 from attention.training import process
 
 process.keep_freed_memory()
+jax.default_backend()  # takes memory
 libc = ctypes.CDLL(None)
 libc.malloc.restype, libc.malloc.argtypes, libc.free.argtypes = ctypes.c_size_t, [ctypes.c_size_t], [ctypes.c_size_t]
 blocks = [libc.malloc(2**17) for _ in range(600)]
@@ -52,7 +53,7 @@ def test_signals_that_come_together_are_one_and_a_later_one_acts_as_without_us(m
         for number in (signal.SIGTERM, signal.SIGTERM, signal.SIGINT):
             signal.raise_signal(number)
         assert caught == [signal.SIGTERM]
-        monkeypatch.setattr(process, "_ONE", 0.0)
+        monkeypatch.setattr(process, "_TOGETHER", 0.0)
         with pytest.raises(KeyboardInterrupt):
             signal.raise_signal(signal.SIGINT)
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler

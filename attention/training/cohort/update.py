@@ -64,8 +64,7 @@ class Update:
             with heartbeat.doing("compiling an update"):
                 lowered = [step.lower(*arguments) for step, arguments in zip(self._steps, given)]
                 self._compiled[shape] = devices.side_by_side(lambda each: each.compile(), lowered)
-            if jax.default_backend() == "cpu":
-                set_gaps_aside()
+            set_gaps_aside()
             self.compiling = self.compiling.more(clock.spent())
             for compiled in self._compiled[shape]:
                 memory: Any = compiled.memory_analysis()
