@@ -158,7 +158,14 @@ def block_scores(problem: Problem) -> tuple[jax.Array, jax.Array | None]:
     return biased(problem, problem.parts.score.apply(problem.params["score"], problem.query, problem.key, problem.call))
 
 
-def biased(problem: Problem, scores: jax.Array) -> tuple[jax.Array, jax.Array | None]:
+def add_bias(scores: jax.Array, bias: jax.Array) -> jax.Array:
+    """Scores ``[*B N t s]`` and a bias that broadcasts to them, ``[*#B #N #t #s]``."""
+    return scores + spread(bias, scores.shape)
+
+
+def biased(
+    problem: Problem, scores: jax.Array, add: Callable[[jax.Array, jax.Array], jax.Array] = add_bias
+) -> tuple[jax.Array, jax.Array | None]:
     """The scores of a block with everything that is done to them before they become weights, and who may attend to whom."""
     encoding = problem.parts.encoding
     params, prepared = problem.params, (problem.q_features, problem.k_features, problem.rest)
@@ -166,7 +173,7 @@ def biased(problem: Problem, scores: jax.Array) -> tuple[jax.Array, jax.Array | 
     given = None if problem.bias is None else jnp.where(problem.bias == -jnp.inf, 0.0, problem.bias)
     for bias in (own, given):
         if bias is not None:
-            scores = scores + spread(bias, scores.shape)
+            scores = add(scores, bias)
     if encoding.modify is not None:
         scores = encoding.modify(params["encoding"], scores, *prepared, problem.encoding_call)
     return scores, allowed(problem)

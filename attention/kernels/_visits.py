@@ -12,10 +12,11 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.custom_derivatives import SymbolicZero, custom_vjp_primal_tree_values
 
 from attention.carries import varying
 from attention.dropout import dropped
-from attention.kernels import Problem, allowed, biased
+from attention.kernels import Problem, add_bias, allowed, biased
 from attention.kernels._plan import Visits
 from attention.records import Streaming
 
@@ -154,12 +155,12 @@ def _attention(read: _Read) -> Callable:
     """The function of (arrays, others) with a backward pass of its own."""
     steps = _steps(read.plan)
 
-    def exponents(floats, others, products, visit):
+    def exponents(floats, others, products, visit, add=add_bias):
         """The exponents ``[*B N t s]`` of a visit, -inf where masked, and the problem they are of."""
         problem, count = read.problem(floats, others[0], visit), others[1]
         if count.shape[-2] > 1:
             count = _ROWS.at(count, visit)
-        scores, mask = biased(problem, products)
+        scores, mask = biased(problem, products, add)
         mask = _fresh(mask, visit, scores.ndim)
         opened = scores if mask is None else jnp.where(mask, scores, 0.0)
         assert read.streaming.exponents is not None
@@ -172,6 +173,7 @@ def _attention(read: _Read) -> Callable:
         return read.streaming.start(problem.params["normalizer"], problem.call)
 
     def forward(arrays, others):
+        """The output, and the logarithm of the sum that it was divided by."""
         query, key, value, floats = arrays
         wide = jnp.promote_types(jnp.result_type(query, key, value), jnp.float32)
         rows = jnp.zeros((*query.shape[:-1], 1), wide)
@@ -197,28 +199,43 @@ def _attention(read: _Read) -> Callable:
         (output, denominator, shift), _ = jax.lax.scan(add, varying(start, (arrays, others)), steps)
         empty = denominator == 0.0
         output = (output / jnp.where(empty, 1.0, denominator)).astype(value.dtype)
-        return output, (arrays, others, output, jnp.where(empty, jnp.inf, shift + jnp.log(denominator)))
+        return output, jnp.where(empty, jnp.inf, shift + jnp.log(denominator))
+
+    def forward_kept(arrays, others):
+        """The output, and what the backward pass reads; None marks floats whose gradient nobody asks for."""
+        marks = [() if leaf.perturbed else None for leaf in arrays[3]]
+        arrays, others = custom_vjp_primal_tree_values((arrays, others))
+        output, log_sum = forward(arrays, others)
+        return output, (arrays, others, output, log_sum, marks)
 
     def backward(kept, gradient):
-        (query, key, value, floats), others, output, log_sum = kept
+        (query, key, value, floats), others, output, log_sum, marks = kept
         wide = log_sum.dtype
+        gradient = jnp.zeros_like(output) if isinstance(gradient, SymbolicZero) else gradient
+        asked = lambda leaves: [leaf for leaf, mark in zip(leaves, marks) if mark is not None]
+
+        def with_asked(own, leaves):
+            own = iter(own)
+            return [leaf if mark is None else next(own) for leaf, mark in zip(leaves, marks)]
+
         pull = -jnp.sum(gradient.astype(wide) * output.astype(wide), axis=-1, keepdims=True)  # on what is divided by
         query_columns, gradient_columns, key_columns = map(_swapped, (query, gradient, key))
 
-        def of_start(floats):
-            many, shift = start_of(floats, others)
+        def of_start(own):
+            many, shift = start_of(with_asked(own, floats), others)
             return jnp.zeros_like(log_sum) + many * jnp.exp(shift - log_sum)
 
         def add(carry, step):
             visit, (of_query, of_key, of_value, of_floats) = read.visit(step), carry
+            here = read.cut(floats, visit)
 
-            def weigh(products, floats):
-                z, problem = exponents(floats, others, _swapped(products), visit)
+            def weigh(products, own):
+                z, problem = exponents(with_asked(own, here), others, _swapped(products), visit, _add_transposed)
                 shares = jnp.exp(z - _ROWS.at(log_sum, visit))
                 return _dropped(shares, problem), shares
 
             products = _held(_product(_KEYS.at(key, visit), _COLUMNS.at(query_columns, visit), wide))
-            (weights, shares), pull_back = jax.vjp(weigh, products, read.cut(floats, visit))
+            (weights, shares), pull_back = jax.vjp(weigh, products, asked(here))
             weights = _held(_swapped(weights).astype(value.dtype))
             on_weights = _swapped(_held(_product(_KEYS.at(value, visit), _COLUMNS.at(gradient_columns, visit), wide)))
             on_products, on_floats = pull_back((on_weights, jnp.broadcast_to(_ROWS.at(pull, visit), shares.shape)))
@@ -228,19 +245,26 @@ def _attention(read: _Read) -> Callable:
                 _COLUMNS.add(of_query, on_query, visit),
                 _KEYS.add(of_key, _product(on_products, _ROWS.at(query, visit), wide), visit),
                 _KEYS.add(of_value, _product(weights, _ROWS.at(gradient, visit), wide), visit),
-                [cut.add(total, part, visit) for cut, total, part in zip(read.floats, of_floats, on_floats)],
+                [cut.add(total, part, visit) for cut, total, part in zip(asked(read.floats), of_floats, on_floats)],
             ), None
 
         zeros = lambda leaf: jnp.zeros(leaf.shape, jnp.promote_types(leaf.dtype, jnp.float32))
-        (of_floats,) = jax.vjp(of_start, floats)[1](pull)
+        (of_floats,) = jax.vjp(of_start, asked(floats))[1](pull)
         of_floats = [zeros(each) + each for each in of_floats]
         start = (zeros(query_columns), zeros(key), zeros(value), of_floats)
-        (of_query, *totals), _ = jax.lax.scan(add, varying(start, (kept, gradient)), steps)
-        return jax.tree.map(lambda total, leaf: total.astype(leaf.dtype), (_swapped(of_query), *totals), kept[0]), None
+        (of_query, of_key, of_value, of_floats), _ = jax.lax.scan(add, varying(start, (kept, gradient)), steps)
+        cast = lambda total, leaf: total.astype(leaf.dtype)
+        of_floats = with_asked(map(cast, of_floats, asked(floats)), [None] * len(floats))
+        return (*map(cast, (_swapped(of_query), of_key, of_value), (query, key, value)), of_floats), None
 
     attend = jax.custom_vjp(lambda arrays, others: forward(arrays, others)[0])
-    attend.defvjp(forward, backward)
+    attend.defvjp(forward_kept, backward, symbolic_zeros=True)
     return attend
+
+
+def _add_transposed(scores: jax.Array, bias: jax.Array) -> jax.Array:
+    """``add_bias`` of scores that lie transposed, without a copy of them."""
+    return _swapped(add_bias(_swapped(scores), _held(_swapped(bias))))
 
 
 def _fresh(mask: jax.Array | None, visit: _Visit, rank: int) -> jax.Array | None:

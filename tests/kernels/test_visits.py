@@ -75,6 +75,33 @@ def test_other_lengths(T, S, visits):
     assert len(visits) == 1
 
 
+@pytest.mark.parametrize("wrap", [lambda loss: loss, jax.checkpoint], ids=["plain", "remat"])
+@pytest.mark.parametrize("asked", [(0,), (3,), (4,), (1, 4), (2, 3)], ids=str)
+def test_gradients_of_some(asked, wrap, visits):
+    """What is asked for is that of dense, whatever else is constant: of queries, keys, values, parameters and a bias."""
+    arrays = (*inputs(T=40, S=40), params_of(encoding="t5(buckets=8, max_distance=12)"), normal(5, 1, 4, 40, 40))
+
+    def gradients(kernel):
+        def loss(query, key, value, params, bias):
+            options = {"params": params, "bias": bias, "encoding": "t5(buckets=8, max_distance=12)", "mask": "causal"}
+            return jnp.sum(attention.attend(query, key, value, kernel=kernel, **options) ** 2)
+
+        return jax.grad(wrap(loss), asked)(*arrays)
+
+    assert_close(jit(lambda: gradients("chunked"))(), jit(lambda: gradients("dense"))())
+    assert len(visits) == 1
+
+
+def test_no_gradient_of_a_constant_bias(visits):
+    """The backward pass sums up no gradient of the size of a bias that nobody asks one of."""
+    query, key, value = inputs(T=40, S=40)
+    bias = normal(5, 1, 4, 40, 40)
+    loss = lambda query, bias: jnp.sum(attention.attend(query, key, value, bias=bias, kernel="chunked") ** 2)
+
+    sums = lambda argnums: str(jax.make_jaxpr(jax.grad(loss, argnums))(query, bias)).count("dynamic_update_slice")
+    assert sums((0, 1)) == sums((0,)) + 1
+
+
 @pytest.mark.parametrize("spec", ["full", "causal", "local(window=6)", "longformer(window=4)", "causal & local(window=20)"])
 @pytest.mark.parametrize("lengths", [(72, 72), (1, 9), (100, 33), (33, 100), (40, 40)], ids=str)
 @pytest.mark.parametrize("sizes", [(16, 32), (32, 16), (128, 128)], ids=str)
