@@ -40,7 +40,7 @@ from attention.training.cohort.predict import of_members, predict
 from attention.training.cohort.update import Update
 from attention.training.config import BESIDE, PATHS, Config, from_dict, member_values, to_dict, words
 from attention.training.pace import Pace
-from attention.training.process import Clock, Spent, Trace, set_gaps_aside, signals
+from attention.training.process import Clock, Spent, Trace, set_gaps_aside, signals, unused_gpus
 from attention.training.progress import Progress
 
 
@@ -107,7 +107,7 @@ def train(
 
         # ---- state
         opened = opened or stack.enter_context(enter())
-        for note in (*_moved(opened), *opened.notes, *notes):
+        for note in (*_moved(opened), *opened.notes, *notes, *unused_gpus()):
             print(f"note: {note}")
         if config_file is not None and not opened.run.config_file.exists():
             write_atomic(opened.run.config_file, config_file.encode())
@@ -150,7 +150,7 @@ def _answer(opened: Opened, config: Config, *, rival: bool) -> dict[str, Any]:
     load = functools.cache(lambda: identities.check_finished(opened, config))
     if not same:
         load()
-    for note in (*_moved(opened), *opened.notes, *notes):
+    for note in (*_moved(opened), *opened.notes, *notes, *unused_gpus()):
         print(f"note: {note}")
     print(f"{opened.run.path} is finished; its result:")
     finished = opened.run.read_result()

@@ -73,6 +73,18 @@ def check_alone() -> None:
         )
 
 
+_GPUS = ("SLURM_JOB_GPUS", "SLURM_STEP_GPUS", "CUDA_VISIBLE_DEVICES", "ROCR_VISIBLE_DEVICES")
+
+
+def unused_gpus() -> tuple[str, ...]:
+    """A note where this process was given GPUs and JAX computes on the CPU without having been told to; else nothing."""
+    if jax.default_backend() != "cpu" or "cpu" in (jax.config.values["jax_platforms"] or ""):
+        return ()
+    given = [f"{name}={os.environ[name]}" for name in _GPUS if os.environ.get(name, "") not in ("", "-1", "NoDevFiles")]
+    remedy = f"pip install 'jax[cuda12]=={jax.__version__}', or JAX_PLATFORMS=cpu where that is wanted"
+    return tuple(f"{what}, and JAX computes on the CPU: {remedy}" for what in given[:1])
+
+
 def out_of_memory(error: BaseException) -> bool:
     """Whether an error says that memory is wanting, of this machine or of its accelerator."""
     return isinstance(error, MemoryError) or any(sign in str(error) for sign in ("RESOURCE_EXHAUSTED", "Out of memory"))

@@ -57,3 +57,31 @@ def test_signals_that_come_together_are_one_and_a_later_one_acts_as_without_us(m
         with pytest.raises(KeyboardInterrupt):
             signal.raise_signal(signal.SIGINT)
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+@pytest.mark.parametrize(
+    ("variables", "platforms", "noted"),
+    [
+        ({"SLURM_JOB_GPUS": "0,1"}, "", "SLURM_JOB_GPUS=0,1, and JAX computes on the CPU"),
+        ({"CUDA_VISIBLE_DEVICES": "3"}, "", "CUDA_VISIBLE_DEVICES=3, and JAX computes on the CPU"),
+        ({"CUDA_VISIBLE_DEVICES": "3", "SLURM_JOB_GPUS": "3"}, "cpu", None),
+        ({"CUDA_VISIBLE_DEVICES": "-1"}, "", None),
+        ({"CUDA_VISIBLE_DEVICES": ""}, "", None),
+        ({}, "", None),
+    ],
+    ids=str,
+)
+def test_gpus_that_are_not_used(variables, platforms, noted, monkeypatch):
+    monkeypatch.setattr(process.jax, "default_backend", lambda: "cpu")
+    for name in process._GPUS:
+        monkeypatch.delenv(name, raising=False)
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    before = process.jax.config.values["jax_platforms"]
+    process.jax.config.update("jax_platforms", platforms)
+    try:
+        found = process.unused_gpus()
+    finally:
+        process.jax.config.update("jax_platforms", before)
+    assert len(found) == (noted is not None)
+    assert all(note.startswith(noted) for note in found)
