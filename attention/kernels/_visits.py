@@ -155,17 +155,20 @@ def _attention(read: _Read) -> Callable:
     """The function of (arrays, others) with a backward pass of its own."""
     steps = _steps(read.plan)
 
-    def exponents(floats, others, products, visit, add=add_bias):
-        """The exponents ``[*B N t s]`` of a visit, -inf where masked, and the problem they are of."""
+    def exponents(floats, others, products, visit, on=lambda function: function):
+        """The exponents ``[*B N t s]`` of a visit, -inf where masked, and the problem they are of.
+
+        ``on`` makes a function of maps one that computes it in the layout that the products have.
+        """
         problem, count = read.problem(floats, others[0], visit), others[1]
         if count.shape[-2] > 1:
             count = _ROWS.at(count, visit)
-        scores, mask = biased(problem, products, add)
+        scores, mask = biased(problem, products, on(add_bias))
         mask = _fresh(mask, visit, scores.ndim)
-        opened = scores if mask is None else jnp.where(mask, scores, 0.0)
+        opened = scores if mask is None else on(lambda scores, mask: jnp.where(mask, scores, 0.0))(scores, mask)
         assert read.streaming.exponents is not None
         z = read.streaming.exponents(problem.params["normalizer"], opened, count, problem.call)
-        return z if mask is None else jnp.where(mask, z, -jnp.inf), problem
+        return z if mask is None else on(lambda z, mask: jnp.where(mask, z, -jnp.inf))(z, mask), problem
 
     def start_of(floats, others):
         """What is in the denominator before any key, and its shift."""
@@ -230,7 +233,7 @@ def _attention(read: _Read) -> Callable:
             here = read.cut(floats, visit)
 
             def weigh(products, own):
-                z, problem = exponents(with_asked(own, here), others, _swapped(products), visit, _add_transposed)
+                z, problem = exponents(with_asked(own, here), others, _swapped(products), visit, _on_transposed)
                 shares = jnp.exp(z - _ROWS.at(log_sum, visit))
                 return _dropped(shares, problem), shares
 
@@ -262,9 +265,9 @@ def _attention(read: _Read) -> Callable:
     return attend
 
 
-def _add_transposed(scores: jax.Array, bias: jax.Array) -> jax.Array:
-    """``add_bias`` of scores that lie transposed, without a copy of them."""
-    return _swapped(add_bias(_swapped(scores), _held(_swapped(bias))))
+def _on_transposed(function: Callable[..., jax.Array]) -> Callable[..., jax.Array]:
+    """A function of maps ``[... t s]``, computed transposed: of what lies so, XLA makes no copies then."""
+    return lambda *maps: _swapped(function(*map(_swapped, maps)))
 
 
 def _fresh(mask: jax.Array | None, visit: _Visit, rank: int) -> jax.Array | None:
