@@ -155,15 +155,16 @@ def _attention(read: _Read) -> Callable:
     """The function of (arrays, others) with a backward pass of its own."""
     steps = _steps(read.plan)
 
-    def exponents(floats, others, products, visit, on=lambda function: function):
+    def exponents(floats, others, products, visit, transposed=False):
         """The exponents ``[*B N t s]`` of a visit, -inf where masked, and the problem they are of.
 
-        ``on`` makes a function of maps one that computes it in the layout that the products have.
+        What is done to ``transposed`` products is computed as they lie: XLA makes no copies then.
         """
+        on = _on_transposed if transposed else lambda function: function
         problem, count = read.problem(floats, others[0], visit), others[1]
         if count.shape[-2] > 1:
             count = _ROWS.at(count, visit)
-        scores, mask = biased(problem, products, on(add_bias))
+        scores, mask = biased(problem, products, _add_transposed if transposed else add_bias)
         mask = _fresh(mask, visit, scores.ndim)
         opened = scores if mask is None else on(lambda scores, mask: jnp.where(mask, scores, 0.0))(scores, mask)
         assert read.streaming.exponents is not None
@@ -233,7 +234,7 @@ def _attention(read: _Read) -> Callable:
             here = read.cut(floats, visit)
 
             def weigh(products, own):
-                z, problem = exponents(with_asked(own, here), others, _swapped(products), visit, _on_transposed)
+                z, problem = exponents(with_asked(own, here), others, _swapped(products), visit, transposed=True)
                 shares = jnp.exp(z - _ROWS.at(log_sum, visit))
                 return _dropped(shares, problem), shares
 
@@ -266,8 +267,18 @@ def _attention(read: _Read) -> Callable:
 
 
 def _on_transposed(function: Callable[..., jax.Array]) -> Callable[..., jax.Array]:
-    """A function of maps ``[... t s]``, computed transposed: of what lies so, XLA makes no copies then."""
+    """A function of maps ``[... t s]``, computed on them transposed."""
     return lambda *maps: _swapped(function(*map(_swapped, maps)))
+
+
+def _add_transposed(scores: jax.Array, bias: jax.Array) -> jax.Array:
+    """``add_bias``, computed on maps transposed.
+
+    The bias is transposed in memory, by a loop: otherwise every entry of a batch reads it across its rows.
+    """
+    *lead, t, s = bias.shape
+    turned = jax.lax.map(_swapped, bias.reshape(-1, t, s)).reshape(*lead, s, t)
+    return _swapped(add_bias(_swapped(scores), turned))
 
 
 def _fresh(mask: jax.Array | None, visit: _Visit, rank: int) -> jax.Array | None:
