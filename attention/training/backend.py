@@ -50,15 +50,19 @@ def _check_switches() -> None:
 
 
 def _check_platform() -> None:
-    """Asks for the devices. Raises ValueError where JAX has none of the platform that it was told to take."""
+    """Asks for the devices. Raises ValueError where JAX has none, or none of the platform that it was told to take."""
     try:
         jax.devices()
-    except (RuntimeError, AssertionError):
-        names = ("JAX_PLATFORMS", "JAX_PLATFORM_NAME")
-        asked = " ".join(f"{name}={os.environ[name]}" for name in names if os.environ.get(name))
+    except (RuntimeError, AssertionError) as error:
+        names, why = ("JAX_PLATFORMS", "JAX_PLATFORM_NAME"), f"; JAX says: {error}" if str(error) else ""
+        given = {name: f"{name}={os.environ[name]}" for name in (*names, "XLA_FLAGS") if os.environ.get(name)}
         for name in names:
             jax.config.update(name.lower(), "")
-        there = ", ".join(sorted({"cpu", *(device.platform for device in jax.devices())}))
+        try:
+            there = ", ".join(sorted({"cpu", *(device.platform for device in jax.devices())}))
+        except RuntimeError:
+            raise ValueError(f"{' '.join(given.values())}: JAX has no device{why}") from None
+        asked = " ".join(given[name] for name in names if name in given)
         raise ValueError(
-            f"{asked}: this machine, or this installation of JAX, has no such platform; there are: {there}"
+            f"{asked}: this machine, or this installation of JAX, has no such platform; there are: {there}{why}"
         ) from None

@@ -1,6 +1,7 @@
 """A platform that is not there and switches under which nothing trains are one line, before anything is made."""
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -40,6 +41,21 @@ def test_a_platform_by_its_older_name():
     code, out, error = prepared(JAX_PLATFORM_NAME="cuda", JAX_PLATFORMS="")
     assert (code, out, error.count("\n")) == (2, "", 1)
     assert error.startswith("error: JAX_PLATFORM_NAME=cuda: this machine, or this installation of JAX, has no such platform")
+
+
+def test_what_jax_says_of_a_platform_is_told():
+    """It may be there, and taken by another process."""
+    code, _, error = prepared(JAX_PLATFORMS="tpu")
+    assert code == 2
+    assert re.search("; JAX says: Unable to initialize backend 'tpu': .*libtpu", error)
+
+
+@pytest.mark.parametrize("count", ["0", "-1"])
+def test_no_device_at_all(count):
+    flags = f"--xla_force_host_platform_device_count={count}"
+    code, out, error = prepared(XLA_FLAGS=flags, JAX_PLATFORMS="", JAX_PLATFORM_NAME="")
+    assert (code, out, error.count("\n")) == (2, "", 1)
+    assert error.startswith(f"error: XLA_FLAGS={flags}: JAX has no device; JAX says: Unable to initialize backend 'cpu'")
 
 
 def test_no_home(monkeypatch):
