@@ -226,6 +226,8 @@ def main(options: Sequence[str] | None = None) -> int:
     parser.add_argument("--seconds", type=float, default=450.0, help="after which nothing more is begun")
     parser.add_argument("--tiny", action="store_true", help="small sizes, to see that all of it runs")
     given = parser.parse_args(options)
+    if jax.default_backend() == "cpu" and not given.tiny:
+        parser.error("JAX has no GPU or TPU here, and a CPU is what it would be held to; --tiny goes the same way in small")
     began, device, report = time.monotonic(), jax.devices()[0], _runner.Report(given)
     rows, left_out = [], []
     for what, groups in (("updates", updates), ("attention by length", by_length), ("members", members)):

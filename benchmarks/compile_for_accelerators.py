@@ -16,6 +16,7 @@ import functools
 import math
 import os
 import re
+import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -200,7 +201,7 @@ def compile_all(name: str, wanted: Sequence[str], members: Sequence[int], again:
             key = f"{name} {config} {count}"
             if key in read()["rows"] and not again:
                 continue
-            topology = topology or device.describe()
+            topology = topology or _topology_of(device)
             try:
                 row = compiled(experiment(config, count), device, topology)
             except ValueError as error:  # of data that are not here
@@ -214,6 +215,15 @@ def compile_all(name: str, wanted: Sequence[str], members: Sequence[int], again:
             RESULTS.parent.mkdir(exist_ok=True)
             write_json(RESULTS, kept)
             print(f"{key}: {_cells(row, device)}", flush=True)
+
+
+def _topology_of(device: Accelerator) -> Any:
+    """What to compile for. Ends the program with one line where JAX has no compiler for it."""
+    try:
+        return device.describe()
+    except (NotImplementedError, RuntimeError) as error:
+        print(f"error: JAX has no compiler for {device.title} here, see --help: {error}", file=sys.stderr)
+        raise SystemExit(2) from None
 
 
 def _order(item: tuple[str, Any]) -> tuple[str, str, int]:

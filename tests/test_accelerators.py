@@ -64,9 +64,15 @@ def test_a_wrong_value_is_said(off, code, monkeypatch, capsys):
     monkeypatch.setattr(accelerator, "updates", lambda device, tiny: iter([[_runner.Case("sums", int, facts=facts)]]))
     for others in ("by_length", "members"):
         monkeypatch.setattr(accelerator, others, lambda device, tiny: iter(()))
-    assert accelerator.main(["--repetitions=2"]) == code
+    assert accelerator.main(["--tiny", "--repetitions=2"]) == code
     printed = capsys.readouterr().out
     assert ("not what the CPU gives: sums" in printed) == ("TOO LARGE" in printed) == bool(code)
+
+
+def test_a_cpu_is_not_measured_as_an_accelerator(capsys):
+    with pytest.raises(SystemExit, match="2"):
+        accelerator.main([])
+    assert "error: JAX has no GPU or TPU here" in capsys.readouterr().err
 
 
 def test_differences_are_of_the_largest_number():
@@ -107,6 +113,18 @@ def test_operands_are_found_in_a_compiled_program():
 def results(tmp_path, monkeypatch):
     monkeypatch.setattr(computed, "RESULTS", tmp_path / "results" / "accelerators.json")
     return computed.RESULTS
+
+
+def test_a_compiler_that_is_not_installed_is_one_line(results, monkeypatch, capsys):
+    def describe():
+        raise NotImplementedError("topology not implemented for cuda")
+
+    monkeypatch.setitem(computed.DEVICES, "h200", computed.DEVICES["h200"]._replace(describe=describe))
+    with pytest.raises(SystemExit, match="2"):
+        computed.main(["--device=h200", "--config=smoke"])
+    said = capsys.readouterr().err
+    assert said == "error: JAX has no compiler for H200 here, see --help: topology not implemented for cuda\n"
+    assert not results.exists()
 
 
 def test_what_is_compiled_is_not_compiled_again(results, monkeypatch, capsys):
