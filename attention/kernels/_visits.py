@@ -48,7 +48,7 @@ class _Cut(NamedTuple):
     def add(self, total: jax.Array, part: jax.Array, visit: "_Visit") -> jax.Array:
         """The total with a visit's part added to where it belongs."""
         here = (self.at(total, visit) + part).astype(total.dtype)
-        starts: list[Any] = [0] * total.ndim
+        starts: list[Any] = [jnp.zeros_like(visit.query)] * total.ndim
         for axis, start in zip(self, (visit.query, visit.key)):
             if axis is not None:
                 starts[axis] = start
@@ -177,7 +177,7 @@ def _attention(read: _Read) -> Callable:
         return read.streaming.start(problem.params["normalizer"], problem.call)
 
     def forward(arrays, others):
-        """The output, and the logarithm of the sum that it was divided by."""
+        """The output, and of each row what is subtracted from exponents and what their exponentials are multiplied with."""
         query, key, value, floats = arrays
         wide = jnp.promote_types(jnp.result_type(query, key, value), jnp.float32)
         rows = jnp.zeros((*query.shape[:-1], 1), wide)
@@ -203,18 +203,19 @@ def _attention(read: _Read) -> Callable:
         (output, denominator, shift), _ = jax.lax.scan(add, varying(start, (arrays, others)), steps)
         empty = denominator == 0.0
         output = (output / jnp.where(empty, 1.0, denominator)).astype(value.dtype)
-        return output, jnp.where(empty, jnp.inf, shift + jnp.log(denominator))
+        # Apart, since the logarithm of a sum is lost beside a large shift.
+        return output, (jnp.where(empty, 0.0, shift), jnp.where(empty, 0.0, 1.0 / denominator))
 
     def forward_kept(arrays, others):
         """The output, and what the backward pass reads; None marks floats whose gradient nobody asks for."""
         marks = [() if leaf.perturbed else None for leaf in arrays[3]]
         arrays, others = custom_vjp_primal_tree_values((arrays, others))
-        output, log_sum = forward(arrays, others)
-        return output, (arrays, others, output, log_sum, marks)
+        output, of_rows = forward(arrays, others)
+        return output, (arrays, others, output, of_rows, marks)
 
     def backward(kept, gradient):
-        (query, key, value, floats), others, output, log_sum, marks = kept
-        wide = log_sum.dtype
+        (query, key, value, floats), others, output, (shift, inverse), marks = kept
+        wide = shift.dtype
         gradient = jnp.zeros_like(output) if isinstance(gradient, SymbolicZero) else gradient
         asked = lambda leaves: [leaf for leaf, mark in zip(leaves, marks) if mark is not None]
 
@@ -226,8 +227,8 @@ def _attention(read: _Read) -> Callable:
         query_columns, gradient_columns, key_columns = map(_swapped, (query, gradient, key))
 
         def of_start(own):
-            many, shift = start_of(with_asked(own, floats), others)
-            return jnp.zeros_like(log_sum) + many * jnp.exp(shift - log_sum)
+            many, first = start_of(with_asked(own, floats), others)
+            return jnp.zeros_like(shift) + many * jnp.exp(first - shift) * inverse
 
         def add(carry, step):
             visit, (of_query, of_key, of_value, of_floats) = read.visit(step), carry
@@ -235,7 +236,7 @@ def _attention(read: _Read) -> Callable:
 
             def weigh(products, own):
                 z, problem = exponents(with_asked(own, here), others, _swapped(products), visit, transposed=True)
-                shares = jnp.exp(z - _ROWS.at(log_sum, visit))
+                shares = jnp.exp(z - _ROWS.at(shift, visit)) * _ROWS.at(inverse, visit)
                 return _dropped(shares, problem), shares
 
             products = _held(_product(_KEYS.at(key, visit), _COLUMNS.at(query_columns, visit), wide))

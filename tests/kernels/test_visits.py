@@ -122,6 +122,24 @@ def test_every_pair_is_visited_once(spec, lengths, sizes):
     assert spec == "full" or len(plan.queries) == 1 or max(lengths) < 72 or count[:T].sum() < T * S
 
 
+@pytest.mark.parametrize("low", [-1e9, float(np.finfo(np.float32).min)])
+def test_rows_that_a_large_bias_lowers_as_a_whole(low, visits):
+    """As padding does in others' code: beside such a number the logarithm of a sum is lost."""
+    arrays = (*inputs(T=40, S=40), params_of(), jnp.where(jnp.arange(40) < 3, low, 0.0)[None, None, :, None])
+    run = jit(lambda arrays, upstream: [value_and_gradients(arrays, upstream, kernel=k) for k in ("dense", "chunked")])
+    dense, chunked = run(arrays, normal(6, 2, 40, 4, 8))
+    assert_close(chunked, dense)
+    assert len(visits) == 1
+
+
+def test_with_integers_of_64_bits(visits):
+    with jax.enable_x64(True):
+        loss = lambda *arrays: jnp.sum(attention.attend(*arrays, mask="causal", kernel="chunked") ** 2)
+        found = jax.eval_shape(jax.grad(loss, (0, 1, 2)), *inputs(T=40, S=40))
+    assert len(found) == 3
+    assert len(visits) == 1
+
+
 def test_dropout_is_the_same_backward(visits):
     """The output is linear in the values for a given noise, which the gradient has to draw again."""
     query, key, value = inputs(T=72, S=72)
