@@ -24,13 +24,19 @@ from attention.training.job import ID
 
 __all__: list[str] = []
 
-_WAITING = {"PENDING", "CONFIGURING", "SUSPENDED", "STOPPED", "RESIZING", "SPECIAL_EXIT"}
-_WAITING |= {"REQUEUED", "REQUEUE_HOLD", "REQUEUE_FED"}
 _RUNNING = {"RUNNING", "COMPLETING", "SIGNALING", "STAGE_OUT"}
 _LIMIT = {"TIMEOUT", "DEADLINE"}
 _NO_FAULT = {"CANCELLED", "PREEMPTED", "NODE_FAIL", "BOOT_FAIL", "REVOKED", *_LIMIT}
+_ENDED = {"COMPLETED", "FAILED", "OUT_OF_MEMORY", *_NO_FAULT}  # in every other state, of which new ones come, a job waits
 # What sbatch says where it may take the same job later.
 _LATER = ("temporarily unable", "unable to contact", "submit limit", "submitjob", "timed out", "connection", "zero bytes")
+_NEVER = re.compile(r"\b(QOS|Assoc)(?!\w*SubmitJob)\w")  # before the words that all limits share: not the one on how many jobs
+_TAKEN = re.compile(r"^\D*\d+(;\S*)?\s*$", re.MULTILINE)  # the number of the job, also after words
+_MANY = ("-a", "--array", "-M", "--clusters")  # flags of sbatch that make other than one job of one cluster
+# Variables that say which Slurm is asked, and who asks. Others of a sweep that is a job itself say nothing of those that it
+# submits, and those of a user for squeue and scancel would hide jobs from them.
+_WHICH = ("SLURM_CONF", "SLURM_CLUSTERS", "SLURM_JWT")
+_HIDING = ("SLURM_", "SQUEUE_", "SCANCEL_")
 _COLUMNS = {"Name": 64, "State": 24, "Reason": 64, "exit_code": 16}
 _ANSWER = 30.0  # seconds that a command of Slurm's may take: sbatch waits for minutes where the queue is full
 
@@ -76,6 +82,8 @@ def build(
         raise ValueError(f"options wants flags as in a shell ({error}), got {quoted(options)}") from None
     if stray := [word for word in further if not word.startswith("-")]:
         raise ValueError(f"options wants flags, --NAME=VALUE, got {quoted(stray[0])}")
+    if many := [word for word in further if word.startswith(_MANY)]:
+        raise ValueError(f"options wants flags for one job of this cluster each (or of $SLURM_CLUSTERS), got {quoted(many[0])}")
     named = {"partition": partition, "account": account, "qos": qos, "mem": memory, "time": time}
     flags = [f"--{name}={value}" for name, value in named.items() if value]
     flags += [f"--gres=gpu:{gpus}"] if gpus else []
@@ -98,11 +106,13 @@ def _open(flags: Sequence[str], setup: str, within: str) -> Session:
         log = str(job.log).replace("%", "%%")
         own = [f"--job-name={job.name}", f"--output={log}", "--open-mode=append", f"--chdir={Path.cwd()}"]
         try:
-            _call("sbatch", "--parsable", *flags, *own, str(script))
+            said = _call("sbatch", "--parsable", *flags, *own, str(script))
         except _FailedError as error:
-            if any(sign in str(error).lower() for sign in _LATER):
+            if any(sign in str(error).lower() for sign in _LATER) and not _NEVER.search(str(error)):
                 raise TryAgainError(f"Slurm takes no job now: {error}") from None
             raise ValueError(f"Slurm refuses the job: {error}") from None
+        if not _TAKEN.search(said):
+            raise ValueError(f"sbatch {shlex.join(flags)} has submitted no job; it says {quoted(said)}")
 
     def poll(jobs: Collection[Job]) -> dict[str, Seen]:
         names = ",".join(job.name for job in jobs)
@@ -129,12 +139,10 @@ class _FailedError(Exception):
 
 def _call(*command: str) -> str:
     """What a command prints."""
-    # Of a sweep that is a job itself, what that job is made of says nothing of those that it submits.
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("SLURM_") or name == "SLURM_CONF"}
+    environment = {name: value for name, value in os.environ.items() if name in _WHICH or not name.startswith(_HIDING)}
+    streams = {"stdin": subprocess.DEVNULL, "capture_output": True, "text": True, "errors": "replace"}
     try:
-        done = subprocess.run(
-            command, env=environment, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=_ANSWER
-        )
+        done = subprocess.run(command, env=environment, timeout=_ANSWER, **streams)
     except subprocess.TimeoutExpired as error:
         said = error.stderr.decode(errors="replace") if isinstance(error.stderr, bytes) else error.stderr or ""
         raise _FailedError(f"timed out after {_ANSWER:.0f} s; {one_line(said)}") from None
@@ -158,12 +166,13 @@ def _read(line: str) -> tuple[str, Seen]:
         fields.append(line[start : start + width].strip())
         start += width
     name, state, reason, status = fields
-    if state in _WAITING:
-        return name, Seen("waiting", "" if reason == "None" else reason)
+    known = "" if reason == "None" else reason
     if state in _RUNNING:
         return name, Seen("running")
+    if state not in _ENDED:
+        return name, Seen("waiting", known)
     code = _code(status)
-    why = state.lower().replace("_", " ") + (f", exit code {code}" if code else "")
+    why = state.lower().replace("_", " ") + (f", exit code {code}" if code else f" ({known})" if known else "")
     return name, Seen("ended", why, fault=state not in _NO_FAULT, limit=state in _LIMIT, code=code)
 
 

@@ -37,6 +37,8 @@ ROW = Row(
             "slurm(concurrent=0)": "concurrent wants 1 or more, got 0",
             "slurm(time='two hours')": "time wants minutes, hours:minutes:seconds or days-hours, got 'two hours'",
             "slurm(options='a100')": "options wants flags, --NAME=VALUE, got 'a100'",
+            "slurm(options='--array=0-3')": "options wants flags for one job of this cluster each .*, got '--array=0-3'",
+            "slurm(options='-Mother')": "one job of this cluster each .*, got '-Mother'",
             "slurm(partitoin='gpu')": "nearest: 'partition'",
         },
     ),
@@ -45,12 +47,13 @@ ROW = Row(
 PROGRAM = """#!/usr/bin/env python3
 import json, os, sys, time
 name, here = os.path.basename(sys.argv[0]), os.path.dirname(sys.argv[0])
+given = {name: value for name, value in os.environ.items() if name.startswith(("SLURM_", "SBATCH_", "SQUEUE_", "SCANCEL_"))}
 with open(f"{here}/{name}.jsonl", "a") as file:
-    file.write(json.dumps([*sys.argv[1:], os.environ.get("SLURM_JOB_ID", "")]) + "\\n")
+    file.write(json.dumps([*sys.argv[1:], given]) + "\\n")
 answer = json.load(open(f"{here}/{name}.json")) if os.path.exists(f"{here}/{name}.json") else {}
 time.sleep(answer.get("sleep", 0))
-sys.stdout.write(answer.get("out", ""))
-sys.stderr.write(answer.get("err", ""))
+sys.stdout.write(answer.get("out", "7\\n" if name == "sbatch" else ""))
+sys.stderr.buffer.write(answer.get("err", "").encode("latin-1"))
 sys.exit(answer.get("code", 0))
 """
 
@@ -64,6 +67,7 @@ def cluster(tmp_path, monkeypatch):
         (folder / name).write_text(PROGRAM)
         (folder / name).chmod(0o755)
     monkeypatch.setenv("PATH", f"{folder}:{os.environ['PATH']}")
+    monkeypatch.delenv("SLURM_CONF", raising=False)
 
     class Cluster:
         def answers(self, program, **answer):
@@ -103,7 +107,7 @@ def test_a_job_is_a_script_with_the_flags_that_options_say(tmp_path, cluster, mo
     assert asked[7:10] == ["--cpus-per-task=4", "--requeue", "--nice=5"]
     assert f"--output={tmp_path}/50%%j it's.txt" in asked
     assert f"--chdir={os.getcwd()}" in asked
-    assert asked[-1] == ""
+    assert asked[-1] == {}
     ran = subprocess.run(["bash", asked[-2]], capture_output=True, text=True, env=os.environ)
     assert ran.stdout == "set up\none two\n", ran.stderr
     script = (one.folder / "script.sh").read_text()
@@ -125,6 +129,19 @@ def test_no_time_asks_for_no_signal(tmp_path, cluster):
             TryAgainError,
             "takes no job now: .*submit limit",
         ),
+        (
+            "sbatch: error: QOSMaxSubmitJobPerUserLimit\n"
+            "sbatch: error: Job violates accounting/QOS policy (job submit limit, user's size and/or time limits)",
+            TryAgainError,
+            "takes no job now: .*QOSMaxSubmitJobPerUserLimit",
+        ),
+        (
+            "sbatch: error: QOSMaxWallDurationPerJobLimit\n"
+            "sbatch: error: Job violates accounting/QOS policy (job submit limit, user's size and/or time limits)",
+            ValueError,
+            "refuses the job: .*QOSMaxWallDurationPerJobLimit",
+        ),
+        ("sbatch: error: Gruppe nicht verf\xfcgbar", ValueError, "refuses the job: .*Gruppe nicht verf.gbar"),
         ("sbatch: error: Unable to contact slurm controller (connect failure)", TryAgainError, "takes no job now"),
     ],
 )
@@ -153,11 +170,15 @@ def line(name, state, reason, status):
 @pytest.mark.parametrize(
     ("state", "status", "seen"),
     [
-        ("PENDING", "0", Seen("waiting", "Resources")),
+        ("PENDING Resources", "0", Seen("waiting", "Resources")),
+        ("PENDING", "0", Seen("waiting")),
+        ("RESV_DEL_HOLD Reservation", "0", Seen("waiting", "Reservation")),
+        ("A_STATE_TO_COME", "0", Seen("waiting")),
         ("RUNNING", "0", Seen("running")),
         ("COMPLETING", "0", Seen("running")),
         ("COMPLETED", "0", Seen("ended", "completed", code=0)),
-        ("FAILED", "512", Seen("ended", "failed, exit code 2", code=2)),
+        ("FAILED JobLaunchFailure", "0:53", Seen("ended", "failed (JobLaunchFailure)")),
+        ("FAILED NonZeroExitCode", "512", Seen("ended", "failed, exit code 2", code=2)),
         ("FAILED", "2:0", Seen("ended", "failed, exit code 2", code=2)),
         ("FAILED", "9", Seen("ended", "failed")),
         ("FAILED", "0:9", Seen("ended", "failed")),
@@ -170,14 +191,9 @@ def line(name, state, reason, status):
 )
 def test_what_squeue_says(tmp_path, cluster, state, status, seen):
     one = job(tmp_path)
-    cluster.answers("squeue", out=line(one.name, state, "Resources", status))
+    state, _, reason = state.partition(" ")
+    cluster.answers("squeue", out=line(one.name, state, reason or "None", status))
     assert specs.build("executor", "slurm").open().poll([one]) == {one.name: seen}
-
-
-def test_a_job_that_waits_for_nothing_that_is_known(tmp_path, cluster):
-    one = job(tmp_path)
-    cluster.answers("squeue", out=line(one.name, "PENDING", "None", "0"))
-    assert specs.build("executor", "slurm").open().poll([one]) == {one.name: Seen("waiting")}
 
 
 def test_a_slurm_that_does_not_answer(tmp_path, cluster):
@@ -186,4 +202,32 @@ def test_a_slurm_that_does_not_answer(tmp_path, cluster):
     with pytest.raises(TryAgainError, match="Slurm does not answer: slurm_load_jobs error"):
         session.poll([one])
     session.cancel([one])
-    assert cluster.asked("scancel") == [[f"--name={one.name}", ""]]
+    assert cluster.asked("scancel") == [[f"--name={one.name}", {}]]
+
+
+def test_what_a_user_sets_for_other_calls_hides_no_jobs(tmp_path, cluster, monkeypatch):
+    """A squeue that leaves jobs out by partition would have them started again; which Slurm is asked stays said."""
+    for name in ("SQUEUE_PARTITION", "SQUEUE_ACCOUNT", "SCANCEL_INTERACTIVE", "SLURM_JOB_ID"):
+        monkeypatch.setenv(name, "1")
+    kept = {"SLURM_CONF": "/etc/conf", "SLURM_CLUSTERS": "here", "SLURM_JWT": "token", "SBATCH_ACCOUNT": "us"}
+    for name, value in kept.items():
+        monkeypatch.setenv(name, value)
+    session, one = specs.build("executor", "slurm").open(), job(tmp_path)
+    session.start(one)
+    session.poll([one])
+    session.cancel([one])
+    assert [cluster.asked(program)[0][-1] for program in ("sbatch", "squeue", "scancel")] == [kept] * 3
+
+
+@pytest.mark.parametrize("said", ["7\n", "7;here\n", "Welcome to the cluster!\n7\n", "Submitted batch job 7\n"])
+def test_the_number_of_a_job(tmp_path, cluster, said):
+    cluster.answers("sbatch", out=said)
+    specs.build("executor", "slurm").open().start(job(tmp_path))
+
+
+@pytest.mark.parametrize("said", ["", "slurm-wlm 22.05.8\n", "Usage: sbatch [OPTIONS(0)...] script [args(0)...]\n"])
+def test_an_answer_without_a_number_is_no_job(tmp_path, cluster, said):
+    """As after ``--test-only`` or ``--version``."""
+    cluster.answers("sbatch", out=said)
+    with pytest.raises(ValueError, match=r"sbatch .*--test-only has submitted no job; it says"):
+        specs.build("executor", "slurm(options='--test-only')").open().start(job(tmp_path))
