@@ -184,7 +184,7 @@ def _work_off(plan: Plan, points: Points, queue: deque[tuple[int, list[Point]]],
     """Trains the cohorts of a queue, each on its share of the local devices or as a job."""
     of, busy, broken = len(queue), list[InUseError](), list[bool]()
     with contextlib.ExitStack() as stack:
-        session = None if executor.open is None else stack.enter_context(executor.open())
+        session = None if executor.open is None or not queue else stack.enter_context(executor.open())
         caught, logged = stack.enter_context(signals()), stack.enter_context(printed.by_thread())
 
         def left() -> bool | None:

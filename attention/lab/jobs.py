@@ -30,7 +30,7 @@ from attention.lab.board import Board
 from attention.lab.executors import Executor, Job, Seen, Session
 from attention.lab.plan import Point
 from attention.lab.store import Points, cohort_name, folder_name
-from attention.lab.tries import Tries
+from attention.lab.tries import TRIES, Tries
 from attention.runs import tracking
 from attention.runs.directory import RunDirectory
 from attention.training import config as configs
@@ -76,12 +76,13 @@ class Jobs:
           How that ended; "stopped" where the sweep is to end before.
         """
         run = self._points.cohort(cohort)
-        tries, current, mine, again = Tries(run.path), self._latest(cohort), False, 0
+        tries, current, mine, again, why = Tries(run.path), self._latest(cohort), False, 0, ""
         with heartbeat.doing("starting") as doing, _Shown(board, run, len(cohort), steps, doing) as shown:
             while not run.finished:
                 if current is None:
                     if (reason := tries.begin()) is not None:
                         tries.end()
+                        reason = self._never_begun(cohort, why) or reason
                         return Ended("failed", f"{reason}{_last_of(self._points.log(cohort))}")
                     current, mine = self._start(cohort, tries, doing), True
                     if current is None:
@@ -89,6 +90,7 @@ class Jobs:
                 end = self._follow(current, mine, run, shown)
                 if end is None:
                     return Ended("stopped", "")
+                why = "unknown to the scheduler" if end.seen is None else end.seen.why
                 told = self._verdict(end, tries, cohort)
                 (current.folder / _SETTLED).touch()
                 self._watch.forget(current)
@@ -153,6 +155,14 @@ class Jobs:
         named = tracking.Named(self._points.path.resolve().name, tuple(map(folder_name, cohort)))
         job.plan(run.path, job.Planned(cohort[0].phase == "final", cohort[0].content, named))
         run.write_config(configs.to_dict(configs.cohort([point.config for point in cohort])))
+
+    def _never_begun(self, cohort: Sequence[Point], why: str) -> str | None:
+        """Why the last jobs of a cohort ended, where none has begun to train: that is no want of memory."""
+        last = [folder for _, folder in sorted(self._folders(cohort))[-TRIES:]]
+        if any(map(job.beat, last)):
+            return None
+        told = f"{TRIES} jobs ended before they began{f': {why}' if why else ''}"
+        return f"{told}; is {self._points.path.absolute()} to be seen where they run?"
 
     def _follow(self, current: Job, mine: bool, run: RunDirectory, shown: "_Shown") -> _End | None:
         """Waits for the end of a job; None where the sweep is to end before."""

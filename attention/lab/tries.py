@@ -4,7 +4,7 @@ from pathlib import Path
 
 from attention.runs import json_files
 
-_TRIES = 3
+TRIES = 3
 
 
 class Tries:
@@ -19,8 +19,8 @@ class Tries:
 
     def begin(self) -> str | None:
         """Counts one more try, which a process may die of. Returns why another is useless, or None."""
-        if self._counted("count") > _TRIES:
-            return f"out of memory, probably: the process died {_TRIES} times while training this"
+        if self._counted("count") > TRIES:
+            return f"out of memory, probably: the process died {TRIES} times while training this"
         return None
 
     def forgive(self) -> None:
@@ -32,8 +32,8 @@ class Tries:
     def out_of_time(self) -> str | None:
         """Counts a try whose time was over, which is no fault. Returns why another is useless for now, or None."""
         self.forgive()
-        if self._counted("out_of_time") >= _TRIES:
-            return f"stopped {_TRIES} times without coming to a checkpoint: give it more time, or smaller cohorts"
+        if self._counted("out_of_time") >= TRIES:
+            return f"stopped {TRIES} times without coming to a checkpoint: give it more time, or smaller cohorts"
         return None
 
     def end(self) -> None:

@@ -89,9 +89,16 @@ def tells(how, reason=""):
     return end
 
 
-def dies(**how):
-    """A job that ends and says nothing."""
-    return lambda one: Seen("ended", **how)
+def dies(begun=True, **how):
+    """A job that ends and does not say how."""
+
+    def end(one):
+        if begun:
+            beat = training_job.Beat("7", "node", "2026-01-01T00:00:00", "2026-01-01T00:00:00")
+            json_files.write(one.folder / "job.json", beat._asdict())
+        return Seen("ended", **how)
+
+    return end
 
 
 def raises(error):
@@ -161,6 +168,30 @@ def test_deaths_are_counted_and_split_a_cohort(grid, tmp_path):
     rows = run(grid, tmp_path / "sweep", scripted)
     assert [row["status"] for row in rows] == ["finished"] * 4
     assert [row["cohort_members"] for row in rows] == [1, 1, 2, 2]
+
+
+@pytest.mark.parametrize(
+    ("does", "why"),
+    [(dies(begun=False, why="failed (JobLaunchFailure)"), "failed"), (lambda one: None, "unknown to the scheduler")],
+)
+def test_jobs_that_never_begin_have_no_want_of_memory(grid, tmp_path, does, why):
+    """As where the machines do not see the sweep's folder; no cohort is halved for it."""
+    scripted = Scripted(*[does] * 6)
+    rows = run(grid, tmp_path / "sweep", scripted)
+    assert [row["status"] for row in rows] == ["failed"] * 4
+    assert rows[0]["reason"].startswith(f"3 jobs ended before they began: {why}")
+    assert rows[0]["reason"].endswith(f"is {tmp_path / 'sweep'} to be seen where they run?")
+    assert len(scripted.started) == 6
+
+
+def test_a_finished_sweep_needs_no_executor(grid, done, tmp_path):
+    run(grid, tmp_path / "sweep", Scripted())
+
+    def lacking():
+        raise ValueError("sbatch is not to be found here")
+
+    gone = Executor(lacking)
+    assert sweeps.unmeasured(sweeps.run(grid, tmp_path / "sweep", executor=gone)) == done
 
 
 def test_jobs_that_are_not_known_any_more_are_waited_for(grid, done, tmp_path):
