@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cluster.support import state
+from tests.cluster.support import ROOT, state
 
 pytestmark = [
     pytest.mark.cluster,
@@ -101,8 +101,47 @@ def test_an_interrupt_stops_what_it_started(sweep, executor, tmp_path):
     assert sweep.finished(sweep.start(tmp_path / "sweep", executor)) == sweep.rows
 
 
+def test_a_node_that_does_not_see_what_it_is_to_run(executor, tmp_path):
+    """Or that has no room, ever: both are said, by executors of which no other is in the way."""
+    said = subprocess.run(
+        [sys.executable, "-c", UNFIT, executor, str(tmp_path)],
+        capture_output=True,
+        text=True,
+        env={**os.environ, "RAY_AUTH_MODE": "disabled", "PYTHONPATH": str(ROOT)},
+    )
+    assert said.returncode == 0, said.stderr
+    blind, large = map(json.loads, said.stdout.splitlines()[-2:])
+    assert blind[0] == "ended"
+    assert blind[1].startswith("not begun on ")
+    assert blind[1].endswith("No such file or directory: 'not there'")
+    assert large[:2] == ["waiting", "for a node with cpus=64 and gpus=0, of which the cluster has none"]
+
+
+UNFIT = """
+import json, sys
+from pathlib import Path
+from attention import specs
+from attention.lab.executors import Job
+
+folder = Path(sys.argv[2])
+
+def seen(spec, name, command):
+    job = Job(f"{name}-{folder.name}", (command,), {}, folder, folder / "log.txt")
+    with specs.build("executor", spec).open() as session:
+        session.start(job)
+        while True:
+            seen = session.poll([job])[job.name]
+            if seen.state == "ended" or seen.why != "for room in the cluster":
+                session.cancel([job])
+                return seen
+
+print(json.dumps(seen(sys.argv[1], "blind", "not there")))
+print(json.dumps(seen(sys.argv[1].replace("cpus=1", "cpus=64"), "large", "true")))
+"""
+
+
 def test_a_cluster_that_is_not_there_is_one_line(sweep, tmp_path):
     address = f"127.0.0.1:{free_ports(1)[0]}"
     code, said = sweep.start(tmp_path / "sweep", f"ray(address='{address}')").end()
     assert code == 2
-    assert said.strip().splitlines()[-1].startswith(f"error: there is no Ray cluster at address='{address}'")
+    assert said.strip().splitlines()[-1].startswith(f"error: no Ray cluster to join at address='{address}'")

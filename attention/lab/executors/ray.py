@@ -52,7 +52,7 @@ def _open(address: str, gpus: float, cpus: float) -> Session:
         _reach(os.environ.get("RAY_ADDRESS", address) if address == "auto" else address)
         ray.init(address=address, namespace=_NAMESPACE, logging_level="ERROR", log_to_driver=False)
     except (OSError, RuntimeError, ValueError) as error:
-        raise ValueError(f"there is no Ray cluster at address={address!r}, which 'ray start --head' begins: {error}") from None
+        raise ValueError(f"no Ray cluster to join at address={address!r}, which 'ray start --head' begins: {error}") from None
     worker, lock = ray.remote(_worker()), threading.Lock()
     actors, asked, over = dict[str, Any](), dict[str, Any](), dict[str, Seen]()
 
@@ -94,9 +94,16 @@ def _open(address: str, gpus: float, cpus: float) -> Session:
                 return None
         return actors[job.name]
 
+    def _awaited() -> str:
+        """What actors wait for that have not been placed; nodes may come and go."""
+        room = [node["Resources"] for node in ray.nodes() if node["Alive"]]
+        if any(of.get("CPU", 0) >= cpus and of.get("GPU", 0) >= gpus for of in room):
+            return "for room in the cluster"
+        return f"for a node with cpus={cpus:g} and gpus={gpus:g}, of which the cluster has none"
+
     def _answer(name: str, actor: Any, ready: set[Any]) -> Seen:
         if asked[name] not in ready:
-            return Seen("waiting", "for room in the cluster")
+            return Seen("waiting", _awaited())
         try:
             code = ray.get(asked.pop(name))
         except ray.exceptions.RayActorError as error:
@@ -105,7 +112,7 @@ def _open(address: str, gpus: float, cpus: float) -> Session:
         if code is None:
             return Seen("running")
         ray.kill(actor)  # it holds a place for others
-        over[name] = Seen("ended", f"exit code {code}", code=code)
+        over[name] = Seen("ended", code) if isinstance(code, str) else Seen("ended", f"exit code {code}", code=code)
         return over[name]
 
     return Session(start, poll, cancel, close=ray.shutdown)
@@ -124,11 +131,13 @@ def _worker() -> type:
     class Worker:
         def __init__(self) -> None:
             self.process: Any = None
+            self.failed = ""  # why there is none
 
         def begin(self, command: list[str], environment: dict[str, str], folder: str, log: str) -> None:
             import ctypes
             import os
             import signal
+            import socket
             import subprocess
             import threading
             import time
@@ -144,23 +153,29 @@ def _worker() -> type:
 
             # Of a cluster that is itself a job of Slurm's with several tasks, each process trains a run of its own.
             one_task = {name: "1" for name in ("SLURM_NTASKS", "SLURM_NPROCS") if name in os.environ}
-            with open(log, "ab") as file:
-                self.process = subprocess.Popen(
-                    list(command),
-                    cwd=folder,
-                    env={**os.environ, **one_task, **environment},
-                    stdin=subprocess.DEVNULL,
-                    stdout=file,
-                    stderr=subprocess.STDOUT,
-                    start_new_session=True,  # Ray kills what is left of the group of an actor that died
-                    preexec_fn=told_to_stop if os.uname().sysname == "Linux" else None,
-                )
+            try:
+                with open(log, "ab") as file:
+                    self.process = subprocess.Popen(
+                        list(command),
+                        cwd=folder,
+                        env={**os.environ, **one_task, **environment},
+                        stdin=subprocess.DEVNULL,
+                        stdout=file,
+                        stderr=subprocess.STDOUT,
+                        start_new_session=True,  # Ray kills what is left of the group of an actor that died
+                        preexec_fn=told_to_stop if os.uname().sysname == "Linux" else None,
+                    )
+            except OSError as error:
+                self.failed = f"not begun on {socket.gethostname()}: {error}"
+                threading.Timer(60, os._exit, [0]).start()  # where nobody asks
+                return
             threading.Thread(target=end, daemon=True).start()
 
-        def code(self) -> int | None:
-            return self.process.poll()
+        def code(self) -> int | str | None:
+            return self.failed or self.process.poll()
 
         def stop(self) -> None:
-            self.process.terminate()
+            if self.process is not None:
+                self.process.terminate()
 
     return Worker
