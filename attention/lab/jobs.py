@@ -131,7 +131,9 @@ class Jobs:
         self._prepare(cohort)
         made.folder.mkdir(parents=True)
         made.log.parent.mkdir(exist_ok=True)
+        asked = False
         while self._left() is None:
+            asked = True
             try:
                 self._session.start(made)
                 return made
@@ -142,8 +144,10 @@ class Jobs:
                 shutil.rmtree(made.folder)
                 tries.forgive()
                 raise
-        shutil.rmtree(made.folder)
         tries.forgive()
+        if asked:  # it may have been taken all the same, and its answer lost
+            self._session.cancel([made])
+        shutil.rmtree(made.folder)
         return None
 
     def _prepare(self, cohort: Sequence[Point]) -> None:

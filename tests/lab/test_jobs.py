@@ -267,6 +267,24 @@ def running(one):
     return Seen("running")
 
 
+@pytest.mark.parametrize("number", [2, 15])
+def test_a_job_whose_answer_was_lost_is_not_left_behind(grid, done, tmp_path, number):
+    """It may have been taken: nobody would know of it any more."""
+
+    def lost(one):
+        signal.raise_signal(number)
+        raise TryAgainError("timed out after 30 s")
+
+    scripted = Scripted(lost)
+    with pytest.raises(SystemExit) as caught:
+        run(grid, tmp_path / "sweep", scripted)
+    assert caught.value.code == 128 + number
+    (name,) = scripted.cancelled
+    assert name.startswith("attention-")
+    assert not list((tmp_path / "sweep" / "jobs").iterdir())
+    assert sweeps.unmeasured(run(grid, tmp_path / "sweep", Scripted())) == done
+
+
 @pytest.mark.parametrize(("number", "lasting", "cancels"), [(2, True, True), (15, True, False), (15, False, True)])
 def test_a_signal_stops_what_it_is_to_stop_and_the_rest_is_joined(grid, done, tmp_path, number, lasting, cancels):
     """An interrupt cancels what this process started; what goes on is found again, and nothing is started twice."""
