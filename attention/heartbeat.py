@@ -43,12 +43,17 @@ class Step:
 
     @property
     def left(self) -> float | None:
-        """The seconds that it still takes, which go by once they are set; not set, they follow from ``share`` and ``since``."""
+        """The seconds that it still takes, which go by once they are set; not set, they follow from ``share`` and ``since``.
+
+        None where they are not known, or over: it takes longer than was thought, nobody knows how much.
+        """
         now = time.monotonic()
+        share, taken, seconds = self.share, now - self.since, 0.0  # the share may be written at any time
         if self._end is not None:
-            return max(self._end - now, 0.0)
-        share, taken = self.share, now - self.since  # it may be written at any time
-        return taken * max(1.0 - share, 0.0) / share if share and taken >= _TOLD else None
+            seconds = self._end - now
+        elif share and taken >= _TOLD:
+            seconds = taken * (1.0 - share) / share
+        return seconds if seconds > 0 else None
 
     @left.setter
     def left(self, seconds: float | None) -> None:

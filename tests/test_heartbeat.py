@@ -117,13 +117,16 @@ def test_the_time_left_follows_from_the_share(monkeypatch):
         clock.now += 30.0
         assert heartbeat.under_way() == ["loading csv: reading texts, 25 % (30 s, about 1 min 30 s left)"]
         inner.share = 1.5  # a guess of how much there is may be too low
-        assert heartbeat.under_way() == ["loading csv: reading texts, 100 % (30 s, about 0 s left)"]
+        assert heartbeat.under_way() == ["loading csv: reading texts, 100 % (30 s)"]
         outer.left = 200.0  # the outermost that knows is what somebody waits for
         assert heartbeat.under_way() == ["loading csv: reading texts, 100 % (30 s, about 3 min 20 s left)"]
         clock.now += 30.0
         assert heartbeat.under_way() == ["loading csv: reading texts, 100 % (60 s, about 2 min 50 s left)"]
+        clock.now += 200.0  # longer than was thought
+        assert heartbeat.under_way() == ["loading csv: reading texts, 100 % (260 s)"]
         outer.left = None
-        assert heartbeat.under_way() == ["loading csv: reading texts, 100 % (60 s, about 0 s left)"]
+        inner.share = 0.5
+        assert heartbeat.under_way() == ["loading csv: reading texts, 50 % (260 s, about 4 min 20 s left)"]
 
 
 def test_a_watch_that_breaks_says_so(monkeypatch):

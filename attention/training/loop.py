@@ -236,17 +236,17 @@ def _train(
             jax.block_until_ready(done)
             spent = clock.spent()
             course.stepped(spent, Spent())
-            pace.updating += spent.seconds
+            pace.waited(spent.seconds)
             bookkeeping.write_metrics(setting, course, progress)
             if validating:
                 with heartbeat.doing("validating"):
                     validation.validate(setting, course, progress)
-                if pace.scoring is None:
+                if not pace.validations:
                     set_gaps_aside()  # of compiling what scores
             spent = clock.spent()
             course.train_seconds += spent.seconds
             if validating:
-                pace.scoring = spent.seconds / len(experiment.data.splits["validation"])
+                pace.validated(spent.seconds, len(experiment.data.splits["validation"]))
             if saving:
                 with heartbeat.doing("saving"):
                     bookkeeping.save(setting, course)

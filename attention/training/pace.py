@@ -1,6 +1,7 @@
 """How long what is left of a run takes, judged by what it has taken so far."""
 
 import dataclasses
+import math
 
 
 @dataclasses.dataclass
@@ -12,16 +13,17 @@ class Pace:
       left = updates u + programs c + examples e
 
     with the updates to come, the shapes of batches that are still to be compiled, and the examples that validations and the
-    final test still score; ``u``, ``c`` and ``e`` are what each has taken here. Before the first validation an example is
-    taken to cost a third of what it does in an update, which also goes backward.
+    final test still score; ``u``, ``c`` and ``e`` are what each has taken here. What is done for the first time takes several
+    times as long as later: an update counts once its program has run before, and a validation that is not the first, where
+    there is one. Before that an example is taken to cost a third of what it does in an update, which also goes backward.
 
     Attributes:
-      updates: made here.
+      batch: the examples of an update.
+      updates: made here that count.
       updating: the seconds spent on them.
       programs: compiled here.
       compiling: the seconds spent on that.
-      batch: the examples of an update.
-      scoring: the seconds that an example took in the last validation; None before it.
+      validations: made here.
     """
 
     batch: int
@@ -29,21 +31,43 @@ class Pace:
     updating: float = 0.0
     programs: int = 0
     compiling: float = 0.0
-    scoring: float | None = None
+    validations: int = 0
+    _scoring: float | None = None  # the seconds of an example in the last validation that counts
+    _first: bool | None = None  # whether the program of the update under way has not run before; None where none is under way
+    _warming: float = math.inf  # the least seconds that an update took whose program had not
 
     def updated(self, seconds: float, compiling: float) -> None:
         """An update has been dispatched, and the one before it is done; ``compiling`` is what of its seconds went there."""
-        self.updates += 1
-        self.updating += seconds - compiling
-        if compiling > 0:
+        if compiling > 0:  # meanwhile the one before was done
             self.programs += 1
             self.compiling += compiling
+        else:
+            self._done(seconds)
+        self._first = compiling > 0
+
+    def waited(self, seconds: float) -> None:
+        """The update that was dispatched last is done, too."""
+        self._done(seconds)
+        self._first = None
+
+    def validated(self, seconds: float, examples: int) -> None:
+        """So many examples have been scored."""
+        if self.validations:
+            self._scoring = seconds / examples
+        self.validations += 1
+
+    def _done(self, seconds: float) -> None:
+        if self._first:
+            self._warming = min(self._warming, seconds)
+        elif self._first is not None:
+            self.updates += 1
+            self.updating += seconds
 
     def left(self, updates: int, programs: int, examples: int) -> float | None:
         """The seconds that so many updates, programs of them in all and scored examples will take; None before one is done."""
-        if self.updates < 2:
+        update = self.updating / self.updates if self.updates else self._warming
+        if math.isinf(update):
             return None
-        update = self.updating / (self.updates - 1)  # the last one is under way
         program = self.compiling / max(self.programs, 1)
-        scoring = update / self.batch / 3 if self.scoring is None else self.scoring
+        scoring = update / self.batch / 3 if self._scoring is None else self._scoring
         return updates * update + max(programs - self.programs, 0) * program + examples * scoring
