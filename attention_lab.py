@@ -25,8 +25,8 @@ def clash() -> str | None:
 
 
 def _run(command: str) -> int:
-    """The exit code of a command; 2, after one line, where it cannot be imported."""
-    message = clash()
+    """The exit code of a command; 2, after one line, where it cannot be imported, and 130 where that is interrupted."""
+    message, code = clash(), 2
     if message is None:
         try:
             main = importlib.import_module(f"attention.commands.{command}").main
@@ -35,8 +35,10 @@ def _run(command: str) -> int:
             message = importlib.import_module("attention.installation").lacking(error)
             if message is None:
                 raise
+        except KeyboardInterrupt:
+            message, code = "interrupted", 130
     print(f"error: {message}", file=sys.stderr)
-    return 2
+    return code
 
 
 def train() -> int:

@@ -52,6 +52,17 @@ def test_an_answer_needs_no_jax(entry, argument, code, said):
     assert done.stdout.splitlines()[-1] == f"{code} []"
 
 
+def test_an_interrupt_while_a_command_is_imported_is_one_line():
+    begin = "import signal, sys; sys.meta_path.insert(0, type('Late', (), {'find_spec': staticmethod(late)}))"
+    late = "def late(name, *_):\n    if name == 'absl': signal.raise_signal(signal.SIGINT)\n"
+    done = subprocess.run(
+        [sys.executable, "-c", f"{late}{begin}; import attention_lab; sys.exit(attention_lab.train())"],
+        capture_output=True,
+        text=True,
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", "error: interrupted\n")
+
+
 def test_importing_the_package_imports_neither_jax_nor_a_variant():
     code = "import sys, attention; print([m for m in sys.modules if m in ('jax', 'numpy') or 'attention.encodings' in m])"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "[]\n"

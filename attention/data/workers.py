@@ -5,6 +5,7 @@ import importlib
 import json
 import os
 import queue
+import signal
 import struct
 import subprocess
 import sys
@@ -113,12 +114,23 @@ def _in_order(texts: FileTexts, setup: bytes) -> Iterator[Done]:
         threads.shutdown(cancel_futures=True)
 
 
+@contextlib.contextmanager
+def _undisturbed() -> Iterator[None]:
+    """Processes started within it never hear what a terminal or a scheduler tells all of them: who started them ends them."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGINT, signal.SIGTERM))
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
 class _Process:
     """A process that does one work after the other."""
 
     def __init__(self):
         command = [sys.executable, "-c", _CHILD.format(path=sys.path)]
-        self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        with _undisturbed():
+            self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         self._to, self._of = self._process.stdin, self._process.stdout
@@ -200,10 +212,8 @@ def _made(setup: bytes) -> Work:
 
 def serve() -> None:
     """What a process does: it reads what is to be done, does it, and writes what came of it, until nothing more comes."""
-    import signal
     import traceback
 
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # of a terminal: who started this one ends it
     read, write = sys.stdin.buffer, os.fdopen(os.dup(sys.stdout.fileno()), "wb")
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # what is printed is no message
     do: Work | None = None

@@ -6,11 +6,14 @@ and calls one function. ``--config=NAME`` names a config as ``config_files`` doe
 ``--config.FIELD`` and ``--noconfig.FIELD``. ``--flagfile=FILE`` stands for the arguments that a file holds, one a line.
 """
 
+import contextlib
 import importlib.util
 import math
 import os
 import re
+import signal
 import sys
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -59,7 +62,7 @@ def run_main(main: Callable[[list[str]], Any], argv: list[str] | None = None) ->
       ``ATTENTION_TRACEBACK`` is set.
     """
     try:
-        with streams.lasting():
+        with streams.lasting(), _heard():
             if importlib.util.find_spec("fcntl") is None:
                 raise ValueError(installation.WINDOWS)
             main([_at_home(argument) for argument in _with_files(sys.argv if argv is None else argv)])
@@ -74,6 +77,26 @@ def run_main(main: Callable[[list[str]], Any], argv: list[str] | None = None) ->
     with streams.lasting():
         print(f"error: {one_line(message)}", file=sys.stderr)
     return code
+
+
+@contextlib.contextmanager
+def _heard() -> Iterator[None]:
+    """Within it, an interrupt comes again where Python drops it: in what the garbage collector calls, as JAX has it do."""
+    before = sys.unraisablehook
+
+    def hook(dropped: Any) -> None:
+        if dropped.exc_type is not KeyboardInterrupt:
+            before(dropped)
+            return
+        again = threading.Timer(0.1, os.kill, (os.getpid(), signal.SIGINT))
+        again.daemon = True
+        again.start()
+
+    sys.unraisablehook = hook
+    try:
+        yield
+    finally:
+        sys.unraisablehook = before
 
 
 def _told(error: Exception) -> tuple[str, int] | None:

@@ -270,6 +270,9 @@ def work(how):
     def do(first, texts):
         if how == "killed":
             os.kill(os.getpid(), signal.SIGKILL)
+        if how == "told to stop":  # as a terminal tells all of its processes, and a scheduler all of a job
+            os.kill(os.getpid(), signal.SIGINT)
+            os.kill(os.getpid(), signal.SIGTERM)
         if how == "refused":
             raise ValueError(f"text {first} is odd")
         if how == "wrong":
@@ -285,10 +288,11 @@ def many(tmp_path):
     return tables.read(path, text="text", label="label").texts
 
 
-def test_answers_come_in_order_and_say_how_far_they_are(tmp_path, monkeypatch, capfd):
+@pytest.mark.parametrize("how", ["well", "told to stop"])
+def test_answers_come_in_order_and_say_how_far_they_are(tmp_path, monkeypatch, capfd, how):
     small(monkeypatch, processes=2)
     found, shares = [], []
-    for done in workers.each(many(tmp_path), "measuring", "tests.data.test_texts:work", {"how": "well"}):
+    for done in workers.each(many(tmp_path), "measuring", "tests.data.test_texts:work", {"how": how}):
         assert done.told["first"] == done.first
         found += done.arrays[0].tolist()
         shares.append(heartbeat.under_way())
@@ -297,6 +301,15 @@ def test_answers_come_in_order_and_say_how_far_they_are(tmp_path, monkeypatch, c
     assert "%" in shares[-1][0]
     assert not workers._idle
     assert capfd.readouterr().out == ""
+
+
+def test_a_process_that_starts_hears_of_no_signal(tmp_path, monkeypatch, capfd):
+    monkeypatch.setattr(workers, "_CHILD", "import os, signal; os.kill(os.getpid(), signal.SIGINT);" + workers._CHILD)
+    small(monkeypatch, processes=2)
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, ())
+    assert list(workers.each(many(tmp_path), "measuring", "tests.data.test_texts:work", {"how": "well"}))
+    assert capfd.readouterr().err.count("Traceback") == 0
+    assert signal.pthread_sigmask(signal.SIG_BLOCK, ()) == before
 
 
 @pytest.mark.parametrize(

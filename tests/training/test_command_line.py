@@ -237,6 +237,29 @@ def test_exit_codes(capsys, monkeypatch):
         command_line.run_main(raising(ValueError("shown")), ["x"])
 
 
+DROPPED = """
+import gc, os, signal, sys, time
+from attention.training import command_line
+
+def callback(phase, info):
+    gc.callbacks.remove(callback)
+    os.kill(os.getpid(), signal.SIGINT)
+    time.sleep(5)
+
+def main(argv):
+    gc.callbacks.append(callback)
+    gc.collect()
+    time.sleep(60)
+
+sys.exit(command_line.run_main(main))
+"""
+
+
+def test_an_interrupt_within_the_garbage_collector_is_heard():
+    done = subprocess.run([sys.executable, "-c", DROPPED], capture_output=True, text=True, timeout=50)
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", "error: interrupted\n")
+
+
 CACHED = """
 import jax
 from attention.training import backend
