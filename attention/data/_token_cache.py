@@ -77,10 +77,10 @@ class TokenCache:
     def _whole(self, key: str, read: Callable[[Path], Any]) -> Any:
         try:
             return read(self._path(key))
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             return None
         except (OSError, ValueError) as error:
-            self.notes.append(f"token cache: {error}; made again")
+            self._say(f"{error}; made again")
             return None
 
     @contextlib.contextmanager
@@ -88,7 +88,13 @@ class TokenCache:
         try:
             yield
         except OSError as error:
-            self.notes.append(f"token cache: {self.folder} cannot be written ({error.strerror}); nothing is kept there")
+            self._say(f"{self.folder} cannot be written ({error.strerror}); nothing is kept there")
+
+    def _say(self, what: str) -> None:
+        """Says what went wrong, once."""
+        note = f"token cache: {what}"
+        if note not in self.notes:
+            self.notes.append(note)
 
 
 def _write(path: Path, make: Make) -> None:

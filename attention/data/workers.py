@@ -128,7 +128,8 @@ class _Process:
     """A process that does one work after the other."""
 
     def __init__(self):
-        command = [sys.executable, "-c", _CHILD.format(path=sys.path)]
+        path = [entry for entry in sys.path if isinstance(entry, str)]  # others, as of pathlib, are passed over by imports
+        command = [sys.executable, "-c", _CHILD.format(path=path)]
         with _undisturbed():
             self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
         assert self._process.stdin is not None

@@ -257,6 +257,7 @@ def test_a_cache_that_cannot_be_written_is_said(toy, tmp_path):
     toy.cache.write_text("")
     data = toy()
     assert data.splits["train"].flat.tolist() == [2, 3, 4, 5, 2, 2, 3, 4]
+    assert sum("token cache" in note for note in data.notes) == 1  # of several that are not kept
     assert any("cannot be written" in note for note in data.notes)
 
 

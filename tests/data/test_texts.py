@@ -5,6 +5,7 @@ import gzip
 import json
 import os
 import signal
+import sys
 
 import numpy as np
 import pytest
@@ -328,6 +329,21 @@ def test_a_process_that_fails_says_why_and_leaves_none_behind(tmp_path, monkeypa
         list(workers.each(many(tmp_path), "trying", "tests.data.test_texts:work", {"how": how}))
     assert started
     assert all(process._process.poll() is not None for process in started)
+
+
+@pytest.mark.parametrize("name", ["plain.csv", "a.tsv", "a.jsonl"])
+def test_what_may_work_later_is_said_as_that_by_a_source(tmp_path, monkeypatch, name):
+    small(monkeypatch, processes=2)
+    spec = written(tmp_path, name)
+    monkeypatch.setattr(workers, "_CHILD", "import os, signal; os.kill(os.getpid(), signal.SIGKILL)")
+    with pytest.raises(TryAgainError, match="killed by signal 9"):
+        load(spec, tmp_path / "cache")
+
+
+def test_a_path_of_imports_may_hold_what_is_none(tmp_path, monkeypatch):
+    small(monkeypatch, processes=2)
+    monkeypatch.setattr(sys, "path", [tmp_path, *sys.path])
+    assert list(workers.each(many(tmp_path), "measuring", "tests.data.test_texts:work", {"how": "well"}))
 
 
 # ---- what is kept

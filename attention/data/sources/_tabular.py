@@ -11,6 +11,7 @@ from attention.data.contracts import Corpus, Rule, Split
 from attention.data.rules import FREQUENT, MAJORITY, MEAN, UNCHANGED
 from attention.data.sources import _labels, _splits
 from attention.data.tables import LABEL, NUMBER, SEPARATOR, Answer, Column, Columns, Table, columns_of, several
+from attention.files import TryAgainError
 from attention.messages import quoted, shown
 
 _BARE = "has no labels, so that runs are not scored on it; the columns are looked for as in train"
@@ -107,7 +108,7 @@ def corpus(
     notes = [*(note for table in tables.values() for note in table.notes), *bare]
     try:
         made, odd = make(tables, seed=seed, validation_share=validation_share, resolved=resolved)
-    except _OfLineError:
+    except (_OfLineError, TryAgainError):
         raise
     except ValueError as error:
         raise ValueError(f"{shown(where)}: {error}") from None
