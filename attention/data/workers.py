@@ -233,7 +233,10 @@ def serve() -> None:
             answer = [b"error", str(error).encode("utf-8", "backslashreplace")]
         except Exception:  # a fault of the work: who asked for it raises it, with where it arose
             answer = [b"failed", traceback.format_exc().encode("utf-8", "backslashreplace")]
-        _write(write, answer)
+        try:
+            _write(write, answer)
+        except BrokenPipeError:  # who asked was killed
+            os._exit(1)
 
 
 def _write(pipe: IO[bytes], parts: Sequence[bytes]) -> None:

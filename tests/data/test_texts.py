@@ -340,6 +340,16 @@ def test_what_may_work_later_is_said_as_that_by_a_source(tmp_path, monkeypatch, 
         load(spec, tmp_path / "cache")
 
 
+def test_a_process_whose_asker_is_gone_ends_without_a_word(capfd):
+    process = workers._Process()
+    process._of.close()
+    process.send([json.dumps(["tests.data.test_texts:work", {"how": "well"}]).encode()])
+    process.send([workers._SIZE.pack(0), np.array([[0, 1]], "<i8").tobytes(), b"a"])
+    assert process._process.wait() == 1
+    process.stop()
+    assert "Traceback" not in capfd.readouterr().err
+
+
 def test_a_path_of_imports_may_hold_what_is_none(tmp_path, monkeypatch):
     small(monkeypatch, processes=2)
     monkeypatch.setattr(sys, "path", [tmp_path, *sys.path])
