@@ -223,12 +223,15 @@ def _attention(read: _Read) -> Callable:
             own = iter(own)
             return [leaf if mark is None else next(own) for leaf, mark in zip(leaves, marks)]
 
-        pull = -jnp.sum(gradient.astype(wide) * output.astype(wide), axis=-1, keepdims=True)  # on what is divided by
+        # On the sum of exponentials. What these are divided by is multiplied with the gradient, once for a row.
+        pull = -jnp.sum(gradient.astype(wide) * output.astype(wide), axis=-1, keepdims=True) * inverse
+        narrow = wide if gradient.dtype == jnp.float16 else gradient.dtype  # float16 ends at 6e-8
+        gradient = (gradient.astype(wide) * inverse).astype(narrow)
         query_columns, gradient_columns, key_columns = map(_swapped, (query, gradient, key))
 
         def of_start(own):
             many, first = start_of(with_asked(own, floats), others)
-            return jnp.zeros_like(shift) + many * jnp.exp(first - shift) * inverse
+            return jnp.zeros_like(shift) + many * jnp.exp(first - shift)
 
         def add(carry, step):
             visit, (of_query, of_key, of_value, of_floats) = read.visit(step), carry
@@ -236,7 +239,7 @@ def _attention(read: _Read) -> Callable:
 
             def weigh(products, own):
                 z, problem = exponents(with_asked(own, here), others, _swapped(products), visit, transposed=True)
-                shares = jnp.exp(z - _ROWS.at(shift, visit)) * _ROWS.at(inverse, visit)
+                shares = jnp.exp(z - _ROWS.at(shift, visit))
                 return _dropped(shares, problem), shares
 
             products = _held(_product(_KEYS.at(key, visit), _COLUMNS.at(query_columns, visit), wide))

@@ -169,15 +169,25 @@ def test_derivatives_of_second_order(visits):
         jax.jvp(lambda *arrays: attention.attend(*arrays, kernel="chunked"), arrays, arrays)
 
 
-def test_half_precision(visits):
+@pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
+def test_half_precision(dtype, visits):
     """Sums over visits are kept in float32: the difference to float32 does not grow with their number."""
     wide = inputs(T=72, S=72)
-    narrow = tuple(each.astype(jnp.bfloat16) for each in wide)
+    narrow = tuple(each.astype(dtype) for each in wide)
     loss = lambda *arrays: jnp.sum(attention.attend(*arrays, kernel="chunked").astype(jnp.float32) ** 2)
     found, wanted = (jit(jax.value_and_grad(loss, (0, 1, 2)))(*arrays) for arrays in (narrow, wide))
-    assert {each.dtype for each in found[1]} == {jnp.dtype("bfloat16")}
+    assert {each.dtype for each in found[1]} == {jnp.dtype(dtype)}
     for one, other in zip(jax.tree.leaves(found), jax.tree.leaves(wanted)):
         assert np.abs(np.asarray(one, np.float32) - other).max() < 0.03 * np.abs(other).max()
+
+
+def test_small_gradients_in_float16(visits):
+    """One of 2^-20, divided by the number of keys, would be less than float16 holds."""
+    wide = inputs(T=72, S=72)
+    loss = lambda query, key, value: jnp.sum(2.0**-20 * attention.attend(0 * query, key, value, kernel="chunked"), dtype=float)
+    of_values = lambda arrays: jit(jax.grad(loss, 2))(*arrays)
+    found, wanted = of_values([each.astype(jnp.float16) for each in wide]), of_values(wide)
+    np.testing.assert_allclose(found, wanted, rtol=0.07)
 
 
 def test_members_side_by_side(visits):
