@@ -29,6 +29,7 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from attention.files import parse_json, write_json
 from attention.runs.environment import environment
+from attention.specs import nearest
 from attention.training import config as configs
 from attention.training import config_files, recipe
 from attention.training.cohort.update import cohort_step
@@ -289,9 +290,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
         parser.error("give --device or --page")
     if options.device is not None:
         jax.config.update("jax_platforms", "cpu")  # the plugin would look for a device
-        compile_all(
-            options.device, options.config or names(), [int(size) for size in options.members.split(",")], options.again
-        )
+        if not all(size.isdecimal() and int(size) for size in options.members.split(",")):
+            parser.error(f"--members wants numbers of 1 or more between commas, got {options.members}")
+        if unknown := sorted({*(options.config or ())} - {*names()}):
+            parser.error(f"--config={unknown[0]} is none of them{nearest(unknown[0], names())}")
+        members = [int(size) for size in options.members.split(",")]
+        compile_all(options.device, options.config or names(), members, options.again)
     if options.page:
         PAGE.write_text(page(PAGE.read_text(encoding="utf-8")), encoding="utf-8")
 

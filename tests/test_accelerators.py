@@ -127,6 +127,21 @@ def test_a_compiler_that_is_not_installed_is_one_line(results, monkeypatch, caps
     assert not results.exists()
 
 
+@pytest.mark.parametrize(
+    ("argument", "said"),
+    [
+        ("--members=1,x", "--members wants numbers of 1 or more between commas, got 1,x"),
+        ("--members=0", "--members wants numbers of 1 or more"),
+        ("--config=smok", "--config=smok is none of them (nearest: 'smoke')"),
+    ],
+)
+def test_what_cannot_be_compiled_is_said(results, argument, said, capsys):
+    with pytest.raises(SystemExit, match="2"):
+        computed.main(["--device=h200", argument])
+    assert f"error: {said}" in capsys.readouterr().err
+    assert not results.exists()
+
+
 def test_what_is_compiled_is_not_compiled_again(results, monkeypatch, capsys):
     """It is kept as it comes, sorted, and a config whose data are not here is named and passed over."""
     done = []

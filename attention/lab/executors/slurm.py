@@ -34,9 +34,9 @@ _NEVER = re.compile(r"\b(QOS|Assoc)(?!\w*SubmitJob)\w")  # before the words that
 _TAKEN = re.compile(r"^\D*\d+(;\S*)?\s*$", re.MULTILINE)  # the number of the job, also after words
 _MANY = ("-a", "--array", "-M", "--clusters")  # flags of sbatch that make other than one job of one cluster
 # Variables that say which Slurm is asked, and who asks. Others of a sweep that is a job itself say nothing of those that it
-# submits, and those of a user for squeue and scancel would hide jobs from them.
+# submits, and those of a user for squeue and scancel would hide jobs from them, as would an array or another cluster.
 _WHICH = ("SLURM_CONF", "SLURM_CLUSTERS", "SLURM_JWT")
-_HIDING = ("SLURM_", "SQUEUE_", "SCANCEL_")
+_HIDING = ("SLURM_", "SQUEUE_", "SCANCEL_", "SBATCH_ARRAY_INX", "SBATCH_CLUSTERS")
 _COLUMNS = {"Name": 64, "State": 24, "Reason": 64, "exit_code": 16}
 _ANSWER = 30.0  # seconds that a command of Slurm's may take: sbatch waits for minutes where the queue is full
 

@@ -207,7 +207,7 @@ def test_a_slurm_that_does_not_answer(tmp_path, cluster):
 
 def test_what_a_user_sets_for_other_calls_hides_no_jobs(tmp_path, cluster, monkeypatch):
     """A squeue that leaves jobs out by partition would have them started again; which Slurm is asked stays said."""
-    for name in ("SQUEUE_PARTITION", "SQUEUE_ACCOUNT", "SCANCEL_INTERACTIVE", "SLURM_JOB_ID"):
+    for name in ("SQUEUE_PARTITION", "SCANCEL_INTERACTIVE", "SLURM_JOB_ID", "SBATCH_ARRAY_INX", "SBATCH_CLUSTERS"):
         monkeypatch.setenv(name, "1")
     kept = {"SLURM_CONF": "/etc/conf", "SLURM_CLUSTERS": "here", "SLURM_JWT": "token", "SBATCH_ACCOUNT": "us"}
     for name, value in kept.items():
