@@ -119,6 +119,6 @@ def small_blocks(monkeypatch):
     monkeypatch.setattr(module, "VISIT_ELEMENTS", 0)  # no visits
     monkeypatch.setattr(module, "KEY_BLOCK", 8)
     monkeypatch.setattr(module, "STREAM_KEYS", 8)
-    for cost in ("RUN_COST", "LIST_COST", "BLOCK_COST"):  # of short texts the scores alone decide
-        monkeypatch.setattr(module._plan, cost, 0)
+    for cost, value in (("LISTED", 1.0), ("KEY_COST", 0), ("BLOCK_COST", 0)):  # of short texts the scores alone decide
+        monkeypatch.setattr(module._plan, cost, value)
     return seen

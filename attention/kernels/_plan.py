@@ -18,8 +18,9 @@ from attention.records import Mask
 
 MIN_ROWS, MAX_ROWS = 16, 1024
 MAX_BLOCKS = 4096  # blocks of a long sequence, so that a plan does not grow with its square
-# What reading a key of a run and of a list costs, in rows of scores, and what a block costs, in scores: on a 2-core CPU.
-RUN_COST, LIST_COST, BLOCK_COST = 8, 24, 2**12
+# What a score of blocks that read lists of keys costs, in those of blocks that read runs, what reading a key costs, in rows of
+# scores, and what a block costs, in scores: on a 2-core CPU, where masks of all kinds take 9 to 11 ns for a score of cost.
+LISTED, KEY_COST, BLOCK_COST = 1.8, 28, 2**12
 # What a score of a visit costs in the same, its queries and keys, and it itself. Products of fewer than ``SHARED`` scores of a
 # head are left to one core by XLA's CPU backend, at little more than half the speed.
 VISITED, VISITED_ALONE, SHARED, EDGE_COST, VISIT_COST = 0.7, 1.1, 2**17, 4, 2**15
@@ -117,8 +118,8 @@ class _Choice(NamedTuple):
     groups: tuple[tuple[int, int, bool], ...]
     make: Callable[[], Plan]
 
-    def cost(self, maps: int) -> int:
-        each = lambda span, lists: span * (self.rows + (LIST_COST if lists else RUN_COST)) * maps + BLOCK_COST
+    def cost(self, maps: int) -> float:
+        each = lambda span, lists: span * (self.rows * (LISTED if lists else 1.0) + KEY_COST) * maps + BLOCK_COST
         return sum(count * each(span, lists) for count, span, lists in self.groups)
 
 

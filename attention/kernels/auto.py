@@ -10,7 +10,8 @@ __all__: list[str] = []
 # Of a mask that leaves at most such a share of the scores, the number of scores above which rows are computed in blocks, least
 # share first; 2^22 are 16 MiB of float32. Measured on two cores of a CPU, forward and backward at B4 N4 H64, by
 # ``python -m benchmarks.kernels --table --keep_freed_memory --length=512`` and 256 and 1024. The times of ``dense`` in those of
-# ``chunked``: 2^20 scores of which 0.6 are left 1.2; 2^22 and 0.34 2.1, all 1.0; 2^24 and 0.17 4.6, 0.29 2.4, all 1.1.
+# ``chunked``: 2^20 scores of which 0.62 are left 1.2 to 1.5; 2^22 and 0.34 1.9, all 1.1; 2^24 and 0.18 4.1, 0.29 1.7, 0.53 1.5,
+# all 1.2.
 MOST = ((0.35, 2**20), (1.0, 2**22))
 
 
