@@ -3,11 +3,17 @@
 import importlib
 import itertools
 import os
+import signal
 import subprocess
 import sys
+import threading
 import zlib
 from collections import defaultdict
 from pathlib import Path
+
+# A shell has what it starts in its background ignore interrupts, and all that this starts.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN and threading.current_thread() is threading.main_thread():
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 _CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "attention-lab" / "test-compilation"
 # Set in the environment, so that the processes that tests start have them too.

@@ -56,9 +56,10 @@ def test_an_interrupt_while_a_command_is_imported_is_one_line():
     begin = "import signal, sys; sys.meta_path.insert(0, type('Late', (), {'find_spec': staticmethod(late)}))"
     late = "def late(name, *_):\n    if name == 'absl': signal.raise_signal(signal.SIGINT)\n"
     done = subprocess.run(
-        [sys.executable, "-c", f"{late}{begin}; import attention_lab; sys.exit(attention_lab.train())"],
+        [sys.executable, "-c", f"{late}{begin}; import attention_lab; sys.exit(attention_lab.train())", "--describe"],
         capture_output=True,
         text=True,
+        timeout=100,
     )
     assert (done.returncode, done.stdout, done.stderr) == (130, "", "error: interrupted\n")
 
