@@ -150,7 +150,7 @@ def _answer(opened: Opened, config: Config, *, rival: bool) -> dict[str, Any]:
     load = functools.cache(lambda: identities.check_finished(opened, config))
     if not same:
         load()
-    for note in (*_moved(opened), *opened.notes, *notes, *unused_gpus()):
+    for note in (*_moved(opened), *opened.notes, *notes):
         print(f"note: {note}")
     print(f"{opened.run.path} is finished; its result:")
     finished = opened.run.read_result()

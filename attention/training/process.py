@@ -73,7 +73,7 @@ def check_alone() -> None:
         )
 
 
-_GPUS = ("SLURM_JOB_GPUS", "SLURM_STEP_GPUS", "CUDA_VISIBLE_DEVICES", "ROCR_VISIBLE_DEVICES")
+_GPUS = ("SLURM_JOB_GPUS", "SLURM_STEP_GPUS", "CUDA_VISIBLE_DEVICES")  # of Slurm, of Ray and of NVIDIA
 
 
 def unused_gpus() -> tuple[str, ...]:
