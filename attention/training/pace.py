@@ -1,7 +1,6 @@
 """How long what is left of a run takes, judged by what it has taken so far."""
 
 import dataclasses
-import math
 
 
 @dataclasses.dataclass
@@ -34,7 +33,6 @@ class Pace:
     validations: int = 0
     _scoring: float | None = None  # the seconds of an example in the last validation that counts
     _first: bool | None = None  # whether the program of the update under way has not run before; None where none is under way
-    _warming: float = math.inf  # the least seconds that an update took whose program had not
 
     def updated(self, seconds: float, compiling: float) -> None:
         """An update has been dispatched, and the one before it is done; ``compiling`` is what of its seconds went there."""
@@ -57,17 +55,15 @@ class Pace:
         self.validations += 1
 
     def _done(self, seconds: float) -> None:
-        if self._first:
-            self._warming = min(self._warming, seconds)
-        elif self._first is not None:
+        if self._first is False:
             self.updates += 1
             self.updating += seconds
 
     def left(self, updates: int, programs: int, examples: int) -> float | None:
-        """The seconds that so many updates, programs of them in all and scored examples will take; None before one is done."""
-        update = self.updating / self.updates if self.updates else self._warming
-        if math.isinf(update):
+        """The seconds that so many updates, programs of them in all and scored examples will take; None before one counts."""
+        if not self.updates:
             return None
+        update = self.updating / self.updates
         program = self.compiling / max(self.programs, 1)
         scoring = update / self.batch / 3 if self._scoring is None else self._scoring
         return updates * update + max(programs - self.programs, 0) * program + examples * scoring
