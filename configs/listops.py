@@ -3,7 +3,7 @@
 Command:  python train.py
 Hardware: 2 CPU cores
 Time:     5 to 10 minutes, compilation included
-Score:    59.5 on test with seed 0; the root operator of its own digits gets 42.9, the majority class 11.3
+Score:    59.8 on test with seed 0; the root operator of its own digits gets 42.9, the majority class 11.3
 """
 
 from typing import Any
