@@ -2,12 +2,12 @@
 
 import contextlib
 import errno
-import glob
 import hashlib
 import io
 import json
 import math
 import os
+import re
 import threading
 import time
 import tokenize
@@ -22,6 +22,7 @@ import numpy as np
 from attention.messages import shown
 
 TEMPORARY = ".tmp-"  # begins the name of what is not whole yet
+_ASIDE = re.compile(rf"{re.escape(TEMPORARY)}.+\.\d+-\d+")  # the name of a file, of a process and of a thread
 _ABANDONED = 3600.0  # seconds after which what is not whole will never be: a file is written at once
 _DEPTH = 64  # of nested JSON
 # What a packed file may unpack to: so many times its size, or as many bytes as any machine has to spare.
@@ -86,10 +87,10 @@ def write_atomic(path: Path, content: bytes) -> None:
 def writing(path: Path) -> Iterator[IO[bytes]]:
     """A file to write that a kill at any instant leaves as it was or as it is to be; its folder is made where missing.
 
-    What killed processes have left of it is removed. An OSError names the file.
+    What killed processes have left of files in that folder is removed. An OSError names the file.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    _remove_leftovers(path)
+    _remove_leftovers(path.parent)
     # A name of its own for every writer, so that two processes filling one cache do not write into each other's file.
     aside = path.with_name(f"{TEMPORARY}{path.name}.{os.getpid()}-{threading.get_ident()}")
     try:
@@ -106,11 +107,11 @@ def writing(path: Path) -> Iterator[IO[bytes]]:
     sync_folder(path.parent)
 
 
-def _remove_leftovers(path: Path) -> None:
-    """Removes what was written aside of a file so long ago that nobody writes it any more."""
-    for leftover in path.parent.glob(f"{TEMPORARY}{glob.escape(path.name)}.*"):
+def _remove_leftovers(folder: Path) -> None:
+    """Removes what was written aside into a folder so long ago that nobody writes it any more."""
+    for leftover in folder.glob(f"{TEMPORARY}*"):
         with contextlib.suppress(OSError):  # another process was faster
-            if time.time() - leftover.stat().st_mtime > _ABANDONED:
+            if _ASIDE.fullmatch(leftover.name) and time.time() - leftover.stat().st_mtime > _ABANDONED:
                 leftover.unlink()
 
 
@@ -228,12 +229,18 @@ def _items(value: dict[str, Any] | list[Any]) -> list[Any]:
 
 
 def read_json(path: Path) -> Any:
-    """Reads a JSON file. Raises ValueError naming the file where it is missing, no regular file, or not JSON."""
+    """Reads a JSON file.
+
+    Raises:
+      ValueError: naming the file, where it is missing, no regular file, or not JSON.
+      TryAgainError: where the system cannot read it at the moment.
+    """
     regular(path)
     try:
         return parse_json(path.read_text(encoding="utf-8"))
     except OSError as error:
-        raise ValueError(f"{path} cannot be read ({error.strerror})") from None
+        kind = TryAgainError if passing(error) else ValueError
+        raise kind(f"{path} cannot be read ({error.strerror})") from None
     except ValueError as error:
         raise ValueError(f"{path} is not JSON ({error})") from None
 

@@ -26,15 +26,29 @@ def test_what_cannot_be_written_leaves_nothing_and_is_named(tmp_path, monkeypatc
 
 
 def test_what_killed_processes_left_is_removed(tmp_path):
-    path, old, new, other = (
-        tmp_path / name for name in ("o[1].tsv", ".tmp-o[1].tsv.1-2", ".tmp-o[1].tsv.3-4", ".tmp-p.tsv.5-6")
+    path, old, new, other, somebodys = (
+        tmp_path / name for name in ("o.tsv", ".tmp-o.tsv.1-2", ".tmp-o.tsv.3-4", ".tmp-p.tsv.5-6", ".tmp-notes.txt")
     )
-    for leftover in (old, new, other):
+    for leftover in (old, new, other, somebodys):
         leftover.write_bytes(b"half")
-    for leftover in (old, other):
+    for leftover in (old, other, somebodys):
         os.utime(leftover, (time.time() - 7200, time.time() - 7200))
     files.write_atomic(path, b"whole")
-    assert {each.name for each in tmp_path.iterdir()} == {path.name, new.name, other.name}
+    assert {each.name for each in tmp_path.iterdir()} == {path.name, new.name, somebodys.name}
+
+
+@pytest.mark.parametrize(("number", "kind"), [(errno.ESTALE, files.TryAgainError), (errno.EACCES, ValueError)])
+def test_what_a_file_server_fails_to_read_is_worth_trying_again(tmp_path, monkeypatch, number, kind):
+    path = tmp_path / "o.json"
+    files.write_json(path, {})
+
+    def fail(*_, **__):
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(type(path), "read_text", fail)
+    with pytest.raises(ValueError, match=f"o.json cannot be read [(]{os.strerror(number)}") as error:
+        files.read_json(path)
+    assert type(error.value) is kind
 
 
 def test_folders_that_cannot_be_flushed_are_written_all_the_same(tmp_path, monkeypatch):

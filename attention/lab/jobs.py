@@ -24,7 +24,7 @@ from typing import NamedTuple
 
 import attention
 from attention import heartbeat
-from attention.files import TryAgainError
+from attention.files import TryAgainError, passing
 from attention.lab import sweep_record
 from attention.lab.board import Board
 from attention.lab.executors import Executor, Job, Seen, Session
@@ -170,28 +170,34 @@ class Jobs:
 
     def _follow(self, current: Job, mine: bool, run: RunDirectory, shown: "_Shown") -> _End | None:
         """Waits for the end of a job; None where the sweep is to end before."""
-        heard, last, asked = time.monotonic(), job.beat(current.folder), False
+        heard, last, asked = time.monotonic(), None, False
         while True:
             seen = self._watch.seen(current)
-            told, beat = job.ended(current.folder), job.beat(current.folder)
-            alive = seen is not None and seen.state != "ended"
-            if told is not None and told.how == "stopped" and alive:  # stopped by the scheduler, which starts it again
+            alive, silent = seen is not None and seen.state != "ended", ""
+            try:
+                said, beat, finished = job.ended(current.folder), job.beat(current.folder), run.finished
+            except (TryAgainError, OSError) as error:
+                if isinstance(error, OSError) and not passing(error):
+                    raise
+                said, beat, finished, silent = None, last, False, f"waiting for the file system: {error}"
+            told = said
+            if said is not None and said.how == "stopped" and alive:  # stopped by the scheduler, which starts it again
                 told = None
-            if told is not None and told.how == "finished" and not run.finished:  # not to be seen here yet
+            if said is not None and said.how == "finished" and not finished:  # not to be seen here yet
                 told = None
             if told is not None:
                 return _End(told, seen)
-            if alive or beat != last:
+            if alive or silent or beat != last:
                 heard, last = time.monotonic(), beat
             elif time.monotonic() - heard >= self._executor.patience:
-                return _End(job.ended(current.folder), seen)
+                return _End(said, seen)
             if (left := self._left()) is not None:
                 if left and mine and not asked:
                     self._session.cancel([current])
                     asked = True
                 if self._executor.lasting or not (left and mine):
                     return None
-            shown.show(seen, beat)
+            shown.show(seen, beat, silent)
             self._rest(self._executor.every)
 
     def _verdict(self, end: _End, tries: Tries, cohort: Sequence[Point]) -> Ended | None:
@@ -263,13 +269,15 @@ class _Shown:
     def __exit__(self, *_: object) -> None:
         self._board.job(self._run.path.name, None)
 
-    def show(self, seen: Seen | None, beat: job.Beat | None) -> None:
-        """The update that it has come to, or what it waits for."""
+    def show(self, seen: Seen | None, beat: job.Beat | None, silent: str) -> None:
+        """The update that it has come to, or what it waits for; ``silent``: why nothing can be known of that, if so."""
         step = _step(self._run.metrics)
         self._board.trained(self._members, step - self._step)
         self._step = step
         self._board.job(self._run.path.name, seen is not None and seen.state == "running")
-        if seen is None or seen.state == "waiting":
+        if silent:
+            self._doing.text = silent
+        elif seen is None or seen.state == "waiting":
             self._doing.text = f"waiting{f' ({seen.why})' if seen is not None and seen.why else ''}"
         elif seen.state == "running":
             self._doing.text = f"update {step} of {self._steps}{'' if beat is None else f' on {beat.host}'}"

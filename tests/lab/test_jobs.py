@@ -1,6 +1,7 @@
 """Cohorts as jobs: what becomes of them, however they end, under an executor that does what a test says."""
 
 import contextlib
+import errno
 import signal
 import threading
 
@@ -327,6 +328,22 @@ def test_an_executor_that_does_not_answer_is_believed_later(grid, done, tmp_path
     scripted.executor = scripted.executor._replace(open=lambda: scripted.open()._replace(poll=poll))
     assert sweeps.unmeasured(run(grid, tmp_path / "sweep", scripted)) == done
     assert len(scripted.started) == 2
+
+
+@pytest.mark.parametrize("error", [OSError(errno.ESTALE, "Stale file handle"), TryAgainError("job.json cannot be read")])
+def test_a_file_server_that_fails_is_waited_for(grid, done, tmp_path, monkeypatch, error):
+    failures, read = [error] * 3, training_job.beat
+
+    def beat(folder):
+        if failures:
+            raise failures.pop()
+        return read(folder)
+
+    monkeypatch.setattr(training_job, "beat", beat)
+    scripted = Scripted()
+    assert sweeps.unmeasured(run(grid, tmp_path / "sweep", scripted)) == done
+    assert len(scripted.started) == 2
+    assert not failures
 
 
 def test_a_part_runs_beside_the_sweep(grid, done, tmp_path):
