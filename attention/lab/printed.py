@@ -24,7 +24,7 @@ def by_thread() -> Iterator[Callable[[Path], Any]]:
     @contextlib.contextmanager
     def logged(path: Path) -> Iterator[None]:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with open(path, "a", encoding="utf-8") as local.file:
+        with open(path, "a", encoding="utf-8", buffering=1) as local.file:  # by line: a kill loses none
             try:
                 yield
             finally:
