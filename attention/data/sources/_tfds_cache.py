@@ -7,6 +7,7 @@ import contextlib
 import hashlib
 import io
 import logging
+import threading
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -132,21 +133,25 @@ def _damaged(folder: str | Path, fault: str) -> ValueError:
     return ValueError(f"the data set in {folder} is damaged ({fault}): delete the folder to have it made again")
 
 
+_quiet = threading.RLock()  # what it sets is of the process: two threads would put back what the other has set
+
+
 @contextlib.contextmanager
 def quiet() -> Iterator[None]:
     """Keeps what TFDS prints, logs and draws off the terminal; errors still raise."""
-    tfds.disable_progress_bar()
-    verbosity = absl.logging.get_verbosity()
-    absl.logging.set_verbosity(absl.logging.ERROR)
-    retries = logging.getLogger("urllib3")
-    level = retries.level
-    retries.setLevel(logging.ERROR)
-    try:
-        with contextlib.redirect_stdout(io.StringIO()):
-            yield
-    finally:
-        absl.logging.set_verbosity(verbosity)
-        retries.setLevel(level)
+    with _quiet:
+        tfds.disable_progress_bar()
+        verbosity = absl.logging.get_verbosity()
+        absl.logging.set_verbosity(absl.logging.ERROR)
+        retries = logging.getLogger("urllib3")
+        level = retries.level
+        retries.setLevel(logging.ERROR)
+        try:
+            with contextlib.redirect_stdout(io.StringIO()):
+                yield
+        finally:
+            absl.logging.set_verbosity(verbosity)
+            retries.setLevel(level)
 
 
 def read_columns(builder: Any, split: str, text: str, label: str) -> tuple[list[str], list[Any]]:
