@@ -1,4 +1,4 @@
-"""The model of configs/listops.py and its update in PyTorch, from weights that are given."""
+"""The model of configs/listops.py with T5's biases and its update in PyTorch, from weights that are given."""
 
 from collections.abc import Callable, Mapping
 from typing import Any

@@ -1,4 +1,4 @@
-"""An update of the model of configs/listops.py by the program that train.py runs, beside the same model in PyTorch.
+"""An update of the plain transformer of configs/listops.py, with T5's biases, by the program of train.py and in PyTorch.
 
 python -m benchmarks.training [--lengths=24,48] [--batch=128] [--repetitions=20] [--keep_freed_memory] [--json=PATH]
 
@@ -45,7 +45,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
         steps = made(experiment, batch_of(experiment, options.batch, T))
         check({name: [step() for _ in range(CHECKED)] for name, step in steps.items()})
         cases = [_runner.Case(name, step, peer="ours") for name, step in steps.items()]
-        rows = report.run(f"an update of configs/listops.py, B={options.batch}, T={T}", cases, COLUMNS, length=T, target=TARGET)
+        rows = report.run(
+            f"an update of configs/listops.py with t5, B={options.batch}, T={T}", cases, COLUMNS, length=T, target=TARGET
+        )
         if len(rows) > 1:
             faster = min(rows[1:], key=lambda row: row.ratio)
             ratio = 1.0 / faster.ratio
@@ -54,9 +56,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def settings(batch: int) -> configs.Config:
-    """The config, of one seed; its learning rate is the same from the first update on, as PyTorch's."""
+    """The config with T5's biases, of one seed; its learning rate is the same from the first update on, as PyTorch's."""
     fields = config_files.base_config(CONFIG).to_dict()
     fields["seeds"], fields["rival"] = (0,), "none"
+    fields["model"]["encoding"] = "t5"
     fields["training"] |= {"batch_size": batch, "warmup": 0, "schedule": "constant"}
     return configs.from_dict(fields)
 

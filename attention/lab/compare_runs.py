@@ -91,9 +91,9 @@ def _other_sources(a: RunDirectory, b: RunDirectory) -> list[str]:
     elif files:
         lines.append(f"trained by other files of the package: {listed(files, 5)}")
     environments = [run.read_environment() for run in (a, b)]
-    for name in ("jax", "jaxlib", "device", "cores"):
+    for name in ("jax", "jaxlib", "device", "cores", "device_count"):
         was, given = (each.get(name) for each in environments)
-        if was != given:
+        if was != given and (name != "device_count" or None not in (was, given)):  # older runs do not say it
             lines.append(f"{name}: {was} in A, {given} in B")
     return lines
 

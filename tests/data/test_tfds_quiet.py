@@ -22,3 +22,13 @@ def test_threads_that_read_at_the_same_time_leave_stdout_as_it_was():
     thread.join()
     after, sys.stdout = sys.stdout, before
     assert after is before
+
+
+def test_only_the_thread_that_reads_is_quiet(capsys):
+    with _tfds_cache.quiet():
+        print("drawn by TFDS")
+        thread = threading.Thread(target=print, args=("said by another cohort",))
+        thread.start()
+        thread.join()
+    print("said")
+    assert capsys.readouterr().out == "said by another cohort\nsaid\n"

@@ -215,3 +215,15 @@ def test_accuracy_by_sentence():
     assert shown["7"][-1] == "better"
     assert "mean" not in shown
     assert lines[-1].endswith("15 are few, and the intervals too narrow")
+
+
+def test_devices_that_differ_are_named(runs, tmp_path):
+    """XLA may round otherwise where a CPU was made into more of them."""
+    shutil.copytree(runs / "a", tmp_path / "a")
+    run = RunDirectory(tmp_path / "a")
+    known = run.read_environment()
+    told = "device_count: {} in A, {} in B"
+    for count, said in ((known["device_count"] + 3, True), (known["device_count"], False), (None, False)):
+        json_files.write(run.environment, {**known, "device_count": count})
+        text = compare_runs.compare([str(runs / "b"), str(run.path)])
+        assert (told.format(known["device_count"], count) in text) is said

@@ -7,10 +7,11 @@ import contextlib
 import hashlib
 import io
 import logging
+import sys
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 import absl.logging
 import tensorflow_datasets as tfds
@@ -136,9 +137,24 @@ def _damaged(folder: str | Path, fault: str) -> ValueError:
 _quiet = threading.RLock()  # what it sets is of the process: two threads would put back what the other has set
 
 
+class _Unsaid(io.TextIOBase):
+    """Takes what the thread that made it prints; what others print goes on."""
+
+    def __init__(self, stream: TextIO):
+        self._stream, self._thread = stream, threading.get_ident()
+
+    def write(self, text: str) -> int:
+        """Writes, or does as if."""
+        return len(text) if threading.get_ident() == self._thread else self._stream.write(text)
+
+    def flush(self) -> None:
+        """Flushes what others print."""
+        self._stream.flush()
+
+
 @contextlib.contextmanager
 def quiet() -> Iterator[None]:
-    """Keeps what TFDS prints, logs and draws off the terminal; errors still raise."""
+    """Keeps what TFDS prints, logs and draws in this thread off the terminal; errors still raise."""
     with _quiet:
         tfds.disable_progress_bar()
         verbosity = absl.logging.get_verbosity()
@@ -147,7 +163,7 @@ def quiet() -> Iterator[None]:
         level = retries.level
         retries.setLevel(logging.ERROR)
         try:
-            with contextlib.redirect_stdout(io.StringIO()):
+            with contextlib.redirect_stdout(_Unsaid(sys.stdout)):
                 yield
         finally:
             absl.logging.set_verbosity(verbosity)
