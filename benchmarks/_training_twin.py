@@ -1,4 +1,4 @@
-"""The model of configs/listops.py with T5's biases and its update in PyTorch, from weights that are given."""
+"""A plain transformer with T5's biases and its update in PyTorch, from weights that are given."""
 
 from collections.abc import Callable, Mapping
 from typing import Any

@@ -1,4 +1,4 @@
-"""An update of the plain transformer of configs/listops.py, with T5's biases, by the program of train.py and in PyTorch.
+"""An update of a plain transformer with T5's biases on ListOps, by the program that train.py runs and in PyTorch.
 
 python -m benchmarks.training [--lengths=24,48] [--batch=128] [--repetitions=20] [--keep_freed_memory] [--json=PATH]
 
@@ -46,7 +46,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         check({name: [step() for _ in range(CHECKED)] for name, step in steps.items()})
         cases = [_runner.Case(name, step, peer="ours") for name, step in steps.items()]
         rows = report.run(
-            f"an update of configs/listops.py with t5, B={options.batch}, T={T}", cases, COLUMNS, length=T, target=TARGET
+            f"an update of a plain transformer on listops, B={options.batch}, T={T}", cases, COLUMNS, length=T, target=TARGET
         )
         if len(rows) > 1:
             faster = min(rows[1:], key=lambda row: row.ratio)
@@ -56,10 +56,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def settings(batch: int) -> configs.Config:
-    """The config with T5's biases, of one seed; its learning rate is the same from the first update on, as PyTorch's."""
+    """The config with a plain transformer and one seed; its learning rate is constant from the start, as in PyTorch."""
     fields = config_files.base_config(CONFIG).to_dict()
     fields["seeds"], fields["rival"] = (0,), "none"
-    fields["model"]["encoding"] = "t5"
+    fields["model"] |= {"encoder": "transformer(layers=4, mlp=2)", "encoding": "t5"}
     fields["training"] |= {"batch_size": batch, "warmup": 0, "schedule": "constant"}
     return configs.from_dict(fields)
 
